@@ -1,0 +1,122 @@
+"""Frozen dataclasses from plain tables (TOML, JSON), with every mistake named."""
+
+import difflib
+import tomllib
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from genrev_cli.errors import FileError, UsageError
+
+T = TypeVar("T")
+
+
+def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
+    """An instance of the dataclass `cls` from a table; `where` names the table in messages.
+
+    Raises UsageError on an unknown key, a missing one, or a value of the wrong type.
+    """
+    hints = get_type_hints(cls)
+    known = [field.name for field in fields(cls)]
+    _refuse_unknown(table, known, where)
+    for field in fields(cls):
+        if field.name not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise UsageError(f"{where}: key '{field.name}' is missing")
+    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+
+
+def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            cure = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+            raise UsageError(f"{where}: unknown key '{key}'; {cure}")
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):  # X | None
+        return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{where}: a list is needed, not {value!r}")
+        inner = get_args(kind)
+        of = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        if len(of) != len(value):
+            raise UsageError(f"{where}: {len(of)} values are needed, not {len(value)}")
+        return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(of, value, strict=True)))
+    if is_dataclass(kind):
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: a table is needed, not {value!r}")
+        return from_table(kind, value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, float, str, bool) and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
+        raise UsageError(f"{where}: {kind.__name__} is needed, not {value!r}")
+    return value
+
+
+def recipe_names() -> list[str]:
+    """The built-in recipes."""
+    return sorted(entry.name.removesuffix(".toml") for entry in resources.files("genrev_cli.recipes").iterdir() if entry.name.endswith(".toml"))
+
+
+def read_recipe(recipe: str) -> dict[str, Any]:
+    """The tables of a recipe: a built-in name, or the path of a TOML file.
+
+    Raises UsageError when there is no such recipe, FileError when it is not TOML.
+    """
+    path = Path(recipe)
+    if recipe in recipe_names():
+        text = resources.files("genrev_cli.recipes").joinpath(f"{recipe}.toml").read_text(encoding="utf-8")
+    elif path.suffix == ".toml" and path.is_file():
+        text = path.read_text(encoding="utf-8", errors="replace")
+    else:
+        close = difflib.get_close_matches(recipe, recipe_names(), 1)
+        cure = f"did you mean '{close[0]}'?" if close else f"built in: {', '.join(recipe_names())}; or give a .toml file"
+        raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{recipe}: not valid TOML ({error})") from error
+
+
+def recipe_for(source: str, family: str, data: Path) -> str:
+    """The built-in recipe of a family ('grn') for a data source ('mnist').
+
+    Raises UsageError when there is none, or more than one.
+    """
+    fitting = [name for name in recipe_names() if name.startswith(f"{family}-{source}")]
+    if len(fitting) != 1:
+        choice = ", ".join(fitting or [name for name in recipe_names() if name.startswith(f"{family}-")])
+        raise UsageError(f"{data}: there is no one recipe for data from '{source}'; choose with --recipe ({choice}, or a .toml file)")
+    return fitting[0]
+
+
+def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A recipe with some values replaced; overrides: table → key → value."""
+    return recipe | {name: {**recipe.get(name, {}), **values} for name, values in overrides.items() if values}
+
+
+def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """The table `name` of a recipe.
+
+    Raises UsageError when it has none.
+    """
+    table = recipe.get(name)
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: has no table [{name}], so it cannot be used here")
+    return table
+
+
+def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any, ...]:
+    """One instance of each dataclass from a table that holds the keys of all of them.
+
+    Raises UsageError like `from_table`.
+    """
+    owner = {field.name: cls for cls in reversed(classes) for field in fields(cls)}
+    _refuse_unknown(table, list(owner), where)
+    return tuple(from_table(cls, {key: value for key, value in table.items() if owner[key] is cls}, where) for cls in classes)

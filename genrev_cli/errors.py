@@ -1,0 +1,41 @@
+"""What can go wrong, as a sentence and an exit code.
+
+A `GenrevError` is shown to the user as one line: what is wrong, where, and the cure. Everything else that
+escapes is a bug of ours (exit code 1).
+"""
+
+
+class GenrevError(Exception):
+    """Base of the errors that a user can cause or cure; the message is one sentence."""
+
+    exit_code = 1
+
+
+class UsageError(GenrevError):
+    """Options that are unknown, missing or contradict each other."""
+
+    exit_code = 2
+
+
+class FileError(GenrevError):
+    """A file that is missing, damaged, of the wrong kind, or does not belong to the others."""
+
+    exit_code = 3
+
+
+class DivergedError(GenrevError):
+    """A number that should be finite is not."""
+
+    exit_code = 4
+
+
+class UnavailableError(GenrevError):
+    """A device or network weights that this machine does not have."""
+
+    exit_code = 5
+
+
+class InterruptedRun(GenrevError):
+    """SIGINT or SIGTERM arrived; the state was saved first."""
+
+    exit_code = 130

@@ -1,0 +1,64 @@
+"""Safetensors files: checkpoints that `sample` needs nothing else than, and the state that a killed run resumes from."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+
+_DTYPES = {torch.bfloat16: torch.int16}  # numpy has no bfloat16: the digest is over its bits
+
+
+def tensors_digest(tensors: dict[str, Tensor]) -> str:
+    """The content digest of named tensors."""
+
+    def digest(tensor: Tensor) -> str:
+        bits = tensor.detach().cpu().contiguous()
+        raw = bits.view(_DTYPES.get(bits.dtype, bits.dtype)).numpy()
+        return array_digest(str(tensor.dtype), tensor.shape, [raw.reshape(-1).view("uint8")])
+
+    return content_digest({name: digest(tensor) for name, tensor in tensors.items()})
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: Header) -> None:
+    """Write tensors and header to `path`, atomically. `header.sha256` must be `tensors_digest(tensors)`."""
+    with atomic_path(path) as part:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata={KEY: header.to_json()})
+
+
+def read_checkpoint_header(path: Path) -> Header:
+    """The header alone.
+
+    Raises FileError when the file is missing, truncated, or not of genrev's.
+    """
+    with _open(path) as file:
+        return parse_header((file.metadata() or {}).get(KEY), path)
+
+
+def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    """Header and tensors (on the CPU), with the content checked against the header's digest.
+
+    Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
+    """
+    with _open(path) as file:
+        header = parse_header((file.metadata() or {}).get(KEY), path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if tensors_digest(tensors) != header.sha256:
+        raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
+    return header, tensors
+
+
+def _open(path: Path):  # noqa: ANN202 (safetensors has no public type for it)
+    if not path.exists():
+        raise FileError(f"{path}: no such file")
+    if path.is_dir():
+        raise FileError(f"{path}: a folder where a .safetensors file is needed")
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"{path}: not a readable safetensors file, or truncated ({error})") from error

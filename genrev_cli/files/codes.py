@@ -1,0 +1,33 @@
+"""Latent codes of a data set: one HDF5 file with `codes` (N, d) float32, `labels` (N,) int64 and `rows` (N,), their numbers in the image set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genrev_cli.errors import FileError
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header, require_kind
+
+
+@dataclass(frozen=True)
+class CodeSet:
+    """header.config holds: latent ('restricted' or 'full'), dim, split. header.inputs: the checkpoint and the images."""
+
+    path: Path
+    header: Header
+    codes: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+
+
+def open_codes(path: Path) -> CodeSet:
+    """Read a code file whole.
+
+    Raises FileError when it is missing, damaged, or not a code file.
+    """
+    with hdf5.reading(path) as (header, file):
+        require_kind(header, "codes", path, "genrev encode")
+        if not {"codes", "labels", "rows"} <= file.keys():
+            raise FileError(f"{path}: damaged: codes, labels or rows are missing; run 'genrev encode' again")
+        return CodeSet(path, header, file["codes"][:], file["labels"][:], file["rows"][:])

@@ -1,0 +1,76 @@
+"""A prepared set of images: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1 unknown) and `split` (N,) uint8."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header, require_kind
+
+SPLITS = ("train", "val", "test")
+"""A row's `split` is an index into this."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """What is known of a prepared file without reading its pixels.
+
+    header.config holds: source (name and checksums), transform, image_shape [C, H, W], counts per split,
+    classes (names, [] where unlabelled), mean and std per channel in [0, 1] over the train split.
+    """
+
+    path: Path
+    header: Header
+    image_shape: tuple[int, int, int]
+    labels: np.ndarray
+    split: np.ndarray
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of a split, or of 'all'; (n,) int64.
+
+        Raises UsageError when the set has no such split.
+        """
+        if split == "all":
+            return np.arange(len(self.split))
+        if split not in SPLITS:
+            raise UsageError(f"--split {split}: choose one of {', '.join(SPLITS)} or all")
+        rows = np.flatnonzero(self.split == SPLITS.index(split))
+        if not len(rows):
+            there = [name for i, name in enumerate(SPLITS) if (self.split == i).any()]
+            raise UsageError(f"{self.path}: has no images in split '{split}' (it has {', '.join(there)})")
+        return rows
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The images of `rows`, in that order; (n, C, H, W) uint8. Only those rows are read."""
+        with hdf5.reading(self.path) as (_, file):
+            return read_rows(file["images"], np.asarray(rows))
+
+
+def read_rows(array: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Any rows of an HDF5 array, in the order asked for; contiguous runs are read at once."""
+    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    order = np.argsort(rows, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and rows[order[end]] == rows[order[end - 1]] + 1:
+            end += 1
+        out[order[start:end]] = array[rows[order[start]] : rows[order[end - 1]] + 1]
+        start = end
+    return out
+
+
+def open_images(path: Path) -> ImageSet:
+    """Open a prepared set.
+
+    Raises FileError when it is missing, damaged or not a prepared set.
+    """
+    with hdf5.reading(path) as (header, file):
+        require_kind(header, "data", path, "genrev prepare-data")
+        if not {"images", "labels", "split"} <= file.keys():
+            raise FileError(f"{path}: damaged: images, labels or split are missing; run 'genrev prepare-data' again")
+        return ImageSet(path, header, tuple(file["images"].shape[1:]), file["labels"][:], file["split"][:])

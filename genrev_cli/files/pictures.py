@@ -1,0 +1,88 @@
+"""PNG pictures that carry a header, and JSON results that do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.atomic import atomic_path, write_text
+from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+
+
+def to_pil(pixels: np.ndarray) -> Image.Image:
+    """(C, H, W) uint8 with 1 or 3 channels as a picture."""
+    return Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def grid(tiles: np.ndarray, columns: int, *, gap: int = 1, least_side: int = 32) -> np.ndarray:
+    """Tiles (n, C, H, W) uint8 in rows of `columns` on white, small ones magnified by a whole factor: (C, height, width)."""
+    factor = max(1, -(-least_side // min(tiles.shape[2:])))
+    tiles = tiles.repeat(factor, axis=2).repeat(factor, axis=3)
+    gap *= max(1, factor // 2)
+    n, channels, height, width = tiles.shape
+    rows = -(-n // columns)
+    canvas = np.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[:, top : top + height, left : left + width] = tile
+    return canvas
+
+
+def pixels_digest(pixels: np.ndarray) -> str:
+    """The content digest of pixels (C, H, W)."""
+    return content_digest({"pixels": array_digest(str(pixels.dtype), pixels.shape, [np.ascontiguousarray(pixels)])})
+
+
+def write_picture(path: Path, pixels: np.ndarray, header: Header) -> None:
+    """Write (C, H, W) uint8 as a PNG with its header, atomically."""
+    info = PngInfo()
+    info.add_itxt(KEY, header.to_json())
+    with atomic_path(path) as part:
+        to_pil(pixels).save(part, format="PNG", pnginfo=info)
+
+
+def read_picture(path: Path) -> tuple[Header, np.ndarray]:
+    """Header and pixels (C, H, W) uint8 of a picture of ours.
+
+    Raises FileError when it is missing, damaged, or not of genrev's.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            text, pixels = image.text.get(KEY), np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FileError(f"{path}: not a readable PNG, or truncated ({error})") from error
+    return parse_header(text, path), pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def json_digest(result: dict[str, Any]) -> str:
+    """The content digest of a JSON result."""
+    return content_digest({"result": array_digest("json", (), [json.dumps(result, sort_keys=True).encode()])})
+
+
+def write_json(path: Path, result: dict[str, Any], header: Header) -> None:
+    """Write a result with its header under the key `genrev`, atomically."""
+    write_text(path, json.dumps({**result, KEY: json.loads(header.to_json())}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> tuple[Header, dict[str, Any]]:
+    """Header and result.
+
+    Raises FileError when it is missing, not JSON, or not of genrev's.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise FileError(f"{path}: not a result of genrev's")
+    header = content.pop(KEY, None)
+    return parse_header(None if header is None else json.dumps(header), path), content

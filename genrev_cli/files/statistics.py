@@ -1,0 +1,44 @@
+"""Feature statistics in the form that pytorch-fid writes (`mu`, `sigma` in an .npz), with n and a header beside them."""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+
+
+def _digest(mu: np.ndarray, sigma: np.ndarray) -> str:
+    arrays = {"mu": mu, "sigma": sigma}
+    return content_digest({name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()})
+
+
+def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, header: Header) -> None:
+    """Write the mean (d,) and covariance (d, d) of n features, atomically."""
+    text = replace(header, sha256=_digest(mu, sigma)).to_json()
+    with atomic_path(path) as part, part.open("wb") as file:
+        np.savez(file, **{"mu": mu, "sigma": sigma, "n": np.int64(n), KEY: np.array(text)})
+
+
+def read_statistics(path: Path) -> tuple[Header | None, int | None, np.ndarray, np.ndarray]:
+    """Header and n (None where another tool wrote the file), mean (d,) and covariance (d, d), both float64.
+
+    Raises FileError when the file is missing, damaged, or holds no statistics.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        with np.load(path) as file:  # never unpickles: allow_pickle is off by default
+            arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
+    if not {"mu", "sigma"} <= arrays.keys():
+        raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")
+    mu, sigma = arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64)
+    header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
+    if header and header.sha256 != _digest(arrays["mu"], arrays["sigma"]):
+        raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
+    return header, int(arrays["n"]) if "n" in arrays else None, mu, sigma
