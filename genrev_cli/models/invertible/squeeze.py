@@ -1,0 +1,70 @@
+"""The checkerboard squeeze (Schirrmeister et al. 2018, Fig. 2): space into channels, a permutation of the values.
+
+Of every 2×2 patch the pixels at (row, column) offsets (0,0), (1,1), (0,1), (1,0) become four channel groups in this order, so
+that the first half of the channels is one colour of a checkerboard and the second half the other: both streams cover the
+whole image, at every depth.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from genrev_cli.models.invertible.chain import Invertible, Streams
+
+_OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
+
+
+def _gather(x: Tensor) -> Tensor:
+    return torch.cat([x[:, :, row::2, column::2] for row, column in _OFFSETS], dim=1)
+
+
+def _scatter(y: Tensor) -> Tensor:
+    batch, channels, height, width = y.shape
+    x = y.new_empty(batch, channels // 4, 2 * height, 2 * width)  # four writes into one buffer: half the traffic of a permute and a copy
+    for part, (row, column) in zip(y.chunk(4, dim=1), _OFFSETS, strict=True):
+        x[:, :, row::2, column::2] = part
+    return x
+
+
+class _SqueezeFunction(Function):
+    """The gradient of a permutation is its inverse; saves nothing."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return _gather(x)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return _UnsqueezeFunction.apply(gradient)
+
+
+class _UnsqueezeFunction(Function):
+    @staticmethod
+    def forward(ctx, y: Tensor) -> Tensor:
+        return _scatter(y)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return _SqueezeFunction.apply(gradient)
+
+
+def squeeze(x: Tensor) -> Tensor:
+    """(B, c, 2H, 2W) → (B, 4c, H, W)."""
+    return _SqueezeFunction.apply(x)
+
+
+def unsqueeze(y: Tensor) -> Tensor:
+    """(B, 4c, H, W) → (B, c, 2H, 2W), the inverse of `squeeze` to the bit."""
+    return _UnsqueezeFunction.apply(y)
+
+
+class Squeeze(Invertible):
+    """The squeeze on each of two streams."""
+
+    def forward(self, streams: Streams) -> Streams:
+        a, b = streams
+        return squeeze(a), squeeze(b)
+
+    def inverse(self, streams: Streams) -> Streams:
+        a, b = streams
+        return unsqueeze(a), unsqueeze(b)
