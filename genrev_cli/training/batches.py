@@ -1,0 +1,95 @@
+"""Batches as a pure function of (seed, step): resident on the device where they fit, read ahead from the file where not."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+import h5py
+import numpy as np
+import torch
+
+from genrev_cli.files.images import ImageSet, read_rows
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import Images, Labels, Pixels, to_float
+from genrev_cli.training import distributed
+
+
+class Order:
+    """An endless shuffled stream of row numbers: one permutation per epoch, batches running on across the seam.
+
+    No row is ever dropped, and a set smaller than a batch works.
+    """
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows = rows
+        self._permutation = lru_cache(2)(lambda epoch: self._shuffle(seed, epoch))
+
+    def _shuffle(self, seed: int, epoch: int) -> torch.Tensor:
+        return torch.randperm(self.rows, generator=torch.Generator().manual_seed(derive(seed, "epoch", epoch)))
+
+    def __call__(self, start: int, count: int) -> torch.Tensor:
+        """Positions start … start + count of the stream: (count,) int64."""
+        parts = []
+        while count:
+            epoch, offset = divmod(start, self.rows)
+            part = self._permutation(epoch)[offset : offset + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return torch.cat(parts)
+
+
+class Batches:
+    """Batches of one split.
+
+    batch: rows per step over all processes. resident_megabytes: keep the split on the device as uint8 up to this size.
+    """
+
+    def __init__(self, images: ImageSet, split: str, *, batch: int, seed: int, device: torch.device, resident_megabytes: int) -> None:
+        self.rows = images.rows(split)
+        self.device = device
+        self.batch = batch
+        self._order = Order(len(self.rows), seed)
+        self._labels = torch.from_numpy(images.labels[self.rows])
+        self._images = images
+        self._resident: Pixels | None = None
+        self._reader: ThreadPoolExecutor | None = None
+        self._ahead: tuple[int, Future] | None = None
+        if len(self.rows) * int(np.prod(images.image_shape)) <= resident_megabytes * 2**20:
+            self._resident = torch.from_numpy(images.read(self.rows)).to(device)
+            self._labels = self._labels.to(device)
+        else:
+            self._file = h5py.File(images.path, "r")
+            self._reader = ThreadPoolExecutor(1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        if self._reader:
+            self._reader.shutdown(cancel_futures=True)
+            self._file.close()
+
+    def __call__(self, step: int) -> tuple[Images, Labels]:
+        """This process's share of step number `step`: (B, C, H, W) in [0, 1] and (B,), on the device."""
+        if self._resident is not None:
+            chosen = self._chosen(step).to(self.device)
+            return to_float(self._resident[chosen]), self._labels[chosen]
+        pixels, labels = self._ahead[1].result() if self._ahead and self._ahead[0] == step else self._read(step)
+        self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
+        return to_float(pixels.to(self.device, non_blocking=True)), labels.to(self.device, non_blocking=True)
+
+    def passes(self, batch: int) -> Iterator[Images]:
+        """Every image once, in file order, (≤ batch, C, H, W) in [0, 1] on the device."""
+        for start in range(0, len(self.rows), batch):
+            part = slice(start, start + batch)
+            pixels = self._resident[part] if self._resident is not None else torch.from_numpy(self._images.read(self.rows[part]))
+            yield to_float(pixels.to(self.device))
+
+    def _chosen(self, step: int) -> torch.Tensor:
+        return distributed.shard(self._order(step * self.batch, self.batch))
+
+    def _read(self, step: int) -> tuple[Pixels, Labels]:
+        chosen = self._chosen(step)
+        pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
+        return (pixels.pin_memory() if self.device.type == "cuda" else pixels), self._labels[chosen]

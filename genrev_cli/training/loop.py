@@ -1,0 +1,138 @@
+"""The one loop. Every step is a pure function of (seed, step), so 10 steps == 5 + kill + resume + 5, to the bit on the CPU."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from genrev_cli.errors import DivergedError, InterruptedRun
+from genrev_cli.progress import Task
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import Scalar
+from genrev_cli.training import distributed
+from genrev_cli.training.batches import Batches
+from genrev_cli.training.ema import EMA
+from genrev_cli.training.method import Method
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """The global generators seeded for a block: for the initialisers of layers, which take no generator. Nothing else uses them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, purpose))
+        yield
+
+
+class Stop:
+    """Turns SIGINT and SIGTERM into a wish to stop that the loop grants between two steps."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    @contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Listen within the block; a second signal stops at once."""
+
+        def wish(number: int, frame: object) -> None:
+            self.requested = True
+            signal.signal(number, before[number])
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, wish)
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often, in steps, the loop looks up; none of it changes the weights."""
+
+    log: int
+    monitor: int
+    preview: int
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the stage does at those moments. `log` gets the means since the last one, `save` keeps the state to resume from."""
+
+    log: Callable[[int, dict[str, float]], None]
+    monitor: Callable[[int], None]
+    preview: Callable[[int], None]
+    save: Callable[[int], None]
+
+
+class Window:
+    """The scalars of the steps since the last look, left on the device: reading them each step would make it wait."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Scalar]] = []
+        self._since = time.perf_counter()
+
+    def add(self, scalars: dict[str, Scalar]) -> None:
+        self._rows.append(scalars)
+
+    def read(self, step: int) -> tuple[dict[str, float], int, float]:
+        """Means over the window and over ranks, its length in steps and in seconds; the window starts anew.
+
+        step: the number of steps done. Raises DivergedError naming the first term and step that are not finite.
+        """
+        names = list(self._rows[0])
+        table = torch.stack([torch.stack([row[name].float() for name in names]) for row in self._rows])
+        (table,) = distributed.average([table])
+        values = table.double().cpu()
+        if not values.isfinite().all():
+            row, column = (~values.isfinite()).nonzero()[0].tolist()
+            bad_step = step - len(self._rows) + row + 1
+            raise DivergedError(
+                f"{names[column]} is {values[row, column].item()} at step {bad_step}; the last good state is kept. Lower the learning rate and run with --restart"
+            )
+        steps, now = len(self._rows), time.perf_counter()
+        seconds, self._since, self._rows = now - self._since, now, []
+        return dict(zip(names, values.mean(0).tolist(), strict=True)), steps, seconds
+
+
+def train(
+    method: Method, batches: Batches, ema: EMA | None, *, seed: int, start: int, steps: int, rhythm: Rhythm, save_seconds: float, hooks: Hooks, bar: Task
+) -> None:
+    """Steps start + 1 … steps.
+
+    Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun after
+    SIGINT or SIGTERM (the state saved first).
+    """
+    window, saved = Window(), time.monotonic()
+    generator = torch.Generator(batches.device)
+    with Stop().listening() as stop:
+        for step in range(start + 1, steps + 1):
+            x, labels = batches(step - 1)
+            window.add(method.step(x, labels, generator.manual_seed(derive(seed, "step", step))))
+            if ema:
+                ema.update(method.autoencoder, batches.batch)
+
+            # many processes agree on stopping when they talk anyway; a single one stops at once
+            interrupted = (distributed.size() == 1 and stop.requested) or (
+                step % rhythm.log == 0 and distributed.any_rank(stop.requested, batches.device)
+            )
+            late = step % rhythm.log == 0 and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
+            if step % rhythm.log == 0 or step == steps or interrupted:
+                means, count, seconds = window.read(step)
+                rate = count * batches.batch / seconds
+                hooks.log(step, {**means, "images_per_second": rate})
+                bar.advance(count, **{name: value for name, value in means.items() if math.isfinite(value)}, images_per_second=rate)
+            if step % rhythm.monitor == 0 or step == steps:
+                hooks.monitor(step)
+            if step % rhythm.preview == 0 or step == steps:
+                hooks.preview(step)
+            if late or interrupted or step == steps:
+                hooks.save(step)
+                saved = time.monotonic()
+            if interrupted and step < steps:
+                raise InterruptedRun(f"stopped after step {step} of {steps}; the state is saved, and the same command goes on from there")

@@ -1,0 +1,54 @@
+"""Optimisers that touch only their own parameters."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from genrev_cli.shapes import Scalar
+from genrev_cli.training.distributed import average
+
+
+class Optimizer:
+    """Adam on the parameters of some modules, with the gradient's norm clipped to `max_grad_norm` (0: not clipped)."""
+
+    def __init__(self, modules: Iterable[nn.Module], *, lr: float, betas: tuple[float, float], max_grad_norm: float) -> None:
+        self.parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+        fused = not self.parameters[0].is_meta  # a dry run has no device to fuse on
+        self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=fused)
+        self.max_grad_norm = max_grad_norm
+
+    def apply(self, gradients: list[Tensor]) -> Scalar:
+        """One step with these gradients; returns their norm before clipping."""
+        norm = torch.nn.utils.get_total_norm(gradients)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        if self.max_grad_norm:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.max_grad_norm, norm)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The moments and step counts: `number of the parameter . name of the tensor`."""
+        return {f"{i}.{name}": tensor for i, state in self.adam.state_dict()["state"].items() for name, tensor in state.items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what `tensors` gave; learning rates come from the config and not from here."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            number, name = key.split(".", 1)
+            state.setdefault(int(number), {})[name] = tensor
+        self.adam.load_state_dict({"state": state, "param_groups": self.adam.state_dict()["param_groups"]})
+
+
+def descend(*pairs: tuple[Optimizer, Scalar]) -> list[Scalar]:
+    """One step of each optimizer down its own loss; returns the norms of the gradients.
+
+    All gradients are taken before any step, each with respect to its optimizer's parameters alone, so a loss reaches nothing
+    that it should not; they are averaged over the processes. A parameter that a loss does not depend on is an error.
+    """
+    gradients = []
+    for i, (optimizer, loss) in enumerate(pairs):
+        gradients.append(torch.autograd.grad(loss, optimizer.parameters, retain_graph=i + 1 < len(pairs)))
+    return [optimizer.apply(average(gradient)) for (optimizer, _), gradient in zip(pairs, gradients, strict=True)]
