@@ -1,0 +1,54 @@
+"""The app and its one entry point. Importing this must stay fast: torch is imported by the stages, when one runs."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from genrev_cli.cli.console import error_line
+from genrev_cli.errors import GenrevError
+from genrev_cli.invocation import command_line
+
+app = typer.Typer(
+    name="genrev",
+    help="Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 ok, 1 a bug of ours, else the error's own (see genrev_cli.errors)."""
+    from genrev_cli.cli import commands  # noqa: F401 (registers the commands)
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    command_line.set(tuple(words))
+    try:
+        code = app(words, prog_name="genrev", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GenrevError as error:
+        failure, code = str(error), error.exit_code
+    except typer.TyperException as error:
+        failure, code = error.format_message(), 2
+    except (KeyboardInterrupt, typer.Abort):
+        failure, code = "interrupted", 130
+    except Exception as error:
+        if not debug:
+            error_line(f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)")
+        else:
+            traceback.print_exc()
+        return 1
+    if debug:
+        traceback.print_exc()
+    error_line(" ".join(failure.split()))  # one line, whatever a library put into its message
+    return code

@@ -1,0 +1,111 @@
+"""The one place that prints. stdout is exactly the result; everything else goes to stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genrev_cli.progress import Progress, Task
+from genrev_cli.result import Result
+
+PLAIN_SECONDS = 10.0
+
+
+def error_line(message: str) -> None:
+    """An error, as one line."""
+    print(f"genrev: error: {message}", file=sys.stderr)
+
+
+def report(result: Result, as_json: bool) -> None:
+    """The result: its path on stdout and its numbers on stderr, or everything as one JSON object on stdout."""
+    if as_json:
+        print(json.dumps({"out": str(result.out), **result.numbers}, ensure_ascii=False))
+        return
+    width = max((len(name) for name in result.numbers), default=0)
+    for name, value in result.numbers.items():
+        print(f"{name:<{width}}  {_shown(value)}", file=sys.stderr)
+    print(result.out)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def listener() -> Progress:
+    """A bar on a terminal; elsewhere a plain line now and then."""
+    return _Bars() if sys.stderr.isatty() else _Lines()
+
+
+class _Noting(Progress):
+    def note(self, message: str) -> None:
+        print(f"genrev: {message}", file=sys.stderr)
+
+
+class _PlainTask(Task):
+    def __init__(self, title: str, total: int, unit: str, done: int) -> None:
+        self.title, self.total, self.unit, self.done = title, total, unit, done
+        self.began, self.before, self.last = time.monotonic(), done, time.monotonic()
+
+    def advance(self, units: int = 1, **numbers: float) -> None:
+        self.done += units
+        now = time.monotonic()
+        if now - self.last >= PLAIN_SECONDS or self.done >= self.total:
+            self.last = now
+            left = (now - self.began) / max(self.done - self.before, 1) * (self.total - self.done)
+            print(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left{_numbers(numbers)}", file=sys.stderr, flush=True)
+
+
+class _Lines(_Noting):
+    @contextmanager
+    def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
+        yield _PlainTask(title, total, unit, done)
+
+
+class _Bars(_Noting):
+    @contextmanager
+    def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit, markup=False),
+            TimeRemainingColumn(), TextColumn("{task.fields[numbers]}", markup=False),
+        )  # fmt: skip
+        with RichProgress(*columns, console=Console(stderr=True)) as bars:
+            number = bars.add_task(title, total=total, completed=done, numbers="")
+
+            class Bar(Task):
+                def advance(self, units: int = 1, **numbers: float) -> None:
+                    bars.update(number, advance=units, **({"numbers": _numbers(numbers)} if numbers else {}))
+
+            yield Bar()
+
+
+def _numbers(numbers: dict[str, float]) -> str:
+    return "".join(f"  {name} {value:.4g}" for name, value in numbers.items())
+
+
+def show(result: Result) -> None:
+    """A header and its chain, as an indented list on stdout."""
+    print(result.out)
+    _show_record(result.numbers, 1)
+    for path in result.numbers.get("verified", []):
+        print(f"verified  {path}")
+
+
+def _show_record(record: dict, depth: int) -> None:
+    pad, made = "  " * depth, record.get("made_by", {})
+    print(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
+    for key, value in record.get("config", {}).items():
+        if key != "identity":  # it repeats the settings, for comparing
+            print(f"{pad}  {key}: {_shown(value)}")
+    if made:
+        where = ", ".join(str(made[key]) for key in ("utc", "device", "git") if made.get(key))
+        print(f"{pad}  $ {made['command']}\n{pad}    {where}, {made['seconds']:g} s" + (f", seed {made['seed']}" if "seed" in made else ""))
+    for role, source in record.get("inputs", {}).items():
+        print(f"{pad}  {role}: {source['path']}")
+        _show_record(source, depth + 2)

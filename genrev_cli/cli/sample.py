@@ -1,0 +1,34 @@
+"""genrev sample"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genrev_cli.cli import app, options
+from genrev_cli.cli.console import listener, report
+
+
+@app.command(rich_help_panel="Generate", epilog="$ genrev sample --ckpt adversarial.safetensors -n 10000 --out samples/ --grid samples.png")
+def sample(
+    ckpt: options.Ckpt,
+    out: Annotated[
+        Path, typer.Option("--out", help="A folder of PNGs, or a .h5 or .npz file, by its name.", rich_help_panel=options.FILES)
+    ] = Path("samples"),
+    grid: Annotated[Path | None, typer.Option("--grid", help="Also write the first 64 as one picture (.png).", rich_help_panel=options.FILES)] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many images.", rich_help_panel=options.METHOD)] = 64,
+    seed: options.Seed = 0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Scale of the codes: below 1 more typical, less diverse.", rich_help_panel=options.METHOD)
+    ] = 1.0,
+    batch: options.BatchSize = 64,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Generate images from the prior. Image i depends on the seed and on i alone, not on how many there are."""
+    from genrev_cli.stages.sample import sample
+
+    result = sample(
+        ckpt, out, n=n, seed=seed, temperature=temperature, grid_file=grid, batch=batch, device=device, progress=listener()
+    )  # fmt: skip
+    report(result, as_json=json)

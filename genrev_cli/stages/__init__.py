@@ -1,0 +1,1 @@
+"""One function per subcommand: files in, files out, a `Result` back; nothing printed."""

@@ -1,0 +1,105 @@
+"""Checkpoints as objects: an autoencoder and its prior, written by every training stage and read by everything else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header, require_kind
+from genrev_cli.files.images import ImageSet, open_images
+from genrev_cli.latents import Prior, build_prior
+from genrev_cli.models import Autoencoder, build_model
+
+_MAKER = "genrev pretrain-recon"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained autoencoder with its prior, in evaluation mode and without gradients."""
+
+    path: Path
+    header: Header
+    autoencoder: Autoencoder
+    prior: Prior
+
+
+def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    """A module's state under `prefix.`."""
+    return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
+
+
+def load_prefixed(module: nn.Module, prefix: str, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load what `prefixed` made.
+
+    Raises FileError when names or shapes do not fit.
+    """
+    own = {key.removeprefix(f"{prefix}."): tensor for key, tensor in tensors.items() if key.startswith(f"{prefix}.")}
+    try:
+        module.load_state_dict(own, assign=any(tensor.is_meta for tensor in module.state_dict().values()))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise FileError(f"{path}: its weights do not fit the {prefix} that its header describes ({first})") from error
+
+
+def save_checkpoint(
+    path: Path, autoencoder: Autoencoder, prior: Prior, *, settings: dict[str, Any], step: int, inputs: dict[str, Any], made_by: dict[str, Any]
+) -> None:
+    """Write weights and prior; `settings` is what trained them."""
+    tensors = prefixed("autoencoder", autoencoder) | prefixed("prior", prior)
+    config = {**settings, "model": autoencoder.config, "prior": prior.config}
+    write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by))
+
+
+def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
+    """Read a checkpoint onto a device.
+
+    Raises FileError when it is missing, damaged, or not a checkpoint.
+    """
+    header, tensors = read_checkpoint(path)
+    require_kind(header, "checkpoint", path, _MAKER)
+    try:
+        with torch.device("meta"):  # the file's tensors become the weights: nothing is initialised or copied
+            autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
+    except (KeyError, UsageError) as error:
+        raise FileError(f"{path}: its header does not describe a model that this version of genrev knows ({error})") from error
+    load_prefixed(autoencoder, "autoencoder", tensors, path)
+    load_prefixed(prior, "prior", tensors, path)
+    return Checkpoint(path, header, autoencoder.to(device).eval().requires_grad_(False), prior.to(device).requires_grad_(False))
+
+
+def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
+    """The image set to use with a checkpoint: the one given, else the one it was trained on.
+
+    Raises FileError when that one is gone, is another than it was, or its images do not fit the model.
+    """
+    recorded = header.inputs.get("data")
+    if given is None:
+        if recorded is None:
+            raise UsageError(f"{path}: does not say which data it was trained on; give --data")
+        source = Path(recorded["path"])
+        if not source.exists():
+            raise FileError(f"{path}: was trained on {source}, which is not there any more; give --data")
+        images = open_images(source)
+        if images.header.sha256 != recorded["sha256"]:
+            raise FileError(f"{source}: is not what {path} was trained on (its content has changed); give --data to use it all the same")
+    else:
+        images = open_images(given)
+    require_shape(images, header, path)
+    return images
+
+
+def require_shape(images: ImageSet, header: Header, path: Path) -> None:
+    """Raises FileError when images do not have the shape that the model of a checkpoint takes."""
+    wanted, found = tuple(header.config["model"]["image_shape"]), images.image_shape
+    if found != wanted:
+        raise FileError(
+            f"{images.path}: images are {_shape(found)}, {path} takes {_shape(wanted)}; run 'genrev prepare-data' with a fitting --size"
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(side) for side in shape)

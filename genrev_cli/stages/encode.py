@@ -1,0 +1,49 @@
+"""encode: images → latent codes (A2, D2)."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from genrev_cli.errors import DivergedError
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.shapes import to_float
+from genrev_cli.stages.checkpoints import data_of, load_checkpoint
+from genrev_cli.stages.devices import resolve_device
+
+
+@torch.no_grad()
+def encode(
+    ckpt: Path, out: Path, *, data: Path | None = None, split: str = "train", full: bool = False, batch: int = 256, device: str = "auto",
+    progress: Progress = SILENT,
+) -> Result:  # fmt: skip
+    """Encode every image of a split and write the codes.
+
+    The codes are y, the active dimensions of clip(E(x)); with `full` z = E(x), all dimensions and not clipped.
+    Raises FileError for unusable files, UsageError for an unknown split, DivergedError when a code is not finite.
+    """
+    start, place = time.perf_counter(), resolve_device(device)
+    model = load_checkpoint(ckpt, place)
+    images = data_of(model.header, data, ckpt)
+    rows = images.rows(split)
+    dim = model.autoencoder.latent_dim if full else model.prior.dim
+    inputs = {"ckpt": model.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    header = Header("codes", {"latent": "full" if full else "restricted", "dim": dim, "split": split}, "", model.header.step, inputs)
+    with hdf5.writing(out, header) as writer, progress.task("encode", len(rows)) as bar:
+        writer.create("codes", (len(rows), dim), "float32")
+        for first in range(0, len(rows), batch):
+            part = rows[first : first + batch]
+            z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(part)).to(place)))
+            codes = z if full else model.prior.select(model.prior.restrict(z))
+            if not codes.isfinite().all():
+                raise DivergedError(f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged")
+            writer.write("codes", first, codes.float().cpu().numpy())
+            bar.advance(len(part))
+        for name, values in {"labels": images.labels[rows], "rows": rows}.items():
+            writer.create(name, (len(rows),), "int64")
+            writer.write(name, 0, values)
+        header.made_by.update(provenance(seconds=time.perf_counter() - start, device=str(place)))
+    return Result(out, {"codes": len(rows), "dim": dim, "split": split, "images_per_second": round(len(rows) / (time.perf_counter() - start), 1)})

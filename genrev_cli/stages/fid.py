@@ -1,0 +1,151 @@
+"""fid: two sets of images → the Fréchet distance between their features (A5, Table 1)."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.header import Header, array_digest, provenance
+from genrev_cli.files.pictures import json_digest, write_json
+from genrev_cli.files.statistics import read_statistics, write_statistics
+from genrev_cli.metrics.features import Extractor, InceptionExtractor, PixelExtractor
+from genrev_cli.metrics.frechet import Moments, Statistics, bias_floor, frechet_distance
+from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.image_inputs import ImageInput, open_image_input
+
+FEATURES = ("inception", "pixel")
+NAMED = ("celeba", "cifar10", "digits", "mnist")
+"""References by name: the prepared file data/NAME.h5."""
+
+
+@dataclass(frozen=True)
+class FidOptions:
+    """ref: a name, prepared images, samples, a folder, or statistics (.npz). n: images of each set, 0 for all."""
+
+    ref: str
+    split: str = "test"
+    n: int = 0
+    features: str = "inception"
+    profile: str = "pytorch-fid"
+    weights: Path | None = None
+    device: str = "auto"
+    cache: bool = True
+
+
+def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = SILENT) -> Result:
+    """Score `samples` against a reference and write a JSON result that says exactly what was measured.
+
+    With Inception features the result is an FID; with pixels it is labelled FD-pixel and comparable only with others of its kind.
+    Raises FileError for unusable files, UsageError for an unknown reference, UnavailableError without Inception's weights.
+    """
+    start = time.perf_counter()
+    images = open_image_input(samples, "all", options.n, progress)
+    extractor = _extractor(options, images)
+    reference = _reference(options, extractor, progress)
+    statistics = _measure(images, extractor, progress, "samples")
+    value = frechet_distance(statistics, reference.statistics)
+    n_ref = reference.statistics.n
+    numbers = {
+        "metric": extractor.label,
+        "value": value,
+        "n": statistics.n,
+        "n_reference": n_ref,
+        "bias_floor": bias_floor(reference.statistics, statistics.n, n_ref or float("inf")),
+        "split": options.split,
+        **{key: extractor.identity[key] for key in ("extractor", "profile", "layer", "weights_sha256")},
+    }
+    if statistics.n < extractor.dims:
+        progress.note(f"{samples}: n = {statistics.n} < {extractor.dims} dimensions: the value is biased up; compare only values of the same n")
+    inputs = {"samples": images.record(), "ref": reference.record}
+    header = Header("score", {"metric": extractor.label, "identity": extractor.identity}, json_digest(numbers), 0, inputs)
+    write_json(out, numbers, Header(**{**vars(header), "made_by": provenance(seconds=time.perf_counter() - start, device=options.device)}))
+    return Result(out, numbers)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    statistics: Statistics
+    record: dict[str, Any]
+
+
+def _extractor(options: FidOptions, images: ImageInput) -> Extractor:
+    if options.features == "pixel":
+        return PixelExtractor(images.image_shape)
+    if options.features != "inception":
+        raise UsageError(f"--features {options.features}: choose {' or '.join(FEATURES)}")
+    device = resolve_device(options.device)
+    state, sha256 = load_inception_weights(find_inception_weights(options.weights, download=True))
+    return InceptionExtractor(state, weights_sha256=sha256, profile=options.profile, device=device)
+
+
+def _reference(options: FidOptions, extractor: Extractor, progress: Progress) -> _Reference:
+    path = _reference_path(options.ref)
+    if path.suffix == ".npz" and _is_statistics(path):
+        header, n, mu, sigma = read_statistics(path)
+        if header and header.config["identity"] != extractor.identity:
+            raise FileError(f"{path}: statistics of other features ({header.config['identity']}) than asked for ({extractor.identity})")
+        if not header:
+            progress.note(f"{path}: statistics of unknown origin; make sure that they are of {extractor.label}'s features")
+        record = header.as_input(path) if header else {"path": str(path.resolve()), "kind": "statistics", "sha256": ""}
+        return _Reference(Statistics(n, mu, sigma=sigma), record)
+    images = open_image_input(path, options.split, options.n, progress)
+    return _Reference(_cached(images, extractor, progress, options.cache), images.record())
+
+
+def _reference_path(ref: str) -> Path:
+    if ref in NAMED and not Path(ref).exists():
+        path = Path("data", f"{ref}.h5")
+        if not path.exists():
+            raise FileError(f"--ref {ref}: there is no {path}; make it with 'genrev prepare-data {ref} --out {path}'")
+        return path
+    if not Path(ref).exists():
+        raise FileError(f"--ref {ref}: no such file or folder, and none of the names {', '.join(NAMED)}")
+    return Path(ref)
+
+
+def _is_statistics(path: Path) -> bool:
+    try:
+        with np.load(path) as file:
+            return "mu" in file.files
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
+
+
+def _measure(images: ImageInput, extractor: Extractor, progress: Progress, title: str) -> Statistics:
+    moments = Moments(extractor.dims)
+    with progress.task(f"features of {title}", images.n) as bar:
+        for block in images.blocks():
+            moments.add(extractor(torch.from_numpy(block)).numpy())
+            bar.advance(len(block))
+    return moments.statistics()
+
+
+def cache_folder() -> Path:
+    """Where statistics of references are kept: $GENREV_CACHE, else genrev in the user's cache folder."""
+    return Path(os.environ.get("GENREV_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "genrev"))
+
+
+def _cached(images: ImageInput, extractor: Extractor, progress: Progress, use: bool) -> Statistics:
+    """The reference's statistics, kept under a key of their content: what is cached can be stale by no name."""
+    record = images.record()
+    identity = {"content": record["sha256"], "selection": record["selection"], **extractor.identity}
+    key = array_digest("cache", (), [repr(sorted(identity.items())).encode()])
+    path = cache_folder() / "statistics" / f"{key}.npz"
+    if use and path.exists():
+        _, n, mu, sigma = read_statistics(path)
+        return Statistics(n, mu, sigma=sigma)
+    start = time.perf_counter()
+    statistics = _measure(images, extractor, progress, "reference")
+    if use and statistics.sigma is not None:  # fewer images than dimensions: quicker to measure again, and exact
+        made_by = provenance(seconds=time.perf_counter() - start)
+        header = Header("statistics", {"identity": extractor.identity, "selection": images.selection}, "", 0, {"images": record}, made_by)
+        write_statistics(path, statistics.mu, statistics.sigma, statistics.n, header)
+    return statistics

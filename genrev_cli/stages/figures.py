@@ -1,0 +1,192 @@
+"""The pictures of A5: reconstructions in three rows, interpolations, traversals."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import ImageSet
+from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.latents.paths import PATHS
+from genrev_cli.metrics.reconstruction import L1
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import Images, Latents, Pixels, to_float, to_pixels
+from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
+from genrev_cli.stages.devices import resolve_device
+
+LATENTS = ("restricted", "full")
+
+
+@dataclass
+class _Figure:
+    """One picture in the making: the model, its data and the clock."""
+
+    ckpt: Path
+    out: Path
+    device: str
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() != ".png":
+            raise UsageError(f"--out {self.out}: a picture's name ends in .png")
+        self.start, self.place = time.perf_counter(), resolve_device(self.device)
+        self.model: Checkpoint = load_checkpoint(self.ckpt, self.place)
+        self.inputs = {"ckpt": self.model.header.as_input(self.ckpt)}
+
+    def images(self) -> ImageSet:
+        """The image set, recorded as an input of the picture."""
+        images = data_of(self.model.header, self.data, self.ckpt)
+        self.inputs["data"] = images.header.as_input(images.path)
+        return images
+
+    def read(self, images: ImageSet, rows: Sequence[int] | np.ndarray) -> Pixels:
+        return torch.from_numpy(images.read(rows)).to(self.place)
+
+    def write(self, tiles: Pixels, columns: int, config: dict[str, Any], numbers: dict[str, Any], seed: int | None = None) -> Result:
+        """Lay the tiles out in rows of `columns` and write the picture with its header."""
+        picture = grid(tiles.cpu().numpy(), columns)
+        made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
+        header = Header("picture", {**config, "numbers": numbers}, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
+        write_picture(self.out, picture, header)
+        return Result(self.out, numbers)
+
+
+@torch.no_grad()
+def reconstruct(
+    ckpt: Path, out: Path, *, data: Path | None = None, split: str = "test", columns: int = 16, seed: int = 0, batch: int = 256, device: str = "auto",
+    progress: Progress = SILENT,
+) -> Result:  # fmt: skip
+    """Fig. 6, three rows: originals, reconstructions from the restricted latent, from the full latent; and the errors over the whole split.
+
+    columns: how many images, drawn at random by `seed`. Raises FileError for unusable files, UsageError for an unknown split.
+    """
+    figure = _Figure(ckpt, out, device, data)
+    images, model = figure.images(), figure.model
+    rows = images.rows(split)
+    restricted, full, widest = L1(), L1(), 0.0
+    with progress.task("reconstruct", len(rows)) as bar:
+        for first in range(0, len(rows), batch):
+            x = to_float(figure.read(images, rows[first : first + batch]))
+            z = model.autoencoder.encode(x)
+            restricted.add(x, model.autoencoder.decode(model.prior.restrict(z)))
+            full.add(x, model.autoencoder.decode(z))
+            widest = max(widest, z.abs().max().item())
+            bar.advance(len(x))
+    chosen = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[:columns].numpy()]
+    pixels = figure.read(images, np.sort(chosen))
+    z = model.autoencoder.encode(to_float(pixels))
+    shown = [pixels, to_pixels(model.autoencoder.decode(model.prior.restrict(z))), to_pixels(model.autoencoder.decode(z))]
+    numbers = {
+        "images": len(rows), "split": split, "l1_restricted": restricted.mean,
+        "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest,
+    }  # fmt: skip
+    return figure.write(torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed)
+
+
+@torch.no_grad()
+def interpolate(
+    ckpt: Path, out: Path, *, pairs: Sequence[tuple[str, str]] = (), data: Path | None = None, split: str = "test", latent: str = "restricted",
+    path: str = "linear", steps: int = 9, random_pairs: int = 6, seed: int = 0, device: str = "auto",
+) -> Result:  # fmt: skip
+    """Figs. 7 and 8: a row per pair, the two originals at the ends and `steps` decoded points between them.
+
+    pairs: two of row numbers within the split, or image files; none draws `random_pairs` of the split. latent: 'restricted' goes
+    between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b). path: 'linear' or 'spherical'.
+    Raises UsageError for an unknown choice or row, FileError for unusable files.
+    """
+    if latent not in LATENTS or path not in PATHS:
+        raise UsageError(f"--latent {latent} --path {path}: choose {' or '.join(LATENTS)}, and {' or '.join(PATHS)}")
+    if steps < 2:
+        raise UsageError(f"--steps {steps}: at least 2 are needed, the codes of both ends")
+    figure = _Figure(ckpt, out, device, data)
+    model = figure.model
+    ends = _ends(figure, pairs, split, random_pairs, seed)
+    t = torch.linspace(0, 1, steps, device=figure.place)
+    tiles = []
+    for a, b in ends:
+        z = model.autoencoder.encode(to_float(torch.stack([a, b])))
+        z = model.prior.restrict(z) if latent == "restricted" else z
+        tiles += [a[None], to_pixels(model.autoencoder.decode(PATHS[path](z[0], z[1], t))), b[None]]
+    config = {"shows": f"interpolations in the {latent} latent", "path": path, "steps": steps, "split": split}
+    return figure.write(torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, seed)
+
+
+def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], split: str, random_pairs: int, seed: int) -> list[tuple[Pixels, Pixels]]:
+    named = [end for pair in pairs for end in pair]
+    images = figure.images() if not pairs or any(end.isdigit() for end in named) else None
+    if not pairs:
+        rows = images.rows(split)
+        if len(rows) < 2:
+            raise UsageError(f"{images.path}: split '{split}' has one image, an interpolation needs two")
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "interpolate")))[: 2 * random_pairs]
+        named = [str(i) for i in order[: len(order) // 2 * 2].tolist()]
+    loaded = [_end(figure, images, split, end) for end in named]
+    return list(zip(loaded[::2], loaded[1::2], strict=True))
+
+
+def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixels:
+    """(C, H, W) uint8 of a row number within the split, or of an image file (the largest centre square, resized, where the model is square)."""
+    if end.isdigit():
+        rows = images.rows(split)
+        if int(end) >= len(rows):
+            raise UsageError(f"{images.path}: has no image {end} in split '{split}' (0 to {len(rows) - 1})")
+        return figure.read(images, rows[[int(end)]])[0]
+    channels, height, width = figure.model.autoencoder.image_shape
+    try:
+        picture = decode(Path(end).read_bytes(), channels)
+    except (OSError, DamagedImage) as error:
+        raise FileError(f"{end}: not a readable image ({error})") from error
+    if picture.size != (width, height) and height == width:
+        picture = centre_crop(picture, min(picture.size)).resize((width, height), Image.Resampling.LANCZOS)
+    if picture.size != (width, height):
+        raise FileError(f"{end}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was")
+    return torch.from_numpy(to_array(picture).copy()).to(figure.place)
+
+
+@torch.no_grad()
+def traverse(
+    ckpt: Path, out: Path, *, dims: Sequence[int] = (), count: int = 5, steps: int = 9, extent: float = 3.0, around: str = "", data: Path | None = None,
+    split: str = "test", seed: int = 0, device: str = "auto",
+) -> Result:  # fmt: skip
+    """Fig. 9: a row per active dimension, going from −extent to +extent standard deviations of the prior.
+
+    dims: numbers among the active dimensions; none draws `count` at random. around: the other dimensions are those of an image (a
+    row number within the split, or a file); '' is the mean of the prior. Raises UsageError for an unknown dimension.
+    """
+    figure = _Figure(ckpt, out, device, data)
+    prior = figure.model.prior
+    if not dims:
+        drawn = torch.randperm(prior.dim, generator=torch.Generator().manual_seed(derive(seed, "traverse")))
+        dims = drawn[:count].sort().values.tolist()
+    for dim in dims:
+        if not 0 <= dim < prior.dim:
+            raise UsageError(f"--dim {dim}: {ckpt} has active dimensions 0 to {prior.dim - 1}")
+    if steps < 2:
+        raise UsageError(f"--steps {steps}: at least 2 are needed")
+    centre = torch.zeros(1, prior.dim, device=figure.place)
+    if around:
+        x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
+        centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))
+    tiles = [to_pixels(_decode(figure.model, _line(prior.embed, centre, dim, extent, steps))) for dim in dims]
+    config = {"shows": f"traversals from −{extent:g} to +{extent:g} standard deviations", "dims": list(dims), "around": around or "prior mean"}
+    return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
+
+
+def _line(embed: Any, centre: torch.Tensor, dim: int, extent: float, steps: int) -> Latents:
+    codes = centre.repeat(steps, 1)
+    codes[:, dim] = torch.linspace(-extent, extent, steps, device=centre.device)
+    return embed(codes)
+
+
+def _decode(model: Checkpoint, z: Latents) -> Images:
+    return model.autoencoder.decode(z)

@@ -1,0 +1,78 @@
+"""What is looked at during training: a few numbers on held-out images, and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.files.header import Header
+from genrev_cli.files.images import ImageSet
+from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.latents import Prior
+from genrev_cli.metrics.reconstruction import L1
+from genrev_cli.metrics.sliced import relative_sliced_wasserstein
+from genrev_cli.models import Autoencoder
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import Pixels, to_float, to_pixels
+from genrev_cli.stages.drawing import draw_codes
+
+IMAGES = 1000
+BATCH = 250
+
+
+def held_out(images: ImageSet) -> str:
+    """The split to monitor on: val where there is one, else test, else train."""
+    present = [split for split in ("val", "test") if (images.split == ("train", "val", "test").index(split)).any()]
+    return present[0] if present else "train"
+
+
+class Monitor:
+    """The same images and the same prior samples at every look, so that curves show the model and not the draw."""
+
+    def __init__(self, images: ImageSet, seed: int, device: torch.device, folder: Path) -> None:
+        self.split = held_out(images)
+        rows = images.rows(self.split)
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "monitor", "rows")))
+        self.pixels = torch.from_numpy(images.read(rows[order[:IMAGES].numpy()])).to(device)
+        self.seed, self.device, self.folder = seed, device, folder
+
+    @torch.no_grad()
+    def numbers(self, autoencoder: Autoencoder, prior: Prior) -> dict[str, float]:
+        """Errors of the restricted and the full round trip, max |z|, and the relative sliced Wasserstein distance (A4, A5)."""
+        autoencoder.eval()
+        restricted, full, codes, widest = L1(), L1(), [], 0.0
+        for pixels in self.pixels.split(BATCH):
+            x = to_float(pixels)
+            z = autoencoder.encode(x)
+            restricted.add(x, autoencoder.decode(prior.restrict(z)))
+            full.add(x, autoencoder.decode(z))
+            codes.append(prior.select(z))
+            widest = max(widest, z.abs().max().item())
+        autoencoder.train()
+        y = torch.cat(codes)
+        generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "prior"))
+        swd = relative_sliced_wasserstein(
+            y, prior.sample(len(y), generator), prior.sample(len(y), generator), projections=256, generator=generator
+        )
+        return {
+            "l1_restricted": restricted.mean,
+            "roundtrip_mean": full.mean,
+            "roundtrip_max": full.max,
+            "max_abs_z": widest,
+            "relative_swd": float(swd),
+        }
+
+    @torch.no_grad()
+    def preview(self, step: int, autoencoder: Autoencoder, prior: Prior, made_by: dict[str, Any]) -> None:
+        """Write a grid of samples and one of reconstructions (original above restricted), the same seeds and images every time."""
+        autoencoder.eval()
+        samples = autoencoder.decode(prior.embed(draw_codes(prior, self.seed, range(64), self.device)))
+        x = to_float(self.pixels[:16])
+        restored = autoencoder.decode(prior.restrict(autoencoder.encode(x)))
+        autoencoder.train()
+        self._write(f"step-{step:07d}-samples.png", to_pixels(samples), 8, step, made_by)
+        self._write(f"step-{step:07d}-recon.png", torch.cat([self.pixels[:16], to_pixels(restored)]), 16, step, made_by)
+
+    def _write(self, name: str, tiles: Pixels, columns: int, step: int, made_by: dict[str, Any]) -> None:
+        picture = grid(tiles.cpu().numpy(), columns)
+        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))

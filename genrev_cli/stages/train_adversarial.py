@@ -1,0 +1,47 @@
+"""train-adversarial: a pretrained reversible network → one whose codes follow the prior (A4)."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.config import overlaid, read_recipe, split_table, table_of
+from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.stages.checkpoints import data_of, load_checkpoint
+from genrev_cli.stages.training import Job, RunOptions, Schedule, run_job
+from genrev_cli.training.method import autocast_in
+
+STAGE = "train-adversarial"
+
+
+def train_adversarial(
+    ckpt: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    recipe: str = "",
+    overrides: dict[str, dict[str, Any]],
+    run: RunOptions,
+    progress: Progress = SILENT,
+) -> Result:
+    """Train a checkpoint's encoder against an adversary on its active dimensions and write a checkpoint.
+
+    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own.
+    Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
+    """
+    start = load_checkpoint(ckpt, torch.device("cpu"))
+    images = data_of(start.header, data, ckpt)
+    recipe = recipe or start.header.config["recipe"]
+    tables = overlaid(read_recipe(recipe), overrides)
+    schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, AdversarialConfig)
+
+    def build(device: torch.device) -> LatentAdversarial:
+        autoencoder = start.autoencoder.to(device).train().requires_grad_(True)
+        return LatentAdversarial(autoencoder, start.prior.to(device), config, autocast_in(device, schedule.precision))
+
+    settings = {"recipe": recipe, "model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
+    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    job = Job(STAGE, settings, inputs, images, schedule, build, batches_per_step=LatentAdversarial.batches_per_step)
+    return run_job(job, out, run, progress)

@@ -1,0 +1,256 @@
+"""What the training stages share: plan → resume → loop → checkpoint."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import ImageSet
+from genrev_cli.models import Autoencoder
+from genrev_cli.progress import Progress
+from genrev_cli.result import Result
+from genrev_cli.stages.checkpoints import load_prefixed, prefixed, save_checkpoint
+from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.monitor import Monitor
+from genrev_cli.training import distributed
+from genrev_cli.training.batches import Batches
+from genrev_cli.training.ema import EMA
+from genrev_cli.training.log import Log
+from genrev_cli.training.loop import Hooks, Rhythm, seeded, train
+from genrev_cli.training.method import Method
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs."""
+
+    batch: int = 250
+    epochs: float = 250.0
+    steps: int = 0
+    seed: int = 0
+    precision: str = "fp32"
+    ema_halflife_images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
+        if self.batch < 1 or self.epochs < 0 or self.steps < 0 or self.ema_halflife_images < 0:
+            raise UsageError(f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run behaves on this machine; nothing of it changes the result."""
+
+    device: str = "auto"
+    restart: bool = False
+    dry_run: bool = False
+    log_every: int = 50
+    monitor_every: int = 500
+    preview_every: int = 500
+    save_minutes: float = 10.0
+    resident_megabytes: int = 4096
+
+    def __post_init__(self) -> None:
+        if min(self.log_every, self.monitor_every, self.preview_every) < 1 or self.save_minutes <= 0:
+            raise UsageError("--log-every, --monitor-every, --preview-every and --save-minutes must be positive")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training stage, ready to run.
+
+    settings: the resolved tables, without which the result would be another; compared when a run is resumed.
+    inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
+    """
+
+    stage: str
+    settings: dict[str, Any]
+    inputs: dict[str, dict[str, Any]]
+    images: ImageSet
+    schedule: Schedule
+    build: Callable[[torch.device], Method]
+    batches_per_step: int = 1
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.schedule.batch * self.batches_per_step
+
+    @property
+    def steps(self) -> int:
+        """How many steps the schedule means for this data set."""
+        rows = len(self.images.rows("train"))
+        return self.schedule.steps or math.ceil(self.schedule.epochs * rows / self.rows_per_step)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed: all settings but the length, and the content of all inputs."""
+        schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps")}
+        inputs = {role: record["sha256"] for role, record in self.inputs.items()}
+        return json.loads(json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs}))  # as a header gives it back
+
+
+def run_folder(out: Path) -> Path:
+    """Where a training stage keeps its state, log and previews; may be deleted once the checkpoint is there."""
+    return out.with_name(out.name + ".run")
+
+
+def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Result:
+    """Run a training stage to its end, from its last state where there is one, and write the checkpoint `out`.
+
+    Raises UsageError when what is there was made with other settings, DivergedError and InterruptedRun like `train`.
+    """
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: a checkpoint's name ends in .safetensors")
+    if options.dry_run:
+        return _dry_run(job, out)
+    device = resolve_device(options.device)
+    with distributed.joined(device):
+        state = run_folder(out) / "state.safetensors"
+        found = None if options.restart else _found(job, out, state)
+        if found is not None and found.step >= job.steps and out.exists() and read_checkpoint_header(out).step == found.step:
+            progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
+            return Result(out, {"steps": found.step, **job.notes})
+        return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
+
+
+def _found(job: Job, out: Path, state: Path) -> Header | None:
+    """The header of what an earlier run of the same job left, the state if there is one, else the checkpoint."""
+    for path in (state, out):
+        if path.exists():
+            header = read_checkpoint_header(path)
+            changed = sorted(_differences(header.config.get("identity", {}), job.identity))
+            if changed:
+                raise UsageError(f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out")
+            return header
+    return None
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [found for key in {*old, *new} for found in _differences(old.get(key), new.get(key), f"{name}.{key}".strip("."))]
+    return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:12] + "…"
+
+
+def _dry_run(job: Job, out: Path) -> Result:
+    with torch.device("meta"):
+        method = job.build(torch.device("meta"))
+    trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
+    return Result(out, {"dry_run": True, "parameters": trained, "steps": job.steps, "settings": job.identity, **job.notes})
+
+
+class _Run:
+    """One run of a job: owns the method, its log and its clock."""
+
+    def __init__(self, job: Job, out: Path, options: RunOptions, device: torch.device, progress: Progress) -> None:
+        self.job, self.out, self.options, self.device, self.progress = job, out, options, device, progress
+        with seeded(job.schedule.seed, "weights"):
+            self.method = job.build(device)
+        halflife = job.schedule.ema_halflife_images
+        self.ema = EMA(self.method.autoencoder, halflife) if halflife else None
+        self.seconds_before = 0.0
+        self.clock = time.monotonic()
+
+    @property
+    def trained(self) -> Autoencoder:
+        """The weights that the checkpoint will have."""
+        return self.ema.module if self.ema else self.method.autoencoder
+
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.clock
+
+    def go(self, state: Path | None) -> Result:
+        job, options = self.job, self.options
+        start = self._load(state) if state else 0
+        batches = Batches(
+            job.images, "train", batch=job.rows_per_step, seed=job.schedule.seed, device=self.device, resident_megabytes=options.resident_megabytes
+        )
+        if not state:
+            self.method.start(lambda: batches.passes(job.schedule.batch))
+            if self.ema:
+                self.ema = EMA(self.method.autoencoder, self.ema.halflife_images)
+        first = distributed.rank() == 0
+        log = Log(run_folder(self.out) / "log.jsonl", start) if first else None
+        monitor = Monitor(job.images, job.schedule.seed, self.device, run_folder(self.out) / "previews")
+        numbers: dict[str, float] = {}
+
+        def look(step: int) -> None:
+            if first:
+                numbers.update(monitor.numbers(self.trained, self.method.prior))
+                log.write(step, kind="monitor", seconds=round(self.seconds(), 3), **numbers)
+
+        hooks = Hooks(
+            log=lambda step, means: log.write(step, kind="loss", seconds=round(self.seconds(), 3), **means) if first else None,
+            monitor=look,
+            preview=lambda step: monitor.preview(step, self.trained, self.method.prior, self._made_by()) if first else None,
+            save=lambda step: self._save(step) if first else None,
+        )
+        try:
+            if not state:
+                look(0)
+            rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every)
+            with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
+                train(
+                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=job.steps,
+                    rhythm=rhythm, save_seconds=60 * options.save_minutes, hooks=hooks, bar=bar,
+                )  # fmt: skip
+            if start >= job.steps:  # the checkpoint alone was missing
+                numbers = monitor.numbers(self.trained, self.method.prior)
+        finally:
+            batches.close()
+            if log:
+                log.close()
+        if first:
+            self._write_checkpoint()
+        return Result(self.out, {"steps": job.steps, "seconds": round(self.seconds(), 1), **job.notes, **numbers})
+
+    def _made_by(self) -> dict[str, Any]:
+        return provenance(seconds=self.seconds(), seed=self.job.schedule.seed, device=str(self.device)) | {"processes": distributed.size()}
+
+    def _write_checkpoint(self) -> None:
+        settings = {**self.job.settings, "stage": self.job.stage, "schedule": vars(self.job.schedule), "identity": self.job.identity}
+        save_checkpoint(
+            self.out, self.trained, self.method.prior, settings=settings, step=self.job.steps, inputs=self.job.inputs, made_by=self._made_by()
+        )
+
+    def _save(self, step: int) -> None:
+        tensors = {}
+        for name, module in self.method.modules.items():
+            tensors |= prefixed(f"module.{name}", module)
+        for name, optimizer in self.method.optimizers.items():
+            tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in optimizer.tensors().items()}
+        if self.ema:
+            tensors |= prefixed("ema", self.ema.module)
+        header = Header("state", {"identity": self.job.identity}, tensors_digest(tensors), step, self.job.inputs, self._made_by())
+        write_checkpoint(run_folder(self.out) / "state.safetensors", tensors, header)
+
+    def _load(self, state: Path) -> int:
+        header, tensors = read_checkpoint(state)
+        if header.kind != "state":
+            raise FileError(f"{state}: not a state to resume from (kind '{header.kind}'); run with --restart")
+        for name, module in self.method.modules.items():
+            load_prefixed(module, f"module.{name}", tensors, state)
+        for name, optimizer in self.method.optimizers.items():
+            prefix = f"optimizer.{name}."
+            optimizer.load_tensors({key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)})
+        if self.ema:
+            load_prefixed(self.ema.module, "ema", tensors, state)
+        self.seconds_before = header.made_by["seconds"]
+        self.progress.note(f"resuming {self.out} at step {header.step} of {self.job.steps}")
+        return header.step
