@@ -1,0 +1,147 @@
+"""CelebA's aligned faces (Liu, Luo, Wang & Tang 2015): img_align_celeba/000001.jpg … 202599.jpg, 178×218, in a folder or zip."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from genrev_cli.data.config import PrepareConfig
+from genrev_cli.data.container import Container, image_names, open_container
+from genrev_cli.data.decode import FileSource
+from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
+from genrev_cli.errors import FileError
+from genrev_cli.progress import Progress
+
+PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+PARTITION = "list_eval_partition.txt"
+
+WIDTH, HEIGHT = 178, 218
+_LAST = (162_770, 182_637, 202_599)
+"""The last file of the official train, val and test split."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Bytes of an aligned face → (3, H, W) uint8: centre crop of `side` (0: none), then `filter` to `size` = (W, H)."""
+
+    side: int
+    size: tuple[int, int]
+    filter: Image.Resampling
+
+    def __call__(self, data: bytes) -> np.ndarray:
+        picture = decode(data, channels=3)
+        if picture.size != (WIDTH, HEIGHT):
+            raise DamagedImage(f"{picture.width}x{picture.height}, where CelebA's aligned faces have {WIDTH}x{HEIGHT}")
+        if self.side:
+            picture = centre_crop(picture, self.side)
+        return to_array(picture if picture.size == self.size else picture.resize(self.size, self.filter))
+
+    def __str__(self) -> str:
+        left, top = (WIDTH - self.side) // 2, (HEIGHT - self.side) // 2
+        crop = f"centre crop {self.side}x{self.side} (left {left}, top {top} of {WIDTH}x{HEIGHT}), " if self.side else ""
+        return f"{crop}resized to {self.size[0]}x{self.size[1]} ({self.filter.name.capitalize()})"
+
+
+def faces(crop: str, size: int) -> Faces:
+    """The transform of a crop.
+
+    140: that of WAE and the reversible networks (A5). 108: that of DCGAN and PGA. none: the shorter side becomes `size`,
+    the other keeps the aspect ratio rounded down, so that 178×218 becomes 128×156 for the invertible networks.
+    """
+    if crop == "none":
+        width = size or WIDTH
+        return Faces(0, (width, HEIGHT * width // WIDTH), Image.Resampling.LANCZOS)
+    filters = {"140": Image.Resampling.LANCZOS, "108": Image.Resampling.BICUBIC}
+    return Faces(int(crop), (size or 64, size or 64), filters[crop])
+
+
+def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
+    """The aligned faces in the order of their numbers, with the official split.
+
+    Raises FileError when there are none, a number occurs twice, or the partition file is broken or lacks an image.
+    """
+    container = _container(config.root)
+    images, _ = image_names(container)
+    names = sorted((name for name in images if re.search(r"(^|/)\d{6}\.jpg$", name)), key=number)
+    numbers = np.array([number(name) for name in names], np.int64)
+    if not names:
+        raise FileError(f"{container.path}: has no 000001.jpg … 202599.jpg, so it is not CelebA; for other images use 'folder'")
+    twice = np.flatnonzero(numbers[1:] == numbers[:-1])
+    if len(twice):
+        first, second = names[twice[0]], names[twice[0] + 1]
+        raise FileError(f"{container.path}: has {first} and {second}: give the folder img_align_celeba alone")
+    partition = _partition(container)
+    split = split_by_number(numbers) if partition is None else _look_up(partition, names)
+    transform = faces(config.crop, config.size)
+    end = config.limit or len(names)
+    return FileSource(
+        name="celeba",
+        image_shape=(3, *transform.size[::-1]),
+        transform=str(transform),
+        labels=np.full(len(names), -1, np.int64)[:end],
+        split=split[:end],
+        split_rule="official, by file number" if partition is None else f"official, from {PARTITION}",
+        container=container,
+        names=names[:end],
+        work=transform,
+        workers=config.workers,
+    )
+
+
+def number(name: str) -> int:
+    """123 for 'img_align_celeba/000123.jpg'."""
+    return int(PurePosixPath(name).stem)
+
+
+def split_by_number(numbers: np.ndarray) -> np.ndarray:
+    """(n,) uint8: the official partition, which has 1 … 162770 for training, … 182637 for validation, … 202599 for test."""
+    if numbers.min() < 1 or numbers.max() > _LAST[-1]:
+        raise FileError(f"CelebA's images are 1 … {_LAST[-1]}, these are {numbers.min()} … {numbers.max()}; for others use 'folder'")
+    return np.searchsorted(_LAST, numbers).astype(np.uint8)
+
+
+def parse_partition(text: str, where: str) -> dict[int, int]:
+    """File number → 0, 1 or 2 from lines like '000001.jpg 0'.
+
+    Raises FileError, naming `where`, at a line that is not like that.
+    """
+    found = {}
+    for count, line in enumerate(text.splitlines(), 1):
+        match = re.fullmatch(r"(\d{6})\.jpg\s+([012])\s*", line)
+        if match:
+            found[int(match[1])] = int(match[2])
+        elif line.strip():
+            raise FileError(f"{where}: line {count} is not like '000001.jpg 0'; get the file again from {PAGE}")
+    return found
+
+
+def _look_up(partition: dict[int, int], names: Sequence[str]) -> np.ndarray:
+    for name in names:
+        if number(name) not in partition:
+            raise FileError(f"{PARTITION}: does not list {name}; get the whole file from {PAGE}, or remove it to split by file number")
+    return np.array([partition[number(name)] for name in names], np.uint8)
+
+
+def _container(root: Path) -> Container:
+    """The images: a folder or zip; or img_align_celeba.zip in a folder where it was downloaded to and not unpacked."""
+    packed = root / "img_align_celeba.zip"
+    missing = f"pass --download, or get img_align_celeba.zip and {PARTITION} from {PAGE}"
+    return open_container(packed if packed.is_file() and not (root / "img_align_celeba").is_dir() else root, missing)
+
+
+def _partition(container: Container) -> dict[int, int] | None:
+    """The partition file within the images' folder or zip, or beside it; None when there is none."""
+    inside = [name for name in container.names() if PurePosixPath(name).name == PARTITION]
+    beside = container.path.resolve().parent / PARTITION
+    try:
+        if inside:
+            with container.reader() as read:
+                return parse_partition(read(inside[0]).decode("ascii", "replace"), container.where(inside[0]))
+        if beside.is_file():
+            return parse_partition(beside.read_text("ascii", "replace"), str(beside))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise FileError(f"{PARTITION}: cannot be read ({error})") from error
+    return None

@@ -1,0 +1,91 @@
+"""CIFAR-10 (Krizhevsky 2009) from its Python batches, in a folder or still in their tar."""
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrev_cli.data.checksum import require_md5
+from genrev_cli.data.config import PrepareConfig
+from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
+from genrev_cli.data.unpickle import unpickle
+from genrev_cli.errors import FileError
+from genrev_cli.progress import Progress
+
+PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+FOLDER = "cifar-10-batches-py"
+TAR = "cifar-10-python.tar.gz"
+
+MD5 = {  # as torchvision lists them
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+}
+_META = "batches.meta"
+_MAX_BYTES = 1 << 26  # a batch has 31 MB
+
+
+def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
+    """50,000 training and 10,000 test images, 3×32×32.
+
+    Raises FileError when a file is missing, damaged, or not the published one.
+    """
+    found: dict[str, dict[bytes, Any]] = {}
+    for name, data, where in _files(config.root):
+        require_md5(data, MD5[name], where)
+        found[name] = unpickle(data, where)
+    missing = [name for name in MD5 if name not in found]
+    if missing:
+        raise FileError(f"{config.root}: {', '.join(missing)} of CIFAR-10 missing; pass --download, or get {TAR} from {PAGE}")
+    batches = [_arrays(found[name], name) for name in MD5 if name != _META]
+    return array_source(
+        name="cifar10",
+        size=config.size,
+        limit=config.limit,
+        parts=[pixels for pixels, _ in batches],
+        labels=np.concatenate([labels for _, labels in batches]),
+        split=np.repeat([TRAIN] * 5 + [TEST], [len(labels) for _, labels in batches]),
+        split_rule="as published",
+        classes=tuple(name.decode() for name in found[_META][b"label_names"]),
+        sums=dict(MD5),
+    )
+
+
+def _arrays(batch: dict[bytes, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+    pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3072):
+        raise FileError(f"{name}: damaged: {pixels.dtype} pixels of shape {pixels.shape} for {len(labels)} labels")
+    return pixels.reshape(-1, 3, 32, 32), labels
+
+
+def _files(root: Path) -> Iterator[tuple[str, bytes, str]]:
+    """Name, content and place of each published file that is there."""
+    folder = next((f for f in (root, root / FOLDER) if (f / "data_batch_1").is_file()), None)
+    tar = next((f for f in (root, root / TAR) if f.is_file()), None)
+    if folder is not None:
+        for path in (folder / name for name in MD5 if (folder / name).is_file()):
+            with path.open("rb") as file:
+                yield path.name, file.read(_MAX_BYTES), str(path)
+    elif tar is not None:
+        yield from _members(tar)
+    else:
+        raise FileError(f"{root}: neither {FOLDER}/ nor {TAR} is there; pass --download, or get the latter from {PAGE}")
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes, str]]:
+    """The published files of a tar, known by their exact names and read in memory, in one pass."""
+    wanted = {f"{FOLDER}/{name}": name for name in MD5}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.name in wanted and member.isfile():
+                    yield wanted[member.name], tar.extractfile(member).read(_MAX_BYTES), f"{path}: {member.name}"
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise FileError(f"{path}: not a readable tar archive, or truncated ({error})") from error

@@ -1,0 +1,32 @@
+"""The sources by name."""
+
+from collections.abc import Callable
+
+from genrev_cli.data.celeba import open_celeba
+from genrev_cli.data.cifar10 import open_cifar10
+from genrev_cli.data.config import PrepareConfig, check
+from genrev_cli.data.digits import open_digits
+from genrev_cli.data.download import download
+from genrev_cli.data.folder import open_folder
+from genrev_cli.data.mnist import open_mnist
+from genrev_cli.data.source import Source
+from genrev_cli.progress import Progress
+
+FACTORIES: dict[str, Callable[[PrepareConfig, Progress], Source]] = {
+    "digits": open_digits,
+    "mnist": open_mnist,
+    "cifar10": open_cifar10,
+    "celeba": open_celeba,
+    "folder": open_folder,
+}
+
+
+def open_source(config: PrepareConfig, progress: Progress) -> Source:
+    """The source that `config` describes, downloaded first where it says so.
+
+    Raises UsageError for contradictory settings, FileError for missing or damaged files, UnavailableError without network.
+    """
+    check(config)
+    if config.download:
+        download(config.source, config.root, progress)
+    return FACTORIES[config.source](config, progress)

@@ -1,0 +1,122 @@
+"""prepare-data: raw images of any source → one HDF5 file that every later stage reads."""
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrev_cli.data.config import PrepareConfig
+from genrev_cli.data.registry import open_source
+from genrev_cli.data.source import TRAIN, Damage, Source, refuse_damaged
+from genrev_cli.errors import FileError
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import SPLITS
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+
+__all__ = ["PrepareConfig", "prepare_data"]
+
+
+class Moments:
+    """Mean and standard deviation per channel of pixels in [0, 1], from exact integer sums over blocks."""
+
+    def __init__(self, channels: int) -> None:
+        self._pixels, self._sum, self._squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Take in (k, C, H, W) uint8."""
+        self._pixels += pixels.size // pixels.shape[1]
+        self._sum += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
+        self._squares += np.square(pixels, dtype=np.int32).sum(axis=(0, 2, 3), dtype=np.int64)
+
+    def mean_std(self) -> tuple[list[float], list[float]]:
+        """μ = Σx / n, σ = √(Σx² / n − μ²), both / 255."""
+        mean = self._sum / self._pixels
+        variance = self._squares / self._pixels - mean**2
+        return (mean / 255).tolist(), (np.sqrt(np.maximum(variance, 0)) / 255).tolist()
+
+
+def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILENT) -> Result:
+    """Decode, crop and resize all images of a source and write them to `out`.
+
+    Raises UsageError for contradictory settings, FileError for missing or damaged files and where no image is left to train on,
+    UnavailableError when a download fails.
+    """
+    start = time.perf_counter()
+    source = open_source(config, progress)
+    header = Header("data", {}, sha256="")
+    with hdf5.writing(out, header) as writer:
+        written = _write_images(source, writer, config, progress)
+        writer.create("labels", written.rows.shape, "int64")
+        writer.write("labels", 0, source.labels[written.rows])
+        writer.create("split", written.rows.shape, "uint8")
+        writer.write("split", 0, source.split[written.rows])
+        # What a header says of the pixels is known only now, and still in time: it is written when this block ends.
+        header.config.update(_describe(source, written, config.limit))
+        header.made_by.update(provenance(seconds=time.perf_counter() - start, seed=source.seed))
+    if written.damaged:
+        first = f"the first is {written.damaged[0].where} ({written.damaged[0].reason})"
+        progress.note(f"{out}: {len(written.damaged)} damaged images were skipped and are listed in its header; {first}")
+    return Result(
+        out,
+        {
+            "images": len(written.rows),
+            **header.config["counts"],
+            "image_shape": list(source.image_shape),
+            "classes": len(source.classes),
+            "damaged": len(written.damaged),
+            "images_per_second": round(len(written.rows) / written.seconds, 1),
+            "megabytes": round(out.stat().st_size / 1e6, 2),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """rows: (n,) the images of the source that are in the file, in order. moments: of those in the train split."""
+
+    rows: np.ndarray
+    moments: Moments
+    damaged: list[Damage]
+    seconds: float
+
+
+def _write_images(source: Source, writer: hdf5.Writer, config: PrepareConfig, progress: Progress) -> _Written:
+    start = time.perf_counter()
+    done, rows, damaged, moments = 0, [np.empty(0, np.int64)], [*source.damaged], Moments(source.image_shape[0])
+    writer.create("images", (len(source), *source.image_shape), "uint8")
+    with progress.task("decode", len(source), "images") as bar, contextlib.closing(source.blocks()) as blocks:
+        for block in blocks:
+            refuse_damaged(block.damaged, config.skip_damaged)
+            writer.write("images", done, block.pixels)
+            moments.add(block.pixels[source.split[block.rows] == TRAIN])
+            done += len(block.rows)
+            rows.append(block.rows)
+            damaged += block.damaged
+            bar.advance(len(block.rows) + len(block.damaged))
+    writer.truncate("images", done)
+    return _Written(np.concatenate(rows), moments, damaged, time.perf_counter() - start)
+
+
+def _describe(source: Source, written: _Written, limit: int) -> dict[str, Any]:
+    """The header's config, as files.images.ImageSet describes it."""
+    counts = {name: int((source.split[written.rows] == i).sum()) for i, name in enumerate(SPLITS)}
+    if not counts["train"]:
+        raise FileError(f"{source.name}: none of its {len(written.rows)} usable images is in the train split; add some, or raise --limit")
+    mean, std = written.moments.mean_std()
+    return {
+        "source": {"name": source.name, "checksums": source.checksums()},
+        "transform": source.transform,
+        "split_rule": source.split_rule,
+        "image_shape": list(source.image_shape),
+        "counts": counts,
+        "classes": list(source.classes),
+        "mean": mean,
+        "std": std,
+        "limit": limit,
+        "damaged": [damage.name for damage in written.damaged],
+    }

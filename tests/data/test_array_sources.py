@@ -1,0 +1,277 @@
+"""digits, MNIST and CIFAR-10: fixed arrays, known to the bit."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from genrev_cli.data import cifar10, mnist
+from genrev_cli.data.config import PrepareConfig
+from genrev_cli.data.digits import every_fifth, open_digits
+from genrev_cli.data.mnist import open_mnist, read_idx
+from genrev_cli.data.source import TEST, TRAIN, resize_all
+from genrev_cli.data.unpickle import unpickle
+from genrev_cli.errors import FileError
+from genrev_cli.progress import SILENT
+
+
+def pixels_of(source):
+    return np.concatenate([block.pixels for block in source.blocks()])
+
+
+def md5(data):
+    return hashlib.md5(data).hexdigest()
+
+
+def idx(array):
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+# --- digits
+
+
+def test_digits_are_scikit_learns():
+    from sklearn.datasets import load_digits
+
+    source = open_digits(PrepareConfig("digits"), SILENT)
+    pixels = pixels_of(source)
+    assert pixels.shape == (1797, *source.image_shape) == (1797, 1, 8, 8)
+    assert np.array_equal(np.rint(pixels[:, 0] / 255 * 16), load_digits().images)  # the 17 levels survive
+    assert np.array_equal(source.labels, load_digits().target)
+
+
+def test_digits_split_is_a_fifth_of_every_class():
+    source = open_digits(PrepareConfig("digits"), SILENT)
+    counts, test = np.bincount(source.labels), np.bincount(source.labels[source.split == TEST])
+    assert np.array_equal(test, counts // 5)
+    assert every_fifth(np.array([1, 0, 1, 1, 1, 1, 1])).tolist() == [TRAIN] * 5 + [TEST] + [TRAIN]
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_limit_takes_the_first(limit):
+    whole, part = (open_digits(PrepareConfig("digits", limit=n), SILENT) for n in (0, limit))
+    assert len(part) == limit
+    assert np.array_equal(pixels_of(part), pixels_of(whole)[:limit])
+    assert np.array_equal(part.split, whole.split[:limit])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(4, 4), (16, 16), (5, 9)])
+def test_resizing_keeps_a_constant_image_constant(channels, size):
+    pixels = np.arange(2 * channels, dtype=np.uint8).reshape(2, channels, 1, 1) * np.ones((1, 1, 8, 8), np.uint8)
+    assert np.array_equal(resize_all(pixels, size), np.broadcast_to(pixels[:, :, :1, :1], (2, channels, *size)))
+
+
+# --- MNIST
+
+
+@given(arrays(np.uint8, array_shapes(max_dims=4)))
+def test_idx_round_trip(array):
+    assert np.array_equal(read_idx(idx(array), "x"), array)
+
+
+@given(arrays(np.uint8, array_shapes(max_dims=3)), st.data())
+def test_truncated_idx_is_refused(array, data):
+    whole = idx(array)
+    with pytest.raises(FileError):
+        read_idx(whole[: data.draw(st.integers(0, len(whole) - 1))], "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not an IDX file"),
+        (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "not an IDX file"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "promises 79228162458924105385300197375 bytes"),
+        (idx(np.zeros(3, np.uint8)) + b"0", "promises 3 bytes"),
+    ],
+)
+def test_idx_headers_are_not_believed(data, message):
+    with pytest.raises(FileError, match=message):
+        read_idx(data, "x")
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path, monkeypatch):
+    """Four small files in MNIST's form, and the md5s to go with them."""
+    known = {}
+    for part, n in (("train", 6), ("t10k", 2)):
+        for name, array in (
+            (f"{part}-images-idx3-ubyte", np.full((n, 28, 28), n, np.uint8)),
+            (f"{part}-labels-idx1-ubyte", np.arange(n, dtype=np.uint8)),
+        ):
+            packed = gzip.compress(idx(array), mtime=0)
+            (tmp_path / f"{name}.gz").write_bytes(packed)
+            known[name] = (md5(packed), md5(idx(array)))
+    monkeypatch.setattr(mnist, "MD5", known)
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", [".", "MNIST/raw"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_mnist_from_four_files(tiny_mnist, packed, folder):
+    for path in list(tiny_mnist.glob("*.gz")):
+        target = tiny_mnist / folder / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        if not packed:
+            target.with_suffix("").write_bytes(gzip.decompress(target.read_bytes()))
+            target.unlink()
+    source = open_mnist(PrepareConfig("mnist", tiny_mnist), SILENT)
+    assert source.split.tolist() == [TRAIN] * 6 + [TEST] * 2
+    assert source.labels.tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert pixels_of(source)[:, 0, 0, 0].tolist() == [6] * 6 + [2] * 2
+    assert source.checksums() == {name: sums[not packed] for name, sums in mnist.MD5.items()}
+
+
+def test_mnist_size(tiny_mnist):
+    source = open_mnist(PrepareConfig("mnist", tiny_mnist, size=32), SILENT)
+    assert pixels_of(source).shape[1:] == source.image_shape == (1, 32, 32)
+
+
+def test_another_file_is_not_mnist(tiny_mnist):
+    (tiny_mnist / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.ones(2, np.uint8))))
+    with pytest.raises(FileError, match=r"t10k-labels-idx1-ubyte.gz: not the published file"):
+        open_mnist(PrepareConfig("mnist", tiny_mnist), SILENT)
+
+
+def test_a_missing_file_is_named_with_its_page(tiny_mnist):
+    (tiny_mnist / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(FileError, match=r"train-labels-idx1-ubyte.gz: missing .* --download, or get it from http"):
+        open_mnist(PrepareConfig("mnist", tiny_mnist), SILENT)
+
+
+@pytest.mark.parametrize(("source", "opener"), [("mnist", open_mnist), ("cifar10", cifar10.open_cifar10)])
+def test_a_missing_folder_says_where_to_get_it(tmp_path, source, opener):
+    with pytest.raises(FileError, match=r"pass --download, or get .* from http"):
+        opener(PrepareConfig(source, tmp_path / "none"), SILENT)
+
+
+# --- CIFAR-10
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("a pickle ran",)
+
+
+class Zipped:
+    def __reduce__(self):
+        import codecs
+
+        return codecs.encode, ("text", "rot13")
+
+
+@pytest.mark.parametrize("protocol", range(5))  # 5 has its own way with arrays, which CIFAR-10 does not need
+def test_unpickle_reads_arrays_bytes_and_lists(protocol):
+    content = {b"data": np.arange(12, dtype=np.uint8).reshape(3, 4), b"labels": [1, 2, 3], b"batch_label": b"one of five \xff"}
+    found = unpickle(pickle.dumps(content, protocol), "x")
+    assert np.array_equal(found.pop(b"data"), content.pop(b"data"))
+    assert found == content
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pickle.dumps(Evil()),
+        pickle.dumps({"a": [Evil()]}, 0),
+        pickle.dumps(Zipped()),
+        pickle.dumps(len),
+        b"cos\nsystem\n(S'echo'\ntR.",
+        b"",
+        b"\x80\x02}",
+    ],
+    ids=["call", "nested", "encoding", "name", "os.system", "empty", "truncated"],
+)
+def test_unpickle_runs_nothing(data, capfd):
+    with pytest.raises(FileError, match="x: not a batch of plain arrays"):
+        unpickle(data, "x")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def tiny_cifar(tmp_path, monkeypatch):
+    """Batches of two images in CIFAR's form: image i of batch b is filled with 10 b + i; its label is i."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for b, name in enumerate(cifar10.MD5):
+        data = {b"data": np.array([[10 * b] * 3072, [10 * b + 1] * 3072], np.uint8), b"labels": [0, 1]}
+        content = {b"label_names": [b"cat", b"dog"]} if name == "batches.meta" else data
+        (folder / name).write_bytes(pickle.dumps(content, 2))
+    monkeypatch.setattr(cifar10, "MD5", {name: md5((folder / name).read_bytes()) for name in cifar10.MD5})
+    return tmp_path
+
+
+def pack(folder, tar, extra=()):
+    with tarfile.open(tar, "w:gz") as archive:
+        for name in extra:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+        archive.add(folder / "cifar-10-batches-py", "cifar-10-batches-py")
+
+
+@pytest.mark.parametrize("form", ["folder", "parent", "tar", "tar's folder"])
+def test_cifar_in_every_form(tiny_cifar, tmp_path_factory, form):
+    other = tmp_path_factory.mktemp("tar")
+    pack(tiny_cifar, other / cifar10.TAR, extra=["../escape", "cifar-10-batches-py/../data_batch_1"])
+    path = {"folder": tiny_cifar / cifar10.FOLDER, "parent": tiny_cifar, "tar": other / cifar10.TAR, "tar's folder": other}[form]
+    source = cifar10.open_cifar10(PrepareConfig("cifar10", path), SILENT)
+    assert pixels_of(source)[:, 2, 31, 0].tolist() == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41, 50, 51]
+    assert source.labels.tolist() == [0, 1] * 6
+    assert source.split.tolist() == [TRAIN] * 10 + [TEST] * 2
+    assert source.classes == ("cat", "dog")
+    assert [path.name for path in other.iterdir()] == [cifar10.TAR]  # nothing was extracted
+
+
+def test_a_changed_batch_is_refused_before_it_is_unpickled(tiny_cifar):
+    (tiny_cifar / cifar10.FOLDER / "data_batch_3").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(FileError, match=r"data_batch_3: not the published file"):
+        cifar10.open_cifar10(PrepareConfig("cifar10", tiny_cifar), SILENT)
+
+
+def test_a_truncated_tar(tiny_cifar, tmp_path):
+    pack(tiny_cifar, tmp_path / "cut.tar.gz")
+    data = (tmp_path / "cut.tar.gz").read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(data[: len(data) // 2])
+    with pytest.raises(FileError, match=r"truncated|missing"):
+        cifar10.open_cifar10(PrepareConfig("cifar10", tmp_path / "cut.tar.gz"), SILENT)
+
+
+# --- the real ones
+
+
+@pytest.mark.shared_data
+def test_real_mnist(shared):
+    source = open_mnist(PrepareConfig("mnist", shared("mnist")), SILENT)
+    pixels = pixels_of(source)
+    assert np.bincount(source.split).tolist() == [60_000, 0, 10_000]
+    assert pixels[source.split == TRAIN].mean() == pytest.approx(33.3184, abs=5e-5)
+    assert pixels[source.split == TEST].mean() == pytest.approx(33.7912, abs=5e-5)
+
+
+@pytest.mark.shared_data
+def test_real_mnist_unpacked(shared, tmp_path):
+    for path in shared("mnist").glob("*.gz"):
+        (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    assert len(open_mnist(PrepareConfig("mnist", tmp_path), SILENT)) == 70_000
+
+
+@pytest.mark.shared_data
+def test_real_cifar(shared, tmp_path):
+    import subprocess
+    import sys
+
+    script, archive = shared("cifar10/load_cifar10.py"), shared("cifar10/cifar10_lossless.zip")
+    subprocess.run([sys.executable, str(script), str(archive), "--batches", str(tmp_path)], check=True, capture_output=True)
+    source = cifar10.open_cifar10(PrepareConfig("cifar10", tmp_path), SILENT)  # checks every md5
+    pixels = pixels_of(source)[source.split == TRAIN]
+    assert np.bincount(source.labels).tolist() == [6000] * 10
+    assert (pixels.mean((0, 2, 3)) / 255).round(4).tolist() == [0.4914, 0.4822, 0.4465]  # as widely published
+    assert source.classes[:3] == ("airplane", "automobile", "bird")

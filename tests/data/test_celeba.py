@@ -1,0 +1,168 @@
+import csv
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genrev_cli.data.celeba import PARTITION, faces, open_celeba, parse_partition, split_by_number
+from genrev_cli.data.config import PrepareConfig
+from genrev_cli.data.pixels import DamagedImage
+from genrev_cli.data.source import TEST, TRAIN, VAL
+from genrev_cli.errors import FileError
+from genrev_cli.files.images import SPLITS
+from genrev_cli.progress import SILENT
+
+NUMBERS = [1, 162_770, 162_771, 182_637, 182_638, 202_599]
+OFFICIAL = [TRAIN, TRAIN, VAL, VAL, TEST, TEST]
+
+
+def test_the_official_boundaries():
+    assert split_by_number(np.array(NUMBERS)).tolist() == OFFICIAL
+    counts = np.bincount(split_by_number(np.arange(1, 202_600)))
+    assert counts.tolist() == [162_770, 19_867, 19_962]  # as published
+
+
+@pytest.mark.parametrize("number", [0, 202_600])
+def test_there_are_no_other_numbers(number):
+    with pytest.raises(FileError, match="use 'folder'"):
+        split_by_number(np.array([1, number]))
+
+
+@pytest.mark.parametrize(
+    ("crop", "size", "shape"),
+    [
+        ("140", 0, (64, 64)),
+        ("140", 140, (140, 140)),
+        ("140", 32, (32, 32)),
+        ("108", 0, (64, 64)),
+        ("none", 0, (218, 178)),
+        ("none", 128, (156, 128)),
+    ],
+)
+def test_crops(encode, crop, size, shape):
+    """A face of one colour inside the crop's box and of another outside shows only the former."""
+    side = 0 if crop == "none" else int(crop)
+    pixels = np.zeros((218, 178, 3), np.uint8)
+    left, top = (178 - side) // 2, (218 - side) // 2
+    pixels[top : top + side, left : left + side] = (10, 120, 250)
+    if not side:
+        pixels[:] = (10, 120, 250)
+    transform = faces(crop, size)
+    found = transform(encode(pixels))
+    assert found.shape == (3, *shape)
+    assert transform.size == shape[::-1]
+    assert np.array_equal(found, np.broadcast_to(np.array([10, 120, 250])[:, None, None], found.shape))
+
+
+def test_140_to_140_is_the_crop_itself(encode):
+    pixels = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
+    assert np.array_equal(faces("140", 140)(encode(pixels)), pixels[39:179, 19:159].transpose(2, 0, 1))
+
+
+def test_images_that_are_not_aligned_faces_are_damaged(encode):
+    with pytest.raises(DamagedImage, match="64x64, where CelebA's aligned faces have 178x218"):
+        faces("140", 64)(encode(np.zeros((64, 64, 3), np.uint8)))
+
+
+@pytest.fixture
+def tiny_celeba(tmp_path, encode):
+    """Six faces at the boundaries of the splits, each of its own gray, in img_align_celeba."""
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    folder.mkdir(parents=True)
+    for i, number in enumerate(NUMBERS):
+        (folder / f"{number:06}.jpg").write_bytes(encode(np.full((218, 178, 3), 40 * i, np.uint8), "JPEG"))
+    (folder / "thumbs.jpg").touch()
+    return tmp_path / "celeba"
+
+
+def partition_text(splits):
+    return "".join(f"{number:06}.jpg {split}\n" for number, split in zip(NUMBERS, splits, strict=True))
+
+
+def to_zip(folder):
+    path = folder.parent / "celeba.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.rglob("*.*"):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+@pytest.mark.parametrize("form", ["folder", "images", "zip", "download"])
+@pytest.mark.parametrize("partition", ["", "inside", "beside"])
+def test_celeba_in_every_form(tiny_celeba, tmp_path, form, partition):
+    shuffled = [2, 1, 0, 2, 1, 0]
+    images = tiny_celeba / "img_align_celeba"
+    place = {"inside": images if form == "images" else tiny_celeba, "beside": tiny_celeba if form == "images" else tmp_path}
+    if partition:
+        (place[partition] / PARTITION).write_text(partition_text(shuffled))
+    path = {"folder": tiny_celeba, "images": images, "zip": to_zip(tiny_celeba), "download": tiny_celeba}[form]
+    if form == "download":  # the zip as it was downloaded, in a folder
+        path = tmp_path
+        to_zip(tiny_celeba).rename(path / "img_align_celeba.zip")
+    source = open_celeba(PrepareConfig("celeba", path), SILENT)
+    assert source.split.tolist() == (shuffled if partition else OFFICIAL)
+    assert source.split_rule == (f"official, from {PARTITION}" if partition else "official, by file number")
+    (block,) = source.blocks()
+    assert block.pixels.shape == (6, *source.image_shape) == (6, 3, 64, 64)
+    assert block.pixels[:, 0, 0, 0].tolist() == pytest.approx([0, 40, 80, 120, 160, 200], abs=1)
+    assert (source.labels == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("000001.jpg 3\n", "line 1 is not like"),
+        ("000001.jpg 0\nx\n", "line 2 is not like"),
+        ("000001.jpg 0\n", "does not list .*162770.jpg"),
+    ],
+)
+def test_broken_partition(tiny_celeba, text, message):
+    (tiny_celeba / PARTITION).write_text(text)
+    with pytest.raises(FileError, match=message):
+        open_celeba(PrepareConfig("celeba", tiny_celeba), SILENT)
+
+
+def test_partition_allows_spaces_and_empty_lines():
+    assert parse_partition("000001.jpg   2 \n\n000002.jpg 0", "x") == {1: 2, 2: 0}
+
+
+def test_the_same_number_twice(tiny_celeba):
+    (tiny_celeba / "img_celeba").mkdir()
+    (tiny_celeba / "img_celeba" / "000001.jpg").touch()
+    with pytest.raises(FileError, match="give the folder img_align_celeba alone"):
+        open_celeba(PrepareConfig("celeba", tiny_celeba), SILENT)
+
+
+def test_where_to_get_it(tmp_path):
+    with pytest.raises(FileError, match=r"--download, or get img_align_celeba.zip .* from https"):
+        open_celeba(PrepareConfig("celeba", tmp_path / "none"), SILENT)
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(FileError, match="it is not CelebA; for other images use 'folder'"):
+        open_celeba(PrepareConfig("celeba", tmp_path), SILENT)
+
+
+@pytest.mark.shared_data
+def test_split_by_number_is_the_official_partition(shared):
+    with zipfile.ZipFile(shared("celeba/celeba6000.zip")) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("index.csv").decode())))
+    numbers = np.array([int(row["name"][:6]) for row in rows])
+    split = split_by_number(numbers)
+    assert np.bincount(split).tolist() == [4560, 780, 660]
+    assert [SPLITS[s] for s in split] == [row["official_partition"] for row in rows]
+
+
+@pytest.mark.shared_data
+def test_channel_means_of_the_real_faces(shared):
+    source = open_celeba(PrepareConfig("celeba", shared("celeba/celeba6000.zip")), SILENT)
+    total = sum(block.pixels.sum((0, 2, 3), dtype=np.int64) for block in source.blocks())
+    assert total / (6000 * 64 * 64) == pytest.approx([135.39, 106.76, 91.27], abs=0.01)
+
+
+def test_lanczos_is_the_filter_of_140_and_bicubic_of_108(encode):
+    pixels = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
+    for crop, kind in (("140", Image.Resampling.LANCZOS), ("108", Image.Resampling.BICUBIC)):
+        side, (left, top) = int(crop), ((178 - int(crop)) // 2, (218 - int(crop)) // 2)
+        box = Image.fromarray(pixels[top : top + side, left : left + side]).resize((64, 64), kind)
+        assert np.array_equal(faces(crop, 64)(encode(pixels)), np.asarray(box).transpose(2, 0, 1))

@@ -1,0 +1,97 @@
+import urllib.error
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torchvision.datasets.utils
+
+from genrev_cli.data.config import SOURCES, PrepareConfig, check
+from genrev_cli.data.download import download
+from genrev_cli.data.registry import FACTORIES, open_source
+from genrev_cli.errors import FileError, UnavailableError, UsageError
+from genrev_cli.progress import SILENT
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
+    check(PrepareConfig(source, Path("somewhere") if source != "digits" else None))
+    assert source in FACTORIES
+    assert len(FACTORIES) == len(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("mnits", {}, "mnits: no such source of images; choose one of digits, mnist"),
+        ("folder", {}, "its path is missing"),
+        ("mnist", {"crop": "108"}, "--crop has no meaning for 'mnist'"),
+        ("celeba", {"val_fraction": 0.2}, "--val-fraction has no meaning for 'celeba'"),
+        ("digits", {"path": Path("x")}, "--path has no meaning for 'digits'"),
+        ("digits", {"download": True}, "--download has no meaning for 'digits'"),
+        ("celeba", {"crop": "64"}, "--crop 64: choose one of 140, 108, none"),
+        ("folder", {"path": Path("x"), "channels": 2}, "--channels 2: choose 1, 3"),
+        ("folder", {"path": Path("x"), "val_fraction": 0.5, "test_fraction": 0.5}, "their sum must be below 1"),
+        ("folder", {"path": Path("x"), "test_fraction": -0.1}, "at least 0"),
+        ("digits", {"limit": -1}, "--limit -1: must not be negative"),
+        ("digits", {"workers": -1}, "--workers -1: must not be negative"),
+    ],
+)
+def test_contradictions_are_named(source, options, message):
+    with pytest.raises(UsageError, match=message):
+        open_source(replace(PrepareConfig(source), **options), SILENT)
+
+
+@pytest.mark.parametrize("source", ["mnist", "cifar10", "celeba"])
+@pytest.mark.parametrize("error", [urllib.error.URLError("no route"), RuntimeError("'gdown' is required"), TimeoutError("slow")])
+def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch, source, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    for name in ("download_url", "download_file_from_google_drive"):
+        monkeypatch.setattr(torchvision.datasets.utils, name, fail)
+    with pytest.raises(UnavailableError, match=rf"{source}: could not be downloaded .* from http.* without --download"):
+        open_source(PrepareConfig(source, tmp_path, download=True), SILENT)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("mnist", {f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")}),
+        ("cifar10", {"cifar-10-python.tar.gz"}),
+        ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt"}),
+    ],
+)
+def test_what_is_downloaded_and_that_stdout_stays_clean(tmp_path, monkeypatch, capsys, source, expected):
+    fetched = []
+
+    def fetch(where, root, name, md5):
+        print("downloading", where)
+        assert (root, len(md5)) == (tmp_path, 32)
+        fetched.append(name)
+
+    for name in ("download_url", "download_file_from_google_drive"):
+        monkeypatch.setattr(torchvision.datasets.utils, name, fetch)
+    download(source, tmp_path, SILENT)
+    assert set(fetched) == expected
+    assert capsys.readouterr().out == ""
+
+
+def test_mnists_second_mirror_is_tried(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, root, name, md5):
+        asked.append(url)
+        if len(asked) == 1:
+            raise urllib.error.URLError("down")
+
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", fetch)
+    download("mnist", tmp_path, SILENT)
+    assert len(asked) == 5
+    assert asked[0] != asked[1]
+    assert asked[0].rsplit("/", 1)[1] == asked[1].rsplit("/", 1)[1]
+
+
+def test_the_default_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match="data/raw/mnist: "):
+        open_source(PrepareConfig("mnist"), SILENT)
