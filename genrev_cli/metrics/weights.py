@@ -1,0 +1,94 @@
+"""The weights of the Inception network that the FID is defined with: where they are, and that they are whole."""
+
+import hashlib
+import os
+import shutil
+import urllib.request
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from genrev_cli.errors import FileError, UnavailableError
+
+NAME = "pt_inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{NAME}"
+SHA256_PREFIX = "6726825d"
+
+_TIMEOUT_SECONDS = 30
+
+
+def find_inception_weights(given: Path | None = None, *, download: bool = False) -> Path:
+    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched if `download`.
+
+    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none.
+    """
+    variable = os.environ.get("GENREV_WEIGHTS")
+    for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
+        if named is not None:
+            if not named.is_file():
+                raise FileError(f"{named}: no such file ({said_by}); give the path of {NAME}")
+            return named
+    ours = Path.home() / ".cache" / "genrev" / NAME
+    places = (ours, Path(torch.hub.get_dir()) / "checkpoints" / NAME)
+    for place in places:
+        if place.is_file():
+            return place
+    if download:
+        _download(ours)
+        return ours
+    looked_for = ", ".join(str(place) for place in places)
+    raise UnavailableError(
+        f"Inception weights not found: $GENREV_WEIGHTS is not set, and there is no {looked_for}; "
+        f"fetch {URL} and pass it with --weights FILE, or use --features pixel (not comparable with FID)"
+    )
+
+
+def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """State dict (on the CPU) and sha256 of a .pth or .safetensors file; the sha256 is checked where the name promises one.
+
+    Raises FileError when the file is missing, truncated, corrupt, or not a state dict.
+    """
+    sha256 = _sha256(path)
+    if path.name == NAME:
+        _require_whole(path, sha256)
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
+    except Exception as error:  # both readers raise whatever they stumble upon
+        raise FileError(f"{path}: not a readable weights file, or truncated ({type(error).__name__}); fetch it again from {URL}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise FileError(f"{path}: not a state dict (names and tensors); the FID's is at {URL}")
+    return dict(state), sha256
+
+
+def _load_torch(path: Path) -> dict[str, Tensor]:
+    # pytorch-fid publishes its weights in torch's own format only. weights_only admits tensors and plain containers and never runs
+    # code from the file; this is the one place where such a file is read.
+    return torch.serialization.load(path, map_location="cpu", weights_only=True)
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise FileError(f"{path}: no such file; the FID's weights are at {URL}")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_whole(path: Path, sha256: str) -> None:
+    if not sha256.startswith(SHA256_PREFIX):
+        raise FileError(f"{path}: truncated or corrupt: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; delete it and fetch {URL} again")
+
+
+def _download(target: Path) -> None:
+    part = target.with_name(f".{NAME}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(URL, timeout=_TIMEOUT_SECONDS) as response, part.open("wb") as file:
+            shutil.copyfileobj(response, file)
+        _require_whole(part, _sha256(part))
+        os.replace(part, target)
+    except OSError as error:  # URLError and time-outs are OSErrors
+        raise UnavailableError(f"{URL} cannot be fetched ({error}); fetch it elsewhere and pass it with --weights FILE") from error
+    finally:
+        part.unlink(missing_ok=True)

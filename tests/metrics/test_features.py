@@ -1,0 +1,224 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_fid import fid_score, inception
+from torch import nn
+
+from genrev_cli.errors import DivergedError, FileError, UsageError
+from genrev_cli.metrics import features
+from genrev_cli.metrics.features import InceptionExtractor, PixelExtractor, fold_batch_norm, inception_trunk, resize_tf1
+from genrev_cli.metrics.frechet import Moments, frechet_distance
+
+
+def pixels(n, channels=3, side=32, seed=0):
+    return torch.randint(0, 256, (n, channels, side, side), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def moments_of(rows):
+    moments = Moments(rows.shape[1])
+    moments.add(rows)
+    return moments.statistics()
+
+
+def distance(extractor, a, b):
+    return frechet_distance(moments_of(extractor(a)), moments_of(extractor(b)))
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """A state dict under the published names, cheap to draw and scaled as He's initialisation, so that the features do not fade."""
+    with torch.device("meta"):
+        whole = inception._inception_v3(num_classes=1008, aux_logits=False, weights=None)
+        for name, make in features._FID_BLOCKS.items():
+            setattr(whole, name, make())
+    generator, state = torch.Generator().manual_seed(0), {}
+    for name, tensor in whole.state_dict().items():
+        if name.endswith(("conv.weight", "fc.weight")):
+            fan_in = math.prod(tensor.shape[1:])
+            state[name] = torch.empty(tensor.shape).normal_(0, math.sqrt(2 / fan_in), generator=generator)
+        elif name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(0)
+        else:  # batch norm: not the identity, so that folding is tested
+            low, high = (0.8, 1.2) if name.endswith(("weight", "var")) else (-0.1, 0.1)
+            state[name] = torch.empty(tensor.shape).uniform_(low, high, generator=generator)
+    return state
+
+
+@pytest.fixture(scope="module")
+def extractor(weights):
+    return InceptionExtractor(weights, weights_sha256="0" * 64)
+
+
+def test_parity_with_pytorch_fid(weights, extractor, tmp_path, monkeypatch):
+    monkeypatch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: weights)
+    images = pixels(6)
+    for i, image in enumerate(images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    files = sorted(tmp_path.glob("*.png"))
+    theirs = fid_score.get_activations(files, inception.InceptionV3(), batch_size=6, num_workers=0)
+    ours = extractor(images).numpy()
+    assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+    # Rounding differs by 1e-5 of the features' spread (other order of sums, folded batch norm); the distance must not feel it.
+    ours_distance = frechet_distance(*(moments_of(rows) for rows in (ours[:3], ours[3:])))
+    assert ours_distance == pytest.approx(distance_by_eigenvalues(theirs[:3], theirs[3:]), rel=1e-5)
+
+
+def distance_by_eigenvalues(x, y):
+    """tr √(AB) as the sum of the roots of the eigenvalues, in coordinates of the few dimensions that the rows span."""
+    q = np.linalg.qr(np.concatenate([x, y]).T)[0]
+    x, y = x @ q, y @ q
+    a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = np.sqrt(np.linalg.eigvals(a @ b).real.clip(0)).sum()
+    return np.square(x.mean(0) - y.mean(0)).sum() + np.trace(a) + np.trace(b) - 2 * root
+
+
+def test_features_do_not_depend_on_the_batch(extractor):
+    images = pixels(9, seed=1)  # more than one internal batch
+    whole = extractor(images)
+    assert whole.shape == (9, 2048)
+    assert whole.dtype == torch.float32
+    for rows in ([0], [8, 2, 5]):
+        assert torch.equal(extractor(images[rows]), whole[rows])
+
+
+def test_gray_is_replicated(extractor):
+    gray = pixels(1, channels=1)
+    assert torch.equal(extractor(gray), extractor(gray.repeat(1, 3, 1, 1)))
+
+
+def test_bf16_is_near_and_says_so(weights, extractor):
+    fast = InceptionExtractor(weights, weights_sha256="0" * 64, precision="bf16")
+    images = pixels(1)
+    ours, exact = fast(images), extractor(images)
+    assert ours.dtype == torch.float32
+    assert 0 < (ours - exact).norm() / exact.norm() < 0.1
+    assert (fast.label, extractor.label) == ("FID (bf16)", "FID")
+    assert fast.identity != extractor.identity
+    assert extractor.identity["weights_sha256"] == "0" * 64
+
+
+def test_folding_keeps_the_network():
+    generator = torch.Generator().manual_seed(0)
+    block = inception.FIDInceptionA(8, 4).double().eval()
+    for tensor in block.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(0.2, 1.0, generator=generator)
+    x = torch.randn(2, 8, 9, 9, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        before = block(x)
+        after = fold_batch_norm(block)(x)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in block.modules())
+    torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 7), (5, 3, 11), (32, 32, 299), (9, 12, 5), (6, 6, 6)])
+def test_resize_tf1_by_hand(height, width, size):
+    x = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(size), dtype=torch.float64)
+
+    def at(i, j):
+        y0, x0 = math.floor(i * height / size), math.floor(j * width / size)
+        dy, dx = i * height / size - y0, j * width / size - x0
+        y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+        p = x[0, 0]
+        return (1 - dy) * ((1 - dx) * p[y0, x0] + dx * p[y0, x1]) + dy * ((1 - dx) * p[y1, x0] + dx * p[y1, x1])
+
+    out = resize_tf1(x, size)
+    assert out.shape == (1, 1, size, size)
+    for i in range(0, size, max(1, size // 7)):
+        for j in range(0, size, max(1, size // 7)):
+            assert out[0, 0, i, j].item() == pytest.approx(at(i, j).item(), abs=1e-12)
+
+
+def test_resize_tf1_in_float32_does_not_leave_the_image():
+    for side in range(1, 400, 7):
+        x = torch.arange(side).float().expand(1, 1, side, side)
+        assert torch.allclose(resize_tf1(x, 299)[0, 0, 0], (torch.arange(299) * (side / 299)).clamp_max(side - 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("profile", "low", "middle", "high"),
+    [("pytorch-fid", -1, 256 / 255 - 1, 1), ("tf", -1, 0, 127 / 128), ("torchmetrics", -1, 0, 127 / 128)],
+)
+def test_profiles_of_constant_images(profile, low, middle, high):
+    x = torch.tensor([0.0, 128.0, 255.0]).view(3, 1, 1, 1).expand(3, 3, 20, 20)
+    out = features.PROFILES[profile](x)
+    assert out.shape == (3, 3, 299, 299)
+    torch.testing.assert_close(out, torch.tensor([low, middle, high]).view(3, 1, 1, 1).expand_as(out), atol=1e-6, rtol=0)
+
+
+def test_profiles_differ_where_the_tools_do():
+    x = pixels(1, side=400).float()
+    prepared = {name: prepare(x) for name, prepare in features.PROFILES.items()}
+    torch.testing.assert_close(prepared["torchmetrics"].mean(), prepared["tf"].mean(), atol=1e-2, rtol=0)
+    assert prepared["torchmetrics"].std() < 0.9 * prepared["pytorch-fid"].std()  # antialiasing smooths when shrinking
+    small = pixels(1, side=32).float()  # and does nothing when growing, so there only the normalisation differs
+    a, b = (features.PROFILES[name](small) for name in ("pytorch-fid", "torchmetrics"))
+    torch.testing.assert_close((a + 1) * 127.5, b * 128 + 128, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "foreign"])
+def test_foreign_weights(weights, change):
+    state = dict(weights)
+    if change == "missing":
+        del state["Mixed_6a.branch3x3.conv.weight"]
+    elif change == "shape":
+        state["Mixed_6a.branch3x3.conv.weight"] = torch.zeros(1)
+    else:
+        state["AuxLogits.conv0.conv.weight"] = torch.zeros(1)
+    with pytest.raises(FileError, match="not of pytorch-fid's InceptionV3"):
+        inception_trunk(state)
+
+
+def test_weights_are_not_changed(weights):
+    before = weights["Conv2d_1a_3x3.conv.weight"].clone()
+    InceptionExtractor(weights, weights_sha256="")
+    assert torch.equal(weights["Conv2d_1a_3x3.conv.weight"], before)
+
+
+def test_damaged_weights_give_no_features(weights):
+    state = weights | {"Mixed_7c.branch1x1.bn.bias": torch.full((320,), math.nan)}
+    with pytest.raises(DivergedError, match="not finite"):
+        InceptionExtractor(state, weights_sha256="")(pixels(1))
+
+
+@pytest.mark.parametrize("options", [{"profile": "tensorflow"}, {"precision": "fp16"}])
+def test_unknown_options(options):
+    with pytest.raises(UsageError, match="choose"):
+        InceptionExtractor({}, weights_sha256="", **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 55, 55), (1, 64, 64), (3, 64, 48)])
+def test_pixel_closed_forms(shape):
+    extractor = PixelExtractor(shape)
+    assert extractor.label == "FD-pixel"
+    assert extractor.dims <= features.MAX_PIXEL_DIMS
+    constant = lambda value: torch.full((4, *shape), value, dtype=torch.uint8)  # noqa: E731
+    d = extractor.dims
+    assert distance(extractor, constant(10), constant(61)) == pytest.approx(d * 0.2**2, rel=1e-5)
+    x = torch.randint(0, 200, (12, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert distance(extractor, x, x + 51) == pytest.approx(d * 0.2**2, rel=1e-5)
+    assert distance(extractor, x, x.flip(0)) == pytest.approx(0, abs=1e-12 * d)
+    assert torch.equal(extractor(x), torch.cat([extractor(part) for part in x.split(5)]))
+
+
+def test_pixels_are_area_averaged():
+    x = pixels(2, channels=3, side=64)
+    expected = (x.double() / 255).view(2, 3, 32, 2, 32, 2).mean((3, 5)).flatten(1)
+    torch.testing.assert_close(PixelExtractor((3, 64, 64))(x).double(), expected, atol=1e-6, rtol=0)
+    assert PixelExtractor((3, 64, 64)).identity["layer"] == "3x32x32 area-averaged"
+    assert torch.equal(PixelExtractor((3, 32, 32))(x[..., :32, :32]), (x[..., :32, :32].float() / 255).flatten(1))
+
+
+@pytest.mark.parametrize("bad", [pixels(2).float(), pixels(2)[0], pixels(2, channels=2), pixels(0)])
+def test_pixels_must_be_uint8_images(extractor, bad):
+    for each in (extractor, PixelExtractor((3, 32, 32))):
+        with pytest.raises(UsageError, match="uint8 images"):
+            each(bad)
+
+
+def test_image_sizes_must_agree():
+    with pytest.raises(UsageError, match="resize one"):
+        PixelExtractor((3, 32, 32))(pixels(2, side=16))

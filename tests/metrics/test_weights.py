@@ -1,0 +1,123 @@
+import hashlib
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from genrev_cli.errors import FileError, UnavailableError
+from genrev_cli.metrics import weights
+from genrev_cli.metrics.weights import NAME, find_inception_weights, load_inception_weights
+
+STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home and a hub of the test's own, without weights."""
+    monkeypatch.setattr(weights.Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("GENREV_WEIGHTS", raising=False)
+    return tmp_path
+
+
+def put(path, content=b"x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_round_trip(tmp_path, suffix):
+    path = tmp_path / f"w{suffix}"
+    save_file(STATE, path) if suffix == ".safetensors" else torch.save(STATE, path)
+    state, sha256 = load_inception_weights(path)
+    assert state.keys() == STATE.keys()
+    assert all(torch.equal(state[name], STATE[name]) for name in STATE)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return subprocess.check_call, (["touch", str(tmp_path / "evil")],)
+
+    torch.save({"a": Evil()}, tmp_path / "w.pth")
+    with pytest.raises(FileError, match="not a readable weights file"):
+        load_inception_weights(tmp_path / "w.pth")
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_not_weights(tmp_path, name, content):
+    with pytest.raises(FileError, match="not a readable weights file"):
+        load_inception_weights(put(tmp_path / name, content))
+
+
+def test_truncated(tmp_path):
+    torch.save(STATE, tmp_path / "w.pth")
+    content = (tmp_path / "w.pth").read_bytes()
+    with pytest.raises(FileError, match="truncated"):
+        load_inception_weights(put(tmp_path / "w.pth", content[: len(content) // 2]))
+
+
+def test_not_a_state_dict(tmp_path):
+    torch.save([1, 2], tmp_path / "w.pth")
+    with pytest.raises(FileError, match="not a state dict"):
+        load_inception_weights(tmp_path / "w.pth")
+
+
+def test_the_known_name_promises_a_checksum(tmp_path):
+    torch.save(STATE, tmp_path / NAME)
+    with pytest.raises(FileError, match=r"truncated or corrupt.*6726825d"):
+        load_inception_weights(tmp_path / NAME)
+
+
+def test_missing_says_where_it_looked_and_the_cure(tmp_path):
+    with pytest.raises(UnavailableError) as caught:
+        find_inception_weights()
+    for part in ("GENREV_WEIGHTS", str(tmp_path / "home/.cache/genrev"), str(tmp_path / "hub/checkpoints"), weights.URL, "--weights"):
+        assert part in str(caught.value)
+    assert caught.value.exit_code == 5
+
+
+def test_search_order(tmp_path, monkeypatch):
+    hub = put(tmp_path / "hub/checkpoints" / NAME)
+    assert find_inception_weights() == hub
+    ours = put(tmp_path / "home/.cache/genrev" / NAME)
+    assert find_inception_weights() == ours
+    variable = put(tmp_path / "variable.pth")
+    monkeypatch.setenv("GENREV_WEIGHTS", str(variable))
+    assert find_inception_weights() == variable
+    given = put(tmp_path / "given.pth")
+    assert find_inception_weights(given) == given
+
+
+def test_what_is_named_must_exist(tmp_path, monkeypatch):
+    put(tmp_path / "hub/checkpoints" / NAME)
+    with pytest.raises(FileError, match=r"nowhere\.pth: no such file \(--weights\)"):
+        find_inception_weights(tmp_path / "nowhere.pth")
+    monkeypatch.setenv("GENREV_WEIGHTS", str(tmp_path / "nowhere.pth"))
+    with pytest.raises(FileError, match=r"no such file \(\$GENREV_WEIGHTS\)"):
+        find_inception_weights()
+    with pytest.raises(FileError, match="no such file"):
+        load_inception_weights(tmp_path / "nowhere.pth")
+
+
+def test_download(tmp_path, monkeypatch):
+    source = put(tmp_path / "source.pth", b"weights")
+    monkeypatch.setattr(weights, "URL", source.as_uri())
+    ours = tmp_path / "home/.cache/genrev" / NAME
+    with pytest.raises(FileError, match="truncated or corrupt"):
+        find_inception_weights(download=True)
+    assert not list(ours.parent.iterdir())  # nothing half-done is left
+    monkeypatch.setattr(weights, "SHA256_PREFIX", hashlib.sha256(b"weights").hexdigest()[:8])
+    assert find_inception_weights(download=True) == ours
+    assert [file.read_bytes() for file in ours.parent.iterdir()] == [b"weights"]
+
+
+def test_download_that_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "URL", (tmp_path / "nowhere").as_uri())
+    with pytest.raises(UnavailableError, match="cannot be fetched"):
+        find_inception_weights(download=True)
