@@ -61,7 +61,9 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 def recipe_names() -> list[str]:
     """The built-in recipes."""
-    return sorted(entry.name.removesuffix(".toml") for entry in resources.files("genrev_cli.recipes").iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in resources.files("genrev_cli.recipes").iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:

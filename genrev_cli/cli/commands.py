@@ -1,5 +1,20 @@
-"""Every command, imported for its registration, in the order of the pipeline."""
+"""Every command, imported for its registration."""
 
-from genrev_cli.cli import prepare_data, pretrain_recon, train_adversarial, encode, sample, figures, fid, info  # noqa: I001
+from genrev_cli.cli import encode, fid, figures, info, prepare_data, pretrain_recon, sample, train_adversarial
 
-__all__ = ["encode", "fid", "figures", "info", "prepare_data", "pretrain_recon", "sample", "train_adversarial"]
+ORDER = (
+    "prepare-data",
+    "pretrain-recon",
+    "train-adversarial",
+    "encode",
+    "sample",
+    "reconstruct",
+    "interpolate",
+    "traverse",
+    "fid",
+    "report",
+    "info",
+)
+"""Their names in the order of the pipeline."""
+
+__all__ = ["ORDER", "encode", "fid", "figures", "info", "prepare_data", "pretrain_recon", "sample", "train_adversarial"]

@@ -16,7 +16,10 @@ def encode(
     out: Annotated[Path, typer.Option("--out", help="Codes to write (.h5).", rich_help_panel=options.FILES)] = Path("codes.h5"),
     split: options.Split = "train",
     full: Annotated[
-        bool, typer.Option("--full", help="All latent dimensions, not clipped; without it, the active ones, clipped.", rich_help_panel=options.METHOD)
+        bool,
+        typer.Option(
+            "--full", help="All latent dimensions, not clipped; without it, the active ones, clipped.", rich_help_panel=options.METHOD
+        ),
     ] = False,
     batch: options.BatchSize = 256,
     device: options.Device = "auto",

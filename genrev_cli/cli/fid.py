@@ -15,19 +15,36 @@ PROTOCOL = "Protocol"
 def fid(
     samples: Annotated[Path, typer.Argument(help="Images to score: a folder, zip, .h5, .npz or .npy.")],
     ref: Annotated[
-        str, typer.Option("--ref", help="celeba, cifar10, digits, mnist (data/NAME.h5), any images, or statistics (.npz).", rich_help_panel=options.FILES)
+        str,
+        typer.Option(
+            "--ref", help="celeba, cifar10, digits, mnist (data/NAME.h5), any images, or statistics (.npz).", rich_help_panel=options.FILES
+        ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", help="Result to write (.json); default: SAMPLES.fid.json.", rich_help_panel=options.FILES)] = None,
-    split: options.Split = "test",
-    n: Annotated[int, typer.Option("-n", "--n", min=0, help="The first so many images of each set; 0 is all.", rich_help_panel=PROTOCOL)] = 0,
-    features: Annotated[
-        str, typer.Option("--features", help="inception (the FID), or pixel (an FD-pixel, which is no FID; needs no weights).", rich_help_panel=PROTOCOL)
-    ] = "inception",
-    profile: Annotated[str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=PROTOCOL)] = "pytorch-fid",
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=PROTOCOL)
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Result to write (.json); default: SAMPLES.fid.json.", rich_help_panel=options.FILES)
     ] = None,
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep the reference's statistics, by content.", rich_help_panel=options.RUN)] = True,
+    split: options.Split = "test",
+    n: Annotated[
+        int, typer.Option("-n", "--n", min=0, help="The first so many images of each set; 0 is all.", rich_help_panel=PROTOCOL)
+    ] = 0,
+    features: Annotated[
+        str,
+        typer.Option(
+            "--features", help="inception (the FID), or pixel (an FD-pixel, which is no FID; needs no weights).", rich_help_panel=PROTOCOL
+        ),
+    ] = "inception",
+    profile: Annotated[
+        str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=PROTOCOL)
+    ] = "pytorch-fid",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=PROTOCOL
+        ),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Keep the reference's statistics, by content.", rich_help_panel=options.RUN)
+    ] = True,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:

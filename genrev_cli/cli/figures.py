@@ -27,7 +27,8 @@ def reconstruct(
     from genrev_cli.stages.figures import reconstruct
 
     report(
-        reconstruct(ckpt, out, data=data, split=split, columns=columns, seed=seed, batch=batch, device=device, progress=listener()), as_json=json
+        reconstruct(ckpt, out, data=data, split=split, columns=columns, seed=seed, batch=batch, device=device, progress=listener()),
+        as_json=json,
     )
 
 
@@ -40,10 +41,16 @@ def interpolate(
     data: options.CkptData = None,
     out: options.Picture = Path("interpolations.png"),
     split: options.Split = "test",
-    latent: Annotated[str, typer.Option("--latent", help="restricted: on the support of the prior; full: all dimensions.", rich_help_panel=options.METHOD)] = "restricted",
+    latent: Annotated[
+        str, typer.Option("--latent", help="restricted: on the support of the prior; full: all dimensions.", rich_help_panel=options.METHOD)
+    ] = "restricted",
     path: Annotated[str, typer.Option("--path", help="linear or spherical.", rich_help_panel=options.METHOD)] = "linear",
-    steps: Annotated[int, typer.Option("--steps", help="Decoded points per pair, both ends among them.", rich_help_panel=options.METHOD)] = 9,
-    random_pairs: Annotated[int, typer.Option("--random-pairs", min=1, help="How many pairs are drawn where none is given.", rich_help_panel=options.METHOD)] = 6,
+    steps: Annotated[
+        int, typer.Option("--steps", help="Decoded points per pair, both ends among them.", rich_help_panel=options.METHOD)
+    ] = 9,
+    random_pairs: Annotated[
+        int, typer.Option("--random-pairs", min=1, help="How many pairs are drawn where none is given.", rich_help_panel=options.METHOD)
+    ] = 6,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -68,13 +75,23 @@ def traverse(
     data: options.CkptData = None,
     out: options.Picture = Path("traversals.png"),
     dim: Annotated[
-        list[int] | None, typer.Option("--dim", help="An active dimension; may be given several times; none draws some.", rich_help_panel=options.METHOD)
+        list[int] | None,
+        typer.Option("--dim", help="An active dimension; may be given several times; none draws some.", rich_help_panel=options.METHOD),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many are drawn where none is given.", rich_help_panel=options.METHOD)] = 5,
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="How many are drawn where none is given.", rich_help_panel=options.METHOD)
+    ] = 5,
     steps: Annotated[int, typer.Option("--steps", help="Images per dimension.", rich_help_panel=options.METHOD)] = 9,
-    extent: Annotated[float, typer.Option("--extent", help="How far to go, in standard deviations of the prior.", rich_help_panel=options.METHOD)] = 3.0,
+    extent: Annotated[
+        float, typer.Option("--extent", help="How far to go, in standard deviations of the prior.", rich_help_panel=options.METHOD)
+    ] = 3.0,
     around: Annotated[
-        str, typer.Option("--around", help="Start from an image: a row number within the split, or a file; default: the mean of the prior.", rich_help_panel=options.METHOD)
+        str,
+        typer.Option(
+            "--around",
+            help="Start from an image: a row number within the split, or a file; default: the mean of the prior.",
+            rich_help_panel=options.METHOD,
+        ),
     ] = "",
     split: options.Split = "test",
     seed: options.Seed = 0,

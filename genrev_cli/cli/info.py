@@ -12,7 +12,9 @@ from genrev_cli.cli.console import listener, report, show
 @app.command(rich_help_panel="Look", epilog="$ genrev info adversarial.safetensors --verify")
 def info(
     file: Annotated[Path, typer.Argument(help="Any file or folder that genrev made.")],
-    verify: Annotated[bool, typer.Option("--verify", help="Read all of it, and of its inputs still there, and check the checksums.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all of it, and of its inputs still there, and check the checksums.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Print a file's header and the whole chain of what it was made from."""

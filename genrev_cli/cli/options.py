@@ -1,9 +1,16 @@
 """The options that several commands share, each spelled once."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from genrev_cli.stages.training import RunOptions
 
 FILES, TRAINING, METHOD, RUN = "Files", "Training", "Method", "Run"
 
@@ -13,7 +20,6 @@ CkptData = Annotated[
     Path | None,
     typer.Option("--data", help="Prepared images (.h5); default: those the checkpoint was trained on.", rich_help_panel=FILES),
 ]
-Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see below.", rich_help_panel=FILES)]
 Split = Annotated[str, typer.Option("--split", help="train, val, test or all.", rich_help_panel=FILES)]
 
 Picture = Annotated[Path, typer.Option("--out", help="Picture to write (.png).", rich_help_panel=FILES)]
@@ -24,30 +30,80 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=RUN)]
 
 
-def Overrides(kind: type, flag: str, help: str, panel: str) -> Any:  # noqa: N802 (used like a type)
+def Overrides(kind: type, flag: str, help: str, panel: str) -> Any:
     """An optional value that replaces the recipe's."""
     return Annotated[kind | None, typer.Option(flag, help=help, show_default="recipe", rich_help_panel=panel)]
 
 
-Steps = Overrides(int, "--steps", "Stop after so many steps.", TRAINING)
-Epochs = Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING)
-TrainBatch = Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING)
-TrainSeed = Overrides(int, "--seed", "Seed of weights, order and noise.", TRAINING)
-Precision = Overrides(str, "--precision", "fp32, or bf16: networks in bfloat16, streams in float32.", TRAINING)
-Ema = Overrides(int, "--ema-halflife-images", "Average the weights with this half-life; 0 is off.", TRAINING)
 Lr = Overrides(float, "--lr", "Learning rate of the autoencoder.", TRAINING)
 WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
 WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
 
-Restart = Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Open the inputs, print settings, parameters and steps; write nothing.", rich_help_panel=RUN)]
-LogEvery = Annotated[int, typer.Option("--log-every", min=1, help="Steps between two lines of log.jsonl.", rich_help_panel=RUN)]
-MonitorEvery = Annotated[int, typer.Option("--monitor-every", min=1, help="Steps between two measurements on held-out images.", rich_help_panel=RUN)]
-PreviewEvery = Annotated[int, typer.Option("--preview-every", min=1, help="Steps between two preview pictures.", rich_help_panel=RUN)]
-SaveMinutes = Annotated[float, typer.Option("--save-minutes", help="Minutes between two saves of the state.", rich_help_panel=RUN)]
-ResidentMegabytes = Annotated[
-    int, typer.Option("--resident-megabytes", min=0, help="Keep the images on the device up to this size, else read as needed.", rich_help_panel=RUN)
-]
+
+@dataclass(frozen=True)
+class Training:
+    """The options that every training command has, see `training_command`."""
+
+    recipe: Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)] = (
+        ""
+    )
+    steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING) = None
+    epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
+    batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
+    precision: Overrides(str, "--precision", "fp32, or bf16: networks in bfloat16, streams in float32.", TRAINING) = None
+    ema_halflife_images: Overrides(int, "--ema-halflife-images", "Average the weights with this half-life; 0 is off.", TRAINING) = None
+    seed: Overrides(int, "--seed", "Seed of weights, order and noise.", TRAINING) = None
+    device: Device = "auto"
+    log_every: Annotated[int, typer.Option("--log-every", min=1, help="Steps between two lines of log.jsonl.", rich_help_panel=RUN)] = 50
+    monitor_every: Annotated[
+        int, typer.Option("--monitor-every", min=1, help="Steps between two measurements on held-out images.", rich_help_panel=RUN)
+    ] = 500
+    preview_every: Annotated[
+        int, typer.Option("--preview-every", min=1, help="Steps between two preview pictures.", rich_help_panel=RUN)
+    ] = 500
+    save_minutes: Annotated[float, typer.Option("--save-minutes", help="Minutes between two saves of the state.", rich_help_panel=RUN)] = (
+        10.0
+    )
+    resident_megabytes: Annotated[
+        int,
+        typer.Option(
+            "--resident-megabytes", min=0, help="Keep the images on the device up to this size, else read as needed.", rich_help_panel=RUN
+        ),
+    ] = 4096
+    restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)] = (
+        False
+    )
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Open the inputs, print settings, parameters and steps; write nothing.", rich_help_panel=RUN)
+    ] = False
+
+    def schedule(self) -> dict[str, Any]:
+        """What replaces the recipe's schedule."""
+        return given(**{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "ema_halflife_images", "seed")})
+
+    def run(self) -> "RunOptions":
+        """How the run behaves on this machine."""
+        from genrev_cli.stages.training import RunOptions
+
+        return RunOptions(**{field.name: getattr(self, field.name) for field in fields(RunOptions)})
+
+
+def training_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with a parameter `training: Training` the options of that class, one by one, as Typer wants them."""
+    names = [field.name for field in fields(Training)]
+    shared = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields(Training)
+    ]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in inspect.signature(command).parameters.values() if p.name != "training"]
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        command(training=Training(**{name: values.pop(name) for name in names}), **values)
+
+    wrapper.__signature__ = inspect.Signature([*own, *shared])
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return wrapper
 
 
 def given(**values: Any) -> dict[str, Any]:

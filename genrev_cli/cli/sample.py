@@ -15,7 +15,9 @@ def sample(
     out: Annotated[
         Path, typer.Option("--out", help="A folder of PNGs, or a .h5 or .npz file, by its name.", rich_help_panel=options.FILES)
     ] = Path("samples"),
-    grid: Annotated[Path | None, typer.Option("--grid", help="Also write the first 64 as one picture (.png).", rich_help_panel=options.FILES)] = None,
+    grid: Annotated[
+        Path | None, typer.Option("--grid", help="Also write the first 64 as one picture (.png).", rich_help_panel=options.FILES)
+    ] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="How many images.", rich_help_panel=options.METHOD)] = 64,
     seed: options.Seed = 0,
     temperature: Annotated[

@@ -12,10 +12,10 @@ _SUFFIX = ".genrev-part"
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    elif os.path.lexists(path):  # False, and no error, for a path that cannot be: a file as its folder, a name too long
+        path.unlink()
 
 
 def _alive(pid: int) -> bool:
@@ -40,7 +40,7 @@ def _drop_orphans(target: Path) -> None:
     """Remove what killed writers of this target left behind."""
     for part in target.parent.glob(f".*{_SUFFIX}"):
         name, _, pid = part.name.removesuffix(_SUFFIX).rpartition(".")
-        if name == f".{target.name}" and pid.isdigit() and not _alive(int(pid)):
+        if name in (f".{target.name}", f".{target.name}.old") and pid.isdigit() and not _alive(int(pid)):
             _remove(part)
 
 

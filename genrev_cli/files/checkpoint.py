@@ -53,7 +53,7 @@ def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
     return header, tensors
 
 
-def _open(path: Path):  # noqa: ANN202 (safetensors has no public type for it)
+def _open(path: Path):
     if not path.exists():
         raise FileError(f"{path}: no such file")
     if path.is_dir():

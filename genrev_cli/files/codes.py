@@ -1,4 +1,4 @@
-"""Latent codes of a data set: one HDF5 file with `codes` (N, d) float32, `labels` (N,) int64 and `rows` (N,), their numbers in the image set."""
+"""Latent codes of a data set: one HDF5 file with `codes` (N, d) float32, `labels` (N,) and `rows` (N,), their numbers in the image set."""
 
 from dataclasses import dataclass
 from pathlib import Path

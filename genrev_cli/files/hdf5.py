@@ -55,10 +55,9 @@ def _digest(file: h5py.File) -> str:
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[Writer]:
     """Write arrays to `path`, atomically; the content digest is filled into `header` at the end."""
-    with atomic_path(path) as part:
-        with h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
-            yield Writer(file)
-            file.attrs[KEY] = replace(header, sha256=_digest(file)).to_json()
+    with atomic_path(path) as part, h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
+        yield Writer(file)
+        file.attrs[KEY] = replace(header, sha256=_digest(file)).to_json()
 
 
 @contextmanager
@@ -77,7 +76,13 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:
-            yield parse_header(file.attrs.get(KEY), path), file
+            header = parse_header(file.attrs.get(KEY), path)
+            for name in file:
+                file[name]  # opens every array: later a KeyError would not tell damage from a mistake of ours
+        except (OSError, KeyError) as error:  # KeyError is h5py's word for damaged metadata
+            raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
+        try:
+            yield header, file
         except OSError as error:  # Fletcher-32 mismatch, or cut short inside a data set
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
 

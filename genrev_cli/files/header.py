@@ -24,6 +24,8 @@ from genrev_cli.invocation import command
 
 FORMAT = 1
 KEY = "genrev"
+
+
 @dataclass(frozen=True)
 class Header:
     """One file's provenance.
@@ -60,11 +62,14 @@ def parse_header(text: str | bytes | None, path: Path) -> Header:
         raise foreign
     try:
         fields = json.loads(text)
-        header = Header(**fields)
-    except (TypeError, ValueError) as error:
+        later = fields.get("format", FORMAT) > FORMAT  # asked first: a later format may have fields that this one does not know
+        header = None if later else Header(**fields)
+    except (AttributeError, TypeError, ValueError) as error:
         raise foreign from error
-    if header.format > FORMAT:
-        raise FileError(f"{path}: written by a later version of genrev (file format {header.format}, this one reads {FORMAT}); upgrade genrev")
+    if header is None:
+        raise FileError(
+            f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
+        )
     return header
 
 
@@ -107,9 +112,14 @@ def _git() -> str:
     try:
         result = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True, text=True, timeout=5, check=False,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
-        tracked = subprocess.run(["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5, check=False)
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return result.stdout.strip() if result.returncode == 0 and tracked.returncode == 0 else ""

@@ -28,7 +28,9 @@ class FolderWriter:
     def add(self, pixels: np.ndarray) -> None:
         """Append images (B, C, H, W) uint8."""
         for image in pixels:
-            to_pil(image).save(self.folder / f"{self.count:06d}.png", compress_level=1)  # most of the time would go into a few percent of size
+            to_pil(image).save(
+                self.folder / f"{self.count:06d}.png", compress_level=1
+            )  # most of the time would go into a few percent of size
             self.count += 1
 
 
@@ -101,7 +103,9 @@ def read_npz_header(path: Path) -> Header:
         with np.load(path) as file:  # never unpickles: allow_pickle is off by default
             header = parse_header(str(file[KEY]) if KEY in file.files else None, path)
             names = [name for name in ("images", "mu", "sigma") if name in file.files]
-            digest = content_digest({name: array_digest(str(file[name].dtype), file[name].shape, [np.ascontiguousarray(file[name])]) for name in names})
+            digest = content_digest(
+                {name: array_digest(str(file[name].dtype), file[name].shape, [np.ascontiguousarray(file[name])]) for name in names}
+            )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
     if digest != header.sha256:

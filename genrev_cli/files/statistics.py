@@ -13,7 +13,9 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 
 def _digest(mu: np.ndarray, sigma: np.ndarray) -> str:
     arrays = {"mu": mu, "sigma": sigma}
-    return content_digest({name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()})
+    return content_digest(
+        {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
+    )
 
 
 def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, header: Header) -> None:

@@ -1,6 +1,6 @@
 """A reversible network against an adversary on its latent codes (Schirrmeister et al. 2018, A4).
 
-    R: x → z encoder;   y the active dimensions of z;   D: y → ℝ the adversary;   p(y) the prior
+R: x → z encoder;   y the active dimensions of z;   D: y → ℝ the adversary;   p(y) the prior
 """
 
 from collections.abc import Callable

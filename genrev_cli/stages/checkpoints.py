@@ -46,7 +46,14 @@ def load_prefixed(module: nn.Module, prefix: str, tensors: dict[str, Tensor], pa
 
 
 def save_checkpoint(
-    path: Path, autoencoder: Autoencoder, prior: Prior, *, settings: dict[str, Any], step: int, inputs: dict[str, Any], made_by: dict[str, Any]
+    path: Path,
+    autoencoder: Autoencoder,
+    prior: Prior,
+    *,
+    settings: dict[str, Any],
+    step: int,
+    inputs: dict[str, Any],
+    made_by: dict[str, Any],
 ) -> None:
     """Write weights and prior; `settings` is what trained them."""
     tensors = prefixed("autoencoder", autoencoder) | prefixed("prior", prior)

@@ -17,9 +17,16 @@ from genrev_cli.stages.devices import resolve_device
 
 @torch.no_grad()
 def encode(
-    ckpt: Path, out: Path, *, data: Path | None = None, split: str = "train", full: bool = False, batch: int = 256, device: str = "auto",
+    ckpt: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    split: str = "train",
+    full: bool = False,
+    batch: int = 256,
+    device: str = "auto",
     progress: Progress = SILENT,
-) -> Result:  # fmt: skip
+) -> Result:
     """Encode every image of a split and write the codes.
 
     The codes are y, the active dimensions of clip(E(x)); with `full` z = E(x), all dimensions and not clipped.
@@ -39,11 +46,15 @@ def encode(
             z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(part)).to(place)))
             codes = z if full else model.prior.select(model.prior.restrict(z))
             if not codes.isfinite().all():
-                raise DivergedError(f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged")
+                raise DivergedError(
+                    f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged"
+                )
             writer.write("codes", first, codes.float().cpu().numpy())
             bar.advance(len(part))
         for name, values in {"labels": images.labels[rows], "rows": rows}.items():
             writer.create(name, (len(rows),), "int64")
             writer.write(name, 0, values)
         header.made_by.update(provenance(seconds=time.perf_counter() - start, device=str(place)))
-    return Result(out, {"codes": len(rows), "dim": dim, "split": split, "images_per_second": round(len(rows) / (time.perf_counter() - start), 1)})
+    return Result(
+        out, {"codes": len(rows), "dim": dim, "split": split, "images_per_second": round(len(rows) / (time.perf_counter() - start), 1)}
+    )

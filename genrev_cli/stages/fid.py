@@ -63,7 +63,9 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
         **{key: extractor.identity[key] for key in ("extractor", "profile", "layer", "weights_sha256")},
     }
     if statistics.n < extractor.dims:
-        progress.note(f"{samples}: n = {statistics.n} < {extractor.dims} dimensions: the value is biased up; compare only values of the same n")
+        progress.note(
+            f"{samples}: n = {statistics.n} < {extractor.dims} dimensions: the value is biased up; compare only values of the same n"
+        )
     inputs = {"samples": images.record(), "ref": reference.record}
     header = Header("score", {"metric": extractor.label, "identity": extractor.identity}, json_digest(numbers), 0, inputs)
     write_json(out, numbers, Header(**{**vars(header), "made_by": provenance(seconds=time.perf_counter() - start, device=options.device)}))

@@ -63,9 +63,17 @@ class _Figure:
 
 @torch.no_grad()
 def reconstruct(
-    ckpt: Path, out: Path, *, data: Path | None = None, split: str = "test", columns: int = 16, seed: int = 0, batch: int = 256, device: str = "auto",
+    ckpt: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    columns: int = 16,
+    seed: int = 0,
+    batch: int = 256,
+    device: str = "auto",
     progress: Progress = SILENT,
-) -> Result:  # fmt: skip
+) -> Result:
     """Fig. 6, three rows: originals, reconstructions from the restricted latent, from the full latent; and the errors over the whole split.
 
     columns: how many images, drawn at random by `seed`. Raises FileError for unusable files, UsageError for an unknown split.
@@ -90,14 +98,26 @@ def reconstruct(
         "images": len(rows), "split": split, "l1_restricted": restricted.mean,
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest,
     }  # fmt: skip
-    return figure.write(torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed)
+    return figure.write(
+        torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed
+    )
 
 
 @torch.no_grad()
 def interpolate(
-    ckpt: Path, out: Path, *, pairs: Sequence[tuple[str, str]] = (), data: Path | None = None, split: str = "test", latent: str = "restricted",
-    path: str = "linear", steps: int = 9, random_pairs: int = 6, seed: int = 0, device: str = "auto",
-) -> Result:  # fmt: skip
+    ckpt: Path,
+    out: Path,
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    data: Path | None = None,
+    split: str = "test",
+    latent: str = "restricted",
+    path: str = "linear",
+    steps: int = 9,
+    random_pairs: int = 6,
+    seed: int = 0,
+    device: str = "auto",
+) -> Result:
     """Figs. 7 and 8: a row per pair, the two originals at the ends and `steps` decoded points between them.
 
     pairs: two of row numbers within the split, or image files; none draws `random_pairs` of the split. latent: 'restricted' goes
@@ -135,7 +155,7 @@ def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], split: str, random_
 
 
 def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixels:
-    """(C, H, W) uint8 of a row number within the split, or of an image file (the largest centre square, resized, where the model is square)."""
+    """(C, H, W) uint8 of a row number within the split, or of an image file (its centre square, resized, where the model is square)."""
     if end.isdigit():
         rows = images.rows(split)
         if int(end) >= len(rows):
@@ -149,15 +169,27 @@ def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixe
     if picture.size != (width, height) and height == width:
         picture = centre_crop(picture, min(picture.size)).resize((width, height), Image.Resampling.LANCZOS)
     if picture.size != (width, height):
-        raise FileError(f"{end}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was")
+        raise FileError(
+            f"{end}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
+        )
     return torch.from_numpy(to_array(picture).copy()).to(figure.place)
 
 
 @torch.no_grad()
 def traverse(
-    ckpt: Path, out: Path, *, dims: Sequence[int] = (), count: int = 5, steps: int = 9, extent: float = 3.0, around: str = "", data: Path | None = None,
-    split: str = "test", seed: int = 0, device: str = "auto",
-) -> Result:  # fmt: skip
+    ckpt: Path,
+    out: Path,
+    *,
+    dims: Sequence[int] = (),
+    count: int = 5,
+    steps: int = 9,
+    extent: float = 3.0,
+    around: str = "",
+    data: Path | None = None,
+    split: str = "test",
+    seed: int = 0,
+    device: str = "auto",
+) -> Result:
     """Fig. 9: a row per active dimension, going from −extent to +extent standard deviations of the prior.
 
     dims: numbers among the active dimensions; none draws `count` at random. around: the other dimensions are those of an image (a
@@ -178,7 +210,11 @@ def traverse(
         x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
         centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))
     tiles = [to_pixels(_decode(figure.model, _line(prior.embed, centre, dim, extent, steps))) for dim in dims]
-    config = {"shows": f"traversals from −{extent:g} to +{extent:g} standard deviations", "dims": list(dims), "around": around or "prior mean"}
+    config = {
+        "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
+        "dims": list(dims),
+        "around": around or "prior mean",
+    }
     return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
 
 

@@ -37,7 +37,11 @@ class ImageInput:
 
     def record(self) -> dict[str, Any]:
         """How a score records it."""
-        known = self.header.as_input(self.path) if self.header else {"path": str(self.path.resolve()), "sha256": self.digest(), "kind": "images"}
+        known = (
+            self.header.as_input(self.path)
+            if self.header
+            else {"path": str(self.path.resolve()), "sha256": self.digest(), "kind": "images"}
+        )
         return {**known, "selection": self.selection}
 
     def digest(self) -> str:
@@ -109,7 +113,9 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
     if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise FileError(f"{path}: images are {images.dtype} {images.shape}; uint8 (n, H, W, C) or (n, C, H, W) with 1 or 3 channels is needed")
+        raise FileError(
+            f"{path}: images are {images.dtype} {images.shape}; uint8 (n, H, W, C) or (n, C, H, W) with 1 or 3 channels is needed"
+        )
     count = min(n or len(images), len(images))
     blocks = lambda: (np.ascontiguousarray(images[start : min(start + _BLOCK, count)]) for start in range(0, count, _BLOCK))  # noqa: E731
     return ImageInput(path, count, tuple(images.shape[1:]), header, {"n": count}, blocks)

@@ -81,7 +81,9 @@ def _verify_inputs(inputs: dict[str, dict[str, Any]]) -> list[str]:
         if path.exists() and record.get("made_by"):
             header = read_any_header(path)
             if header.sha256 != record["sha256"]:
-                raise FileError(f"{path}: is another file now than the one that was used (content {record['sha256'][:12]}, now {header.sha256[:12]})")
+                raise FileError(
+                    f"{path}: is another file now than the one that was used (content {record['sha256'][:12]}, now {header.sha256[:12]})"
+                )
             _verify(path, header)
             verified.append(str(path))
         verified += _verify_inputs(record.get("inputs", {}))

@@ -21,9 +21,17 @@ GRID = 64
 
 @torch.no_grad()
 def sample(
-    ckpt: Path, out: Path, *, n: int = 64, seed: int = 0, temperature: float = 1.0, grid_file: Path | None = None, batch: int = 64,
-    device: str = "auto", progress: Progress = SILENT,
-) -> Result:  # fmt: skip
+    ckpt: Path,
+    out: Path,
+    *,
+    n: int = 64,
+    seed: int = 0,
+    temperature: float = 1.0,
+    grid_file: Path | None = None,
+    batch: int = 64,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> Result:
     """Draw n images; number i depends on (seed, i) alone.
 
     out: a folder of PNGs, or a .h5 or .npz file. grid_file: a PNG of the first 64. temperature scales the codes.
@@ -49,9 +57,15 @@ def sample(
         header.made_by.update(provenance(seconds=time.perf_counter() - start, seed=seed, device=str(place)))
     if grid_file:
         picture = grid(torch.cat(first)[:GRID].numpy(), 8)
-        write_picture(grid_file, picture, Header("picture", {"shows": "samples", **config}, pixels_digest(picture), header.step, header.inputs, header.made_by))
+        write_picture(
+            grid_file,
+            picture,
+            Header("picture", {"shows": "samples", **config}, pixels_digest(picture), header.step, header.inputs, header.made_by),
+        )
     seconds = time.perf_counter() - start
-    return Result(out, {"images": n, "seed": seed, "images_per_second": round(n / seconds, 1), **({"grid": str(grid_file)} if grid_file else {})})
+    return Result(
+        out, {"images": n, "seed": seed, "images_per_second": round(n / seconds, 1), **({"grid": str(grid_file)} if grid_file else {})}
+    )
 
 
 def decode_samples(model: Checkpoint, seed: int, numbers: range, device: torch.device, temperature: float = 1.0) -> torch.Tensor:

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,9 @@ class Schedule:
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
         if self.batch < 1 or self.epochs < 0 or self.steps < 0 or self.ema_halflife_images < 0:
-            raise UsageError(f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed")
+            raise UsageError(
+                f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed"
+            )
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,6 @@ class Job:
     schedule: Schedule
     build: Callable[[torch.device], Method]
     batches_per_step: int = 1
-    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows_per_step(self) -> int:
@@ -98,7 +99,9 @@ class Job:
         """What must be equal for a run to be resumed: all settings but the length, and the content of all inputs."""
         schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps")}
         inputs = {role: record["sha256"] for role, record in self.inputs.items()}
-        return json.loads(json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs}))  # as a header gives it back
+        return json.loads(
+            json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})
+        )  # as a header gives it back
 
 
 def run_folder(out: Path) -> Path:
@@ -121,7 +124,8 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
         found = None if options.restart else _found(job, out, state)
         if found is not None and found.step >= job.steps and out.exists() and read_checkpoint_header(out).step == found.step:
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
-            return Result(out, {"steps": found.step, **job.notes})
+            out.touch()  # it is up to date: make should see so
+            return Result(out, {"steps": found.step})
         return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
 
 
@@ -132,7 +136,9 @@ def _found(job: Job, out: Path, state: Path) -> Header | None:
             header = read_checkpoint_header(path)
             changed = sorted(_differences(header.config.get("identity", {}), job.identity))
             if changed:
-                raise UsageError(f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out")
+                raise UsageError(
+                    f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
+                )
             return header
     return None
 
@@ -152,7 +158,7 @@ def _dry_run(job: Job, out: Path) -> Result:
     with torch.device("meta"):
         method = job.build(torch.device("meta"))
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
-    return Result(out, {"dry_run": True, "parameters": trained, "steps": job.steps, "settings": job.identity, **job.notes})
+    return Result(out, {"dry_run": True, "parameters": trained, "steps": job.steps, "settings": job.identity})
 
 
 class _Run:
@@ -173,63 +179,64 @@ class _Run:
         return self.ema.module if self.ema else self.method.autoencoder
 
     def seconds(self) -> float:
+        """How long this run has taken, over all its resumptions."""
         return self.seconds_before + time.monotonic() - self.clock
 
     def go(self, state: Path | None) -> Result:
+        """Run to the end from `state`, or from the start, and write the checkpoint."""
         job, options = self.job, self.options
         start = self._load(state) if state else 0
         batches = Batches(
-            job.images, "train", batch=job.rows_per_step, seed=job.schedule.seed, device=self.device, resident_megabytes=options.resident_megabytes
+            job.images,
+            "train",
+            batch=job.rows_per_step,
+            seed=job.schedule.seed,
+            device=self.device,
+            resident_megabytes=options.resident_megabytes,
         )
         if not state:
-            self.method.start(lambda: batches.passes(job.schedule.batch))
-            if self.ema:
-                self.ema = EMA(self.method.autoencoder, self.ema.halflife_images)
+            self._start(batches)
         first = distributed.rank() == 0
-        log = Log(run_folder(self.out) / "log.jsonl", start) if first else None
-        monitor = Monitor(job.images, job.schedule.seed, self.device, run_folder(self.out) / "previews")
-        numbers: dict[str, float] = {}
-
-        def look(step: int) -> None:
-            if first:
-                numbers.update(monitor.numbers(self.trained, self.method.prior))
-                log.write(step, kind="monitor", seconds=round(self.seconds(), 3), **numbers)
-
-        hooks = Hooks(
-            log=lambda step, means: log.write(step, kind="loss", seconds=round(self.seconds(), 3), **means) if first else None,
-            monitor=look,
-            preview=lambda step: monitor.preview(step, self.trained, self.method.prior, self._made_by()) if first else None,
-            save=lambda step: self._save(step) if first else None,
-        )
+        looks = _Looks(self, start) if first else None
         try:
-            if not state:
-                look(0)
             rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every)
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
-                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=job.steps,
-                    rhythm=rhythm, save_seconds=60 * options.save_minutes, hooks=hooks, bar=bar,
+                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=job.steps, rhythm=rhythm,
+                    save_seconds=60 * options.save_minutes, hooks=looks.hooks() if looks else Hooks(), bar=bar,
                 )  # fmt: skip
-            if start >= job.steps:  # the checkpoint alone was missing
-                numbers = monitor.numbers(self.trained, self.method.prior)
         finally:
             batches.close()
-            if log:
-                log.close()
+            if looks:
+                looks.log.close()
         if first:
             self._write_checkpoint()
-        return Result(self.out, {"steps": job.steps, "seconds": round(self.seconds(), 1), **job.notes, **numbers})
+        numbers = looks.numbers() if looks else {}
+        return Result(self.out, {"steps": job.steps, "seconds": round(self.seconds(), 1), **numbers})
 
-    def _made_by(self) -> dict[str, Any]:
+    def _start(self, batches: Batches) -> None:
+        self.method.start(lambda: batches.passes(self.job.schedule.batch))
+        if self.ema:
+            self.ema = EMA(self.method.autoencoder, self.ema.halflife_images)
+
+    def made_by(self) -> dict[str, Any]:
+        """The provenance of what this run writes."""
         return provenance(seconds=self.seconds(), seed=self.job.schedule.seed, device=str(self.device)) | {"processes": distributed.size()}
 
     def _write_checkpoint(self) -> None:
         settings = {**self.job.settings, "stage": self.job.stage, "schedule": vars(self.job.schedule), "identity": self.job.identity}
         save_checkpoint(
-            self.out, self.trained, self.method.prior, settings=settings, step=self.job.steps, inputs=self.job.inputs, made_by=self._made_by()
+            self.out,
+            self.trained,
+            self.method.prior,
+            settings=settings,
+            step=self.job.steps,
+            inputs=self.job.inputs,
+            made_by=self.made_by(),
         )
 
-    def _save(self, step: int) -> None:
+    def save(self, step: int) -> None:
+        """Write the state to resume from."""
         tensors = {}
         for name, module in self.method.modules.items():
             tensors |= prefixed(f"module.{name}", module)
@@ -237,7 +244,7 @@ class _Run:
             tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in optimizer.tensors().items()}
         if self.ema:
             tensors |= prefixed("ema", self.ema.module)
-        header = Header("state", {"identity": self.job.identity}, tensors_digest(tensors), step, self.job.inputs, self._made_by())
+        header = Header("state", {"identity": self.job.identity}, tensors_digest(tensors), step, self.job.inputs, self.made_by())
         write_checkpoint(run_folder(self.out) / "state.safetensors", tensors, header)
 
     def _load(self, state: Path) -> int:
@@ -254,3 +261,32 @@ class _Run:
         self.seconds_before = header.made_by["seconds"]
         self.progress.note(f"resuming {self.out} at step {header.step} of {self.job.steps}")
         return header.step
+
+
+class _Looks:
+    """What the first process does at the loop's moments: it writes the log, measures, draws and saves."""
+
+    def __init__(self, run: _Run, start: int) -> None:
+        self.run = run
+        folder = run_folder(run.out)
+        self.log = Log(folder / "log.jsonl", start)
+        self.monitor = Monitor(run.job.images, run.job.schedule.seed, run.device, folder / "previews")
+        if not start:
+            self.measure(0)
+
+    def hooks(self) -> Hooks:
+        """For the loop."""
+        return Hooks(log=self.write, monitor=self.measure, preview=self.preview, save=self.run.save)
+
+    def numbers(self) -> dict[str, float]:
+        """Of the weights as they are."""
+        return self.monitor.numbers(self.run.trained, self.run.method.prior)
+
+    def write(self, step: int, means: dict[str, float]) -> None:
+        self.log.write(step, kind="loss", seconds=round(self.run.seconds(), 3), **means)
+
+    def measure(self, step: int) -> None:
+        self.log.write(step, kind="monitor", seconds=round(self.run.seconds(), 3), **self.numbers())
+
+    def preview(self, step: int) -> None:
+        self.monitor.preview(step, self.run.trained, self.run.method.prior, self.run.made_by())

@@ -1,6 +1,5 @@
 """The one loop. Every step is a pure function of (seed, step), so 10 steps == 5 + kill + resume + 5, to the bit on the CPU."""
 
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -60,14 +59,18 @@ class Rhythm:
     preview: int
 
 
+def _nothing(*_: object) -> None:
+    """What every process but the first does at a look."""
+
+
 @dataclass(frozen=True)
 class Hooks:
     """What the stage does at those moments. `log` gets the means since the last one, `save` keeps the state to resume from."""
 
-    log: Callable[[int, dict[str, float]], None]
-    monitor: Callable[[int], None]
-    preview: Callable[[int], None]
-    save: Callable[[int], None]
+    log: Callable[[int, dict[str, float]], None] = _nothing
+    monitor: Callable[[int], None] = _nothing
+    preview: Callable[[int], None] = _nothing
+    save: Callable[[int], None] = _nothing
 
 
 class Window:
@@ -93,7 +96,8 @@ class Window:
             row, column = (~values.isfinite()).nonzero()[0].tolist()
             bad_step = step - len(self._rows) + row + 1
             raise DivergedError(
-                f"{names[column]} is {values[row, column].item()} at step {bad_step}; the last good state is kept. Lower the learning rate and run with --restart"
+                f"{names[column]} is {values[row, column].item()} at step {bad_step}; "
+                "the last good state is kept; lower the learning rate and run with --restart"
             )
         steps, now = len(self._rows), time.perf_counter()
         seconds, self._since, self._rows = now - self._since, now, []
@@ -101,7 +105,17 @@ class Window:
 
 
 def train(
-    method: Method, batches: Batches, ema: EMA | None, *, seed: int, start: int, steps: int, rhythm: Rhythm, save_seconds: float, hooks: Hooks, bar: Task
+    method: Method,
+    batches: Batches,
+    ema: EMA | None,
+    *,
+    seed: int,
+    start: int,
+    steps: int,
+    rhythm: Rhythm,
+    save_seconds: float,
+    hooks: Hooks,
+    bar: Task,
 ) -> None:
     """Steps start + 1 … steps.
 
@@ -117,20 +131,19 @@ def train(
             if ema:
                 ema.update(method.autoencoder, batches.batch)
 
-            # many processes agree on stopping when they talk anyway; a single one stops at once
-            interrupted = (distributed.size() == 1 and stop.requested) or (
-                step % rhythm.log == 0 and distributed.any_rank(stop.requested, batches.device)
-            )
-            late = step % rhythm.log == 0 and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
-            if step % rhythm.log == 0 or step == steps or interrupted:
+            looking = step % rhythm.log == 0 or step == steps
+            # many processes agree on stopping and saving when they talk anyway; a single one stops at once
+            agree = looking or distributed.size() == 1
+            interrupted = agree and distributed.any_rank(stop.requested, batches.device)
+            late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
+            if looking or interrupted:
                 means, count, seconds = window.read(step)
                 rate = count * batches.batch / seconds
                 hooks.log(step, {**means, "images_per_second": rate})
-                bar.advance(count, **{name: value for name, value in means.items() if math.isfinite(value)}, images_per_second=rate)
-            if step % rhythm.monitor == 0 or step == steps:
-                hooks.monitor(step)
-            if step % rhythm.preview == 0 or step == steps:
-                hooks.preview(step)
+                bar.advance(count, **means, images_per_second=rate)
+            for every, hook in ((rhythm.monitor, hooks.monitor), (rhythm.preview, hooks.preview)):
+                if step % every == 0 or step == steps:
+                    hook(step)
             if late or interrupted or step == steps:
                 hooks.save(step)
                 saved = time.monotonic()

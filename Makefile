@@ -1,0 +1,35 @@
+# make demo   the whole chain on scikit-learn's digits, ending in demo/report.html
+# make test   the tests
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+.PHONY: demo test lint docs docs-check clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	@$(MAKE) --no-print-directory -f pipelines/grn.mk GENREV=$(BIN)/genrev SOURCE=digits DATA=demo/digits.h5 OUT=demo \
+		FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
+	@echo "open demo/report.html"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: $(READY)
+	$(BIN)/python -m genrev_cli.cli.reference > docs/cli.md
+
+docs-check: $(READY)
+	@$(BIN)/python -m genrev_cli.cli.reference | diff -u docs/cli.md - || { echo "docs/cli.md is stale: run 'make docs'" >&2; exit 1; }
+
+clean:
+	rm -rf demo .venv
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "genrev needs Python 3.11 or later; try 'make PYTHON=python3.12'" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
