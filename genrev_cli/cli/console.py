@@ -1,15 +1,21 @@
 """The one place that prints. stdout is exactly the result; everything else goes to stderr."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from genrev_cli.progress import Progress, Task
+from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 
 PLAIN_SECONDS = 10.0
+
+
+def _first_process() -> bool:
+    """Of those that torchrun started, one speaks; errors are everybody's."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def error_line(message: str) -> None:
@@ -19,6 +25,8 @@ def error_line(message: str) -> None:
 
 def report(result: Result, as_json: bool) -> None:
     """The result: its path on stdout and its numbers on stderr, or everything as one JSON object on stdout."""
+    if not _first_process():
+        return
     if as_json:
         print(json.dumps({"out": str(result.out), **result.numbers}, ensure_ascii=False))
         return
@@ -36,6 +44,8 @@ def _shown(value: object) -> str:
 
 def listener() -> Progress:
     """A bar on a terminal; elsewhere a plain line now and then."""
+    if not _first_process():
+        return SILENT
     return _Bars() if sys.stderr.isatty() else _Lines()
 
 

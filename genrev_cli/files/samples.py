@@ -100,13 +100,14 @@ def read_npz_header(path: Path) -> Header:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        with np.load(path) as file:  # never unpickles: allow_pickle is off by default
+        # opened here, because np.load leaves its own open when the archive is damaged; it never unpickles: allow_pickle is off by default
+        with path.open("rb") as raw, np.load(raw) as file:
             header = parse_header(str(file[KEY]) if KEY in file.files else None, path)
             names = [name for name in ("images", "mu", "sigma") if name in file.files]
             digest = content_digest(
                 {name: array_digest(str(file[name].dtype), file[name].shape, [np.ascontiguousarray(file[name])]) for name in names}
             )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a single array
         raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")

@@ -33,9 +33,10 @@ def read_statistics(path: Path) -> tuple[Header | None, int | None, np.ndarray, 
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        with np.load(path) as file:  # never unpickles: allow_pickle is off by default
+        # opened here, because np.load leaves its own open when the archive is damaged; it never unpickles: allow_pickle is off by default
+        with path.open("rb") as raw, np.load(raw) as file:
             arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a single array
         raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
     if not {"mu", "sigma"} <= arrays.keys():
         raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")

@@ -186,6 +186,7 @@ class _Run:
         """Run to the end from `state`, or from the start, and write the checkpoint."""
         job, options = self.job, self.options
         start = self._load(state) if state else 0
+        steps = max(start, job.steps)  # a state may be further than what is asked for now
         batches = Batches(
             job.images,
             "train",
@@ -202,7 +203,7 @@ class _Run:
             rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every)
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
-                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=job.steps, rhythm=rhythm,
+                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm,
                     save_seconds=60 * options.save_minutes, hooks=looks.hooks() if looks else Hooks(), bar=bar,
                 )  # fmt: skip
         finally:
@@ -210,9 +211,9 @@ class _Run:
             if looks:
                 looks.log.close()
         if first:
-            self._write_checkpoint()
+            self._write_checkpoint(steps)
         numbers = looks.numbers() if looks else {}
-        return Result(self.out, {"steps": job.steps, "seconds": round(self.seconds(), 1), **numbers})
+        return Result(self.out, {"steps": steps, "seconds": round(self.seconds(), 1), **numbers})
 
     def _start(self, batches: Batches) -> None:
         self.method.start(lambda: batches.passes(self.job.schedule.batch))
@@ -223,14 +224,14 @@ class _Run:
         """The provenance of what this run writes."""
         return provenance(seconds=self.seconds(), seed=self.job.schedule.seed, device=str(self.device)) | {"processes": distributed.size()}
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, step: int) -> None:
         settings = {**self.job.settings, "stage": self.job.stage, "schedule": vars(self.job.schedule), "identity": self.job.identity}
         save_checkpoint(
             self.out,
             self.trained,
             self.method.prior,
             settings=settings,
-            step=self.job.steps,
+            step=step,
             inputs=self.job.inputs,
             made_by=self.made_by(),
         )
