@@ -36,19 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(words, prog_name="genrev", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except GenrevError as error:
-        failure, code = str(error), error.exit_code
-    except typer.TyperException as error:
-        failure, code = error.format_message(), 2
-    except (KeyboardInterrupt, typer.Abort):
-        failure, code = "interrupted", 130
-    except Exception as error:
-        if not debug:
-            error_line(f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)")
-        else:
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
             traceback.print_exc()
-        return 1
-    if debug:
-        traceback.print_exc()
-    error_line(" ".join(failure.split()))  # one line, whatever a library put into its message
-    return code
+        code, sentence = _explain(error)
+        error_line(" ".join(sentence.split()))  # one line, whatever a library put into its message
+        return code
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and sentence of what escaped from a command."""
+    if isinstance(error, GenrevError):
+        return error.exit_code, str(error)
+    if isinstance(error, typer.TyperException):  # a mistake on the command line
+        return 2, f"{error.format_message()} (genrev --help)"
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return 130, "interrupted"
+    return 1, f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)"

@@ -46,9 +46,9 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
     With Inception features the result is an FID; with pixels it is labelled FD-pixel and comparable only with others of its kind.
     Raises FileError for unusable files, UsageError for an unknown reference, UnavailableError without Inception's weights.
     """
-    start = time.perf_counter()
+    start, device = time.perf_counter(), resolve_device(options.device)
     images = open_image_input(samples, "all", options.n, progress)
-    extractor = _extractor(options, images)
+    extractor = _extractor(options, images, device)
     reference = _reference(options, extractor, progress)
     statistics = _measure(images, extractor, progress, "samples")
     value = frechet_distance(statistics, reference.statistics)
@@ -68,7 +68,7 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
         )
     inputs = {"samples": images.record(), "ref": reference.record}
     header = Header("score", {"metric": extractor.label, "identity": extractor.identity}, json_digest(numbers), 0, inputs)
-    write_json(out, numbers, Header(**{**vars(header), "made_by": provenance(seconds=time.perf_counter() - start, device=options.device)}))
+    write_json(out, numbers, Header(**{**vars(header), "made_by": provenance(seconds=time.perf_counter() - start, device=str(device))}))
     return Result(out, numbers)
 
 
@@ -78,12 +78,11 @@ class _Reference:
     record: dict[str, Any]
 
 
-def _extractor(options: FidOptions, images: ImageInput) -> Extractor:
+def _extractor(options: FidOptions, images: ImageInput, device: torch.device) -> Extractor:
     if options.features == "pixel":
         return PixelExtractor(images.image_shape)
     if options.features != "inception":
         raise UsageError(f"--features {options.features}: choose {' or '.join(FEATURES)}")
-    device = resolve_device(options.device)
     state, sha256 = load_inception_weights(find_inception_weights(options.weights, download=True))
     return InceptionExtractor(state, weights_sha256=sha256, profile=options.profile, device=device)
 

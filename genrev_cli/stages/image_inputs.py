@@ -122,7 +122,8 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
 
 
 def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
-    source = open_folder(PrepareConfig("folder", path, val_fraction=0, test_fraction=0, limit=n), progress)
+    # one process: decoding small images is quicker than starting others, and features cost far more
+    source = open_folder(PrepareConfig("folder", path, val_fraction=0, test_fraction=0, limit=n, workers=1), progress)
     mark = path / MARK
     header = parse_header(mark.read_text(encoding="utf-8"), mark) if mark.is_file() else None
 

@@ -8,7 +8,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.header import Header, parse_header
-from genrev_cli.files.page import read_report_header
+from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture
 from genrev_cli.files.samples import MARK, folder_digest, read_npz_header
 from genrev_cli.result import Result
@@ -36,8 +36,8 @@ def read_any_header(path: Path) -> Header:
     return readers[path.suffix](path)
 
 
-def content_of(path: Path, header: Header) -> str | None:
-    """The content digest, from the content; None for a report, which has none of its own.
+def content_of(path: Path, header: Header) -> str:
+    """The content digest, from the content.
 
     Raises FileError when the content cannot be read, or the reader itself finds that it does not match.
     """
@@ -52,7 +52,9 @@ def content_of(path: Path, header: Header) -> str | None:
         return pixels_digest(read_picture(path)[1])
     if path.suffix == ".json":
         return json_digest(read_json(path)[1])
-    return header.sha256 if path.suffix == ".npz" else None  # its reader has checked it
+    if path.suffix == ".html":
+        return page_digest(read_page(path)[1])
+    return header.sha256  # an .npz: its reader has checked it
 
 
 def info(path: Path, *, verify: bool = False) -> Result:
@@ -69,8 +71,7 @@ def info(path: Path, *, verify: bool = False) -> Result:
 
 
 def _verify(path: Path, header: Header) -> None:
-    found = content_of(path, header)
-    if found is not None and found != header.sha256:
+    if content_of(path, header) != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
 
 

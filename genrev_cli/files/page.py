@@ -1,0 +1,46 @@
+"""Reports: one HTML file that carries its header in a data block, which browsers neither show nor run."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.atomic import write_text
+from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+
+_OPEN, _CLOSE = f'<script type="application/json" id="{KEY}">', "</script>"
+_BLOCK = re.compile(re.escape(_OPEN) + "(.*?)" + re.escape(_CLOSE), re.DOTALL)
+SLOT = _OPEN + _CLOSE
+"""What a page must contain once, where its header goes."""
+
+
+def page_digest(html: str) -> str:
+    """The content digest of a page, whatever header stands in it."""
+    return content_digest({"page": array_digest("html", (), [_BLOCK.sub(SLOT, html).encode()])})
+
+
+def write_page(path: Path, html: str, header: Header) -> None:
+    """Write a page that contains `SLOT` with `header` in it, atomically; the content digest is filled in."""
+    text = replace(header, sha256=page_digest(html)).to_json()
+    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")  # no path or title can end the block
+    write_text(path, html.replace(SLOT, _OPEN + text + _CLOSE, 1))
+
+
+def read_page(path: Path) -> tuple[Header, str]:
+    """Header and text of a report.
+
+    Raises FileError when it is missing, not text, or not of genrev's.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        html = path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise FileError(f"{path}: not readable as HTML ({error})") from error
+    found = _BLOCK.search(html)
+    return parse_header(found[1] if found else None, path), html
+
+
+def read_report_header(path: Path) -> Header:
+    """The header alone. Raises FileError like `read_page`."""
+    return read_page(path)[0]

@@ -1,0 +1,109 @@
+"""The pictures of the page, in order, each with its caption."""
+
+import base64
+import io
+import itertools
+from dataclasses import dataclass
+
+from genrev_cli.files.header import Header
+from genrev_cli.files.pictures import to_pil
+from genrev_cli.report import words
+from genrev_cli.report.chain import Record, checkpoint_of
+from genrev_cli.report.material import Material, Picture
+
+COLUMN, PAGE = 552, 1136
+"""Widths in CSS pixels of half of the page and of all of it; the style sheet has the same."""
+GROUPS = ("samples", "reconstructions", "interpolations", "traversals")
+"""The order of pictures: by the first word of what they show."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its caption. src: a data URI. width, height: in CSS pixels. wide: takes the whole page's width."""
+
+    src: str
+    width: int
+    height: int
+    wide: bool
+    sharp: bool
+    title: str
+    rows: str
+    facts: list[str]
+    origin: str
+
+    @property
+    def alt(self) -> str:
+        return f"{self.title}. {self.rows} {self.origin}".strip()
+
+
+def figures(material: Material) -> list[tuple[str, list[Figure]]]:
+    """Pictures by what they show, (group, figures); within a group in the order in which their models were trained."""
+    order = {record.key: i for i, record in enumerate(material.records)}
+
+    def place(picture: Picture) -> tuple[int, str, int, int]:
+        group, checkpoint = _group(picture), checkpoint_of(picture.record)
+        rank = GROUPS.index(group) if group in GROUPS else len(GROUPS)
+        return rank, group, order[checkpoint.key] if checkpoint else -1, -("restricted" in picture.shows)
+
+    found = itertools.groupby(sorted(material.pictures, key=place), key=_group)
+    return [(group.capitalize() if group in GROUPS else "Others", [_figure(picture) for picture in pictures]) for group, pictures in found]
+
+
+def _group(picture: Picture) -> str:
+    return next((group for group in GROUPS if picture.shows.startswith(group)), "others")
+
+
+def _figure(picture: Picture) -> Figure:
+    header = picture.record.header
+    height, width = picture.pixels.shape[1:]
+    checkpoint = checkpoint_of(picture.record)
+    wide = width > COLUMN or width >= 2.5 * height
+    room, shape = PAGE if wide else COLUMN, checkpoint.header.config.get("model", {}).get("image_shape") if checkpoint else None
+    sharp = bool(shape) and min(shape[1:]) < 32
+    scale = max(1.0, int(4 * room / width) / 4) if sharp else 1.0  # quarter steps keep the squares of magnified pixels even
+    title, _, _ = picture.shows.partition(":")
+    return Figure(
+        _data_uri(picture), round(width * scale), round(height * scale), wide, sharp, title[:1].upper() + title[1:], _rows(picture),
+        _figure_facts(header), _origin(picture.record, checkpoint),
+    )  # fmt: skip
+
+
+def _data_uri(picture: Picture) -> str:
+    """The pixels alone: the header stands in the page already."""
+    buffer = io.BytesIO()
+    to_pil(picture.pixels).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _rows(picture: Picture) -> str:
+    """What the rows of a picture are, in a sentence; what stands behind a colon in `shows` names them."""
+    config, numbers = picture.record.header.config, picture.record.header.config.get("numbers", {})
+    _, _, named = picture.shows.partition(":")
+    group = _group(picture)
+    if named.strip():
+        return f"Rows from top to bottom: {named.strip()}."
+    if group == "samples" and "n" in config:
+        return f"The first images of {config['n']:,} drawn from the {config.get('sampler', 'prior')}."
+    if group == "interpolations" and "steps" in numbers:
+        return f"Each row goes from one real image to another: the originals at both ends, {numbers['steps']} decoded images between them."
+    if group == "traversals" and "dims" in config:
+        dims = ", ".join(map(str, config["dims"]))
+        return f"Each row changes one active dimension (from top to bottom {dims}) around the {config.get('around', 'prior mean')}."
+    return ""
+
+
+def _figure_facts(header: Header) -> list[str]:
+    """The numbers of a picture, and what drew it."""
+    numbers = dict(header.config.get("numbers", {}))
+    facts = [f"{words.title(name)} {words.fact(value)}" for name, value in numbers.items()]
+    drawn = {"seed": header.made_by.get("seed"), "temperature": header.config.get("temperature"), "split": header.config.get("split")}
+    return facts + [f"{name} {words.fact(value)}" for name, value in drawn.items() if value is not None and name not in numbers]
+
+
+def _origin(record: Record, checkpoint: Record | None) -> str:
+    model = (
+        f"{checkpoint.path.name} after {checkpoint.header.config.get('stage', 'training')}, step {checkpoint.header.step:,}"
+        if checkpoint
+        else ""
+    )
+    return " · ".join(filter(None, (model, record.path.name)))

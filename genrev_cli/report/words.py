@@ -1,0 +1,92 @@
+"""Numbers, times and the names of quantities, for people."""
+
+import math
+from typing import Any
+
+QUANTITIES: dict[str, tuple[str, str]] = {
+    "l1_restricted": ("L1, restricted latent", "mean |x − x̂|, pixels in [0, 1]; x̂ decoded from the active dimensions alone"),
+    "roundtrip_mean": ("Round trip, mean", "mean |x − decode(encode(x))|; rounding alone where the inverse is exact"),
+    "roundtrip_max": ("Round trip, largest", "the worst pixel: max |x − decode(encode(x))|"),
+    "max_abs_z": ("Largest |z|", "largest latent value of all images"),
+    "relative_swd": ("Relative SWD", "sliced Wasserstein distance of codes to prior; 1 is that of two samples of the prior"),
+    "L_x": ("L_x, images", "loss of the reconstruction from the restricted latent"),
+    "L_z": ("L_z, latents", "what the restriction cuts off the latents"),
+    "L_D": ("L_D, adversary", "loss of the adversary on latent codes; 2 where it cannot tell codes from prior"),
+    "L_E": ("L_E, encoder", "loss of the encoder against the adversary"),
+    "D_prior": ("D on the prior", "mean score of the adversary for prior samples"),
+    "D_codes": ("D on codes", "mean score of the adversary for codes of images"),
+    "grad_norm": ("Gradient norm", "of the autoencoder, before clipping"),
+    "grad_norm_D": ("Gradient norm of D", "of the adversary, before clipping"),
+    "images_per_second": ("Images per second", "speed of training"),
+}
+"""Name in logs and headers → what to call it, and what it is. A name that is not here stands for itself."""
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def title(name: str) -> str:
+    """What to call a quantity."""
+    return QUANTITIES[name][0] if name in QUANTITIES else name.replace("_", " ")
+
+
+def about(name: str) -> str:
+    """What a quantity is; '' where nothing is known."""
+    return QUANTITIES.get(name, ("", ""))[1]
+
+
+def metric(label: str) -> str:
+    """The label of a metric, so that nobody takes a Fréchet distance in other features for an FID."""
+    return f"{label} (not an FID)" if label.startswith("FD") else label
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits: 0.0706, 1,442, 4.61·10⁻⁸."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}".replace("-", "−")
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        power = f"10{str(int(exponent)).translate(_RAISED)}"
+        return (f"{mantissa}·{power}" if mantissa.lstrip("-") != "1" else mantissa[:-1] + power).replace("-", "−")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def fact(value: Any) -> str:
+    """A value for a caption: measured numbers rounded, chosen ones as they are."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return shown(value)
+    chosen = isinstance(value, float) and 1e-3 <= abs(value) < 1e3 and float(f"{value:.2g}") == value
+    return shown(value) if chosen else number(value)
+
+
+def shown(value: Any) -> str:
+    """Any JSON value on one line."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"  # settings are looked up to be typed again: as they were typed
+    if isinstance(value, list):
+        listed = ", ".join(shown(item) for item in value[:12])
+        return f"{listed} … ({len(value)} in all)" if len(value) > 12 else listed or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "none"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """0.36 s, 4 min 28 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def image_size(shape: list[int]) -> str:
+    """[C, H, W] as 64×64, 3 channels."""
+    channels, height, width = shape
+    return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"

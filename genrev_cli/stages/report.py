@@ -1,0 +1,108 @@
+"""report: any files of ours → one HTML page that says what they are, how good, and how they were made."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.page import write_page
+from genrev_cli.files.pictures import grid, read_json, read_picture
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.report.chain import Record, checkpoint_of, commands
+from genrev_cli.report.material import Material, Picture, Score
+from genrev_cli.report.page import render
+from genrev_cli.result import Result
+from genrev_cli.stages.image_inputs import open_image_input
+from genrev_cli.stages.info import read_any_header
+from genrev_cli.stages.training import run_folder
+from genrev_cli.training.log import read_log
+
+TILES = 64
+
+
+def report(files: Sequence[Path], out: Path, *, title: str = "", progress: Progress = SILENT) -> Result:
+    """Write one self-contained HTML page about any of our files, in any order.
+
+    Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given.
+    title: '' names model and data. Raises FileError when a file is missing, damaged, or not of genrev's.
+    """
+    start = time.perf_counter()
+    if out.suffix.lower() != ".html":
+        raise UsageError(f"--out {out}: a report's name ends in .html")
+    if not files:
+        raise UsageError("report: no file is given; give checkpoints, pictures, scores, codes, samples or data")
+    with progress.task("report", len(files), "files") as bar:
+        records = []
+        for path in {path.resolve(): path for path in files}.values():
+            records.append(Record(path, _reportable(path)))
+            bar.advance()
+    material = _material(records, progress)
+    inputs = {str(record.path): record.header.as_input(record.path) for record in records}
+    html = render(material, title)
+    made_by = provenance(seconds=time.perf_counter() - start)
+    write_page(out, html, Header("report", {"title": title}, "", 0, inputs, made_by))
+    return Result(
+        out,
+        {
+            "pictures": len(material.pictures),
+            "scores": len(material.scores),
+            "stages": len(material.checkpoints),
+            "commands": len(commands(material.records)),
+            "kilobytes": round(out.stat().st_size / 1000, 1),
+        },
+    )
+
+
+def _reportable(path: Path) -> Header:
+    header = read_any_header(path)
+    if header.kind == "report":
+        raise FileError(f"{path}: a report already; give the files that it was made from")
+    return header
+
+
+def _material(records: list[Record], progress: Progress) -> Material:
+    pictures = [Picture(record, read_picture(record.path)[1]) for record in records if record.header.kind == "picture"]
+    scores = [Score(record, read_json(record.path)[1]) for record in records if record.header.kind == "score"]
+    shown = {_drawn_by(picture.record) for picture in pictures}
+    for record in records:
+        if record.header.kind == "samples" and _drawn_by(record) not in shown:
+            pictures.append(_first_images(record, progress))
+    checkpoints = [record for record in records if record.header.kind == "checkpoint"]
+    logs = {record.key: _log(record.path) for record in checkpoints}
+    parameters = {record.key: _parameters(record.path) for record in checkpoints}
+    return Material(records, pictures, scores, logs, parameters)
+
+
+def _drawn_by(record: Record) -> tuple[Any, ...]:
+    """Equal for samples and for a grid of the same samples."""
+    checkpoint, config = checkpoint_of(record), record.header.config
+    return checkpoint and checkpoint.key, config.get("seed"), config.get("temperature"), config.get("sampler")
+
+
+def _log(checkpoint: Path) -> list[dict[str, Any]]:
+    path = run_folder(checkpoint) / "log.jsonl"
+    lines = read_log(path)
+    if any(not isinstance(line, dict) or "step" not in line for line in lines):
+        raise FileError(f"{path}: not a log of genrev's: a line has no step; remove it to leave the curves out")
+    return lines
+
+
+def _parameters(path: Path) -> int:
+    """How many numbers the autoencoder has, from the shapes alone: a large model is not read."""
+    with safe_open(str(path), framework="np") as file:
+        names = [name for name in file.keys() if name.startswith("autoencoder.")]  # noqa: SIM118 (not a dict)
+        return sum(prod(file.get_slice(name).get_shape()) for name in names)
+
+
+def _first_images(record: Record, progress: Progress) -> Picture:
+    """The first images of a sample file or folder, as a grid."""
+    first = open_image_input(record.path, "all", min(TILES, record.header.config.get("n", TILES)), progress)
+    header = replace(record.header, config={"shows": "samples", **record.header.config})
+    return Picture(Record(record.path, header), grid(np.concatenate(list(first.blocks())), 8))

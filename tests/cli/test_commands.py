@@ -1,0 +1,159 @@
+"""The commands as a user types them: exit codes, what is on stdout and what is on stderr."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from genrev_cli.cli import app, commands
+from genrev_cli.cli.reference import reference
+
+
+def pixels_of(path):
+    with Image.open(path) as image:
+        return np.asarray(image).astype(int)
+
+
+def images_of(path):
+    with np.load(path) as file:
+        return file["images"]
+
+
+def test_stdout_is_exactly_the_path(chain, run):
+    code, out, err = run("encode", "--ckpt", chain / "adversarial.safetensors", "--out", chain / "again.h5", "--split", "test")
+    assert (code, out) == (0, f"{chain / 'again.h5'}\n")
+    assert "images_per_second" in err
+
+
+def test_json_is_one_object(chain, run_json):
+    result = run_json("reconstruct", "--ckpt", chain / "recon.safetensors", "--out", chain / "r.png")
+    assert result["images"] == 355
+    assert 0 < result["roundtrip_mean"] < 1e-5 < result["l1_restricted"]
+
+
+def test_every_stage_left_its_file(chain):
+    with safe_open(str(chain / "adversarial.safetensors"), "pt") as file:
+        header = json.loads(file.metadata()["genrev"])
+        assert set(header["inputs"]) == {"ckpt", "data"}
+        assert not any(name.startswith("D.") for name in file.keys())  # noqa: SIM118
+    with h5py.File(chain / "codes.h5") as file:
+        assert file["codes"].shape == (1442, 4)
+        assert np.abs(file["codes"][:]).max() <= 2  # the bound of the prior
+    assert len(list((chain / "samples").glob("*.png"))) == 70
+    assert pixels_of(chain / "samples" / "000000.png").shape == (8, 8)
+    score = json.loads((chain / "fid.json").read_text())
+    assert score["metric"] == "FD-pixel"
+    assert score["n"] == 70
+    assert score["value"] > 0
+
+
+@pytest.mark.parametrize("name", ["reconstructions.png", "interpolations.png", "traversals.png", "grid.png"])
+def test_pictures_are_not_blank(chain, name):
+    assert pixels_of(chain / name).std() > 10
+
+
+def test_first_row_of_reconstructions_is_the_data_and_the_last_equals_it(chain):
+    picture = pixels_of(chain / "reconstructions.png")
+    rows = [picture[top : top + 32] for top in (2, 36, 70)]  # 8×8 magnified four times, with a gap of 2
+    assert np.abs(rows[0] - rows[2]).max() <= 1
+    assert np.abs(rows[0] - rows[1]).max() > 10
+
+
+def test_interpolation_has_the_originals_at_its_ends(chain, run_json):
+    run_json("interpolate", "--ckpt", chain / "recon.safetensors", "--latent", "full", "--out", chain / "i.png", "0", "1", "--steps", "3")
+    tiles = pixels_of(chain / "i.png")[2:34]
+    first, second, *_, before_last, last = (tiles[:, left : left + 32] for left in range(2, 2 + 5 * 34, 34))
+    assert np.abs(first - second).max() <= 1  # the full latent decodes to the image itself
+    assert np.abs(before_last - last).max() <= 1
+    assert np.abs(first - last).max() > 10
+
+
+def test_interpolation_takes_image_files(chain, run):
+    code, _, err = run(
+        "interpolate",
+        "--ckpt",
+        chain / "recon.safetensors",
+        chain / "samples/000000.png",
+        "3",
+        "--out",
+        chain / "f.png",
+        "--path",
+        "spherical",
+    )
+    assert code == 0, err
+
+
+def test_sample_i_depends_on_seed_and_i_alone(chain, run):
+    for n, name in ((3, "few.npz"), (70, "many.npz")):
+        assert run("sample", "--ckpt", chain / "adversarial.safetensors", "-n", n, "--out", chain / name)[0] == 0
+    few, many = (images_of(chain / name) for name in ("few.npz", "many.npz"))
+    assert (few == many[:3]).all()
+    assert (np.stack([pixels_of(chain / f"samples/{i:06d}.png") for i in range(70)]) == many[:, 0]).all()
+    assert run("sample", "--ckpt", chain / "adversarial.safetensors", "-n", 3, "--seed", 1, "--out", chain / "other.npz")[0] == 0
+    assert (images_of(chain / "other.npz") != few).any()
+
+
+def test_distance_of_a_set_to_itself_is_zero_whatever_the_format(chain, run_json):
+    model = chain / "adversarial.safetensors"
+    for name in ("s.h5", "s.npz"):
+        run_json("sample", "--ckpt", model, "-n", 70, "--out", chain / name)
+        result = run_json("fid", chain / name, "--ref", chain / "samples", "--features", "pixel", "--no-cache", "--out", chain / "z.json")
+        assert result["value"] < 1e-12
+
+
+def test_statistics_are_cached_by_content(chain, run_json, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
+    words = (
+        "fid",
+        chain / "samples",
+        "--ref",
+        chain / "digits.h5",
+        "--features",
+        "pixel",
+        "--split",
+        "train",
+        "--out",
+        tmp_path / "f.json",
+    )
+    first = run_json(*words)
+    (cached,) = (tmp_path / "cache" / "statistics").glob("*.npz")
+    assert run_json(*words)["value"] == pytest.approx(first["value"], rel=1e-9)
+    with np.load(cached) as file:
+        assert file["mu"].shape == (64,)
+    assert run_json("fid", chain / "samples", "--ref", cached, "--features", "pixel", "--out", tmp_path / "g.json")[
+        "value"
+    ] == pytest.approx(first["value"], rel=1e-9)
+
+
+def test_info_shows_the_whole_chain(chain, run, run_json):
+    code, out, _ = run("info", chain / "fid.json")
+    assert code == 0
+    for word in ("genrev prepare-data", "genrev pretrain-recon", "genrev train-adversarial", "genrev sample", "genrev fid"):
+        assert word in out
+    for name in ("fid.json", "samples", "codes.h5", "grid.png", "adversarial.safetensors", "adversarial.safetensors.run/state.safetensors"):
+        assert str(chain / name) in run_json("info", chain / name, "--verify")["verified"]
+
+
+def test_the_same_command_again_has_nothing_to_do(chain, run):
+    before = (chain / "adversarial.safetensors").read_bytes()
+    code, _, err = run("train-adversarial", "--ckpt", chain / "recon.safetensors", "--device", "cpu")
+    assert code == 0
+    assert "nothing to do" in err
+    assert (chain / "adversarial.safetensors").read_bytes() == before
+
+
+def test_dry_run_writes_nothing(chain, run_json):
+    result = run_json("pretrain-recon", "--data", chain / "digits.h5", "--dry-run", "--out", chain / "dry.safetensors", "--epochs", 2)
+    assert result["parameters"] == 150_440
+    assert result["steps"] == 12
+    assert not list(chain.glob("dry*"))
+
+
+def test_the_reference_lists_every_command():
+    registered = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
+    assert registered == set(commands.ORDER)
+    text = reference()
+    assert all(f"## genrev {name}\n" in text for name in registered)

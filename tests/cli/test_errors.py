@@ -1,0 +1,127 @@
+"""Wrong input: one sentence on stderr, nothing on stdout, and the exit code of its kind."""
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from genrev_cli.cli import main
+
+
+def _truncated(source, target):
+    target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    return target
+
+
+@pytest.fixture
+def bad(chain, tmp_path):
+    """Unusable files by name."""
+    save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["images"] = np.zeros((2, 1, 8, 8), np.uint8)
+    (tmp_path / "text.safetensors").write_text("hello")
+    (tmp_path / "empty.h5").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    _truncated(chain / "recon.safetensors", tmp_path / "cut.safetensors")
+    _truncated(chain / "digits.h5", tmp_path / "cut.h5")
+    shutil.copy(chain / "grid.png", tmp_path / "other.png")
+    for name, line in {"key": "leraning_rate = 1", "type": 'lr = "fast"'}.items():
+        (tmp_path / f"{name}.toml").write_text((chain / "tiny.toml").read_text().replace("lr = 1e-3", line))
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(3):
+        shutil.copy(chain / "grid.png", images / f"{i}.png")
+    assert (
+        main(["prepare-data", "folder", "--path", str(images), "--size", "16", "--out", str(tmp_path / "large.h5"), "--test-fraction", "0"])
+        == 0
+    )
+    return tmp_path
+
+
+CASES = {
+    "no such data": (3, "pretrain-recon --data {bad}/none.h5", "no such file"),
+    "a checkpoint as data": (3, "pretrain-recon --data {chain}/recon.safetensors", "not a readable HDF5 file"),
+    "codes as data": (3, "pretrain-recon --data {chain}/codes.h5", "kind 'codes' where 'data' is needed"),
+    "foreign HDF5": (3, "pretrain-recon --data {bad}/foreign.h5", "not a file of genrev's"),
+    "truncated HDF5": (3, "pretrain-recon --data {bad}/cut.h5", "truncated"),
+    "empty HDF5": (3, "pretrain-recon --data {bad}/empty.h5", "truncated"),
+    "a folder as data": (3, "pretrain-recon --data {bad}", "a folder where a .h5 file is needed"),
+    "no such checkpoint": (3, "sample --ckpt {bad}/none.safetensors", "no such file"),
+    "foreign safetensors": (3, "sample --ckpt {bad}/foreign.safetensors", "not a file of genrev's"),
+    "truncated safetensors": (3, "sample --ckpt {bad}/cut.safetensors", "truncated"),
+    "text as a checkpoint": (3, "sample --ckpt {bad}/text.safetensors", "not a readable safetensors file"),
+    "data as a checkpoint": (3, "sample --ckpt {chain}/digits.h5", "not a readable safetensors file"),
+    "a state as a checkpoint": (3, "sample --ckpt {chain}/recon.safetensors.run/state.safetensors", "kind 'state' where"),
+    "wrong image size": (3, "encode --ckpt {chain}/recon.safetensors --data {bad}/large.h5", "images are 1×16×16"),
+    "wrong size of features": (2, "fid {bad}/large.h5 --ref {chain}/digits.h5 --features pixel --no-cache", "resize one of the two"),
+    "unknown recipe": (2, "pretrain-recon --data {chain}/digits.h5 --recipe grn-minst", "did you mean 'grn-mnist'"),
+    "bad recipe key": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/key.toml", "unknown key 'leraning_rate'"),
+    "bad recipe value": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/type.toml", "float is needed, not 'fast'"),
+    "unknown reference": (3, "fid {chain}/samples --ref celebs --features pixel", "none of the names celeba"),
+    "reference not prepared": (3, "fid {chain}/samples --ref celeba --features pixel", "genrev prepare-data celeba"),
+    "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
+    "no images": (3, "fid {bad}/empty --ref {chain}/digits.h5 --features pixel", "image"),
+    "too few images": (2, "fid {chain}/samples --ref {chain}/digits.h5 --features pixel -n 1000", "has 70 images, 1000 are asked for"),
+    "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "choose one of train, val, test or all"),
+    "empty split": (2, "encode --ckpt {chain}/recon.safetensors --split val", "has no images in split 'val'"),
+    "unknown source": (2, "prepare-data imagenet", "no such source"),
+    "missing source": (3, "prepare-data mnist --path {bad}/none", "--download"),
+    "odd number of ends": (2, "interpolate 1 2 3 --ckpt {chain}/recon.safetensors", "they go in pairs"),
+    "row out of range": (2, "interpolate 1 999 --ckpt {chain}/recon.safetensors", "has no image 999"),
+    "dimension out of range": (2, "traverse --dim 4 --ckpt {chain}/recon.safetensors", "active dimensions 0 to 3"),
+    "unknown device": (2, "sample --ckpt {chain}/recon.safetensors --device gpu", "choose auto, cpu, cuda"),
+    "unknown option": (2, "sample --ckpt {chain}/recon.safetensors --sed 3", "--sed"),
+    "missing option": (2, "sample", "--ckpt"),
+    "wrong type": (2, "sample --ckpt {chain}/recon.safetensors -n many", "Invalid value for '-n'"),
+    "name of a checkpoint": (2, "pretrain-recon --data {chain}/digits.h5 --out model.pth", "ends in .safetensors"),
+    "changed settings": (2, "train-adversarial --ckpt {chain}/recon.safetensors --lr 0.5", "method.lr"),
+    "foreign folder as target": (3, "sample --ckpt {chain}/recon.safetensors --out {bad}", "was not made by 'genrev sample'"),
+    "info of a foreign file": (3, "info {bad}/foreign.h5", "not a file of genrev's"),
+    "info of another kind": (3, "info {bad}/key.toml", "not a kind of file that genrev writes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "line", "sentence"), CASES.values(), ids=CASES)
+def test_error(chain, bad, run, monkeypatch, code, line, sentence):
+    monkeypatch.chdir(bad / "empty")
+    found, out, err = run(*line.format(chain=chain, bad=bad).split())
+    (message,) = [text for text in err.splitlines() if not text.startswith(("genrev: ", "scan", "features")) or "error" in text]
+    assert message.startswith("genrev: error: ")
+    assert sentence in message
+    assert (found, out) == (code, "")
+    assert list((bad / "empty").iterdir()) == []  # nothing half-made
+
+
+def test_a_missing_gpu_is_said_and_not_replaced(chain, run):
+    if torch.cuda.device_count() > 9:
+        pytest.skip("has a tenth GPU")
+    code, out, err = run("sample", "--ckpt", chain / "recon.safetensors", "--device", "cuda:9")
+    assert (code, out) == (5, "")
+    assert "use --device cpu" in err
+
+
+def test_debug_gives_the_traceback(run, tmp_path):
+    code, _, err = run("info", tmp_path / "none.h5", "--debug")
+    assert code == 3
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("genrev: error: ")
+
+
+def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
+    copy = tmp_path / "recon.safetensors"
+    shutil.copy(chain / "recon.safetensors", copy)
+    moved = chain / "digits.moved"
+    (chain / "digits.h5").rename(moved)
+    try:
+        code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
+        assert code == 3
+        assert "is not there any more; give --data" in err
+        assert main(["prepare-data", "digits", "--limit", "100", "--out", str(chain / "digits.h5")]) == 0
+        code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
+        assert code == 3
+        assert "its content has changed" in err
+    finally:
+        moved.rename(chain / "digits.h5")

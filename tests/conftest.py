@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header
+from genrev_cli.files.images import SPLITS
+
+torch.set_num_threads(1)  # tiny tensors: threads only cost
+
+RECIPE = """
+[model]
+name = "revnet"
+scales = [{ blocks = 1, hidden = 8, kernel = 3 }]
+
+[prior]
+name = "active-gaussian"
+dim = 4
+
+[pretrain-recon]
+lr = 1e-3
+batch = 8
+steps = 10
+
+[train-adversarial]
+lr = 1e-3
+prior_samples = 24
+hidden = [8, 8]
+batch = 4
+steps = 10
+"""
+
+
+@pytest.fixture
+def write_images():
+    """(path, shape, counts, seed) → a prepared set of random images at that path."""
+
+    def write(path, shape=(1, 8, 8), counts=(22, 5, 3), seed=0, source="digits"):
+        rng, n = np.random.default_rng(seed), sum(counts)
+        config = {"source": {"name": source}, "image_shape": list(shape), "counts": dict(zip(SPLITS, counts, strict=True))}
+        arrays = {
+            "images": rng.integers(0, 256, (n, *shape), np.uint8),
+            "labels": rng.integers(0, 10, n),
+            "split": rng.permutation(np.repeat(np.arange(3, dtype=np.uint8), counts)),
+        }
+        with hdf5.writing(path, Header("data", config, "")) as writer:
+            for name, array in arrays.items():
+                writer.create(name, array.shape, str(array.dtype))
+                writer.write(name, 0, array)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def data(tmp_path, write_images):
+    """A prepared set of 8×8 gray images: 22 for training, 5 for validation, 3 for testing."""
+    return write_images(tmp_path / "data.h5")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The path of a recipe for a network that trains in milliseconds."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return str(path)
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]),
+    ]
+)
+def device(request):
+    """Every device that there is."""
+    return torch.device(request.param)

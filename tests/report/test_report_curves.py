@@ -1,0 +1,68 @@
+"""Where curves and ticks lie, and how numbers are written."""
+
+import re
+
+import pytest
+
+from genrev_cli.report import curves, words
+
+
+def test_axes_map_values_linearly_or_by_their_logarithm():
+    middle = (curves.HEIGHT - curves.BOTTOM + curves.TOP) / 2
+    falling = curves.panel("a", [curves.Series(0, 0, [(0, 1e4), (5, 1e2), (10, 1.0)])])
+    assert falling.log
+    assert falling.lines[0].dots[1] == (pytest.approx((curves.LEFT + curves.WIDTH - curves.RIGHT) / 2), pytest.approx(middle))
+    signed = curves.panel("a", [curves.Series(0, 0, [(0, -1.0), (5, 0.0), (10, 1.0)])])
+    assert not signed.log
+    assert signed.lines[0].dots[1][1] == pytest.approx(middle)
+    assert curves.panel("a", [curves.Series(0, 0, [(0, float("inf"))])]) is None
+
+
+@pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [1e-8, 2e-8], [5, 5.0001], [1e-12, 1e12], [-7.0, 1e9], [1.0, 10.0]])
+def test_ticks_are_few_and_inside(values: list[float]):
+    drawn = curves.panel("a", [curves.Series(0, 0, list(enumerate(values)))])
+    assert 2 <= len(drawn.y_ticks) <= 7
+    assert len({text for _, text in drawn.y_ticks}) == len(drawn.y_ticks)
+    assert all(curves.TOP <= y <= curves.HEIGHT - curves.BOTTOM for y, _ in drawn.y_ticks)
+
+
+def test_a_long_curve_is_thinned_without_losing_its_peak():
+    points = [(i, 1.0) for i in range(100_000)]
+    points[54_321] = (54_321, 2.0)
+    line = curves.panel("a", [curves.Series(0, 0, points)]).lines[0]
+    for path, peaks in ((line.path, 0), (line.spread, 1)):
+        levels = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", path)]
+        assert curves.BUCKETS <= len(levels) <= 2 * curves.BUCKETS
+        assert sum(level < max(levels) for level in levels) == peaks
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.0, "3"), (0.7, "0.7"), (9.1e-7, "9.1·10⁻⁷"), (0.0706074, "0.0706"), (1000, "1,000"), (True, "yes"), ([1, 2], "1, 2")],
+)
+def test_facts_keep_what_was_chosen_and_round_what_was_measured(value, text: str):
+    assert words.fact(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.07061, "0.0706"),
+        (4.606e-8, "4.61·10⁻⁸"),
+        (1e-9, "10⁻⁹"),
+        (-1e-9, "−10⁻⁹"),
+        (12345.6, "12,346"),
+        (0.0, "0"),
+        (1442, "1,442"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_for_people(value: float, text: str):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [("FID", "FID"), ("FD-pixel", "FD-pixel (not an FID)"), ("FID (bf16)", "FID (bf16)"), ("KID", "KID")]
+)
+def test_only_an_fid_is_called_one(label: str, text: str):
+    assert words.metric(label) == text

@@ -1,0 +1,269 @@
+"""The report, on a made-up family of files: what it says, in which order, and that nothing in it can reach out or break out."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import hdf5
+from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header
+from genrev_cli.files.page import page_digest, read_page, read_report_header
+from genrev_cli.files.pictures import json_digest, pixels_digest, write_json, write_picture
+from genrev_cli.files.samples import writing_samples
+from genrev_cli.report import curves
+from genrev_cli.stages.report import report
+
+SHAPE = (1, 8, 8)
+EVIL = "</script><script>alert('x')</script> & <b>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def made_by(minute: int, command: str, **more) -> dict:
+    return {
+        "command": command,
+        "versions": {"torch": "2.x"},
+        "machine": "test",
+        "utc": f"2026-01-01T00:{minute:02}:00+00:00",
+        "seconds": 61.5,
+        **more,
+    }
+
+
+def write_data(path: Path) -> Header:
+    config = {"source": {"name": "digits"}, "image_shape": list(SHAPE), "counts": {"train": 1234, "val": 0, "test": 55}, "transform": EVIL}
+    with hdf5.writing(path, Header("data", config, "", made_by=made_by(1, "genrev prepare-data digits"))) as writer:
+        writer.create("images", (4, *SHAPE), "uint8")
+        writer.write("images", 0, np.zeros((4, *SHAPE), np.uint8))
+    return hdf5.read_header(path)
+
+
+def write_model(path: Path, stage: str, minute: int, step: int, inputs: dict, value: float) -> Header:
+    tensors = {"autoencoder.a": torch.full((30, 41), value), "autoencoder.b": torch.zeros(4), "prior.active": torch.arange(3)}
+    config = {
+        "stage": stage, "model": {"name": "revnet", "image_shape": list(SHAPE), "scales": [{"blocks": 2}]},
+        "prior": {"name": "active-gaussian", "dim": 3, "latent_dim": 64}, "method": {"lr": 0.001}, "identity": {"secret": "left out"},
+    }  # fmt: skip
+    header = Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by(minute, f"genrev {stage}", seed=7, device="cpu"))
+    write_checkpoint(path, tensors, header)
+    folder = path.with_name(path.name + ".run")
+    folder.mkdir()
+    looks = [{"step": s, "kind": "monitor", "seconds": s, "relative_swd": 9.0 - s / step, "l1_restricted": 0.5} for s in (0, step)]
+    losses = [{"step": s, "kind": "loss", "L_x": 1 / (s + 1), "L_D": float("nan")} for s in range(1, step)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in looks + losses))
+    return header
+
+
+def write_grid(path: Path, minute: int, config: dict, inputs: dict) -> None:
+    pixels = np.full((1, 40, 60), minute, np.uint8)
+    write_picture(
+        path, pixels, Header("picture", config, pixels_digest(pixels), 20, inputs, made_by(minute, f"genrev draw {path.name}", seed=0))
+    )
+
+
+def write_samples(path: Path, inputs: dict) -> Header:
+    header = Header("samples", {"n": 4, "seed": 5, "temperature": 1.0}, "", 20, inputs, made_by(30, "genrev sample"))
+    with writing_samples(path, (4, *SHAPE), header) as writer:
+        writer.add(np.arange(4 * 64, dtype=np.uint8).reshape(4, *SHAPE))
+    return hdf5.read_header(path)
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> dict[str, Path]:
+    """data → recon → adversarial → reconstruction, traversal, samples → score."""
+    names = ("data.h5", "recon.safetensors", "adversarial.safetensors", "recon.png", "traverse.png", "samples.h5", "fid.json")
+    files = {name.split(".")[0] if name != "recon.png" else "rows": tmp_path / name for name in names}
+    data = write_data(files["data"]).as_input(files["data"])
+    recon = write_model(files["recon"], "pretrain-recon", 10, 30, {"data": data}, 1.0).as_input(files["recon"])
+    adversarial = write_model(files["adversarial"], "train-adversarial", 20, 20, {"ckpt": recon, "data": data}, 2.0)
+    inputs = {"ckpt": adversarial.as_input(files["adversarial"]), "data": data}
+    numbers = {"images": 55, "split": "test", "l1_restricted": 0.0706, "roundtrip_mean": 4.6e-8, "roundtrip_max": 3.6e-7}
+    write_grid(files["rows"], 25, {"shows": "reconstructions: original, restricted latent, full latent", "numbers": numbers}, inputs)
+    write_grid(files["traverse"], 24, {"shows": "traversals from −3 to +3", "dims": [1, 2], "around": EVIL}, inputs)
+    samples = write_samples(files["samples"], inputs)
+    result = {
+        "metric": "FD-pixel",
+        "value": 0.64241,
+        "n": 1000,
+        "n_reference": 55,
+        "bias_floor": 0.1186,
+        "split": "test",
+        "extractor": "pixel",
+    }
+    scored = {"samples": samples.as_input(files["samples"]), "ref": data}
+    write_json(files["fid"], result, Header("score", {}, json_digest(result), 0, scored, made_by(40, "genrev fid samples.h5")))
+    return files
+
+
+@pytest.fixture
+def page(family: dict[str, Path], tmp_path: Path) -> str:
+    report(list(family.values()), tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def shown(page: str) -> str:
+    """The text that a reader sees, or hears from alt texts."""
+    body = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def test_the_summary_says_what_it_is_and_how_good(page: str):
+    text = shown(page)
+    for fact in (
+        "revnet on digits", "1,234 train, 55 test", "8×8, 1 channel", "Parameters 1,234", "Latent dimensions 64", "Active dimensions 3",
+        "FD-pixel (not an FID) 0.6424 1,000 samples against 55 test images", "0.0706 all 55 test images", "4.6·10⁻⁸", "3.6·10⁻⁷",
+        "Relative SWD 8.00 held-out images, step 20", "pretrain-recon: 30 steps in 1 min 2 s, then train-adversarial: 20 steps",
+    ):  # fmt: skip
+        assert fact in text, fact
+    assert "secret" not in text
+
+
+def test_commands_stand_in_the_order_in_which_they_ran_each_once(page: str):
+    found = re.findall(r"<code>(genrev (?!info).*?)</code>", page)
+    assert found == [
+        "genrev prepare-data digits", "genrev pretrain-recon", "genrev train-adversarial",
+        "genrev draw traverse.png", "genrev draw recon.png", "genrev sample", "genrev fid samples.h5",
+    ]  # fmt: skip
+
+
+def test_the_last_file_alone_tells_the_whole_chain(family: dict[str, Path], tmp_path: Path):
+    score = family.pop("fid")
+    for file in family.values():
+        file.unlink()
+    result = report([score], tmp_path / "report.html")
+    assert {name: result.numbers[name] for name in ("pictures", "scores", "stages", "commands")} == {
+        "pictures": 0, "scores": 1, "stages": 2, "commands": 5,
+    }  # fmt: skip
+
+
+def test_pictures_come_in_the_readers_order_with_rows_and_numbers(page: str):
+    captions = [shown(caption) for caption in re.findall(r"<figcaption>\s*<p>.*?</figcaption>", page, re.DOTALL)]
+    assert [caption.split(".")[0].split()[0] for caption in captions] == ["Samples", "Reconstructions", "Traversals"]
+    assert "Rows from top to bottom: original, restricted latent, full latent." in captions[1]
+    assert "adversarial.safetensors after train-adversarial, step 20" in captions[1]
+    assert len(re.findall(r'<img [^>]*alt="[^"]+"', page)) == 3
+
+
+def test_samples_are_not_drawn_again_where_their_grid_is_given(family: dict[str, Path], tmp_path: Path):
+    inputs = hdf5.read_header(family["samples"]).inputs
+    write_grid(tmp_path / "grid.png", 30, {"shows": "samples", "n": 4, "seed": 5, "temperature": 1.0}, inputs)
+    assert report([family["samples"], tmp_path / "grid.png"], tmp_path / "a.html").numbers["pictures"] == 1
+    assert report([family["samples"]], tmp_path / "b.html").numbers["pictures"] == 1
+
+
+def test_text_of_files_cannot_become_markup(family: dict[str, Path], tmp_path: Path):
+    out = tmp_path / "report.html"
+    report(list(family.values()), out, title=EVIL)
+    page = out.read_text(encoding="utf-8")
+    assert page.count("<script") == 1
+    assert "alert('x')</script>" not in page
+    assert shown(page).count(EVIL) >= 3  # title, transform, around
+    assert read_report_header(out).config["title"] == EVIL
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str):
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r'id="genrev">.*?</script>', "", page, flags=re.DOTALL))
+    assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', page))
+    assert "default-src 'none'" in page
+
+
+def test_the_page_carries_its_own_header(family: dict[str, Path], tmp_path: Path):
+    out = tmp_path / "report.html"
+    result = report([family["fid"], family["data"], family["data"]], out)
+    header, text = read_page(out)
+    assert header.kind == "report"
+    assert set(header.inputs) == {str(family["fid"]), str(family["data"])}
+    assert header.sha256 == page_digest(text) != page_digest(text.replace("digits", "other"))
+    assert result.numbers["kilobytes"] == round(len(text.encode()) / 1000, 1)
+
+
+def test_a_single_file_makes_a_page_without_empty_sections(family: dict[str, Path], tmp_path: Path):
+    report([family["data"]], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="(\w+)"', page) == ["settings", "commands", "machine"]
+
+
+def test_files_that_are_not_ours_are_refused(family: dict[str, Path], tmp_path: Path):
+    Image.new("L", (4, 4)).save(tmp_path / "foreign.png")
+    (tmp_path / "note.txt").write_text("x")
+    report([family["data"]], tmp_path / "report.html")
+    for name in ("foreign.png", "note.txt", "missing.png", "report.html"):
+        with pytest.raises(FileError, match=name):
+            report([family["data"], tmp_path / name], tmp_path / "out.html")
+    assert not (tmp_path / "out.html").exists()
+
+
+@pytest.mark.parametrize(("count", "name"), [(0, "report.html"), (1, "report.pdf")])
+def test_wrong_use(family: dict[str, Path], tmp_path: Path, count: int, name: str):
+    with pytest.raises(UsageError):
+        report([family["data"]][:count], tmp_path / name)
+
+
+def test_a_log_that_is_not_one_is_named(family: dict[str, Path], tmp_path: Path):
+    log = family["recon"].with_name("recon.safetensors.run") / "log.jsonl"
+    log.write_text('{"loss": 1}\n')
+    with pytest.raises(FileError, match=r"log\.jsonl"):
+        report([family["recon"]], tmp_path / "report.html")
+
+
+def test_a_later_stage_is_drawn_after_the_one_it_went_on_from(page: str):
+    swd = page[page.index('aria-label="Relative SWD') :]
+    first, second = re.findall(r'<path d="M([\d.]+) [\d.]+ L([\d.]+) ', swd)[:2]
+    assert first[0] == f"{curves.LEFT}"
+    assert first[1] == second[0]
+    assert float(second[1]) == curves.WIDTH - curves.RIGHT
+    assert 'aria-label="L_D' not in page  # NaN throughout
+
+
+PROBE = """<script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {
+  const page = frame.contentDocument, style = (where, name) => frame.contentWindow.getComputedStyle(page.querySelector(where))[name];
+  document.title = JSON.stringify({
+    overflow: page.documentElement.scrollWidth - frame.clientWidth,
+    images: [...page.images].map(image => image.naturalWidth),
+    paper: style("body", "backgroundColor"),
+    text: [style("body", "color"), style(".about", "color"), style("nav a", "color"), style(".tick", "fill")],
+    lines: [".c0 path", ".c1 path"].map(where => style(where, "stroke")),
+  });
+};
+</script>"""
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of 'rgb(r, g, b)' (WCAG 2)."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
+def test_a_browser_shows_it_whole_and_legibly(page: str, tmp_path: Path, width: int, scheme: str):
+    """Nothing is wider than the window, every picture is decoded, text and curves stand out from the page in the reader's theme."""
+    outer = tmp_path / "outer.html"
+    outer.write_text(f'<iframe style="width:{width}px;height:900px;border:0" src="report.html"></iframe>{PROBE}', encoding="utf-8")
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+    flags += ("--disable-component-update", "--disable-sync", "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}")
+    flags += (f"--blink-settings=preferredColorScheme={('dark', 'light').index(scheme)}", "--virtual-time-budget=3000", "--dump-dom")
+    run = subprocess.run([CHROMIUM, *flags, outer.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", run.stdout)[1]))
+    assert seen["overflow"] <= 0
+    assert len(seen["images"]) == 3
+    assert all(seen["images"])
+    assert (luminance(seen["paper"]) < 0.1) == (scheme == "dark")
+    assert min(contrast(colour, seen["paper"]) for colour in seen["text"]) >= 4.5
+    assert min(contrast(colour, seen["paper"]) for colour in seen["lines"]) >= 3
