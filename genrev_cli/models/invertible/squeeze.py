@@ -26,11 +26,19 @@ def _scatter(y: Tensor) -> Tensor:
     return x
 
 
-class _SqueezeFunction(Function):
-    """The gradient of a permutation is its inverse; saves nothing."""
+class _Permutation(Function):
+    """A permutation of values: its gradient is its inverse, and it saves nothing."""
+
+    generate_vmap_rule = True  # for torch.func's Jacobians
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def setup_context(ctx, inputs, output) -> None:
+        """Nothing is kept."""
+
+
+class _SqueezeFunction(_Permutation):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
         return _gather(x)
 
     @staticmethod
@@ -38,9 +46,9 @@ class _SqueezeFunction(Function):
         return _UnsqueezeFunction.apply(gradient)
 
 
-class _UnsqueezeFunction(Function):
+class _UnsqueezeFunction(_Permutation):
     @staticmethod
-    def forward(ctx, y: Tensor) -> Tensor:
+    def forward(y: Tensor) -> Tensor:
         return _scatter(y)
 
     @staticmethod
