@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 import types
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -122,3 +123,15 @@ def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any,
     owner = {field.name: cls for cls in reversed(classes) for field in fields(cls)}
     _refuse_unknown(table, list(owner), where)
     return tuple(from_table(cls, {key: value for key, value in table.items() if owner[key] is cls}, where) for cls in classes)
+
+
+def build(registry: dict[str, tuple[type, Callable[..., T]]], table: dict[str, Any], where: str) -> T:
+    """What a table with a `name` describes. registry: name → the dataclass of its settings, and what is called with them.
+
+    Raises UsageError on an unknown name, and like `from_table`.
+    """
+    name = table.get("name")
+    if name not in registry:
+        raise UsageError(f"{where}: name = {name!r} is unknown; there is {', '.join(registry)}")
+    settings, make = registry[name]
+    return make(**vars(from_table(settings, {key: value for key, value in table.items() if key != "name"}, where)))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genrev_cli.errors import UsageError
+
 if TYPE_CHECKING:
     from genrev_cli.stages.training import RunOptions
 
@@ -78,8 +80,14 @@ class Training:
     ] = False
 
     def schedule(self) -> dict[str, Any]:
-        """What replaces the recipe's schedule."""
-        return given(**{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "ema_halflife_images", "seed")})
+        """What replaces the recipe's schedule; passes over the images replace a recipe's number of steps.
+
+        Raises UsageError when both are given.
+        """
+        if self.steps is not None and self.epochs is not None:
+            raise UsageError(f"--steps {self.steps} and --epochs {self.epochs:g} say the same thing twice; give one of them")
+        values = given(**{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "ema_halflife_images", "seed")})
+        return values if self.epochs is None else {**values, "steps": 0}
 
     def run(self) -> "RunOptions":
         """How the run behaves on this machine."""

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from genrev_cli.errors import UsageError
-from genrev_cli.latents.priors import ActiveGaussian, Prior
+from genrev_cli.config import build
+from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, Prior
 
-PRIORS: dict[str, type[Prior]] = {"active-gaussian": ActiveGaussian}
+PRIORS: dict[str, tuple[type, type[Prior]]] = {"active-gaussian": (ActiveGaussianConfig, ActiveGaussian)}
+"""name → its settings and its class."""
 
 
 def build_prior(config: dict[str, Any]) -> Prior:
@@ -13,13 +14,7 @@ def build_prior(config: dict[str, Any]) -> Prior:
 
     Raises UsageError on an unknown name or key.
     """
-    name = config.get("name")
-    if name not in PRIORS:
-        raise UsageError(f"[prior]: name = {name!r} is unknown; there is {', '.join(PRIORS)}")
-    try:
-        return PRIORS[name](**{key: value for key, value in config.items() if key != "name"})
-    except TypeError as error:
-        raise UsageError(f"[prior]: {str(error).partition('() ')[2] or error}") from error
+    return build(PRIORS, config, "[prior]")
 
 
 __all__ = ["PRIORS", "ActiveGaussian", "Prior", "build_prior"]

@@ -6,6 +6,7 @@ z (B, D) is the whole output of an encoder, y (B, d) its active dimensions.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -39,18 +40,26 @@ class Prior(nn.Module, ABC):
         """Codes as latents with the other dimensions at rest, (B, d) → (B, D); select(embed(y)) == y."""
 
 
+@dataclass(frozen=True)
+class ActiveGaussianConfig:
+    """dim: d. latent_dim: D. bound: the active dimensions are clamped to ±bound when restricted (paper, footnote 1: 2); 0 does not."""
+
+    dim: int
+    latent_dim: int
+    bound: float = 2.0
+
+
 @final
 class ActiveGaussian(Prior):
     """N(0, 1) on d active dimensions, exactly 0 on all others (A2).
 
-    bound: the active dimensions are clamped to ±bound when restricted (the paper's footnote 1: 2); 0 leaves them as they are.
     active: (d,) their numbers; a d×D selection is never formed.
     """
 
     def __init__(self, dim: int, latent_dim: int, bound: float = 2.0) -> None:
         super().__init__()
-        if not 1 <= dim <= latent_dim:
-            raise UsageError(f"[prior]: dim = {dim} active dimensions do not fit a latent of {latent_dim}")
+        if not isinstance(dim, int) or not 1 <= dim <= latent_dim:
+            raise UsageError(f"[prior]: dim = {dim!r} active dimensions do not fit a latent of {latent_dim}")
         if bound < 0:
             raise UsageError(f"[prior]: bound = {bound} is negative; 0 switches it off")
         self.config = {"name": "active-gaussian", "dim": dim, "latent_dim": latent_dim, "bound": bound}

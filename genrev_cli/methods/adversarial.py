@@ -11,6 +11,7 @@ from typing import ClassVar, final
 import torch
 from torch.nn.functional import relu
 
+from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.models import Autoencoder
@@ -34,6 +35,10 @@ class AdversarialConfig:
     max_grad_norm_adversary: float = 1000.0
     prior_samples: int = 750
     hidden: tuple[int, int] = (400, 800)  # paper; the notebook has (200, 400)
+
+    def __post_init__(self) -> None:
+        if min(self.prior_samples, *self.hidden) < 1:
+            raise UsageError(f"prior_samples {self.prior_samples}, hidden {self.hidden}: at least 1 of each is needed")
 
 
 def adversary_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:

@@ -120,9 +120,12 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
         return _dry_run(job, out)
     device = resolve_device(options.device)
     with distributed.joined(device):
+        batch, processes = job.schedule.batch, distributed.size()
+        if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
+            raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
         state = run_folder(out) / "state.safetensors"
         found = None if options.restart else _found(job, out, state)
-        if found is not None and found.step >= job.steps and out.exists() and read_checkpoint_header(out).step == found.step:
+        if found is not None and found.step >= job.steps and _is_of(out, found):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
             out.touch()  # it is up to date: make should see so
             return Result(out, {"steps": found.step})
@@ -141,6 +144,14 @@ def _found(job: Job, out: Path, state: Path) -> Header | None:
                 )
             return header
     return None
+
+
+def _is_of(out: Path, found: Header) -> bool:
+    """Whether `out` is the checkpoint of what `found` describes, and not an older one that a restart has yet to replace."""
+    if not out.exists():
+        return False
+    header = read_checkpoint_header(out)
+    return header.step == found.step and header.config.get("identity") == found.config["identity"]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
@@ -270,7 +281,7 @@ class _Looks:
     def __init__(self, run: _Run, start: int) -> None:
         self.run = run
         folder = run_folder(run.out)
-        self.log = Log(folder / "log.jsonl", start)
+        self.log = Log(folder / "log.jsonl", start or -1)  # from the start: no line of an earlier run stays, not even that of step 0
         self.monitor = Monitor(run.job.images, run.job.schedule.seed, run.device, folder / "previews")
         if not start:
             self.measure(0)

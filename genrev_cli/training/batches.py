@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import torch
 
+from genrev_cli.errors import FileError
 from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Images, Labels, Pixels, to_float
@@ -91,5 +92,8 @@ class Batches:
 
     def _read(self, step: int) -> tuple[Pixels, Labels]:
         chosen = self._chosen(step)
-        pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
+        try:
+            pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
+        except OSError as error:  # Fletcher-32 mismatch, or cut short
+            raise FileError(f"{self._images.path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         return (pixels.pin_memory() if self.device.type == "cuda" else pixels), self._labels[chosen]

@@ -5,14 +5,22 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from genrev_cli.errors import UsageError
 from genrev_cli.shapes import Scalar
 from genrev_cli.training.distributed import average
 
 
 class Optimizer:
-    """Adam on the parameters of some modules, with the gradient's norm clipped to `max_grad_norm` (0: not clipped)."""
+    """Adam on the parameters of some modules, with the gradient's norm clipped to `max_grad_norm` (0: not clipped).
+
+    Raises UsageError for a negative rate or norm, and for betas outside [0, 1).
+    """
 
     def __init__(self, modules: Iterable[nn.Module], *, lr: float, betas: tuple[float, float], max_grad_norm: float) -> None:
+        if not (lr >= 0 and all(0 <= beta < 1 for beta in betas) and max_grad_norm >= 0):
+            raise UsageError(
+                f"lr {lr}, betas {betas}, max_grad_norm {max_grad_norm}: lr ≥ 0, 0 ≤ betas < 1 and max_grad_norm ≥ 0 are needed"
+            )
         self.parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
         fused = not self.parameters[0].is_meta  # a dry run has no device to fuse on
         self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=fused)

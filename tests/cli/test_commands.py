@@ -152,6 +152,12 @@ def test_dry_run_writes_nothing(chain, run_json):
     assert not list(chain.glob("dry*"))
 
 
+def test_epochs_replace_the_steps_of_a_recipe(chain, run_json):
+    words = ("pretrain-recon", "--data", chain / "digits.h5", "--recipe", chain / "tiny.toml", "--dry-run", "--out", chain / "dry.safetensors")
+    assert run_json(*words)["steps"] == 6
+    assert run_json(*words, "--epochs", 2)["steps"] == 46  # 2 × 1442 images in batches of 64
+
+
 def test_the_reference_lists_every_command():
     registered = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
     assert registered == set(commands.ORDER)

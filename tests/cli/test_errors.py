@@ -77,6 +77,7 @@ CASES = {
     "missing option": (2, "sample", "--ckpt"),
     "wrong type": (2, "sample --ckpt {chain}/recon.safetensors -n many", "Invalid value for '-n'"),
     "name of a checkpoint": (2, "pretrain-recon --data {chain}/digits.h5 --out model.pth", "ends in .safetensors"),
+    "steps and epochs": (2, "train-adversarial --ckpt {chain}/recon.safetensors --steps 3 --epochs 1", "give one of them"),
     "changed settings": (2, "train-adversarial --ckpt {chain}/recon.safetensors --lr 0.5", "method.lr"),
     "foreign folder as target": (3, "sample --ckpt {chain}/recon.safetensors --out {bad}", "was not made by 'genrev sample'"),
     "info of a foreign file": (3, "info {bad}/foreign.h5", "not a file of genrev's"),

@@ -1,0 +1,120 @@
+"""A target exists whole or not at all."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.atomic import atomic_path, write_text
+
+
+@pytest.fixture
+def dead_pid():
+    """The number of a process that was."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fill(folder, text):
+    folder.mkdir()
+    (folder / "inner").mkdir()
+    (folder / "inner" / "file").write_text(text)
+
+
+def test_text_appears_whole(tmp_path):
+    target = tmp_path / "deep" / "er" / "a.txt"
+    with atomic_path(target) as part:
+        part.write_text("new")
+        assert not target.exists()
+        assert part.parent == target.parent  # a rename is atomic within one file system only
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["a.txt"]
+
+
+def failing_write(target, write):
+    with pytest.raises(RuntimeError, match="cut short"), atomic_path(target) as part:
+        write(part)
+        raise RuntimeError("cut short")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_failed_write_leaves_the_old_file(tmp_path, there):
+    target = tmp_path / "a.txt"
+    if there:
+        write_text(target, "old")
+    failing_write(target, lambda part: part.write_text("half"))
+    assert names(tmp_path) == ["a.txt"] * there
+    assert not there or target.read_text() == "old"
+
+
+def test_a_failed_write_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "samples"
+    fill(target, "old")
+    failing_write(target, lambda part: fill(part, "half"))
+    assert names(tmp_path) == ["samples"]
+    assert (target / "inner" / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_is_replaced(tmp_path, there):
+    target = tmp_path / "samples"
+    if there:
+        fill(target, "old")
+        (target / "stale").write_text("gone afterwards")
+    with atomic_path(target) as part:
+        fill(part, "new")
+    assert names(tmp_path) == ["samples"]
+    assert names(target) == ["inner"]
+    assert (target / "inner" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", [".a.h5.{}.genrev-part", ".a.h5.old.{}.genrev-part"])
+def test_orphans_of_the_dead_are_removed(tmp_path, dead_pid, name):
+    orphan = tmp_path / name.format(dead_pid)
+    fill(orphan, "a killed run wrote so far")
+    write_text(tmp_path / "a.h5", "new")
+    assert names(tmp_path) == ["a.h5"]
+
+
+@pytest.mark.parametrize("name", [".a.h5.1.genrev-part", ".b.h5.{dead}.genrev-part", ".a.h5.x.genrev-part", "a.h5.{dead}.genrev-part"])
+def test_what_is_not_ours_stays(tmp_path, dead_pid, name):
+    """Parts of a living process, of another target, or of no process."""
+    other = tmp_path / name.format(dead=dead_pid)
+    other.write_text("theirs")
+    write_text(tmp_path / "a.h5", "new")
+    assert other.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_is_followed(tmp_path, dangling):
+    real, link = tmp_path / "disk" / "real.txt", tmp_path / "link.txt"
+    real.parent.mkdir()
+    if not dangling:
+        real.write_text("old")
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert names(real.parent) == ["real.txt"]
+
+
+@pytest.mark.parametrize("target", ["file/inside.txt", "x" * 300])
+def test_an_impossible_target_is_a_file_error(tmp_path, target):
+    (tmp_path / "file").write_text("a file, not a folder")
+    with pytest.raises(FileError, match="cannot be written") as error:
+        write_text(tmp_path / target, "new")
+    assert "\n" not in str(error.value)
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_is_a_file_error(tmp_path):
+    with pytest.raises(FileError, match=r"a\.txt: cannot be written: No space left on device"), atomic_path(tmp_path / "a.txt"):
+        raise OSError(28, os.strerror(28))
+    assert names(tmp_path) == []

@@ -1,0 +1,148 @@
+"""The package as its sources are: who imports whom, and what nobody may do."""
+
+import ast
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import genrev_cli
+
+ROOT = Path(genrev_cli.__file__).parent
+SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
+
+BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "config")
+
+# What a part may import beside itself and the bottom: only what stands in a row above its own.
+MAY_IMPORT = {
+    "recipes": (),
+    "models": (),
+    "latents": (),
+    "ot": (),
+    "metrics": (),
+    "files": (),
+    "data": ("files",),
+    "report": ("files",),
+    "training": ("files", "models", "latents"),
+    "methods": ("training", "models", "latents", "ot", "metrics"),
+    "stages": ("files", "data", "report", "models", "latents", "ot", "metrics", "training", "methods"),
+    "cli": ("stages",),
+    "__main__": ("cli",),
+}
+
+# The two places where bytes of others that are pickles are read, and how they keep code in them from running.
+PICKLES = {"data/unpickle.py": "four admitted names", "metrics/weights.py": "weights_only=True"}
+
+
+@functools.cache
+def nodes(source):
+    """Every node of a source, at whatever depth."""
+    return list(ast.walk(ast.parse(source)))
+
+
+def part_of(name):
+    return name.removesuffix(".py").split("/")[0]
+
+
+def imported_parts(source):
+    """(part of genrev_cli, does it wait for a call) of every import, wherever it stands."""
+    functions = [node for node in nodes(source) if isinstance(node, ast.FunctionDef)]
+    annotations = [node for node in nodes(source) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    inside = {id(node) for block in functions + annotations for node in ast.walk(block)}
+    found = []
+    for node in nodes(source):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: a relative import; the rule is read from full names"
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found += [(module.split(".")[1], id(node) in inside) for module in modules if module.startswith("genrev_cli.")]
+    return found
+
+
+def calls(source):
+    """(dotted name, call) of every call by a plain name."""
+    return [(ast.unparse(node.func), node) for node in nodes(source) if isinstance(node, ast.Call)]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import genrev_cli.cli.console", [("cli", False)]),
+        ("from genrev_cli import stages", [("stages", False)]),
+        ("def f():\n    if 1:\n        from genrev_cli.cli import app", [("cli", True)]),
+        ("if TYPE_CHECKING:\n    from genrev_cli.stages.a import b", [("stages", True)]),
+        ("class A:\n    import genrev_cli.files as f", [("files", False)]),
+        ("import os, torch.nn", []),
+    ],
+)
+def test_the_walk_finds_imports(source, found):
+    assert imported_parts(source) == found
+
+
+def test_the_table_goes_one_way():
+    above = set()
+    for part, others in MAY_IMPORT.items():
+        assert set(others) <= above, part
+        above.add(part)
+
+
+def test_every_part_has_a_row():
+    assert {part_of(name) for name in SOURCES} <= {"__init__", *BOTTOM, *MAY_IMPORT}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_go_one_way(name):
+    part = part_of(name)
+    allowed = {"errors"} if part in BOTTOM else {part, *BOTTOM, *MAY_IMPORT.get(part, ())}
+    imported = {other for other, _ in imported_parts(SOURCES[name]) if other != "__version__"}
+    assert imported <= allowed, f"{name} imports {imported - allowed}"
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) == "cli"])
+def test_commands_import_stages_when_they_run(name):
+    assert ("stages", False) not in imported_parts(SOURCES[name])
+
+
+@pytest.mark.parametrize("words", [None, ["--help"], ["pretrain-recon", "--help"], ["train-adversarial", "--help"]])
+def test_the_command_line_answers_without_the_heavy_libraries(words):
+    run = f"main({words})" if words else "pass"
+    heavy = "*({'torch', 'numpy', 'h5py'} & sys.modules.keys())"
+    code = f"import sys\nfrom genrev_cli.cli import main\n{run}\nprint({heavy}, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT.parent)
+    assert done.returncode == 0
+    assert done.stderr.strip() == ""
+    assert ("Usage" in done.stdout) == (words is not None)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_nobody(name):
+    for node in nodes(SOURCES[name]):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            roots = {module.split(".")[0] for module in modules}
+            assert "click" not in roots, "Typer ships its own"
+            assert not roots & {"pickle", "dill", "joblib", "shelve"} or name == "data/unpickle.py"
+        if isinstance(node, ast.ExceptHandler):
+            idle = all(
+                isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)) for line in node.body
+            )
+            assert not idle, f"line {node.lineno}: an error is swallowed"
+        if isinstance(node, ast.keyword):
+            told = isinstance(node.value, ast.Constant) and node.value.value
+            assert (node.arg, told) not in {("allow_pickle", True), ("weights_only", False)}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_calls(name):
+    for called, call in calls(SOURCES[name]):
+        assert called not in {"__import__", "import_module", "importlib.import_module"}, "the walk above would not see it"
+        if called in {"torch.load", "torch.serialization.load"}:
+            assert name in PICKLES
+            assert any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
+        if called in {"manual_seed", "torch.manual_seed", "torch.random.manual_seed", "torch.seed", "np.random.seed", "random.seed"}:
+            assert name == "training/loop.py", "randomness is an argument"

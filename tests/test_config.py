@@ -1,0 +1,145 @@
+"""Tables to frozen dataclasses, recipes, and every mistake that can be made in them."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from genrev_cli.config import from_table, overlaid, read_recipe, recipe_for, recipe_names, split_table, table_of
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.seeds import derive
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class Outer:
+    lr: float
+    name: str = "a"
+    flag: bool = False
+    pair: tuple[float, float] = (0.0, 0.9)
+    parts: tuple[Inner, ...] = ()
+    maybe: int | None = None
+
+
+@dataclass(frozen=True)
+class Other:
+    batch: int = 8
+
+
+def test_nested():
+    table = {"lr": 1, "pair": [0, 1], "parts": [{"size": 2}, {"size": 3, "kernel": 1}], "maybe": 4}
+    made = from_table(Outer, table, "here")
+    assert made == Outer(1.0, pair=(0.0, 1.0), parts=(Inner(2), Inner(3, 1)), maybe=4)
+    assert type(made.lr) is type(made.pair[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, "here: key 'lr' is missing"),
+        ({"lr": 1.0, "nme": "b"}, "here: unknown key 'nme'; did you mean 'name'?"),
+        ({"lr": 1.0, "zzzzz": 1}, "here: unknown key 'zzzzz'; it has lr, name, flag, pair, parts, maybe"),
+        ({"lr": "fast"}, "here: lr: float is needed, not 'fast'"),
+        ({"lr": True}, "here: lr: float is needed, not True"),
+        ({"lr": 1.0, "flag": 1}, "here: flag: bool is needed, not 1"),
+        ({"lr": 1.0, "name": 3}, "here: name: str is needed, not 3"),
+        ({"lr": 1.0, "pair": [0.0]}, "here: pair: 2 values are needed, not 1"),
+        ({"lr": 1.0, "pair": 3}, "here: pair: a list is needed, not 3"),
+        ({"lr": 1.0, "parts": [3]}, "here: parts[0]: a table is needed, not 3"),
+        ({"lr": 1.0, "parts": [{"size": 1}, {"size": 1.5}]}, "here: parts[1]: size: int is needed, not 1.5"),
+        ({"lr": 1.0, "maybe": "x"}, "here: maybe: int is needed, not 'x'"),
+        ({"lr": None}, "here: lr: float is needed, not None"),
+    ],
+)
+def test_mistakes_are_named(table, said):
+    with pytest.raises(UsageError) as error:
+        from_table(Outer, table, "here")
+    assert str(error.value) == said
+
+
+def test_split_table():
+    assert split_table({"lr": 2, "batch": 4}, "here", Other, Outer) == (Other(4), Outer(2.0))
+    with pytest.raises(UsageError, match="unknown key 'bach'; did you mean 'batch'"):
+        split_table({"lr": 2, "bach": 4}, "here", Other, Outer)
+
+
+def test_overlaid():
+    recipe = {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
+    assert overlaid(recipe, {"a": {"y": 5}, "c": {"w": 6}, "b": {}}) == {"a": {"x": 1, "y": 5}, "b": {"z": 3}, "c": {"w": 6}}
+    assert recipe == {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
+
+
+def test_table_of():
+    assert table_of({"a": {"x": 1}}, "a", "r") == {"x": 1}
+    for recipe in ({}, {"a": 3}):
+        with pytest.raises(UsageError, match=re.escape("r: has no table [a]")):
+            table_of(recipe, "a", "r")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_built_in_recipes_are_complete(name):
+    from genrev_cli.latents import build_prior
+    from genrev_cli.methods.adversarial import AdversarialConfig
+    from genrev_cli.methods.reconstruction import ReconstructionConfig
+    from genrev_cli.models import MODELS
+    from genrev_cli.stages.training import Schedule
+
+    recipe = read_recipe(name)
+    model = dict(recipe["model"])
+    from_table(MODELS[model.pop("name")][0], {**model, "image_shape": [3, 64, 64]}, name)
+    build_prior({**recipe["prior"], "latent_dim": 12288})
+    split_table(recipe["pretrain-recon"], name, Schedule, ReconstructionConfig)
+    split_table(recipe["train-adversarial"], name, Schedule, AdversarialConfig)
+
+
+def test_paper_recipe_is_the_papers():
+    """A3, A4: the numbers of the paper for CelebA."""
+    recipe = read_recipe("grn-celeba64")
+    hidden, blocks = [[scale[key] for scale in recipe["model"]["scales"]] for key in ("hidden", "blocks")]
+    assert hidden == [25, 50, 100, 200, 400, 400]
+    assert blocks == [2, 2, 2, 2, 2, 1]
+    assert recipe["prior"] == {"name": "active-gaussian", "dim": 64, "bound": 2.0}
+    recon, adversarial = recipe["pretrain-recon"], recipe["train-adversarial"]
+    for table in (recon, adversarial):
+        assert (table["weight_x"], table["weight_z"], table["lr"], table["betas"]) == (10.0, 10.0, 1e-4, [0.0, 0.9])
+        assert (table["max_grad_norm"], table["batch"], table["epochs"]) == (5.0, 250, 250)
+    assert (adversarial["lr_adversary"], adversarial["max_grad_norm_adversary"]) == (4e-4, 1000.0)
+    assert (adversarial["hidden"], adversarial["prior_samples"]) == ([400, 800], 750)
+
+
+def test_recipe_from_a_file(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text("[model]\nname = 'revnet'\n")
+    assert read_recipe(str(path)) == tomllib.loads(path.read_text())
+    path.write_text("[model\n")
+    with pytest.raises(FileError, match="own.toml: not valid TOML"):
+        read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "cure"),
+    [("grn-mnst", "did you mean 'grn-mnist'?"), ("zzz", "built in: grn-celeba64"), ("missing.toml", "built in: grn-celeba64")],
+)
+def test_unknown_recipe(recipe, cure):
+    with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: no such recipe; {cure}")):
+        read_recipe(recipe)
+
+
+def test_recipe_for_a_source():
+    assert recipe_for("celeba", "grn", Path("x.h5")) == "grn-celeba64"
+    with pytest.raises(UsageError, match=r"^x\.h5: there is no one recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
+        recipe_for("folder", "grn", Path("x.h5"))
+
+
+def test_derived_seeds():
+    assert derive(0, "step", 1) == derive(0, "step", 1)
+    seeds = {derive(seed, word, number) for seed in range(5) for word in ("step", "epoch") for number in range(100)}
+    assert len(seeds) == 1000
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,121 @@
+"""`descend`: every optimizer goes down its own loss, and touches nothing else."""
+
+import pytest
+import torch
+from torch import nn
+
+from genrev_cli.errors import UsageError
+from genrev_cli.training.optim import Optimizer, descend
+
+
+class Number(nn.Module):
+    """Trainable numbers."""
+
+    def __init__(self, *values):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+
+
+def optimizer(*modules, lr=1.0, betas=(0.0, 0.9), max_grad_norm=0.0):
+    return Optimizer(modules, lr=lr, betas=betas, max_grad_norm=max_grad_norm)
+
+
+def test_reaches_only_its_own_parameters():
+    a, b = Number(1.0), Number(2.0)
+    descend((optimizer(a), (a.value * b.value).sum()))
+    assert a.value.item() == pytest.approx(0, abs=1e-7)
+    assert b.value.item() == 2
+    assert a.value.grad is None
+    assert b.value.grad is None
+
+
+def test_all_gradients_before_any_step():
+    """L = a·b for both. From (1, 0.5) both gradients are positive; were a stepped first, it would be 0 and b would stay."""
+    a, b = Number(1.0), Number(0.5)
+    opt_a, opt_b = optimizer(a), optimizer(b)
+    product = (a.value * b.value).sum()
+    norms = descend((opt_a, product), (opt_b, product))
+    assert [norm.item() for norm in norms] == pytest.approx([0.5, 1.0])
+    assert (a.value.item(), b.value.item()) == pytest.approx((0.0, -0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize(("max_grad_norm", "factor"), [(0.0, 1.0), (1.0, 0.2), (4.0, 0.8), (5.1, 1.0)])
+def test_clips_the_norm_over_all_parameters(max_grad_norm, factor):
+    """The gradient (3, 4) has norm 5; with β₁ = 0 Adam's first moment is the gradient that it was given."""
+    a, b = Number(0.0), Number(0.0)
+    one = optimizer(a, b, max_grad_norm=max_grad_norm)
+    (norm,) = descend((one, (3 * a.value + 4 * b.value).sum()))
+    assert norm.item() == pytest.approx(5)
+    moments = [one.tensors()[f"{i}.exp_avg"].item() for i in (0, 1)]
+    assert moments == pytest.approx([3 * factor, 4 * factor], rel=1e-6)
+
+
+def test_adam_by_hand():
+    """Three steps with β = (0.5, 0.9) against the equations of Kingma & Ba 2015, Algorithm 1."""
+    w, m, v, lr = 1.0, 0.0, 0.0, 0.1
+    number = Number(w)
+    one = optimizer(number, lr=lr, betas=(0.5, 0.9))
+    for t in range(1, 4):
+        descend((one, number.value.pow(3).sum()))
+        gradient = 3 * w**2
+        m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2
+        w -= lr * (m / (1 - 0.5**t)) / ((v / (1 - 0.9**t)) ** 0.5 + 1e-8)
+        assert number.value.item() == pytest.approx(w, rel=1e-9)
+
+
+def test_a_parameter_that_the_loss_does_not_reach_is_an_error():
+    a, unused = Number(1.0), Number(1.0)
+    with pytest.raises(RuntimeError, match="not have been used"):
+        descend((optimizer(a, unused), a.value.sum()))
+    assert a.value.item() == 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"lr": -1.0}, {"lr": float("nan")}, {"betas": (0.0, 1.5)}, {"betas": (-0.1, 0.9)}, {"max_grad_norm": -1.0}]
+)
+def test_impossible_settings(settings):
+    with pytest.raises(UsageError, match=next(iter(settings))):
+        optimizer(Number(1.0), **settings)
+
+
+def test_frozen_parameters_stay():
+    a, frozen = Number(1.0), Number(1.0)
+    frozen.requires_grad_(False)
+    descend((optimizer(a, frozen), (a.value + frozen.value).sum()))
+    assert frozen.value.item() == 1
+
+
+def test_goes_on_from_saved_tensors():
+    """Five steps and five more with a new optimizer that took back the tensors are ten steps, to the bit."""
+
+    def loss(number):
+        return (number.value - 3).square().sum()
+
+    def run(number, steps, tensors):
+        one = optimizer(number, lr=0.1, betas=(0.5, 0.9))
+        one.load_tensors(tensors)
+        for _ in range(steps):
+            descend((one, loss(number)))
+        return {name: tensor.clone() for name, tensor in one.tensors().items()}
+
+    straight, broken = Number(1.0, -2.0), Number(1.0, -2.0)
+    expected, found = run(straight, 10, {}), run(broken, 5, run(broken, 5, {}))
+    assert torch.equal(straight.value, broken.value)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_learning_rate_is_not_taken_from_saved_tensors():
+    number = Number(1.0)
+    one = optimizer(number, lr=0.5)
+    descend((one, number.value.sum()))
+    two = optimizer(number, lr=0.25)
+    two.load_tensors(one.tensors())
+    assert two.adam.param_groups[0]["lr"] == 0.25
+
+
+def test_float32_on_every_device(device):
+    layer = nn.Linear(3, 2).to(device)
+    before = layer.weight.detach().clone()
+    descend((optimizer(layer, lr=1e-3), layer(torch.ones(4, 3, device=device)).square().mean()))
+    torch.testing.assert_close((layer.weight - before).abs(), torch.full_like(before, 1e-3), rtol=1e-3, atol=0)
