@@ -89,7 +89,7 @@ def test_built_in_recipes_are_complete(name):
     from genrev_cli.methods.adversarial import AdversarialConfig
     from genrev_cli.methods.reconstruction import ReconstructionConfig
     from genrev_cli.models import MODELS
-    from genrev_cli.stages.training import Schedule
+    from genrev_cli.stages.job import Schedule
 
     recipe = read_recipe(name)
     model = dict(recipe["model"])

@@ -12,7 +12,7 @@ import typer
 from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from genrev_cli.stages.training import RunOptions
+    from genrev_cli.stages.job import RunOptions
 
 FILES, TRAINING, METHOD, RUN = "Files", "Training", "Method", "Run"
 
@@ -91,7 +91,7 @@ class Training:
 
     def run(self) -> "RunOptions":
         """How the run behaves on this machine."""
-        from genrev_cli.stages.training import RunOptions
+        from genrev_cli.stages.job import RunOptions
 
         return RunOptions(**{field.name: getattr(self, field.name) for field in fields(RunOptions)})
 

@@ -12,7 +12,8 @@ from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConf
 from genrev_cli.models import build_model
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.training import Job, RunOptions, Schedule, run_job
+from genrev_cli.stages.job import Job, RunOptions, Schedule
+from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import autocast_in
 
 STAGE = "pretrain-recon"

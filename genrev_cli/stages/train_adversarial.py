@@ -10,7 +10,8 @@ from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import data_of, load_checkpoint
-from genrev_cli.stages.training import Job, RunOptions, Schedule, run_job
+from genrev_cli.stages.job import Job, RunOptions, Schedule
+from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import autocast_in
 
 STAGE = "train-adversarial"

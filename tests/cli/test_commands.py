@@ -153,7 +153,16 @@ def test_dry_run_writes_nothing(chain, run_json):
 
 
 def test_epochs_replace_the_steps_of_a_recipe(chain, run_json):
-    words = ("pretrain-recon", "--data", chain / "digits.h5", "--recipe", chain / "tiny.toml", "--dry-run", "--out", chain / "dry.safetensors")
+    words = (
+        "pretrain-recon",
+        "--data",
+        chain / "digits.h5",
+        "--recipe",
+        chain / "tiny.toml",
+        "--dry-run",
+        "--out",
+        chain / "dry.safetensors",
+    )
     assert run_json(*words)["steps"] == 6
     assert run_json(*words, "--epochs", 2)["steps"] == 46  # 2 × 1442 images in batches of 64
 

@@ -10,19 +10,17 @@ import pytest
 import torch
 
 from genrev_cli.cli import main
-from genrev_cli.errors import DivergedError, FileError, InterruptedRun, UnavailableError, UsageError
+from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
-from genrev_cli.files.header import Header
-from genrev_cli.files.pictures import read_picture, write_json
+from genrev_cli.files.pictures import read_picture
 from genrev_cli.progress import Progress, Task
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.pretrain_recon import pretrain_recon
-from genrev_cli.stages.train_adversarial import train_adversarial
-from genrev_cli.stages.training import RunOptions, run_folder
-from genrev_cli.training import distributed
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.training import run_folder
 from genrev_cli.training.log import read_log
 
-RUN = RunOptions(device="cpu", log_every=1, monitor_every=5, preview_every=5)
+RUN = RunOptions(device="cpu", log_every=1)
+OFTEN = replace(RUN, monitor_every=5, preview_every=5)
 
 
 class Listener(Progress):
@@ -47,34 +45,6 @@ class Listener(Progress):
         yield Bar()
 
 
-@pytest.fixture
-def recon(data, recipe):
-    """(out, **settings) → one call of pretrain-recon."""
-
-    def run(out, *, run=RUN, progress=None, data=data, recipe=recipe, **settings):
-        return pretrain_recon(data, out, recipe=recipe, overrides={"pretrain-recon": settings}, run=run, progress=progress or Listener())
-
-    return run
-
-
-@pytest.fixture
-def adversarial(tmp_path, recon):
-    """(out, **settings) → one call of train-adversarial on a network that was pretrained for two steps."""
-    ckpt = recon(tmp_path / "start.safetensors", steps=2).out
-
-    def run(out, *, run=RUN, progress=None, ckpt=ckpt, data=None, recipe="", **settings):
-        overrides = {"train-adversarial": settings}
-        return train_adversarial(ckpt, out, data=data, recipe=recipe, overrides=overrides, run=run, progress=progress or Listener())
-
-    return run
-
-
-@pytest.fixture(params=["recon", "adversarial"])
-def stage(request):
-    """Every training stage."""
-    return request.getfixturevalue(request.param)
-
-
 def state_of(out):
     return run_folder(out) / "state.safetensors"
 
@@ -86,10 +56,21 @@ def assert_same_weights(a, b):
     assert (first.sha256, first.step) == (second.sha256, second.step)
 
 
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """A folder for what several tests compare with."""
+    return tmp_path_factory.mktemp("straight")
+
+
 @pytest.fixture
-def straight(tmp_path, stage):
+def straight(shelf, stage, request):
     """settings → the checkpoint of ten steps without interruption."""
-    return lambda **settings: stage(tmp_path / "straight.safetensors", **settings).out
+
+    def run(**settings):
+        out = shelf / f"{request.node.callspec.params['stage']} {settings}.safetensors"
+        return out if out.exists() else stage(out, **settings).out
+
+    return run
 
 
 @pytest.mark.parametrize("settings", [{}, {"ema_halflife_images": 20}, {"seed": 3}], ids=str)
@@ -100,7 +81,7 @@ def test_five_and_five_are_ten(tmp_path, stage, straight, settings):
     stage(out, progress=listener, **settings)
     assert listener.notes == [f"resuming {out} at step 5 of 10"]
     assert_same_weights(out, straight(**settings))
-    assert_same_weights(state_of(out), state_of(tmp_path / "straight.safetensors"))
+    assert_same_weights(state_of(out), state_of(straight(**settings)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -168,7 +149,7 @@ def test_changed_settings_are_named(tmp_path, recon, without_state):
 def test_restart(tmp_path, stage, straight):
     out = tmp_path / "out.safetensors"
     stage(out, seed=1)
-    stage(out, run=replace(RUN, restart=True))
+    stage(out, run=replace(OFTEN, restart=True))
     assert_same_weights(out, straight())
     records = read_log(run_folder(out) / "log.jsonl")
     assert [(record["step"], record["kind"]) for record in records if record["kind"] == "monitor"] == [
@@ -176,20 +157,16 @@ def test_restart(tmp_path, stage, straight):
     ]
 
 
-def test_a_checkpoint_of_other_settings_is_not_taken_for_a_finished_run(tmp_path, recon, straight_recon):
+@pytest.mark.parametrize("stage", ["recon"], indirect=True)
+def test_a_checkpoint_of_other_settings_is_not_taken_for_a_finished_run(tmp_path, stage, straight):
     """A restart with another seed that was killed between its last state and its checkpoint."""
     out = tmp_path / "out.safetensors"
-    recon(out)
+    stage(out)
     old = out.read_bytes()
-    recon(out, seed=1, run=replace(RUN, restart=True))
+    stage(out, seed=1, run=replace(RUN, restart=True))
     out.write_bytes(old)
-    recon(out, seed=1)
-    assert_same_weights(out, straight_recon(seed=1))
-
-
-@pytest.fixture
-def straight_recon(tmp_path, recon):
-    return lambda **settings: recon(tmp_path / "straight.safetensors", **settings).out
+    stage(out, seed=1)
+    assert_same_weights(out, straight(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +231,7 @@ def test_epochs(tmp_path, recon, epochs, steps):
 
 def test_what_a_run_leaves(tmp_path, data, stage):
     out = tmp_path / "out.safetensors"
-    numbers = stage(out).numbers
+    numbers = stage(out, run=OFTEN).numbers
     checkpoint = load_checkpoint(out, torch.device("cpu"))
     assert not any(parameter.requires_grad for parameter in checkpoint.autoencoder.parameters())
     assert not checkpoint.autoencoder.training
@@ -274,96 +251,3 @@ def test_ema_weights_are_those_of_the_checkpoint(tmp_path, recon):
         assert not torch.equal(a[name], b[name])
         assert torch.equal(a[name], state[f"module.{name}"])  # averaging does not change the training
         assert torch.equal(b[name], state[name.replace("autoencoder.", "ema.")])
-
-
-def refused(error, match, call, *words, **options):
-    with pytest.raises(error, match=match) as caught:
-        call(*words, **options)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["start.safetensors", "picture.png", "result.json", "missing.h5"])
-def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    write_json(tmp_path / "result.json", {"fid": 1}, Header("score", {}, ""))
-    for call in (recon, adversarial):
-        refused(
-            FileError, f"^{tmp_path / name}: (not a readable HDF5|no such file)", call, tmp_path / "a.safetensors", data=tmp_path / name
-        )
-    assert not (tmp_path / "a.safetensors").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("data.h5", "not a readable safetensors"),
-        ("start.safetensors.run/state.safetensors", "kind 'state' where 'checkpoint' is needed"),
-        ("no", "no such file"),
-    ],
-)
-def test_wrong_files_as_checkpoint(tmp_path, adversarial, name, said):
-    refused(FileError, said, adversarial, tmp_path / "a.safetensors", ckpt=tmp_path / name)
-
-
-@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 8)])
-def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
-    other = write_images(tmp_path / "other.h5", shape)
-    said = f"other.h5: images are {'×'.join(map(str, shape))}, .*start.safetensors takes 1×8×8"
-    refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
-
-
-def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
-    out = tmp_path / "a.safetensors"
-    write_images(data, seed=9)
-    refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
-    adversarial(out, data=data, steps=1)
-    data.unlink()
-    refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "said"),
-    [
-        ({"lrr": 1.0}, UsageError, r"tiny.toml \[[\w-]+\]: unknown key 'lrr'; did you mean 'lr'\?"),
-        ({"batch": 0}, UsageError, "a batch of at least 1"),
-        ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32 or bf16"),
-        ({"lr": -1.0}, UsageError, "lr ≥ 0"),
-        ({"recipe": "grn-digit"}, UsageError, "no such recipe; did you mean 'grn-digits'"),
-        ({"run": RunOptions(device="gpu")}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
-        ({"run": RunOptions(device="cuda:99")}, UnavailableError, "--device cuda:99: this machine has"),
-    ],
-    ids=str,
-)
-def test_unusable_settings(tmp_path, stage, settings, error, said):
-    out = tmp_path / "a.safetensors"
-    refused(error, said, stage, out, **settings)
-    assert not out.exists()
-    assert not run_folder(out).exists()
-
-
-def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
-    """Not even where a step of two mini-batches of 3 could be: half of each process's 3 rows would not be a mini-batch."""
-    monkeypatch.setattr(distributed, "size", lambda: 2)
-    refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
-
-
-def test_output_that_is_no_checkpoint(tmp_path, stage):
-    refused(UsageError, "a.pt: a checkpoint's name ends in .safetensors", stage, tmp_path / "a.pt")
-    (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
-    refused(FileError, "theirs.safetensors: not a readable safetensors file", stage, tmp_path / "theirs.safetensors")
-
-
-def test_an_incomplete_recipe(tmp_path, recon):
-    (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = []\n")
-    refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
-
-
-def test_a_source_without_a_recipe(tmp_path, recon, write_images):
-    refused(
-        UsageError,
-        "no one recipe for data from 'folder'",
-        recon,
-        tmp_path / "a.safetensors",
-        data=write_images(tmp_path / "f.h5", source="folder"),
-        recipe="",
-    )

@@ -1,0 +1,89 @@
+"""A training stage, planned: what to train on what, for how long, and how the run behaves."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genrev_cli.errors import UsageError
+from genrev_cli.files.images import ImageSet
+from genrev_cli.training.method import Method
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs."""
+
+    batch: int = 250
+    epochs: float = 250.0
+    steps: int = 0
+    seed: int = 0
+    precision: str = "fp32"
+    ema_halflife_images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
+        if self.batch < 1 or self.epochs < 0 or self.steps < 0 or self.ema_halflife_images < 0:
+            raise UsageError(
+                f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed"
+            )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run behaves on this machine; nothing of it changes the result."""
+
+    device: str = "auto"
+    restart: bool = False
+    dry_run: bool = False
+    log_every: int = 50
+    monitor_every: int = 500
+    preview_every: int = 500
+    save_minutes: float = 10.0
+    resident_megabytes: int = 4096
+
+    def __post_init__(self) -> None:
+        if min(self.log_every, self.monitor_every, self.preview_every) < 1 or self.save_minutes <= 0:
+            raise UsageError("--log-every, --monitor-every, --preview-every and --save-minutes must be positive")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training stage, ready to run.
+
+    settings: the resolved tables, without which the result would be another; compared when a run is resumed.
+    inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
+    """
+
+    stage: str
+    settings: dict[str, Any]
+    inputs: dict[str, dict[str, Any]]
+    images: ImageSet
+    schedule: Schedule
+    build: Callable[[torch.device], Method]
+    batches_per_step: int = 1
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.schedule.batch * self.batches_per_step
+
+    @property
+    def steps(self) -> int:
+        """How many steps the schedule means for this data set."""
+        rows = len(self.images.rows("train"))
+        return self.schedule.steps or math.ceil(self.schedule.epochs * rows / self.rows_per_step)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed: all settings but the length, and the content of all inputs."""
+        schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps")}
+        inputs = {role: record["sha256"] for role, record in self.inputs.items()}
+        return json.loads(
+            json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})
+        )  # as a header gives it back

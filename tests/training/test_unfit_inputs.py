@@ -1,0 +1,103 @@
+"""The training stages given what does not fit: a sentence, and nothing written."""
+
+import pytest
+
+from genrev_cli.errors import FileError, UnavailableError, UsageError
+from genrev_cli.files.header import Header
+from genrev_cli.files.pictures import write_json
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.training import run_folder
+from genrev_cli.training import distributed
+
+
+def refused(error, match, call, *words, **options):
+    with pytest.raises(error, match=match) as caught:
+        call(*words, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["start.safetensors", "picture.png", "result.json", "missing.h5"])
+def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    write_json(tmp_path / "result.json", {"fid": 1}, Header("score", {}, ""))
+    for call in (recon, adversarial):
+        refused(
+            FileError, f"^{tmp_path / name}: (not a readable HDF5|no such file)", call, tmp_path / "a.safetensors", data=tmp_path / name
+        )
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data.h5", "not a readable safetensors"),
+        ("start.safetensors.run/state.safetensors", "kind 'state' where 'checkpoint' is needed"),
+        ("no", "no such file"),
+    ],
+)
+def test_wrong_files_as_checkpoint(tmp_path, adversarial, name, said):
+    refused(FileError, said, adversarial, tmp_path / "a.safetensors", ckpt=tmp_path / name)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 8)])
+def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
+    other = write_images(tmp_path / "other.h5", shape)
+    said = f"other.h5: images are {'×'.join(map(str, shape))}, .*start.safetensors takes 1×8×8"
+    refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
+
+
+def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
+    out = tmp_path / "a.safetensors"
+    write_images(data, seed=9)
+    refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
+    adversarial(out, data=data, steps=1)
+    data.unlink()
+    refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"lrr": 1.0}, UsageError, r"tiny.toml \[[\w-]+\]: unknown key 'lrr'; did you mean 'lr'\?"),
+        ({"batch": 0}, UsageError, "a batch of at least 1"),
+        ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32 or bf16"),
+        ({"lr": -1.0}, UsageError, "lr ≥ 0"),
+        ({"recipe": "grn-digit"}, UsageError, "no such recipe; did you mean 'grn-digits'"),
+        ({"run": RunOptions(device="gpu")}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
+        ({"run": RunOptions(device="cuda:99")}, UnavailableError, "--device cuda:99: this machine has"),
+    ],
+    ids=str,
+)
+def test_unusable_settings(tmp_path, stage, settings, error, said):
+    out = tmp_path / "a.safetensors"
+    refused(error, said, stage, out, **settings)
+    assert not out.exists()
+    assert not run_folder(out).exists()
+
+
+def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
+    """Not even where a step of two mini-batches of 3 could be: half of each process's 3 rows would not be a mini-batch."""
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
+
+
+def test_output_that_is_no_checkpoint(tmp_path, stage):
+    refused(UsageError, "a.pt: a checkpoint's name ends in .safetensors", stage, tmp_path / "a.pt")
+    (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
+    refused(FileError, "theirs.safetensors: not a readable safetensors file", stage, tmp_path / "theirs.safetensors")
+
+
+def test_an_incomplete_recipe(tmp_path, recon):
+    (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = []\n")
+    refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
+
+
+def test_a_source_without_a_recipe(tmp_path, recon, write_images):
+    refused(
+        UsageError,
+        "no one recipe for data from 'folder'",
+        recon,
+        tmp_path / "a.safetensors",
+        data=write_images(tmp_path / "f.h5", source="folder"),
+        recipe="",
+    )
