@@ -1,6 +1,7 @@
 """Frozen dataclasses from plain tables (TOML, JSON), with every mistake named."""
 
 import difflib
+import math
 import tomllib
 import types
 from collections.abc import Callable
@@ -53,7 +54,9 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise UsageError(f"{where}: a table is needed, not {value!r}")
         return from_table(kind, value, where)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise UsageError(f"{where}: a finite number is needed, not {value}")
         return float(value)
     if kind in (int, float, str, bool) and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
         raise UsageError(f"{where}: {kind.__name__} is needed, not {value!r}")

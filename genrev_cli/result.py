@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """out: the file or folder that was made. numbers: name → JSON value; printed with --json, and shown as a table otherwise."""
+    """out: the file or folder that was made, None where nothing was written.
 
-    out: Path
+    numbers: name → JSON value; printed with --json, and shown as a table otherwise.
+    """
+
+    out: Path | None
     numbers: dict[str, Any] = field(default_factory=dict)

@@ -6,8 +6,13 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import SILENT
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.stages.train_adversarial import train_adversarial
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
+
+RUN = RunOptions(device="cpu", log_every=1)
 
 RECIPE = """
 [model]
@@ -87,12 +92,7 @@ def device(request):
 def recon(data, recipe):
     """(out, **settings) → one call of pretrain-recon."""
 
-    from genrev_cli.stages.job import RunOptions
-    from genrev_cli.stages.pretrain_recon import pretrain_recon
-
-    run_options = RunOptions(device="cpu", log_every=1)
-
-    def run(out, *, run=run_options, progress=SILENT, data=data, recipe=recipe, **settings):
+    def run(out, *, run=RUN, progress=SILENT, data=data, recipe=recipe, **settings):
         return pretrain_recon(data, out, recipe=recipe, overrides={"pretrain-recon": settings}, run=run, progress=progress)
 
     return run
@@ -101,13 +101,9 @@ def recon(data, recipe):
 @pytest.fixture
 def adversarial(tmp_path, recon):
     """(out, **settings) → one call of train-adversarial on a network that was pretrained for two steps."""
-    from genrev_cli.stages.job import RunOptions
-    from genrev_cli.stages.train_adversarial import train_adversarial
-
-    run_options = RunOptions(device="cpu", log_every=1)
     ckpt = recon(tmp_path / "start.safetensors", steps=2).out
 
-    def run(out, *, run=run_options, progress=SILENT, ckpt=ckpt, data=None, recipe="", **settings):
+    def run(out, *, run=RUN, progress=SILENT, ckpt=ckpt, data=None, recipe="", **settings):
         overrides = {"train-adversarial": settings}
         return train_adversarial(ckpt, out, data=data, recipe=recipe, overrides=overrides, run=run, progress=progress)
 

@@ -3,21 +3,36 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from genrev_cli import __version__
 from genrev_cli.cli.console import error_line
 from genrev_cli.errors import GenrevError
 from genrev_cli.invocation import command_line
 
 app = typer.Typer(
     name="genrev",
-    help="Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="With any command: show the traceback of an error.")] = False,
+) -> None:
+    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage."""
 
 
 def run() -> None:
@@ -49,7 +64,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, f"{error.format_message()} (genrev --help)"
+        return 2, error.format_message()
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return 130, "interrupted"
+    if isinstance(error, OSError):
+        return 3, str(error)
     return 1, f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)"

@@ -1,6 +1,6 @@
 """Every command, imported for its registration."""
 
-from genrev_cli.cli import encode, fid, figures, info, prepare_data, pretrain_recon, sample, train_adversarial
+from genrev_cli.cli import app, encode, fid, figures, info, prepare_data, pretrain_recon, sample, train_adversarial
 
 ORDER = (
     "prepare-data",
@@ -15,6 +15,8 @@ ORDER = (
     "report",
     "info",
 )
-"""Their names in the order of the pipeline."""
+"""Their names in the order of the pipeline, which is that of the help."""
+
+app.registered_commands.sort(key=lambda command: ORDER.index(command.name or command.callback.__name__))
 
 __all__ = ["ORDER", "encode", "fid", "figures", "info", "prepare_data", "pretrain_recon", "sample", "train_adversarial"]

@@ -20,7 +20,8 @@ def _first_process() -> bool:
 
 def error_line(message: str) -> None:
     """An error, as one line."""
-    print(f"genrev: error: {message}", file=sys.stderr)
+    if message:  # none where help was shown
+        print(f"genrev: error: {message}", file=sys.stderr)
 
 
 def report(result: Result, as_json: bool) -> None:
@@ -28,12 +29,14 @@ def report(result: Result, as_json: bool) -> None:
     if not _first_process():
         return
     if as_json:
-        print(json.dumps({"out": str(result.out), **result.numbers}, ensure_ascii=False))
+        made = {"out": str(result.out)} if result.out else {}
+        print(json.dumps(made | result.numbers, ensure_ascii=False))
         return
     width = max((len(name) for name in result.numbers), default=0)
     for name, value in result.numbers.items():
         print(f"{name:<{width}}  {_shown(value)}", file=sys.stderr)
-    print(result.out)
+    if result.out:
+        print(result.out)
 
 
 def _shown(value: object) -> str:

@@ -23,10 +23,10 @@ def fid(
     out: Annotated[
         Path | None, typer.Option("--out", help="Result to write (.json); default: SAMPLES.fid.json.", rich_help_panel=options.FILES)
     ] = None,
-    split: options.Split = "test",
-    n: Annotated[
-        int, typer.Option("-n", "--n", min=0, help="The first so many images of each set; 0 is all.", rich_help_panel=PROTOCOL)
-    ] = 0,
+    split: Annotated[
+        str, typer.Option("--split", help="Of a prepared reference: train, val, test or all; default: test.", rich_help_panel=options.FILES)
+    ] = "",
+    n: Annotated[int, typer.Option("-n", "--n", min=0, help="The first so many samples; 0 is all.", rich_help_panel=PROTOCOL)] = 0,
     features: Annotated[
         str,
         typer.Option(

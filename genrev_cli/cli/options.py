@@ -32,9 +32,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=RUN)]
 
 
-def Overrides(kind: type, flag: str, help: str, panel: str) -> Any:
+def Overrides(kind: type, flag: str, help: str, panel: str, least: float | None = None) -> Any:
     """An optional value that replaces the recipe's."""
-    return Annotated[kind | None, typer.Option(flag, help=help, show_default="recipe", rich_help_panel=panel)]
+    return Annotated[kind | None, typer.Option(flag, help=help, show_default="recipe", rich_help_panel=panel, min=least)]
 
 
 Lr = Overrides(float, "--lr", "Learning rate of the autoencoder.", TRAINING)
@@ -49,7 +49,7 @@ class Training:
     recipe: Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)] = (
         ""
     )
-    steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING) = None
+    steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING, 1) = None
     epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
     batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
     precision: Overrides(str, "--precision", "fp32, or bf16: networks in bfloat16, streams in float32.", TRAINING) = None

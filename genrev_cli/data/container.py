@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from genrev_cli.data.pixels import EXTENSIONS
 from genrev_cli.errors import FileError
+from genrev_cli.files.samples import MARK
 
 MAX_FILE_BYTES = 1 << 29  # nothing we decode is larger; a zip bomb is
 
@@ -108,7 +109,8 @@ def open_container(path: Path, missing: str) -> Container:
 def image_names(container: Container) -> tuple[list[str], int]:
     """The image files, by their extension in any letter case, and how many other files there are.
 
-    Hidden files and the __MACOSX part of a Mac's zips only look like images and count as others.
+    Hidden files and the __MACOSX part of a Mac's zips only look like images and count as others; our own note in a folder of samples
+    does not count.
 
     Raises FileError when there is no image.
     """
@@ -117,7 +119,7 @@ def image_names(container: Container) -> tuple[list[str], int]:
     if not images:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
         raise FileError(f"{container.path}: has no images ({kinds}) in it")
-    return images, len(names) - len(images)
+    return images, len(names) - len(images) - (MARK in names)
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

@@ -10,6 +10,9 @@ from genrev_cli.errors import FileError
 
 _SUFFIX = ".genrev-part"
 
+_UMASK = os.umask(0)  # can only be read by setting it
+os.umask(_UMASK)
+
 
 def _remove(path: Path) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
@@ -61,6 +64,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield part
         for file in [part, *part.rglob("*")] if part.is_dir() else [part]:
             _sync(file)
+        if part.is_file():  # safetensors writes for its owner alone
+            part.chmod(0o666 & ~_UMASK)
         if target.is_dir():  # os.replace cannot put one folder in the place of another that has files
             old = target.with_name(f".{target.name}.old.{os.getpid()}{_SUFFIX}")
             os.replace(target, old)

@@ -24,10 +24,14 @@ def _rows(shape: tuple[int, ...], itemsize: int, budget: int) -> int:
 
 
 class Writer:
-    """Writes named arrays row block by row block, so that memory stays bounded however large the file."""
+    """Writes named arrays row block by row block, so that memory stays bounded however large the file.
 
-    def __init__(self, file: h5py.File) -> None:
+    header: written at the end; may be replaced until then, by what is known only after the arrays.
+    """
+
+    def __init__(self, file: h5py.File, header: Header) -> None:
         self._file = file
+        self.header = header
 
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
         """Make room for an array of `shape`; the first axis is the one that `write` fills."""
@@ -56,8 +60,9 @@ def _digest(file: h5py.File) -> str:
 def writing(path: Path, header: Header) -> Iterator[Writer]:
     """Write arrays to `path`, atomically; the content digest is filled into `header` at the end."""
     with atomic_path(path) as part, h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
-        yield Writer(file)
-        file.attrs[KEY] = replace(header, sha256=_digest(file)).to_json()
+        writer = Writer(file, header)
+        yield writer
+        file.attrs[KEY] = replace(writer.header, sha256=_digest(file)).to_json()
 
 
 @contextmanager

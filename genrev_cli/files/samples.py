@@ -1,7 +1,7 @@
 """Generated images on disk: a folder of PNGs, an HDF5 or an NPZ file, by the name that was asked for."""
 
-import json
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,72 +19,81 @@ MARK = "genrev.json"
 """The file in a folder of samples that holds its header."""
 
 
-class FolderWriter:
-    """000000.png, 000001.png, …"""
+class SampleWriter(ABC):
+    """Takes images in order. header: written at the end; may be replaced until then."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.count = folder, 0
-
-    def add(self, pixels: np.ndarray) -> None:
-        """Append images (B, C, H, W) uint8."""
-        for image in pixels:
-            to_pil(image).save(
-                self.folder / f"{self.count:06d}.png", compress_level=1
-            )  # most of the time would go into a few percent of size
-            self.count += 1
-
-
-class ArrayWriter:
-    """One array `images`, filled in order."""
-
-    def __init__(self, writer: hdf5.Writer) -> None:
-        self.writer, self.count = writer, 0
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.count = 0
 
     def add(self, pixels: np.ndarray) -> None:
         """Append images (B, C, H, W) uint8."""
-        self.writer.write("images", self.count, pixels)
+        self._write(pixels)
         self.count += len(pixels)
 
+    @abstractmethod
+    def _write(self, pixels: np.ndarray) -> None: ...
 
-class ListWriter:
+
+class _FolderWriter(SampleWriter):
+    """000000.png, 000001.png, …"""
+
+    def __init__(self, header: Header, folder: Path) -> None:
+        super().__init__(header)
+        self.folder = folder
+
+    def _write(self, pixels: np.ndarray) -> None:
+        for number, image in enumerate(pixels, self.count):
+            to_pil(image).save(self.folder / f"{number:06d}.png", compress_level=1)  # most of the time would go into a few percent of size
+
+
+class _ArrayWriter(SampleWriter):
+    """One array `images` of an HDF5 file."""
+
+    def __init__(self, header: Header, writer: hdf5.Writer) -> None:
+        super().__init__(header)
+        self.writer = writer
+
+    def _write(self, pixels: np.ndarray) -> None:
+        self.writer.write("images", self.count, pixels)
+
+
+class _ListWriter(SampleWriter):
     """Blocks kept for a format that is written at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, header: Header) -> None:
+        super().__init__(header)
         self.blocks: list[np.ndarray] = []
 
-    def add(self, pixels: np.ndarray) -> None:
-        """Append images (B, C, H, W) uint8."""
+    def _write(self, pixels: np.ndarray) -> None:
         self.blocks.append(pixels)
 
 
 @contextmanager
-def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header) -> Iterator[FolderWriter | ArrayWriter | ListWriter]:
-    """Write n images of `shape` (n, C, H, W), atomically: `.h5`, `.npz` (key `images`), else a folder of PNGs.
-
-    Raises FileError when a folder of that name holds other things than samples of ours.
-    """
+def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header) -> Iterator[SampleWriter]:
+    """Write n images of `shape` (n, C, H, W), atomically: `.h5`, `.npz` (key `images`), else a folder of PNGs."""
     if out.suffix == ".h5":
-        with hdf5.writing(out, header) as writer:
-            writer.create("images", shape, "uint8")
-            yield ArrayWriter(writer)
+        with hdf5.writing(out, header) as file:
+            file.create("images", shape, "uint8")
+            writer = _ArrayWriter(header, file)
+            yield writer
+            file.header = writer.header
     elif out.suffix == ".npz":
-        blocks = ListWriter()
-        yield blocks
-        _write_npz(out, np.concatenate(blocks.blocks), header)
+        writer = _ListWriter(header)
+        yield writer
+        _write_npz(out, np.concatenate(writer.blocks), writer.header)
     else:
-        if out.exists() and not (out / MARK).exists() and (not out.is_dir() or any(out.iterdir())):
-            raise FileError(f"{out}: exists and was not made by 'genrev sample'; choose another --out, or remove it")
         with atomic_path(out) as part:
             part.mkdir()
-            folder = FolderWriter(part)
-            yield folder
-            (part / MARK).write_text(replace(header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
+            writer = _FolderWriter(header, part)
+            yield writer
+            (part / MARK).write_text(replace(writer.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
 
 
 def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:
     digest = content_digest({"images": array_digest(str(images.dtype), images.shape, [images])})
     with atomic_path(out) as part, part.open("wb") as file:
-        np.savez(file, **{"images": images, KEY: np.array(json.dumps(json.loads(replace(header, sha256=digest).to_json())))})
+        np.savez(file, **{"images": images, KEY: np.array(replace(header, sha256=digest).to_json())})
 
 
 def folder_digest(folder: Path) -> str:

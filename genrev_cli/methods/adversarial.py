@@ -13,7 +13,7 @@ from torch.nn.functional import relu
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.methods.reconstruction import image_loss, latent_loss
+from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import LatentAdversary
 from genrev_cli.shapes import Images, Labels, Scalar
@@ -37,6 +37,7 @@ class AdversarialConfig:
     hidden: tuple[int, int] = (400, 800)  # paper; the notebook has (200, 400)
 
     def __post_init__(self) -> None:
+        require_weights(self.weight_x, self.weight_z)
         if min(self.prior_samples, *self.hidden) < 1:
             raise UsageError(f"prior_samples {self.prior_samples}, hidden {self.hidden}: at least 1 of each is needed")
 
@@ -78,7 +79,8 @@ class LatentAdversarial(Method):
         with torch.no_grad(), self.autocast():
             y = self.prior.select(self.autoencoder.encode(x))
         y_prior = shard(self.prior.sample(self.config.prior_samples, generator))
-        D_prior, D_codes = self.D(y_prior), self.D(y)
+        # one pass over both, so that both are scored under the same estimate of the singular values
+        D_prior, D_codes = self.D(torch.cat([y_prior, y])).split([len(y_prior), len(y)])
         L_D = adversary_loss(D_prior, D_codes)
         (norm,) = descend((self.optimizers["D"], L_D))
         return {"L_D": L_D.detach(), "D_prior": D_prior.detach().mean(), "D_codes": D_codes.detach().mean(), "grad_norm_D": norm}

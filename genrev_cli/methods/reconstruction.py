@@ -12,6 +12,7 @@ from typing import final
 
 import torch
 
+from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian, Prior
 from genrev_cli.latents.priors import column_std
 from genrev_cli.models import Autoencoder
@@ -29,6 +30,15 @@ class ReconstructionConfig:
     lr: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     max_grad_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        require_weights(self.weight_x, self.weight_z)
+
+
+def require_weights(*weights: float) -> None:
+    """Raise UsageError for a weight of a loss that is negative."""
+    if min(weights) < 0:
+        raise UsageError(f"weights of losses {weights}: none may be negative")
 
 
 def image_loss(x: Images, x_hat: Images) -> Scalar:

@@ -99,6 +99,16 @@ def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
     return images
 
 
+def recipe_of(header: Header, path: Path) -> dict[str, Any]:
+    """The recipe that a checkpoint was trained by: its name (`recipe`) and its tables (`recipe_tables`), as they were then.
+
+    Raises UsageError when it names none.
+    """
+    if "recipe_tables" not in header.config:
+        raise UsageError(f"{path}: does not say by which recipe it was trained; give --recipe")
+    return {key: header.config[key] for key in ("recipe", "recipe_tables")}
+
+
 def require_shape(images: ImageSet, header: Header, path: Path) -> None:
     """Raises FileError when images do not have the shape that the model of a checkpoint takes."""
     wanted, found = tuple(header.config["model"]["image_shape"]), images.image_shape

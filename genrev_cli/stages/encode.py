@@ -1,6 +1,7 @@
 """encode: images → latent codes (A2, D2)."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.checkpoints import data_of, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.targets import check_target
 
 
 @torch.no_grad()
@@ -35,6 +37,7 @@ def encode(
     start, place = time.perf_counter(), resolve_device(device)
     model = load_checkpoint(ckpt, place)
     images = data_of(model.header, data, ckpt)
+    check_target(out, "codes", (".h5",), [ckpt, images.path])
     rows = images.rows(split)
     dim = model.autoencoder.latent_dim if full else model.prior.dim
     inputs = {"ckpt": model.header.as_input(ckpt), "data": images.header.as_input(images.path)}
@@ -54,7 +57,7 @@ def encode(
         for name, values in {"labels": images.labels[rows], "rows": rows}.items():
             writer.create(name, (len(rows),), "int64")
             writer.write(name, 0, values)
-        header.made_by.update(provenance(seconds=time.perf_counter() - start, device=str(place)))
+        writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, device=str(place)))
     return Result(
         out, {"codes": len(rows), "dim": dim, "split": split, "images_per_second": round(len(rows) / (time.perf_counter() - start), 1)}
     )

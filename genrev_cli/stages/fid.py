@@ -13,13 +13,14 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, array_digest, provenance
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.files.statistics import read_statistics, write_statistics
-from genrev_cli.metrics.features import Extractor, InceptionExtractor, PixelExtractor
+from genrev_cli.metrics.features import PROFILES, Extractor, InceptionExtractor, PixelExtractor
 from genrev_cli.metrics.frechet import Moments, Statistics, bias_floor, frechet_distance
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.image_inputs import ImageInput, open_image_input
+from genrev_cli.stages.targets import check_target
 
 FEATURES = ("inception", "pixel")
 NAMED = ("celeba", "cifar10", "digits", "mnist")
@@ -28,16 +29,27 @@ NAMED = ("celeba", "cifar10", "digits", "mnist")
 
 @dataclass(frozen=True)
 class FidOptions:
-    """ref: a name, prepared images, samples, a folder, or statistics (.npz). n: images of each set, 0 for all."""
+    """ref: a name, prepared images, samples, a folder, or statistics (.npz). n: the first so many samples, 0 for all.
+
+    split: of a prepared reference, '' for test. profile and weights: of Inception. Raises UsageError for what has no meaning.
+    """
 
     ref: str
-    split: str = "test"
+    split: str = ""
     n: int = 0
     features: str = "inception"
     profile: str = "pytorch-fid"
     weights: Path | None = None
     device: str = "auto"
     cache: bool = True
+
+    def __post_init__(self) -> None:
+        if self.features not in FEATURES:
+            raise UsageError(f"--features {self.features}: choose {' or '.join(FEATURES)}")
+        if self.profile not in PROFILES:
+            raise UsageError(f"--profile {self.profile}: choose one of {', '.join(PROFILES)}")
+        if self.features == "pixel" and (self.weights or self.profile != "pytorch-fid"):
+            raise UsageError("--weights and --profile have no meaning for --features pixel; leave them out")
 
 
 def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = SILENT) -> Result:
@@ -47,6 +59,7 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
     Raises FileError for unusable files, UsageError for an unknown reference, UnavailableError without Inception's weights.
     """
     start, device = time.perf_counter(), resolve_device(options.device)
+    check_target(out, "score", (".json",), [samples])
     images = open_image_input(samples, "all", options.n, progress)
     extractor = _extractor(options, images, device)
     reference = _reference(options, extractor, progress)
@@ -59,7 +72,7 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
         "n": statistics.n,
         "n_reference": n_ref,
         "bias_floor": bias_floor(reference.statistics, statistics.n, n_ref or float("inf")),
-        "split": options.split,
+        **({"split": reference.record["selection"]["split"]} if "split" in reference.record.get("selection", {}) else {}),
         **{key: extractor.identity[key] for key in ("extractor", "profile", "layer", "weights_sha256")},
     }
     if statistics.n < extractor.dims:
@@ -67,8 +80,9 @@ def fid(samples: Path, out: Path, options: FidOptions, *, progress: Progress = S
             f"{samples}: n = {statistics.n} < {extractor.dims} dimensions: the value is biased up; compare only values of the same n"
         )
     inputs = {"samples": images.record(), "ref": reference.record}
-    header = Header("score", {"metric": extractor.label, "identity": extractor.identity}, json_digest(numbers), 0, inputs)
-    write_json(out, numbers, Header(**{**vars(header), "made_by": provenance(seconds=time.perf_counter() - start, device=str(device))}))
+    made_by = provenance(seconds=time.perf_counter() - start, device=str(device))
+    config = {"metric": extractor.label, "identity": extractor.identity}
+    write_json(out, numbers, Header("score", config, json_digest(numbers), 0, inputs, made_by))
     return Result(out, numbers)
 
 
@@ -81,8 +95,6 @@ class _Reference:
 def _extractor(options: FidOptions, images: ImageInput, device: torch.device) -> Extractor:
     if options.features == "pixel":
         return PixelExtractor(images.image_shape)
-    if options.features != "inception":
-        raise UsageError(f"--features {options.features}: choose {' or '.join(FEATURES)}")
     state, sha256 = load_inception_weights(find_inception_weights(options.weights, download=True))
     return InceptionExtractor(state, weights_sha256=sha256, profile=options.profile, device=device)
 
@@ -97,7 +109,9 @@ def _reference(options: FidOptions, extractor: Extractor, progress: Progress) ->
             progress.note(f"{path}: statistics of unknown origin; make sure that they are of {extractor.label}'s features")
         record = header.as_input(path) if header else {"path": str(path.resolve()), "kind": "statistics", "sha256": ""}
         return _Reference(Statistics(n, mu, sigma=sigma), record)
-    images = open_image_input(path, options.split, options.n, progress)
+    images = open_image_input(path, options.split or "test", 0, progress)
+    if options.split and "split" not in images.selection:
+        raise UsageError(f"--split {options.split}: {path} has no splits; leave it out")
     return _Reference(_cached(images, extractor, progress, options.cache), images.record())
 
 

@@ -1,5 +1,6 @@
 """The pictures of A5: reconstructions in three rows, interpolations, traversals."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
+from genrev_cli.data.pixels import DamagedImage, decode, to_array
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
@@ -20,9 +20,10 @@ from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
-from genrev_cli.shapes import Images, Latents, Pixels, to_float, to_pixels
+from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
 from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.targets import check_target
 
 LATENTS = ("restricted", "full")
 
@@ -37,8 +38,7 @@ class _Figure:
     data: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() != ".png":
-            raise UsageError(f"--out {self.out}: a picture's name ends in .png")
+        check_target(self.out, "picture", (".png",), [self.ckpt])
         self.start, self.place = time.perf_counter(), resolve_device(self.device)
         self.model: Checkpoint = load_checkpoint(self.ckpt, self.place)
         self.inputs = {"ckpt": self.model.header.as_input(self.ckpt)}
@@ -155,7 +155,7 @@ def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], split: str, random_
 
 
 def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixels:
-    """(C, H, W) uint8 of a row number within the split, or of an image file (its centre square, resized, where the model is square)."""
+    """(C, H, W) uint8 of a row number within the split, or of an image file."""
     if end.isdigit():
         rows = images.rows(split)
         if int(end) >= len(rows):
@@ -166,8 +166,6 @@ def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixe
         picture = decode(Path(end).read_bytes(), channels)
     except (OSError, DamagedImage) as error:
         raise FileError(f"{end}: not a readable image ({error})") from error
-    if picture.size != (width, height) and height == width:
-        picture = centre_crop(picture, min(picture.size)).resize((width, height), Image.Resampling.LANCZOS)
     if picture.size != (width, height):
         raise FileError(
             f"{end}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
@@ -203,13 +201,13 @@ def traverse(
     for dim in dims:
         if not 0 <= dim < prior.dim:
             raise UsageError(f"--dim {dim}: {ckpt} has active dimensions 0 to {prior.dim - 1}")
-    if steps < 2:
-        raise UsageError(f"--steps {steps}: at least 2 are needed")
+    if steps < 2 or not math.isfinite(extent):
+        raise UsageError(f"--steps {steps} --extent {extent}: at least 2 steps and a finite extent are needed")
     centre = torch.zeros(1, prior.dim, device=figure.place)
     if around:
         x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
         centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))
-    tiles = [to_pixels(_decode(figure.model, _line(prior.embed, centre, dim, extent, steps))) for dim in dims]
+    tiles = [to_pixels(figure.model.autoencoder.decode(prior.embed(_line(centre, dim, extent, steps)))) for dim in dims]
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
@@ -218,11 +216,7 @@ def traverse(
     return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
 
 
-def _line(embed: Any, centre: torch.Tensor, dim: int, extent: float, steps: int) -> Latents:
+def _line(centre: Codes, dim: int, extent: float, steps: int) -> Codes:
     codes = centre.repeat(steps, 1)
     codes[:, dim] = torch.linspace(-extent, extent, steps, device=centre.device)
-    return embed(codes)
-
-
-def _decode(model: Checkpoint, z: Latents) -> Images:
-    return model.autoencoder.decode(z)
+    return codes

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class RunOptions:
     resident_megabytes: int = 4096
 
     def __post_init__(self) -> None:
-        if min(self.log_every, self.monitor_every, self.preview_every) < 1 or self.save_minutes <= 0:
+        if min(self.log_every, self.monitor_every, self.preview_every) < 1 or not 0 < self.save_minutes < math.inf:
             raise UsageError("--log-every, --monitor-every, --preview-every and --save-minutes must be positive")
 
 
@@ -58,6 +58,7 @@ class Job:
     """A training stage, ready to run.
 
     settings: the resolved tables, without which the result would be another; compared when a run is resumed.
+    origin: where they come from: the recipe's name and its tables, for the stages that follow.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
     """
 
@@ -68,6 +69,7 @@ class Job:
     schedule: Schedule
     build: Callable[[torch.device], Method]
     batches_per_step: int = 1
+    origin: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows_per_step(self) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.stages.targets import check_target
 
 __all__ = ["PrepareConfig", "prepare_data"]
 
@@ -47,6 +48,7 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
     UnavailableError when a download fails.
     """
     start = time.perf_counter()
+    check_target(out, "data", (".h5",), [config.root])
     source = open_source(config, progress)
     header = Header("data", {}, sha256="")
     with hdf5.writing(out, header) as writer:
@@ -56,8 +58,11 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
         writer.create("split", written.rows.shape, "uint8")
         writer.write("split", 0, source.split[written.rows])
         # What a header says of the pixels is known only now, and still in time: it is written when this block ends.
-        header.config.update(_describe(source, written, config.limit))
-        header.made_by.update(provenance(seconds=time.perf_counter() - start, seed=source.seed))
+        header = writer.header = replace(
+            header,
+            config=_describe(source, written, config.limit),
+            made_by=provenance(seconds=time.perf_counter() - start, seed=source.seed),
+        )
     if written.damaged:
         first = f"the first is {written.damaged[0].where} ({written.damaged[0].reason})"
         progress.note(f"{out}: {len(written.damaged)} damaged images were skipped and are listed in its header; {first}")

@@ -29,16 +29,23 @@ def pretrain_recon(
     """
     images = open_images(data)
     recipe = recipe or recipe_for(images.header.config["source"]["name"], "grn", data)
-    tables = overlaid(read_recipe(recipe), overrides)
-    model = {**table_of(tables, "model", recipe), "image_shape": list(images.image_shape)}
-    prior = table_of(tables, "prior", recipe)
+    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
+    tables = overlaid(origin["recipe_tables"], overrides)
+    model, prior = _resolved(tables, images.image_shape, recipe)
     schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, ReconstructionConfig)
 
     def build(device: torch.device) -> Reconstruction:
-        autoencoder = build_model(model)
-        full_prior = build_prior({**prior, "latent_dim": autoencoder.latent_dim})
-        return Reconstruction(autoencoder.to(device), full_prior.to(device), config, autocast_in(device, schedule.precision))
+        return Reconstruction(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
 
-    settings = {"recipe": recipe, "model": model, "prior": prior, "method": vars(config)}
-    job = Job(STAGE, settings, {"data": images.header.as_input(data)}, images, schedule, build)
+    settings = {"model": model, "prior": prior, "method": vars(config)}
+    job = Job(STAGE, settings, {"data": images.header.as_input(data)}, images, schedule, build, origin=origin)
     return run_job(job, out, run, progress)
+
+
+def _resolved(tables: dict[str, Any], image_shape: tuple[int, int, int], recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configs of model and prior with every default filled in, so that a recipe that spells one out means the same."""
+    of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
+    with torch.device("meta"):
+        model = build_model({**of_model, "image_shape": list(image_shape)})
+        prior = build_prior({**of_prior, "latent_dim": model.latent_dim})
+    return model.config, prior.config

@@ -1,6 +1,8 @@
 """sample: a checkpoint → images drawn from its prior (A5, Fig. 5)."""
 
+import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from genrev_cli.shapes import to_pixels
 from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.drawing import draw_codes
+from genrev_cli.stages.targets import check_target
 
 GRID = 64
 
@@ -38,10 +41,13 @@ def sample(
     Images are decoded in blocks of `batch` whose last one is filled up, so that n does not change any of them to the bit.
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
+    if not math.isfinite(temperature):
+        raise UsageError(f"--temperature {temperature}: a finite number is needed")
     if n < 1:
         raise UsageError(f"-n {n}: at least one image is needed")
-    if grid_file and grid_file.suffix.lower() != ".png":
-        raise UsageError(f"--grid {grid_file}: a picture's name ends in .png")
+    check_target(out, "samples", ("", ".h5", ".npz"), [ckpt])
+    if grid_file:
+        check_target(grid_file, "picture", (".png",), [ckpt, out])
     start, place = time.perf_counter(), resolve_device(device)
     model = load_checkpoint(ckpt, place)
     config = {"n": n, "seed": seed, "temperature": temperature, "image_shape": list(model.autoencoder.image_shape), "sampler": "prior"}
@@ -54,7 +60,7 @@ def sample(
             if begin < GRID:
                 first.append(pixels)
             bar.advance(len(pixels))
-        header.made_by.update(provenance(seconds=time.perf_counter() - start, seed=seed, device=str(place)))
+        header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=seed, device=str(place)))
     if grid_file:
         picture = grid(torch.cat(first)[:GRID].numpy(), 8)
         write_picture(

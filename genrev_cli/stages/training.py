@@ -16,6 +16,7 @@ from genrev_cli.stages.checkpoints import load_prefixed, prefixed, save_checkpoi
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.job import Job, RunOptions
 from genrev_cli.stages.monitor import Monitor
+from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
@@ -33,21 +34,22 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
 
     Raises UsageError when what is there was made with other settings, DivergedError and InterruptedRun like `train`.
     """
-    if out.suffix != ".safetensors":
-        raise UsageError(f"--out {out}: a checkpoint's name ends in .safetensors")
-    if options.dry_run:
-        return _dry_run(job, out)
+    check_target(out, "checkpoint", (".safetensors",), [Path(record["path"]) for record in job.inputs.values()])
     device = resolve_device(options.device)
+    state = run_folder(out) / "state.safetensors"
+    if options.dry_run:
+        return _dry_run(job, None if options.restart else _found(job, out, state))
     with distributed.joined(device):
         batch, processes = job.schedule.batch, distributed.size()
         if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
             raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
-        state = run_folder(out) / "state.safetensors"
         found = None if options.restart else _found(job, out, state)
         if found is not None and found.step >= job.steps and _is_of(out, found):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
             out.touch()  # it is up to date: make should see so
             return Result(out, {"steps": found.step})
+        if found is not None and not state.exists() and found.step < job.steps:
+            raise UsageError(f"{out}: has {found.step} steps, and {state}, to go on from, is gone; use --restart to train it anew")
         return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
 
 
@@ -56,7 +58,10 @@ def _found(job: Job, out: Path, state: Path) -> Header | None:
     for path in (state, out):
         if path.exists():
             header = read_checkpoint_header(path)
-            changed = sorted(_differences(header.config.get("identity", {}), job.identity))
+            before = header.config.get("identity", {})
+            if before.get("stage") != job.stage:
+                raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
+            changed = sorted(_differences(before, job.identity))
             if changed:
                 raise UsageError(
                     f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
@@ -84,11 +89,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else text[:12] + "…"
 
 
-def _dry_run(job: Job, out: Path) -> Result:
+def _dry_run(job: Job, found: Header | None) -> Result:
     with torch.device("meta"):
         method = job.build(torch.device("meta"))
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
-    return Result(out, {"dry_run": True, "parameters": trained, "steps": job.steps, "settings": job.identity})
+    return Result(None, {"parameters": trained, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
 
 
 class _Run:
@@ -125,9 +130,11 @@ class _Run:
             device=self.device,
             resident_megabytes=options.resident_megabytes,
         )
+        first = distributed.rank() == 0
         if not state:
             self._start(batches)
-        first = distributed.rank() == 0
+            if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but the run is this one from now on
+                self.save(0)
         looks = _Looks(self, start) if first else None
         try:
             rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every)
@@ -155,7 +162,13 @@ class _Run:
         return provenance(seconds=self.seconds(), seed=self.job.schedule.seed, device=str(self.device)) | {"processes": distributed.size()}
 
     def _write_checkpoint(self, step: int) -> None:
-        settings = {**self.job.settings, "stage": self.job.stage, "schedule": vars(self.job.schedule), "identity": self.job.identity}
+        settings = {
+            **self.job.origin,
+            **self.job.settings,
+            "stage": self.job.stage,
+            "schedule": vars(self.job.schedule),
+            "identity": self.job.identity,
+        }
         save_checkpoint(
             self.out,
             self.trained,

@@ -97,7 +97,7 @@ class Window:
             bad_step = step - len(self._rows) + row + 1
             raise DivergedError(
                 f"{names[column]} is {values[row, column].item()} at step {bad_step}; "
-                "the last good state is kept; lower the learning rate and run with --restart"
+                "nothing that was saved before is touched; try a lower learning rate, with --restart"
             )
         steps, now = len(self._rows), time.perf_counter()
         seconds, self._since, self._rows = now - self._since, now, []
@@ -131,7 +131,8 @@ def train(
             if ema:
                 ema.update(method.autoencoder, batches.batch)
 
-            looking = step % rhythm.log == 0 or step == steps
+            # the window is read before anything is measured or drawn, so that a term that is not finite is named first
+            looking = step == steps or not all(step % every for every in (rhythm.log, rhythm.monitor, rhythm.preview))
             # many processes agree on stopping and saving when they talk anyway; a single one stops at once
             agree = looking or distributed.size() == 1
             interrupted = agree and distributed.any_rank(stop.requested, batches.device)

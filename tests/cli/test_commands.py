@@ -1,6 +1,7 @@
 """The commands as a user types them: exit codes, what is on stdout and what is on stderr."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+import genrev_cli
 from genrev_cli.cli import app, commands
 from genrev_cli.cli.reference import reference
 
@@ -150,6 +152,45 @@ def test_dry_run_writes_nothing(chain, run_json):
     assert result["parameters"] == 150_440
     assert result["steps"] == 12
     assert not list(chain.glob("dry*"))
+
+
+def test_a_restart_is_resumed_and_not_the_run_before_it(chain, run, tmp_path, monkeypatch):
+    words = ("pretrain-recon", "--data", chain / "digits.h5", "--recipe", chain / "tiny.toml", "--out", tmp_path / "r.safetensors")
+    assert run(*words)[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("genrev_cli.methods.reconstruction.Reconstruction.step", lambda *_: 1 / 0)  # dies in its first step
+        assert run(*words, "--restart")[0] == 1
+    code, _, err = run(*words)
+    assert code == 0
+    assert "at step 0 of 6" in err
+
+
+def test_a_checkpoint_without_its_state_is_not_trained_over(chain, run, tmp_path):
+    words = ("pretrain-recon", "--data", chain / "digits.h5", "--recipe", chain / "tiny.toml", "--out", tmp_path / "r.safetensors")
+    assert run(*words)[0] == 0
+    shutil.rmtree(tmp_path / "r.safetensors.run")
+    assert "nothing to do" in run(*words)[2]
+    code, _, err = run(*words, "--steps", 9)
+    assert code == 2
+    assert "to go on from, is gone; use --restart" in err
+
+
+def test_the_recipe_travels_with_the_checkpoint(chain, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # from where tiny.toml cannot be found by the name it was given
+    assert run("train-adversarial", "--ckpt", chain / "recon.safetensors", "--out", "a.safetensors", "--steps", 1)[0] == 0
+
+
+def test_files_are_readable_by_others(chain):
+    for path in (chain / "recon.safetensors", chain / "digits.h5", chain / "grid.png", chain / "fid.json"):
+        assert path.stat().st_mode & 0o444 == (chain / "tiny.toml").stat().st_mode & 0o444
+
+
+def test_version_and_order_of_the_help(run):
+    assert run("--version") == (0, f"{genrev_cli.__version__}\n", "")
+    listed = [line.split()[1] for line in run("--help")[1].splitlines() if line.startswith("│ ") and line.split()[1] in commands.ORDER]
+    assert listed[:5] == list(commands.ORDER[:5])
+    assert run()[0] == 2
+    assert run()[2] == ""
 
 
 def test_epochs_replace_the_steps_of_a_recipe(chain, run_json):

@@ -5,6 +5,7 @@ import re
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -144,6 +145,13 @@ def test_changed_settings_are_named(tmp_path, recon, without_state):
         recon(out, seed=1, lr=1e-4)
     assert re.search(r"was made with other settings \(method.lr: 0.001 → 0.0001, schedule.seed: 0 → 1\); use --restart", str(error.value))
     assert read_checkpoint_header(out).step == 5
+
+
+def test_a_recipe_that_spells_out_a_default_means_the_same(tmp_path, recon, recipe):
+    out, spelled = tmp_path / "out.safetensors", tmp_path / "spelled.toml"
+    recon(out, steps=2)
+    spelled.write_text(Path(recipe).read_text().replace("dim = 4", "dim = 4\nbound = 2.0"))
+    assert recon(out, recipe=str(spelled)).numbers["steps"] == 10
 
 
 def test_restart(tmp_path, stage, straight):

@@ -82,13 +82,31 @@ def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
 
 
 def test_output_that_is_no_checkpoint(tmp_path, stage):
-    refused(UsageError, "a.pt: a checkpoint's name ends in .safetensors", stage, tmp_path / "a.pt")
+    refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
     (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
-    refused(FileError, "theirs.safetensors: not a readable safetensors file", stage, tmp_path / "theirs.safetensors")
+    refused(FileError, "theirs.safetensors: exists and is not a file of kind 'checkpoint'", stage, tmp_path / "theirs.safetensors")
+
+
+def test_output_that_is_an_input(tmp_path, adversarial):
+    ckpt = tmp_path / "start.safetensors"
+    before = ckpt.read_bytes()
+    for run in (RunOptions(device="cpu"), RunOptions(device="cpu", restart=True)):
+        refused(UsageError, "start.safetensors: is an input of the same command", adversarial, ckpt, run=run)
+    assert ckpt.read_bytes() == before
+
+
+def test_more_steps_without_the_state(tmp_path, stage):
+    """It would have to begin anew, and does so only when told."""
+    out = tmp_path / "a.safetensors"
+    stage(out, steps=2)
+    (run_folder(out) / "state.safetensors").unlink()
+    before = out.read_bytes()
+    refused(UsageError, "a.safetensors: has 2 steps, and .*state.safetensors, to go on from, is gone; use --restart", stage, out)
+    assert out.read_bytes() == before
 
 
 def test_an_incomplete_recipe(tmp_path, recon):
-    (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = []\n")
+    (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = [{ blocks = 1, hidden = 8 }]\n")
     refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
 
 
