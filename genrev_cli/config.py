@@ -14,6 +14,9 @@ from genrev_cli.errors import FileError, UsageError
 
 T = TypeVar("T")
 
+RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial")
+"""What a recipe may hold: the network, its prior, and the settings of each training stage."""
+
 
 def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
     """An instance of the dataclass `cls` from a table; `where` names the table in messages.
@@ -73,7 +76,7 @@ def recipe_names() -> list[str]:
 def read_recipe(recipe: str) -> dict[str, Any]:
     """The tables of a recipe: a built-in name, or the path of a TOML file.
 
-    Raises UsageError when there is no such recipe, FileError when it is not TOML.
+    Raises UsageError when there is no such recipe or it holds something else, FileError when it is not TOML.
     """
     path = Path(recipe)
     if recipe in recipe_names():
@@ -85,9 +88,13 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         cure = f"did you mean '{close[0]}'?" if close else f"built in: {', '.join(recipe_names())}; or give a .toml file"
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
+    _refuse_unknown(tables, list(RECIPE_TABLES), recipe)
+    for name in tables:
+        table_of(tables, name, recipe)
+    return tables
 
 
 def recipe_for(source: str, family: str, data: Path) -> str:
@@ -114,7 +121,9 @@ def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     """
     table = recipe.get(name)
     if not isinstance(table, dict):
-        raise UsageError(f"{where}: has no table [{name}], so it cannot be used here")
+        raise UsageError(
+            f"{where}: has no table [{name}], so it cannot be used here" if name not in recipe else f"{where}: {name} is no table"
+        )
     return table
 
 

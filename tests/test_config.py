@@ -78,8 +78,8 @@ def test_overlaid():
 
 def test_table_of():
     assert table_of({"a": {"x": 1}}, "a", "r") == {"x": 1}
-    for recipe in ({}, {"a": 3}):
-        with pytest.raises(UsageError, match=re.escape("r: has no table [a]")):
+    for recipe, said in (({}, "r: has no table [a]"), ({"a": 3}, "r: a is no table")):
+        with pytest.raises(UsageError, match=re.escape(said)):
             table_of(recipe, "a", "r")
 
 
@@ -118,6 +118,9 @@ def test_recipe_from_a_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text("[model]\nname = 'revnet'\n")
     assert read_recipe(str(path)) == tomllib.loads(path.read_text())
+    path.write_text("[priorr]\n")
+    with pytest.raises(UsageError, match="unknown key 'priorr'; did you mean 'prior'"):
+        read_recipe(str(path))
     path.write_text("[model\n")
     with pytest.raises(FileError, match="own.toml: not valid TOML"):
         read_recipe(str(path))

@@ -40,10 +40,14 @@ def _sync(path: Path) -> None:
 
 
 def _drop_orphans(target: Path) -> None:
-    """Remove what killed writers of this target left behind."""
+    """Remove what killed writers of this target left behind; a folder that was moved away and not yet replaced comes back."""
     for part in target.parent.glob(f".*{_SUFFIX}"):
         name, _, pid = part.name.removesuffix(_SUFFIX).rpartition(".")
-        if name in (f".{target.name}", f".{target.name}.old") and pid.isdigit() and not _alive(int(pid)):
+        if name not in (f".{target.name}", f".{target.name}.old") or not pid.isdigit() or _alive(int(pid)):
+            continue
+        if name.endswith(".old") and not target.exists():
+            os.replace(part, target)
+        else:
             _remove(part)
 
 
@@ -69,7 +73,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         if target.is_dir():  # os.replace cannot put one folder in the place of another that has files
             old = target.with_name(f".{target.name}.old.{os.getpid()}{_SUFFIX}")
             os.replace(target, old)
-            os.replace(part, target)
+            try:
+                os.replace(part, target)
+            except OSError:
+                os.replace(old, target)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(part, target)

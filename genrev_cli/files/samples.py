@@ -1,6 +1,5 @@
 """Generated images on disk: a folder of PNGs, an HDF5 or an NPZ file, by the name that was asked for."""
 
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.pictures import to_pil
 
 MARK = "genrev.json"
@@ -106,18 +106,12 @@ def read_npz_header(path: Path) -> Header:
 
     Raises FileError when it is missing, damaged, or not of genrev's.
     """
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    try:
-        # opened here, because np.load leaves its own open when the archive is damaged; it never unpickles: allow_pickle is off by default
-        with path.open("rb") as raw, np.load(raw) as file:
-            header = parse_header(str(file[KEY]) if KEY in file.files else None, path)
-            names = [name for name in ("images", "mu", "sigma") if name in file.files]
-            digest = content_digest(
-                {name: array_digest(str(file[name].dtype), file[name].shape, [np.ascontiguousarray(file[name])]) for name in names}
-            )
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a single array
-        raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
+    with reading_npz(path) as file:
+        header = parse_header(str(file[KEY]) if KEY in file else None, path)
+        arrays = {name: file[name] for name in ("images", "mu", "sigma") if name in file}
+    digest = content_digest(
+        {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
+    )
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header

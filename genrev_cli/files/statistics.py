@@ -1,6 +1,5 @@
 """Feature statistics in the form that pytorch-fid writes (`mu`, `sigma` in an .npz), with n and a header beside them."""
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+from genrev_cli.files.npz import reading_npz
 
 
 def _digest(mu: np.ndarray, sigma: np.ndarray) -> str:
@@ -30,14 +30,8 @@ def read_statistics(path: Path) -> tuple[Header | None, int | None, np.ndarray, 
 
     Raises FileError when the file is missing, damaged, or holds no statistics.
     """
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    try:
-        # opened here, because np.load leaves its own open when the archive is damaged; it never unpickles: allow_pickle is off by default
-        with path.open("rb") as raw, np.load(raw) as file:
-            arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file.files}
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a single array
-        raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
+    with reading_npz(path) as file:
+        arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file}
     if not {"mu", "sigma"} <= arrays.keys():
         raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")
     mu, sigma = arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, array_digest, provenance
+from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.files.statistics import read_statistics, write_statistics
 from genrev_cli.metrics.features import PROFILES, Extractor, InceptionExtractor, PixelExtractor
@@ -127,11 +127,8 @@ def _reference_path(ref: str) -> Path:
 
 
 def _is_statistics(path: Path) -> bool:
-    try:
-        with np.load(path) as file:
-            return "mu" in file.files
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: not a readable .npz file, or truncated ({error})") from error
+    with reading_npz(path) as arrays:
+        return "mu" in arrays
 
 
 def _measure(images: ImageInput, extractor: Extractor, progress: Progress, title: str) -> Statistics:

@@ -1,6 +1,5 @@
 """Anything that holds images, as blocks of pixels: a folder, a zip, samples or prepared images in HDF5, an .npz."""
 
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import KEY, Header, array_digest, parse_header
 from genrev_cli.files.images import open_images
+from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.samples import MARK
 from genrev_cli.progress import Progress
 
@@ -96,20 +96,12 @@ def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
 
 
 def _from_numpy(path: Path, n: int) -> ImageInput:
-    header = None
-    try:
-        loaded = np.load(path)  # never unpickles: allow_pickle is off by default
-        if isinstance(loaded, np.ndarray):
-            images = loaded
-        else:
-            with loaded:
-                name = next((key for key in ("images", "samples", "arr_0") if key in loaded.files), None)
-                if name is None:
-                    raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(loaded.files) or 'none'})")
-                images = loaded[name]
-                header = parse_header(str(loaded[KEY]), path) if KEY in loaded.files else None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise FileError(f"{path}: not a readable NumPy file, or truncated ({error})") from error
+    with reading_npz(path) as arrays:
+        name = next((key for key in ("images", "samples", "arr_0") if key in arrays), None)
+        if name is None:
+            raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(arrays) or 'none'})")
+        images = arrays[name]
+        header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
     if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):

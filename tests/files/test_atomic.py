@@ -28,6 +28,14 @@ def fill(folder, text):
     (folder / "inner" / "file").write_text(text)
 
 
+def test_a_folder_that_was_moved_away_comes_back(tmp_path, dead_pid):
+    """Killed between the two renames, a writer leaves the old folder under another name only."""
+    (tmp_path / f".out.old.{dead_pid}.genrev-part").mkdir()
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "out"):
+        raise ZeroDivisionError
+    assert names(tmp_path) == ["out"]
+
+
 def test_text_appears_whole(tmp_path):
     target = tmp_path / "deep" / "er" / "a.txt"
     with atomic_path(target) as part:

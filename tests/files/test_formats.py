@@ -152,12 +152,12 @@ def test_a_header_that_is_none(tmp_path, text):
     refused(partial(parse_header, text), tmp_path, "not a file of genrev's")
 
 
-@pytest.mark.parametrize("read", [read_statistics, read_npz_header])
-def test_an_array_that_is_no_archive(tmp_path, read):
+@pytest.mark.parametrize(("read", "said"), [(read_statistics, "holds no statistics"), (read_npz_header, "not a file of genrev's")])
+def test_an_array_that_is_no_archive(tmp_path, read, said):
     path = tmp_path / "a.npz"
     with path.open("wb") as file:
         np.save(file, MU)
-    refused(read, path, "not a readable .npz file")
+    refused(read, path, said)
 
 
 def test_require_kind(tmp_path):

@@ -1,0 +1,27 @@
+"""NumPy's own files, ours and other people's."""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from genrev_cli.errors import FileError
+
+
+@contextmanager
+def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of an .npz file by name, read when they are asked for; the one of an .npy file as 'arr_0'. Nothing is unpickled.
+
+    Raises FileError when the file is missing, damaged, or neither.
+    """
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        # opened here, because np.load leaves its own open when the archive is damaged; it does not unpickle unless asked to
+        with path.open("rb") as raw:
+            loaded = np.load(raw)
+            yield {"arr_0": loaded} if isinstance(loaded, np.ndarray) else loaded
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path}: not a readable NumPy file, or truncated ({error})") from error
