@@ -63,6 +63,7 @@ class _PlainTask(Task):
         self.began, self.before, self.last = time.monotonic(), done, time.monotonic()
 
     def advance(self, units: int = 1, **numbers: float) -> None:
+        """Print a line when the last one is old, and at the end."""
         self.done += units
         now = time.monotonic()
         if now - self.last >= PLAIN_SECONDS or self.done >= self.total:
@@ -80,6 +81,7 @@ class _Lines(_Noting):
 class _Bars(_Noting):
     @contextmanager
     def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
+        """A bar that stays on the terminal when it is done."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress

@@ -80,7 +80,7 @@ def _in_processes(container: Container, chunks: Iterator[Sequence[str]], work: W
 def _one(read: Read, work: Work, name: str) -> Outcome:
     try:
         data = read(name)
-    except Exception as error:  # zipfile raises BadZipFile, RuntimeError, zlib.error, NotImplementedError … on a broken entry
+    except Exception as error:  # zipfile and zlib raise half a dozen kinds of error on a broken entry
         return Outcome(reason=str(error) or type(error).__name__)
     try:
         return Outcome(work(data), hashlib.sha256(data).hexdigest())

@@ -74,7 +74,7 @@ FOREIGN = {
 every_format = pytest.mark.parametrize("suffix", FORMATS)
 
 
-def refused(read, path, match):
+def check_refused(read, path, match):
     """The one sentence with which a file is refused."""
     with pytest.raises(FileError, match=match) as error:
         read(path)
@@ -103,13 +103,13 @@ def test_equal_content_has_an_equal_digest_whenever_made(tmp_path, suffix):
 def test_missing_and_truncated(tmp_path, suffix):
     write, read = FORMATS[suffix]
     path = tmp_path / f"a.{suffix}"
-    refused(read, path, "no such file")
+    check_refused(read, path, "no such file")
     write(path, MADE)
     whole = path.read_bytes()
     tail = {"json": 3, "png": 21}.get(suffix, 1)  # "}\n" closes a JSON file, and the last 20 bytes of a PNG are no pixels
     for length in (0, 1, 7, len(whole) // 2, len(whole) - tail):
         path.write_bytes(whole[:length])
-        refused(read, path, "truncated|not readable as JSON|cannot be read back")
+        check_refused(read, path, "truncated|not readable as JSON|cannot be read back")
 
 
 @every_format
@@ -121,12 +121,12 @@ def test_missing_and_truncated(tmp_path, suffix):
 def test_other_files(tmp_path, suffix, content):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(content)
-    refused(FORMATS[suffix][1], path, "not a|not readable")
+    check_refused(FORMATS[suffix][1], path, "not a|not readable")
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "h5", "json", "png", "npz"])
 def test_a_folder(tmp_path, suffix):
-    refused(FORMATS[suffix][1], tmp_path, "a folder|no such file")
+    check_refused(FORMATS[suffix][1], tmp_path, "a folder|no such file")
 
 
 @pytest.mark.parametrize("suffix", FOREIGN)
@@ -136,7 +136,7 @@ def test_a_folder(tmp_path, suffix):
 def test_sound_files_of_others(tmp_path, suffix, text):
     path = tmp_path / f"a.{suffix}"
     FOREIGN[suffix](path, text)
-    refused(FORMATS[suffix][1], path, "not a file of genrev's")
+    check_refused(FORMATS[suffix][1], path, "not a file of genrev's")
 
 
 @pytest.mark.parametrize("suffix", FOREIGN)
@@ -144,12 +144,12 @@ def test_sound_files_of_others(tmp_path, suffix, text):
 def test_a_later_format_asks_for_an_upgrade(tmp_path, suffix, more):
     path = tmp_path / f"a.{suffix}"
     FOREIGN[suffix](path, json.dumps({**json.loads(MADE.to_json()), "format": FORMAT + 1, **more}))
-    refused(FORMATS[suffix][1], path, f"written by a later version of genrev .file format {FORMAT + 1}.*upgrade")
+    check_refused(FORMATS[suffix][1], path, f"written by a later version of genrev .file format {FORMAT + 1}.*upgrade")
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", "{", 3, np.zeros(2), h5py.Empty("f")])
 def test_a_header_that_is_none(tmp_path, text):
-    refused(partial(parse_header, text), tmp_path, "not a file of genrev's")
+    check_refused(partial(parse_header, text), tmp_path, "not a file of genrev's")
 
 
 @pytest.mark.parametrize(("read", "said"), [(read_statistics, "holds no statistics"), (read_npz_header, "not a file of genrev's")])
@@ -157,12 +157,12 @@ def test_an_array_that_is_no_archive(tmp_path, read, said):
     path = tmp_path / "a.npz"
     with path.open("wb") as file:
         np.save(file, MU)
-    refused(read, path, said)
+    check_refused(read, path, said)
 
 
 def test_require_kind(tmp_path):
     assert require_kind(MADE, "picture", tmp_path, "x") is MADE
-    refused(
+    check_refused(
         lambda path: require_kind(MADE, "codes", path, "genrev encode"),
         tmp_path,
         "kind 'picture' where 'codes' is needed; 'genrev encode' makes one",
@@ -231,4 +231,4 @@ def test_every_flipped_byte_of_a_checkpoints_tensors_is_noticed(tmp_path):
     assert len(whole) - start == 4 * 3 * 4 + 5 * 2 + 8
     for position in range(start, len(whole)):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
-        refused(read_checkpoint, path, "damaged: its content does not match the checksum")
+        check_refused(read_checkpoint, path, "damaged: its content does not match the checksum")

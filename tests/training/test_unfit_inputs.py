@@ -10,7 +10,7 @@ from genrev_cli.stages.training import run_folder
 from genrev_cli.training import distributed
 
 
-def refused(error, match, call, *words, **options):
+def check_refused(error, match, call, *words, **options):
     with pytest.raises(error, match=match) as caught:
         call(*words, **options)
     assert "\n" not in str(caught.value)
@@ -21,7 +21,7 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     write_json(tmp_path / "result.json", {"fid": 1}, Header("score", {}, ""))
     for call in (recon, adversarial):
-        refused(
+        check_refused(
             FileError, f"^{tmp_path / name}: (not a readable HDF5|no such file)", call, tmp_path / "a.safetensors", data=tmp_path / name
         )
     assert not (tmp_path / "a.safetensors").exists()
@@ -36,23 +36,23 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
     ],
 )
 def test_wrong_files_as_checkpoint(tmp_path, adversarial, name, said):
-    refused(FileError, said, adversarial, tmp_path / "a.safetensors", ckpt=tmp_path / name)
+    check_refused(FileError, said, adversarial, tmp_path / "a.safetensors", ckpt=tmp_path / name)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 8)])
 def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
     other = write_images(tmp_path / "other.h5", shape)
     said = f"other.h5: images are {'×'.join(map(str, shape))}, .*start.safetensors takes 1×8×8"
-    refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
+    check_refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
 
 
 def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
     out = tmp_path / "a.safetensors"
     write_images(data, seed=9)
-    refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
+    check_refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
     adversarial(out, data=data, steps=1)
     data.unlink()
-    refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
+    check_refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
 )
 def test_unusable_settings(tmp_path, stage, settings, error, said):
     out = tmp_path / "a.safetensors"
-    refused(error, said, stage, out, **settings)
+    check_refused(error, said, stage, out, **settings)
     assert not out.exists()
     assert not run_folder(out).exists()
 
@@ -78,20 +78,20 @@ def test_unusable_settings(tmp_path, stage, settings, error, said):
 def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
     """Not even where a step of two mini-batches of 3 could be: half of each process's 3 rows would not be a mini-batch."""
     monkeypatch.setattr(distributed, "size", lambda: 2)
-    refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
+    check_refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
 
 
 def test_output_that_is_no_checkpoint(tmp_path, stage):
-    refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
+    check_refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
     (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
-    refused(FileError, "theirs.safetensors: exists and is not a file of kind 'checkpoint'", stage, tmp_path / "theirs.safetensors")
+    check_refused(FileError, "theirs.safetensors: exists and is not a file of kind 'checkpoint'", stage, tmp_path / "theirs.safetensors")
 
 
 def test_output_that_is_an_input(tmp_path, adversarial):
     ckpt = tmp_path / "start.safetensors"
     before = ckpt.read_bytes()
     for run in (RunOptions(device="cpu"), RunOptions(device="cpu", restart=True)):
-        refused(UsageError, "start.safetensors: is an input of the same command", adversarial, ckpt, run=run)
+        check_refused(UsageError, "start.safetensors: is an input of the same command", adversarial, ckpt, run=run)
     assert ckpt.read_bytes() == before
 
 
@@ -101,17 +101,17 @@ def test_more_steps_without_the_state(tmp_path, stage):
     stage(out, steps=2)
     (run_folder(out) / "state.safetensors").unlink()
     before = out.read_bytes()
-    refused(UsageError, "a.safetensors: has 2 steps, and .*state.safetensors, to go on from, is gone; use --restart", stage, out)
+    check_refused(UsageError, "a.safetensors: has 2 steps, and .*state.safetensors, to go on from, is gone; use --restart", stage, out)
     assert out.read_bytes() == before
 
 
 def test_an_incomplete_recipe(tmp_path, recon):
     (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = [{ blocks = 1, hidden = 8 }]\n")
-    refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
+    check_refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
 
 
 def test_a_source_without_a_recipe(tmp_path, recon, write_images):
-    refused(
+    check_refused(
         UsageError,
         "no one recipe for data from 'folder'",
         recon,

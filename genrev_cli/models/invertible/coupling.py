@@ -38,12 +38,14 @@ class AdditiveCoupling(Invertible):
         self.G = G
 
     def forward(self, streams: Streams) -> Streams:
+        """(x₁, x₂) → (y₁, y₂)   (eq. 1)"""
         x1, x2 = streams
         y1 = x1 + self.F(x2)
         y2 = x2 + self.G(y1)
         return y1, y2
 
     def inverse(self, streams: Streams) -> Streams:
+        """(y₁, y₂) → (x₁, x₂)   (eq. 2)"""
         y1, y2 = streams
         x2 = y2 - self.G(y1)
         x1 = y1 - self.F(x2)
