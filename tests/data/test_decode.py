@@ -91,7 +91,8 @@ def test_a_stopped_run_leaves_no_process(images, tmp_path, number):
     """Ctrl-C reaches the whole process group; SIGKILL only the parent."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\n"
+        "import signal, sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs are born deaf to Ctrl-C
         "from test_decode import wait\nfrom genrev_cli.data.container import Archive\nfrom genrev_cli.data.decode import run\n"
         "if __name__ == '__main__':\n    images = Archive(Path(sys.argv[1]))\n"
         "    for chunk in run(images, images.names(), wait, 2, chunk=2):\n        print(len(chunk), flush=True)\n"
