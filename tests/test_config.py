@@ -94,9 +94,10 @@ def test_built_in_recipes_are_complete(name):
     recipe = read_recipe(name)
     model = dict(recipe["model"])
     from_table(MODELS[model.pop("name")][0], {**model, "image_shape": [3, 64, 64]}, name)
-    build_prior({**recipe["prior"], "latent_dim": 12288})
-    split_table(recipe["pretrain-recon"], name, Schedule, ReconstructionConfig)
-    split_table(recipe["train-adversarial"], name, Schedule, AdversarialConfig)
+    assert build_prior({**recipe["prior"], "latent_dim": 12288}).dim == recipe["prior"]["dim"]
+    for stage, config in (("pretrain-recon", ReconstructionConfig), ("train-adversarial", AdversarialConfig)):
+        schedule, method = split_table(recipe[stage], name, Schedule, config)
+        assert {**vars(schedule), **vars(method)}.keys() >= recipe[stage].keys()
 
 
 def test_paper_recipe_is_the_papers():
