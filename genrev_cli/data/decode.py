@@ -124,6 +124,7 @@ class FileSource(Source):
     _sums: list[str] = field(default_factory=list)
 
     def blocks(self) -> Iterator[Block]:
+        """All images in order, decoded by `workers` processes."""
         self._sums.clear()
         chunk = min(_CHUNK, images_per_block(self.image_shape))
         with closing(run(self.container, self.names, self.work, self.workers, chunk)) as chunks:

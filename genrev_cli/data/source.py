@@ -83,6 +83,7 @@ class ArraySource(Source):
     sums: dict[str, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
+        """All images in order, resized where that is asked for."""
         done, step = 0, images_per_block(self.image_shape)
         for part in self.parts:
             used = part[: len(self) - done]

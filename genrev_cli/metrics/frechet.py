@@ -144,6 +144,7 @@ class _Sums:
         return other
 
     def add(self, block: np.ndarray) -> None:
+        """Take in (k, d) rows, shifted."""
         if len(block):
             rows = block - self.shift
             self.first += rows.sum(axis=0)
