@@ -14,8 +14,8 @@ from genrev_cli.errors import FileError, UsageError
 
 T = TypeVar("T")
 
-RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial")
-"""What a recipe may hold: the network, its prior, and the settings of each training stage."""
+RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial", "train-flow", "classifier", "fit-features")
+"""What a recipe may hold: the networks, the prior, and the settings of each training stage."""
 
 
 def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:

@@ -85,19 +85,33 @@ def test_table_of():
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_built_in_recipes_are_complete(name):
+    """Every table is what is read of it: a network, a prior on its latent, and the settings of stages."""
     from genrev_cli.latents import build_prior
     from genrev_cli.methods.adversarial import AdversarialConfig
+    from genrev_cli.methods.classification import ClassificationConfig
+    from genrev_cli.methods.likelihood import LikelihoodConfig
     from genrev_cli.methods.reconstruction import ReconstructionConfig
-    from genrev_cli.models import MODELS
+    from genrev_cli.models import MODELS, sized
     from genrev_cli.stages.job import Schedule
 
+    methods = {
+        "pretrain-recon": ReconstructionConfig,
+        "train-adversarial": AdversarialConfig,
+        "train-flow": LikelihoodConfig,
+        "fit-features": ClassificationConfig,
+    }
     recipe = read_recipe(name)
-    model = dict(recipe["model"])
-    from_table(MODELS[model.pop("name")][0], {**model, "image_shape": [3, 64, 64]}, name)
-    assert build_prior({**recipe["prior"], "latent_dim": 12288}).dim == recipe["prior"]["dim"]
-    for stage, config in (("pretrain-recon", ReconstructionConfig), ("train-adversarial", AdversarialConfig)):
-        schedule, method = split_table(recipe[stage], name, Schedule, config)
+    stages = recipe.keys() & methods.keys()
+    assert stages
+    for stage in stages:
+        schedule, method = split_table(recipe[stage], name, Schedule, methods[stage])
         assert {**vars(schedule), **vars(method)}.keys() >= recipe[stage].keys()
+        assert all(0 < drop < schedule.epochs for drop in schedule.lr_drop_epochs)
+    if stages != {"fit-features"}:
+        prior = build_prior({**recipe["prior"], "latent_dim": 12_288})
+        model = {**sized(recipe["model"], recipe["prior"].get("dim", 0)), "image_shape": [3, 64, 64]}
+        from_table(MODELS[model.pop("name")][0], model, name)
+        assert prior.dim == recipe["prior"].get("dim", prior.latent_dim)
 
 
 def test_paper_recipe_is_the_papers():
@@ -115,6 +129,34 @@ def test_paper_recipe_is_the_papers():
     assert (adversarial["hidden"], adversarial["prior_samples"]) == ([400, 800], 750)
 
 
+# data set → (batch, epochs, epochs of the INN's and of the classical rival's drops in the rate, the classical epochs, d)
+SETTINGS = {
+    "mnist": (128, 10, [8], list(range(10, 100, 10)), 100, 12),
+    "cifar10": (128, 15, [10], [60, 85], 100, 300),
+    "celeba": (32, 8, [6, 7], [8, 9], 10, 300),
+}
+
+
+@pytest.mark.parametrize("data", SETTINGS)
+def test_invertible_and_classical_recipes_are_the_papers(data):
+    """B: Nguyen, Ardizzone & Köthe 2019, section 3.2, and the settings of the authors' code."""
+    batch, epochs, drops, classical_drops, classical_epochs, dim = SETTINGS[data]
+    inn, classic = (read_recipe(f"{family}-{data}") for family in ("inn", "classic"))
+    for recipe in (inn, classic):
+        assert recipe["prior"] == {"name": "active-gaussian", "dim": dim, "bound": 0.0, "choose": "first"}
+        assert (recipe["pretrain-recon"]["lr"], recipe["pretrain-recon"]["max_grad_norm"], recipe["pretrain-recon"]["batch"]) == (
+            1e-3,
+            0,
+            batch,
+        )
+    invertible, rival = inn["pretrain-recon"], classic["pretrain-recon"]
+    assert (invertible["weight_x"], invertible["weight_z"], invertible["mmd_widths"]) == (1, 1, [0.2, 0.5, 0.9, 1.3])
+    assert (invertible["betas"], invertible["eps"], invertible["weight_decay"]) == ([0.8, 0.8], 1e-4, 1e-6)
+    assert (invertible["epochs"], invertible["lr_drop_epochs"]) == (epochs, drops)
+    assert (rival["weight_x"], rival["weight_z"], rival["betas"], rival["weight_decay"]) == (1, 0, [0.9, 0.999], 1e-5)
+    assert (rival["epochs"], rival["lr_drop_epochs"]) == (classical_epochs, classical_drops)
+
+
 def test_recipe_from_a_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text("[model]\nname = 'revnet'\n")
@@ -129,7 +171,11 @@ def test_recipe_from_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("recipe", "cure"),
-    [("grn-mnst", "did you mean 'grn-mnist'?"), ("zzz", "built in: grn-celeba64"), ("missing.toml", "built in: grn-celeba64")],
+    [
+        ("grn-mnst", "did you mean 'grn-mnist'?"),
+        ("zzz", "built in: classic-1024-mnist, "),
+        ("missing.toml", "built in: classic-1024-mnist, "),
+    ],
 )
 def test_unknown_recipe(recipe, cure):
     with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: no such recipe; {cure}")):
@@ -138,6 +184,7 @@ def test_unknown_recipe(recipe, cure):
 
 def test_recipe_for_a_source():
     assert recipe_for("celeba", "grn", Path("x.h5")) == "grn-celeba64"
+    assert recipe_for("mnist", "classic", Path("x.h5")) == "classic-mnist"
     with pytest.raises(UsageError, match=r"^x\.h5: there is no one recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
         recipe_for("folder", "grn", Path("x.h5"))
 

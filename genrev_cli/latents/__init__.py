@@ -3,9 +3,12 @@
 from typing import Any
 
 from genrev_cli.config import build
-from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, Prior
+from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, DiagonalGaussian, DiagonalGaussianConfig, Prior
 
-PRIORS: dict[str, tuple[type, type[Prior]]] = {"active-gaussian": (ActiveGaussianConfig, ActiveGaussian)}
+PRIORS: dict[str, tuple[type, type[Prior]]] = {
+    "active-gaussian": (ActiveGaussianConfig, ActiveGaussian),
+    "diagonal-gaussian": (DiagonalGaussianConfig, DiagonalGaussian),
+}
 """name → its settings and its class."""
 
 
@@ -17,4 +20,4 @@ def build_prior(config: dict[str, Any]) -> Prior:
     return build(PRIORS, config, "[prior]")
 
 
-__all__ = ["PRIORS", "ActiveGaussian", "Prior", "build_prior"]
+__all__ = ["PRIORS", "ActiveGaussian", "DiagonalGaussian", "Prior", "build_prior"]

@@ -18,7 +18,7 @@ from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import LatentAdversary
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import shard
-from genrev_cli.training.method import Method
+from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
 
 
@@ -53,7 +53,7 @@ def encoder_loss(scores_codes: Scalar) -> Scalar:
 
 
 @final
-class LatentAdversarial(Method):
+class LatentAdversarial(AutoencoderMethod):
     """Alternately, on successive mini-batches: one update of D, then one of R, which keeps the reconstruction losses."""
 
     batches_per_step: ClassVar[int] = 2

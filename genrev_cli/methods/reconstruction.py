@@ -1,11 +1,13 @@
-"""Autoencoding through a restricted latent (Schirrmeister et al. 2018, A3).
+"""Autoencoding through a restricted latent (Schirrmeister et al. 2018, A3; Nguyen, Ardizzone & Köthe 2019, eq. 5, 6).
 
     R: x → z encoder;   R⁻¹ decoder;   clip: the projection on the support of the prior;   ẑ = clip(R(x));   x̂ = R⁻¹(ẑ)
+    y: the active dimensions of z;   q(y) their distribution over the images;   p(y) the prior
 
-For a bijection the full round trip is exact whatever the weights, so what is trained is how much survives the clip.
+For a bijection the full round trip is exact whatever the weights, so what is trained is how much survives the clip. Nguyen et al.'s
+zero padding is the same clip with other active dimensions; with their MMD the INN-AE becomes their INN-VAE.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
@@ -13,26 +15,33 @@ from typing import final
 import torch
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import ActiveGaussian, Prior
-from genrev_cli.latents.priors import column_std
+from genrev_cli.latents import Prior
+from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
-from genrev_cli.shapes import Images, Labels, Latents, Scalar
-from genrev_cli.training.method import Method
+from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
+from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
 
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """The authors' settings (A3)."""
+    """Schirrmeister et al.'s settings (A3). weight_mmd, mmd_widths: the MMD of Nguyen et al. and the a of its kernels."""
 
     weight_x: float = 10.0
     weight_z: float = 10.0  # paper; the authors' notebook sets 0 in this phase
+    weight_mmd: float = 0.0
+    mmd_widths: tuple[float, ...] = (0.2, 0.5, 0.9, 1.3)
     lr: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     max_grad_norm: float = 5.0
+    weight_decay: float = 0.0
+    eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z)
+        require_weights(self.weight_x, self.weight_z, self.weight_mmd)
+        if not self.mmd_widths or min(self.mmd_widths) <= 0:
+            raise UsageError(f"mmd_widths {self.mmd_widths}: at least one is needed, all positive")
 
 
 def require_weights(*weights: float) -> None:
@@ -51,25 +60,44 @@ def latent_loss(z: Latents, z_hat: Latents) -> Scalar:
     return (z - z_hat).square().mean()
 
 
-def activate_widest(autoencoder: Autoencoder, prior: ActiveGaussian, images: Callable[[], Iterator[Images]]) -> None:
-    """Make the d dimensions active whose standard deviation over the data set is largest for the untrained network (A2)."""
+def mmd_loss(y: Codes, y_prior: Codes, widths: Sequence[float]) -> Scalar:
+    """L_mmd = MMD²(q(y), p(y)) with the kernels a² / (a² + |u − v|²), summed over the widths a   (eq. 6)
+
+    The biased estimate, as in the authors' code: never negative.
+    """
+    return mmd(y, y_prior, [a**2 for a in widths], unbiased=False)
+
+
+def fit_prior(autoencoder: Autoencoder, prior: Prior, images: Callable[[], Iterator[Images]]) -> None:
+    """Show the prior the latents of all images under the untrained network: the widest dimensions are chosen here (A2)."""
     with torch.no_grad():
-        prior.activate(column_std(autoencoder.encode(x) for x in images()))
+        prior.fit(lambda: (autoencoder.encode(x) for x in images()))
 
 
 @final
-class Reconstruction(Method):
-    """L = w_x·L_x + w_z·L_z by Adam on the autoencoder."""
+class Reconstruction(AutoencoderMethod):
+    """L = w_x·L_x + w_z·L_z + w_mmd·L_mmd by Adam on the autoencoder.
+
+    Across processes the MMD is that of each one's share of the batch, averaged: a mean of distances of smaller samples.
+    """
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
-        self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+        adam = Optimizer(
+            [autoencoder],
+            lr=config.lr,
+            betas=config.betas,
+            max_grad_norm=config.max_grad_norm,
+            weight_decay=config.weight_decay,
+            eps=config.eps,
+        )
+        self.optimizers = {"R": adam}
 
     def start(self, images: Callable[[], Iterator[Images]]) -> None:
-        activate_widest(self.autoencoder, self.prior, images)
+        fit_prior(self.autoencoder, self.prior, images)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """One update of R and R⁻¹."""
@@ -79,5 +107,10 @@ class Reconstruction(Method):
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
         L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
-        (norm,) = descend((self.optimizers["R"], c.weight_x * L_x + c.weight_z * L_z))
-        return {"L_x": L_x.detach(), "L_z": L_z.detach(), "grad_norm": norm}
+        loss, terms = c.weight_x * L_x + c.weight_z * L_z, {"L_x": L_x.detach(), "L_z": L_z.detach()}
+        if c.weight_mmd:
+            y_prior = shard(self.prior.sample(len(x) * size(), generator))
+            L_mmd = mmd_loss(self.prior.select(z), y_prior, c.mmd_widths)
+            loss, terms = loss + c.weight_mmd * L_mmd, {**terms, "L_mmd": L_mmd.detach()}
+        (norm,) = descend((self.optimizers["R"], loss))
+        return {**terms, "grad_norm": norm}

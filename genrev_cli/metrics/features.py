@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +22,19 @@ MAX_PIXEL_SIDE = 32
 class Extractor(ABC):
     """Pixels to features.
 
-    dims: d. label: the name of the Fréchet distance in these features. identity: all that decides the features, for headers and cache keys;
-    two sets of features are comparable when their identities are equal.
+    dims: d. label, kernel_label: the names of the Fréchet and of the kernel distance in these features. identity: all that decides the
+    features, for headers and cache keys; two sets of features are comparable when their identities are equal. any_size: takes images of
+    any height and width. costly: making the features takes longer than reading them from a disk. device: where they are made.
     """
 
     name: str
     label: str
+    kernel_label: str
     dims: int
     identity: dict[str, str | int]
+    any_size: bool
+    costly: bool
+    device: torch.device = torch.device("cpu")
 
     @abstractmethod
     def __call__(self, pixels: Pixels) -> Tensor:
@@ -48,6 +55,24 @@ def _require_pixels(pixels: Pixels, channels: tuple[int, ...]) -> None:
         raise UsageError(f"features: uint8 images (B, {allowed}, H, W) are needed, not {pixels.dtype} of shape {tuple(pixels.shape)}")
 
 
+def _require_shape(pixels: Pixels, image_shape: tuple[int, int, int]) -> None:
+    shape = tuple(pixels.shape[1:])
+    if shape != image_shape:
+        raise UsageError(f"features: images of shape {shape} where {image_shape} are needed; resize one of the two sets")
+
+
+def _finite(features: Tensor, network: str) -> Tensor:
+    if not features.isfinite().all():
+        raise DivergedError(f"features: {network} gave values that are not finite; its weights are damaged")
+    return features
+
+
+def _without_tf32() -> AbstractContextManager[None]:
+    """TF32 would change the third digit of the features on recent GPUs."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
+@final
 class PixelExtractor(Extractor):
     """The pixels themselves, in [0, 1], flattened; images of more than 3072 numbers are first averaged over areas down to a side of ≤ 32.
 
@@ -56,6 +81,9 @@ class PixelExtractor(Extractor):
 
     name = "pixel"
     label = "FD-pixel"
+    kernel_label = "KD-pixel"
+    any_size = False
+    costly = False
 
     def __init__(self, image_shape: tuple[int, int, int]) -> None:
         channels, height, width = self._image_shape = tuple(image_shape)
@@ -67,13 +95,59 @@ class PixelExtractor(Extractor):
 
     def __call__(self, pixels: Pixels) -> Tensor:
         _require_pixels(pixels, (self._image_shape[0],))
-        shape = tuple(pixels.shape[1:])
-        if shape != self._image_shape:
-            raise UsageError(f"features: images of shape {shape} where {self._image_shape} are needed; resize one of the two sets")
+        _require_shape(pixels, self._image_shape)
         images = pixels.cpu().float() / 255
         if tuple(images.shape[2:]) != self._size:
             images = F.interpolate(images, self._size, mode="area")
         return images.flatten(1)
+
+
+@final
+class NetworkExtractor(Extractor):
+    """The output of any network.
+
+    network: (batch, C, H, W) uint8 pixels on `device` → (batch, d) or (batch, d, 1, 1) float; it takes pixels to the range it wants.
+    image_shape: of the images it takes; None where it takes any size in three channels, to which gray images are replicated.
+    dims: the d that it gives. layer, weights_sha256: for the identity, whose profile is the extractor's name.
+
+    The network always sees `batch` images, the last of them repeated where there are fewer: kernels choose their order of sums by the
+    shape, so that a row would otherwise differ in its last bits with the batch that it came in.
+    """
+
+    costly = True
+
+    def __init__(
+        self, network: Callable[[Pixels], Tensor], *, name: str, label: str, kernel_label: str, dims: int, layer: str, weights_sha256: str,
+        image_shape: tuple[int, int, int] | None = None, device: torch.device | str = "cpu", batch: int = 8,
+    ) -> None:  # fmt: skip
+        self.name, self.label, self.kernel_label, self.dims = name, label, kernel_label, dims
+        self.any_size = image_shape is None
+        self._network, self._image_shape = network, image_shape and tuple(image_shape)
+        self.device, self._batch = torch.device(device), batch
+        self.identity = _identity(self, profile=name, layer=layer, weights_sha256=weights_sha256, precision="fp32")
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels) -> Tensor:
+        if self._image_shape is None:
+            _require_pixels(pixels, (1, 3))
+            pixels = pixels.expand(-1, 3, -1, -1)
+        else:
+            _require_pixels(pixels, (self._image_shape[0],))
+            _require_shape(pixels, self._image_shape)
+        with _without_tf32():
+            features = [self._rows(part) for part in pixels.split(self._batch)]
+        return _finite(torch.cat(features), f"the network of {self.label}")
+
+    def _rows(self, pixels: Pixels) -> Tensor:
+        n = len(pixels)
+        filled = torch.cat([pixels, pixels[-1:].expand(self._batch - n, -1, -1, -1)]).contiguous()
+        features = self._network(filled.to(self.device))
+        if tuple(features.shape) not in ((self._batch, self.dims), (self._batch, self.dims, 1, 1)):
+            raise UsageError(
+                f"features: the network of {self.label} gave {tuple(features.shape)} for {self._batch} images {tuple(pixels.shape[1:])}, "
+                f"not ({self._batch}, {self.dims}); use images of the size that it was made for"
+            )
+        return features[:n].flatten(1).float().cpu()
 
 
 def resize_tf1(images: Images, size: int) -> Images:
@@ -148,6 +222,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     return network
 
 
+@final
 class InceptionExtractor(Extractor):
     """pool3 of the Inception network that the FID is defined with (Heusel et al. 2017), as pytorch-fid ported it.
 
@@ -160,6 +235,8 @@ class InceptionExtractor(Extractor):
 
     name = "inception"
     dims = 2048
+    any_size = True
+    costly = True
 
     def __init__(
         self, state_dict: dict[str, Tensor], *, weights_sha256: str,
@@ -171,23 +248,20 @@ class InceptionExtractor(Extractor):
             raise UsageError(f"--precision {precision}: choose fp32 or bf16")
         self._prepare = PROFILES[profile]
         self._dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-        self._device = torch.device(device)
-        self._batch = 8 if self._device.type == "cpu" else 64  # larger ones leave the CPU's cache and are slower
+        self.device = torch.device(device)
+        self._batch = 8 if self.device.type == "cpu" else 64  # larger ones leave the CPU's cache and are slower
         trunk = fold_batch_norm(inception_trunk(state_dict).float())
-        self._trunk = trunk.to(self._device, self._dtype, memory_format=torch.channels_last)
-        self.label = "FID" if precision == "fp32" else "FID (bf16)"
+        self._trunk = trunk.to(self.device, self._dtype, memory_format=torch.channels_last)
+        mark = "" if precision == "fp32" else f" ({precision})"
+        self.label, self.kernel_label = f"FID{mark}", f"KID{mark}"
         self.identity = _identity(self, profile=profile, layer="pool3", weights_sha256=weights_sha256, precision=precision)
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Tensor:
         _require_pixels(pixels, (1, 3))
-        # TF32 would change the third digit of the features on recent GPUs.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            features = [self._pool3(batch.to(self._device)) for batch in pixels.split(self._batch)]
-        result = torch.cat(features)
-        if not result.isfinite().all():
-            raise DivergedError("features: the Inception network gave values that are not finite; its weights are damaged")
-        return result
+        with _without_tf32():
+            features = [self._pool3(batch.to(self.device)) for batch in pixels.split(self._batch)]
+        return _finite(torch.cat(features), "the Inception network")
 
     def _pool3(self, pixels: Pixels) -> Tensor:
         images = self._prepare(pixels.expand(-1, 3, -1, -1).float())

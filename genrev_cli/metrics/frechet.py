@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import svdvals
 from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpstrf
+from scipy.linalg.lapack import dpocon, dpotrf, dpstrf
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
@@ -23,6 +23,7 @@ BLOCK_ROWS = 1024
 TOLERANCE = 1e-12
 """Bound of the error of `frechet_distance`, in units of |Δμ|² + tr Σ₁ + tr Σ₂."""
 
+_WELL_CONDITIONED = 1e-9  # a reciprocal condition number above this excludes null directions, which rounding fills up to about d · 2e-16
 _NOT_A_COVARIANCE = 1e-10  # a residual of the Cholesky factor above this share of the largest variance is no rounding error
 
 
@@ -161,24 +162,38 @@ class _Sums:
 
 
 def _cholesky(sigma: np.ndarray) -> np.ndarray:
-    """F (rank, d) with FᵀF = Σ, by Cholesky with full pivoting, which stops at the numerical rank (Higham 2002, §10.3).
+    """F (rank, d) with FᵀF = Σ: by plain Cholesky, or with full pivoting where Σ is close to singular.
 
     Raises FileError when Σ is not symmetric and positive semidefinite up to rounding.
     """
-    largest = np.abs(sigma).max(initial=0.0)
-    bound = _NOT_A_COVARIANCE * largest
-    lower, pivots, rank, _ = dpstrf(sigma, lower=1)
-    factor = np.zeros((rank, len(sigma)))
-    factor[:, pivots - 1] = np.tril(lower)[:, :rank].T
+    bound = _NOT_A_COVARIANCE * np.abs(sigma).max(initial=0.0)
     sound = np.abs(sigma - sigma.T).max(initial=0.0) <= bound
-    if rank < len(sigma):  # the part that was left out must be rounding noise
-        sound = sound and np.abs(sigma - factor.T @ factor).max() <= bound
+    factor = _plain_cholesky(sigma)
+    if factor is None:
+        factor = _pivoted_cholesky(sigma)
+        if len(factor) < len(sigma):  # the part that was left out must be rounding noise
+            sound = sound and np.abs(sigma - factor.T @ factor).max() <= bound
     if not sound:
         raise FileError(
             "statistics: the matrix is not a covariance in double precision (not symmetric, or with negative eigenvalues); "
             "make the statistics again from the images"
         )
     return factor
+
+
+def _plain_cholesky(sigma: np.ndarray) -> np.ndarray | None:
+    """Upper triangular (d, d), or None when Σ is not safely positive definite: then it could not tell small eigenvalues from noise."""
+    factor, stopped = dpotrf(sigma.T, lower=0, clean=1)  # sigma.T is in Fortran order; LAPACK need not transpose it
+    if stopped:
+        return None
+    reciprocal_condition, _ = dpocon(factor, np.abs(sigma).sum(axis=0).max(initial=0.0))
+    return factor if reciprocal_condition > _WELL_CONDITIONED else None
+
+
+def _pivoted_cholesky(sigma: np.ndarray) -> np.ndarray:
+    """(rank, d): stops at the numerical rank (Higham 2002, §10.3)."""
+    upper, pivots, rank, _ = dpstrf(sigma.T, lower=0)
+    return np.take(np.triu(upper[:rank]), np.argsort(pivots), axis=1)
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -213,7 +228,7 @@ def bias_floor(statistics: Statistics, n1: float, n2: float) -> float:
     """
     if min(n1, n2) < 2:
         raise UsageError(f"the bias for {min(n1, n2)} samples is not defined: at least 2 are needed")
-    eigenvalues = np.square(svdvals(statistics.factor)) if statistics.factor.size else np.zeros(0)
+    eigenvalues = np.linalg.eigvalsh(statistics.sigma) if statistics.rows is None else np.square(svdvals(statistics.rows))
     eigenvalues = eigenvalues[eigenvalues > 0]
     trace = eigenvalues.sum()
     pairs = (np.outer(eigenvalues, eigenvalues) / np.add.outer(eigenvalues, eigenvalues)).sum()

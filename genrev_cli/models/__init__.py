@@ -1,12 +1,21 @@
 """Tensors in, tensors out: autoencoders, and the networks that train them."""
 
+from dataclasses import fields
 from typing import Any
 
 from genrev_cli.config import build
-from genrev_cli.models.base import Autoencoder
+from genrev_cli.models.base import Autoencoder, Bijection
+from genrev_cli.models.convolutional import Convolutional, ConvolutionalConfig
+from genrev_cli.models.dense import Dense, DenseConfig
+from genrev_cli.models.inn import INN, INNConfig
 from genrev_cli.models.revnet import RevNet, RevNetConfig
 
-MODELS: dict[str, tuple[type, type[Autoencoder]]] = {"revnet": (RevNetConfig, RevNet)}
+MODELS: dict[str, tuple[type, type[Autoencoder]]] = {
+    "revnet": (RevNetConfig, RevNet),
+    "inn": (INNConfig, INN),
+    "dense": (DenseConfig, Dense),
+    "convolutional": (ConvolutionalConfig, Convolutional),
+}
 """name → its settings and its class."""
 
 
@@ -18,4 +27,14 @@ def build_model(config: dict[str, Any]) -> Autoencoder:
     return build(MODELS, config, "[model]")
 
 
-__all__ = ["MODELS", "Autoencoder", "build_model"]
+def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
+    """A model's table with `latent_dim` = dim (0: not known) where it has such a key and is silent.
+
+    A bijection has none: its image says how large the latent is.
+    """
+    settings, _ = MODELS.get(table.get("name"), (None, None))
+    free = settings is not None and any(field.name == "latent_dim" for field in fields(settings))
+    return {"latent_dim": dim, **table} if free and dim else table
+
+
+__all__ = ["MODELS", "Autoencoder", "Bijection", "build_model", "sized"]

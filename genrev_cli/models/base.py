@@ -1,9 +1,9 @@
 """What every autoencoder of the toolkit is."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Final
 
-from torch import nn
+from torch import Tensor, nn
 
 from genrev_cli.shapes import Images, Latents
 
@@ -31,3 +31,20 @@ class Autoencoder(nn.Module, ABC):
     def parameter_count(self) -> int:
         """How many numbers are trained."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class Bijection(Autoencoder):
+    """An autoencoder whose decoder is the inverse of its encoder, and that says how much either of them changes volumes.
+
+    Where images are padded (D > C·H·W), the log-determinants are those of the map of padded images.
+    """
+
+    bijective: Final = True
+
+    @abstractmethod
+    def encode_log_det(self, x: Images) -> tuple[Latents, Tensor]:
+        """z and log |det ∂z/∂x| of each image: (B, C, H, W) → (B, D), (B,)."""
+
+    @abstractmethod
+    def decode_log_det(self, z: Latents) -> tuple[Images, Tensor]:
+        """x and log |det ∂x/∂z| of each latent: (B, D) → (B, C, H, W), (B,)."""

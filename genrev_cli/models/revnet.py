@@ -1,13 +1,14 @@
 """The reversible network of Schirrmeister et al. 2018 (A1, Fig. 4): encoder from top to bottom, decoder from bottom to top."""
 
 from dataclasses import asdict, dataclass
-from typing import Final, final
+from typing import final
 
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
 from genrev_cli.errors import UsageError
-from genrev_cli.models.base import Autoencoder
+from genrev_cli.models.base import Bijection
 from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, squeeze, unsqueeze
 from genrev_cli.shapes import Images, Latents
 
@@ -30,14 +31,12 @@ class RevNetConfig:
 
 
 @final
-class RevNet(Autoencoder):
+class RevNet(Bijection):
     """squeeze · blocks · squeeze · blocks · … · flatten.
 
     Images whose sides are not multiples of 2^(number of scales) are padded with zeros on all sides (MNIST: 28 → 32), and the
     decoder crops them again; D counts the padded pixels. There is no output non-linearity: decoded pixels may leave [0, 1].
     """
-
-    bijective: Final = True
 
     def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None:
         super().__init__()
@@ -72,6 +71,14 @@ class RevNet(Autoencoder):
         left, _, top, _ = self.padding
         _, height, width = self.image_shape
         return padded[:, :, top : top + height, left : left + width]
+
+    def encode_log_det(self, x: Images) -> tuple[Latents, Tensor]:
+        """The log-determinant is 0: couplings are shears, squeezes permutations."""
+        return self.encode(x), x.new_zeros(len(x))
+
+    def decode_log_det(self, z: Latents) -> tuple[Images, Tensor]:
+        """The log-determinant is 0."""
+        return self.decode(z), z.new_zeros(len(z))
 
 
 def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None:

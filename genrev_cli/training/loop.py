@@ -57,6 +57,16 @@ class Rhythm:
     log: int
     monitor: int
     preview: int
+    evaluate: int = 0  # never
+
+    def looks(self, step: int, last: int) -> bool:
+        """Whether anything is looked at after `step`."""
+        return any(due(step, every, last) for every in (self.log, self.monitor, self.preview, self.evaluate))
+
+
+def due(step: int, every: int, last: int) -> bool:
+    """Whether what happens every so many steps, and at the last one, happens after `step`; 0 is never."""
+    return bool(every) and (step % every == 0 or step == last)
 
 
 def _nothing(*_: object) -> None:
@@ -70,6 +80,7 @@ class Hooks:
     log: Callable[[int, dict[str, float]], None] = _nothing
     monitor: Callable[[int], None] = _nothing
     preview: Callable[[int], None] = _nothing
+    evaluate: Callable[[int], None] = _nothing
     save: Callable[[int], None] = _nothing
 
 
@@ -82,6 +93,10 @@ class Window:
 
     def add(self, scalars: dict[str, Scalar]) -> None:
         self._rows.append(scalars)
+
+    def restart_clock(self) -> None:
+        """Leave out of the speed what was not training."""
+        self._since = time.perf_counter()
 
     def read(self, step: int) -> tuple[dict[str, float], int, float]:
         """Means over the window and over ranks, its length in steps and in seconds; the window starts anew.
@@ -113,11 +128,12 @@ def train(
     start: int,
     steps: int,
     rhythm: Rhythm,
+    rate: Callable[[int], float],
     save_seconds: float,
     hooks: Hooks,
     bar: Task,
 ) -> None:
-    """Steps start + 1 … steps.
+    """Steps start + 1 … steps. rate: what the learning rates are multiplied by in each.
 
     Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun after
     SIGINT or SIGTERM (the state saved first).
@@ -127,26 +143,32 @@ def train(
     with Stop().listening() as stop:
         for step in range(start + 1, steps + 1):
             x, labels = batches(step - 1)
+            for optimizer in method.optimizers.values():
+                optimizer.scale(rate(step))
             window.add(method.step(x, labels, generator.manual_seed(derive(seed, "step", step))))
             if ema:
-                ema.update(method.autoencoder, batches.batch)
+                ema.update(method.model, batches.batch)
 
             # the window is read before anything is measured or drawn, so that a term that is not finite is named first
-            looking = step == steps or not all(step % every for every in (rhythm.log, rhythm.monitor, rhythm.preview))
+            looking = rhythm.looks(step, steps)
             # many processes agree on stopping and saving when they talk anyway; a single one stops at once
             agree = looking or distributed.size() == 1
             interrupted = agree and distributed.any_rank(stop.requested, batches.device)
             late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
             if looking or interrupted:
                 means, count, seconds = window.read(step)
-                rate = count * batches.batch / seconds
-                hooks.log(step, {**means, "images_per_second": rate})
-                bar.advance(count, **means, images_per_second=rate)
-            for every, hook in ((rhythm.monitor, hooks.monitor), (rhythm.preview, hooks.preview)):
-                if step % every == 0 or step == steps:
+                speed = count * batches.batch / seconds
+                hooks.log(step, {**means, "images_per_second": speed})
+                bar.advance(count, **means, images_per_second=speed)
+            for every, hook in (
+                (rhythm.monitor, hooks.monitor), (rhythm.preview, hooks.preview), (rhythm.evaluate, hooks.evaluate),
+            ):  # fmt: skip
+                if due(step, every, steps):
                     hook(step)
             if late or interrupted or step == steps:
                 hooks.save(step)
                 saved = time.monotonic()
+            if looking:
+                window.restart_clock()
             if interrupted and step < steps:
                 raise InterruptedRun(f"stopped after step {step} of {steps}; the state is saved, and the same command goes on from there")

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genrev_cli.latents import Prior
 from genrev_cli.models import Autoencoder
@@ -15,9 +15,10 @@ from genrev_cli.training.optim import Optimizer
 
 
 class Method(ABC):
-    """One paper's way of training an autoencoder. It knows no file, no device and no loop.
+    """One way of training a model. It knows no file, no device and no loop.
 
-    modules: what is trained and saved, `autoencoder` and `prior` among them. optimizers: each with its own parameters.
+    modules: what is trained and saved to go on from. optimizers: each with its own parameters.
+    model: what of them the checkpoint is of, and whose weights are averaged where an average is asked for.
     batches_per_step: how many successive mini-batches one step takes.
     autocast: makes the context in which networks run in the precision asked for.
     """
@@ -25,8 +26,7 @@ class Method(ABC):
     batches_per_step: ClassVar[int] = 1
     modules: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
-    autoencoder: Autoencoder
-    prior: Prior
+    model: nn.Module
     autocast: Callable[[], AbstractContextManager]
 
     def start(self, images: Callable[[], Iterator[Images]]) -> None:  # noqa: B027 (optional on purpose)
@@ -39,6 +39,25 @@ class Method(ABC):
         x: (batches_per_step · B, C, H, W), this process's share. generator: the same on every process; draw for all, keep your `shard`.
         Returns the scalars worth logging, detached, without waiting for the device.
         """
+
+
+class AutoencoderMethod(Method):
+    """One paper's way of training an autoencoder, of whose latent a prior says where the codes are."""
+
+    autoencoder: Autoencoder
+    prior: Prior
+
+    @property
+    def model(self) -> nn.ModuleDict:
+        """Both, under these names."""
+        return nn.ModuleDict({"autoencoder": self.autoencoder, "prior": self.prior})
+
+    def measure(self, autoencoder: Autoencoder, prior: Prior, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
+        """What else is worth knowing of held-out images, beside what every autoencoder is asked: one number per image, (B,) each.
+
+        autoencoder, prior: the method's own, or their averages.
+        """
+        return {}
 
 
 def autocast_in(device: torch.device, precision: str) -> Callable[[], AbstractContextManager]:

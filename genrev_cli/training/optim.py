@@ -13,18 +13,35 @@ from genrev_cli.training.distributed import average
 class Optimizer:
     """Adam on the parameters of some modules, with the gradient's norm clipped to `max_grad_norm` (0: not clipped).
 
-    Raises UsageError for a negative rate or norm, and for betas outside [0, 1).
+    weight_decay: times the parameter, added to the clipped gradient. eps: added to Adam's denominator.
+    Raises UsageError for a negative rate, norm, decay or eps, and for betas outside [0, 1).
     """
 
-    def __init__(self, modules: Iterable[nn.Module], *, lr: float, betas: tuple[float, float], max_grad_norm: float) -> None:
-        if not (lr >= 0 and all(0 <= beta < 1 for beta in betas) and max_grad_norm >= 0):
+    def __init__(
+        self,
+        modules: Iterable[nn.Module],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        max_grad_norm: float,
+        weight_decay: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if not (min(lr, max_grad_norm, weight_decay, eps) >= 0 and all(0 <= beta < 1 for beta in betas)):
             raise UsageError(
-                f"lr {lr}, betas {betas}, max_grad_norm {max_grad_norm}: lr ≥ 0, 0 ≤ betas < 1 and max_grad_norm ≥ 0 are needed"
+                f"lr {lr}, betas {betas}, max_grad_norm {max_grad_norm}, weight_decay {weight_decay}, eps {eps}: "
+                "no negative number and 0 ≤ betas < 1 are needed"
             )
+        self.lr = lr
         self.parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
         fused = not self.parameters[0].is_meta  # a dry run has no device to fuse on
-        self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=fused)
+        self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas, weight_decay=weight_decay, eps=eps, fused=fused)
         self.max_grad_norm = max_grad_norm
+
+    def scale(self, factor: float) -> None:
+        """From now on the learning rate is `factor` times the config's. Not part of the state: a schedule says it anew each step."""
+        for group in self.adam.param_groups:
+            group["lr"] = factor * self.lr
 
     def apply(self, gradients: list[Tensor]) -> Scalar:
         """One step with these gradients; returns their norm before clipping."""

@@ -10,7 +10,7 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial, adversary_loss, encoder_loss
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, activate_widest, image_loss, latent_loss
+from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, fit_prior, image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.training.method import autocast_in
 
@@ -132,7 +132,7 @@ def test_start_activates_the_widest_dimensions():
         method.prior.activate(torch.arange(16.0))
         method.start(lambda batch=batch: iter(x.split(batch)))
         assert torch.equal(method.prior.active, widest)
-    activate_widest(method.autoencoder, method.prior, lambda: iter([x]))
+    fit_prior(method.autoencoder, method.prior, lambda: iter([x]))
     assert torch.equal(method.prior.active, widest)
 
 

@@ -7,9 +7,17 @@ from PIL import Image
 from pytorch_fid import fid_score, inception
 from torch import nn
 
+from genrev_cli.bench.random_inception import drawn_weights
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.metrics import features
-from genrev_cli.metrics.features import InceptionExtractor, PixelExtractor, fold_batch_norm, inception_trunk, resize_tf1
+from genrev_cli.metrics.features import (
+    InceptionExtractor,
+    NetworkExtractor,
+    PixelExtractor,
+    fold_batch_norm,
+    inception_trunk,
+    resize_tf1,
+)
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 
 
@@ -29,22 +37,7 @@ def distance(extractor, a, b):
 
 @pytest.fixture(scope="module")
 def weights():
-    """A state dict under the published names, cheap to draw and scaled as He's initialisation, so that the features do not fade."""
-    with torch.device("meta"):
-        whole = inception._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-        for name, make in features._FID_BLOCKS.items():
-            setattr(whole, name, make())
-    generator, state = torch.Generator().manual_seed(0), {}
-    for name, tensor in whole.state_dict().items():
-        if name.endswith(("conv.weight", "fc.weight")):
-            fan_in = math.prod(tensor.shape[1:])
-            state[name] = torch.empty(tensor.shape).normal_(0, math.sqrt(2 / fan_in), generator=generator)
-        elif name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(0)
-        else:  # batch norm: not the identity, so that folding is tested
-            low, high = (0.8, 1.2) if name.endswith(("weight", "var")) else (-0.1, 0.1)
-            state[name] = torch.empty(tensor.shape).uniform_(low, high, generator=generator)
-    return state
+    return drawn_weights(0)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +68,70 @@ def distance_by_eigenvalues(x, y):
     return np.square(x.mean(0) - y.mean(0)).sum() + np.trace(a) + np.trace(b) - 2 * root
 
 
+def network_extractor(network=lambda x: x.float().mean((2, 3)), *, dims, **options):
+    """An extractor of any network, under names of no meaning."""
+    names = {"name": "net", "label": "FD-net", "kernel_label": "KD-net", "layer": "last", "weights_sha256": "0" * 64}
+    return NetworkExtractor(network, dims=dims, **names, **options)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 100])
+def test_linear_network_closed_form(batch):
+    """x ↦ Wx/255: the distance of x and x + k is |W k/255|², and that of a set and its permutation 0."""
+    w = torch.randn(3 * 8 * 8, 5, generator=torch.Generator().manual_seed(0))
+    linear = network_extractor(lambda x: x.flatten(1).float() / 255 @ w, dims=5, image_shape=(3, 8, 8), batch=batch)
+    x = torch.randint(0, 200, (12, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    expected = (w.double().sum(0) * 51 / 255).square().sum().item()
+    assert distance(linear, x, x + 51) == pytest.approx(expected, rel=1e-5)
+    assert distance(linear, x, x.flip(0)) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("image_shape", [None, (3, 12, 12)])
+def test_rows_of_a_network_do_not_depend_on_the_batch(image_shape):
+    network = nn.Sequential(nn.Conv2d(3, 20, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(500, 37), nn.ReLU(), nn.Linear(37, 19))
+    seen = set()
+
+    def run(x):
+        seen.add((tuple(x.shape), x.is_contiguous()))
+        return network(x.float() / 255)
+
+    extractor = network_extractor(run, dims=19, image_shape=image_shape)
+    x = pixels(23, side=12, seed=3)  # the last batch lacks one: joined with a copy of its last image it would keep its strides
+    whole = extractor(x)
+    assert whole.shape == (23, 19)
+    assert whole.dtype == torch.float32
+    assert not whole.requires_grad
+    for rows in ([0], [20, 3, 7], list(range(22, -1, -1))):
+        assert torch.equal(extractor(x[rows]), whole[rows])
+    assert torch.equal(extractor(x.contiguous(memory_format=torch.channels_last)), whole)
+    assert seen == {((8, 3, 12, 12), True)}
+
+
+def test_network_of_any_size():
+    """Gray becomes RGB, trailing axes of one go, lower precision comes back as float32."""
+    extractor = network_extractor(lambda x: x.half().mean((2, 3), keepdim=True), dims=3)
+    assert extractor.any_size
+    assert extractor.costly
+    gray = pixels(3, channels=1, side=5)
+    features = extractor(gray)
+    assert features.dtype == torch.float32
+    assert torch.equal(features, extractor(gray.repeat(1, 3, 1, 1)))
+    torch.testing.assert_close(features, gray.float().mean((2, 3)).expand(-1, 3), atol=0.1, rtol=0)
+    assert extractor(pixels(2, side=9)).shape == (2, 3)
+    assert extractor.identity["weights_sha256"] == "0" * 64
+
+
+@pytest.mark.parametrize("output", [torch.zeros(8, 4), torch.zeros(8, 3, 2, 1), torch.zeros(3), torch.zeros(7, 3)])
+def test_networks_must_give_rows(output):
+    with pytest.raises(UsageError, match=r"FD-net gave .* not \(8, 3\)"):
+        network_extractor(lambda _: output, dims=3)(pixels(2))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_networks_must_give_finite_values(value):
+    with pytest.raises(DivergedError, match=r"FD-net gave values that are not finite"):
+        network_extractor(lambda x: torch.full((len(x), 3), value), dims=3)(pixels(2))
+
+
 def test_features_do_not_depend_on_the_batch(extractor):
     images = pixels(9, seed=1)  # more than one internal batch
     whole = extractor(images)
@@ -95,7 +152,8 @@ def test_bf16_is_near_and_says_so(weights, extractor):
     ours, exact = fast(images), extractor(images)
     assert ours.dtype == torch.float32
     assert 0 < (ours - exact).norm() / exact.norm() < 0.1
-    assert (fast.label, extractor.label) == ("FID (bf16)", "FID")
+    assert (fast.label, fast.kernel_label) == ("FID (bf16)", "KID (bf16)")
+    assert (extractor.label, extractor.kernel_label) == ("FID", "KID")
     assert fast.identity != extractor.identity
     assert extractor.identity["weights_sha256"] == "0" * 64
 
@@ -193,7 +251,9 @@ def test_unknown_options(options):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 55, 55), (1, 64, 64), (3, 64, 48)])
 def test_pixel_closed_forms(shape):
     extractor = PixelExtractor(shape)
-    assert extractor.label == "FD-pixel"
+    assert (extractor.label, extractor.kernel_label) == ("FD-pixel", "KD-pixel")
+    assert not extractor.any_size
+    assert not extractor.costly
     assert extractor.dims <= features.MAX_PIXEL_DIMS
     constant = lambda value: torch.full((4, *shape), value, dtype=torch.uint8)  # noqa: E731
     d = extractor.dims
@@ -214,11 +274,14 @@ def test_pixels_are_area_averaged():
 
 @pytest.mark.parametrize("bad", [pixels(2).float(), pixels(2)[0], pixels(2, channels=2), pixels(0)])
 def test_pixels_must_be_uint8_images(extractor, bad):
-    for each in (extractor, PixelExtractor((3, 32, 32))):
+    for each in (extractor, PixelExtractor((3, 32, 32)), network_extractor(dims=3), network_extractor(dims=3, image_shape=(3, 32, 32))):
         with pytest.raises(UsageError, match="uint8 images"):
             each(bad)
 
 
-def test_image_sizes_must_agree():
-    with pytest.raises(UsageError, match="resize one"):
-        PixelExtractor((3, 32, 32))(pixels(2, side=16))
+@pytest.mark.parametrize("shape", [(3, 16, 32), (3, 32, 31)])
+def test_image_sizes_must_agree(shape):
+    for each in (PixelExtractor((3, 32, 32)), network_extractor(dims=3, image_shape=(3, 32, 32))):
+        assert not each.any_size
+        with pytest.raises(UsageError, match="resize one"):
+            each(torch.zeros((2, *shape), dtype=torch.uint8))

@@ -76,10 +76,10 @@ def test_window_names_the_first_bad_term_and_step(bad):
 class Recorder:
     """A method and its batches that write down what the loop does."""
 
-    batch, device = 4, torch.device("cpu")
+    batch, device, optimizers = 4, torch.device("cpu"), {}
 
     def __init__(self):
-        self.autoencoder, self.asked, self.drawn, self.seen = Weights(0.0), [], [], []
+        self.model, self.asked, self.drawn, self.seen = Weights(0.0), [], [], []
 
     def __call__(self, step):
         self.asked.append(step)
@@ -95,7 +95,17 @@ class Recorder:
 
     def run(self, start, steps, seed=0, rhythm=Rhythm(2, 3, 4), save_seconds=1e9):  # noqa: B008 (frozen)
         train(
-            self, self, None, seed=seed, start=start, steps=steps, rhythm=rhythm, save_seconds=save_seconds, hooks=self.hooks(), bar=Task()
+            self,
+            self,
+            None,
+            seed=seed,
+            start=start,
+            steps=steps,
+            rhythm=rhythm,
+            rate=lambda step: 1.0,
+            save_seconds=save_seconds,
+            hooks=self.hooks(),
+            bar=Task(),
         )
         return self
 

@@ -16,8 +16,8 @@ class Number(nn.Module):
         self.value = nn.Parameter(torch.tensor(values, dtype=torch.float64))
 
 
-def optimizer(*modules, lr=1.0, betas=(0.0, 0.9), max_grad_norm=0.0):
-    return Optimizer(modules, lr=lr, betas=betas, max_grad_norm=max_grad_norm)
+def optimizer(*modules, lr=1.0, betas=(0.0, 0.9), max_grad_norm=0.0, **settings):
+    return Optimizer(modules, lr=lr, betas=betas, max_grad_norm=max_grad_norm, **settings)
 
 
 def test_reaches_only_its_own_parameters():
@@ -50,16 +50,20 @@ def test_clips_the_norm_over_all_parameters(max_grad_norm, factor):
     assert moments == pytest.approx([3 * factor, 4 * factor], rel=1e-6)
 
 
-def test_adam_by_hand():
-    """Three steps with β = (0.5, 0.9) against the equations of Kingma & Ba 2015, Algorithm 1."""
+@pytest.mark.parametrize(
+    ("decay", "eps", "factors"), [(0.0, 1e-8, (1, 1, 1)), (0.2, 1e-8, (1, 1, 1)), (0.0, 0.3, (1, 1, 1)), (0.2, 0.3, (1, 0.5, 0.1))]
+)
+def test_adam_by_hand(decay, eps, factors):
+    """Three steps with β = (0.5, 0.9) against the equations of Kingma & Ba 2015, Algorithm 1; the decay adds to the gradient."""
     w, m, v, lr = 1.0, 0.0, 0.0, 0.1
     number = Number(w)
-    one = optimizer(number, lr=lr, betas=(0.5, 0.9))
-    for t in range(1, 4):
+    one = optimizer(number, lr=lr, betas=(0.5, 0.9), weight_decay=decay, eps=eps)
+    for t, factor in enumerate(factors, 1):
+        one.scale(factor)
         descend((one, number.value.pow(3).sum()))
-        gradient = 3 * w**2
+        gradient = 3 * w**2 + decay * w
         m, v = 0.5 * m + 0.5 * gradient, 0.9 * v + 0.1 * gradient**2
-        w -= lr * (m / (1 - 0.5**t)) / ((v / (1 - 0.9**t)) ** 0.5 + 1e-8)
+        w -= factor * lr * (m / (1 - 0.5**t)) / ((v / (1 - 0.9**t)) ** 0.5 + eps)
         assert number.value.item() == pytest.approx(w, rel=1e-9)
 
 
@@ -71,7 +75,16 @@ def test_a_parameter_that_the_loss_does_not_reach_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"lr": -1.0}, {"lr": float("nan")}, {"betas": (0.0, 1.5)}, {"betas": (-0.1, 0.9)}, {"max_grad_norm": -1.0}]
+    "settings",
+    [
+        {"lr": -1.0},
+        {"lr": float("nan")},
+        {"betas": (0.0, 1.5)},
+        {"betas": (-0.1, 0.9)},
+        {"max_grad_norm": -1.0},
+        {"weight_decay": -1e-5},
+        {"eps": -1e-8},
+    ],
 )
 def test_impossible_settings(settings):
     with pytest.raises(UsageError, match=next(iter(settings))):
@@ -86,20 +99,21 @@ def test_frozen_parameters_stay():
 
 
 def test_goes_on_from_saved_tensors():
-    """Five steps and five more with a new optimizer that took back the tensors are ten steps, to the bit."""
+    """Five steps and five more with a new optimizer that took back the tensors are ten steps, to the bit, with a schedule too."""
 
     def loss(number):
         return (number.value - 3).square().sum()
 
     def run(number, steps, tensors):
-        one = optimizer(number, lr=0.1, betas=(0.5, 0.9))
+        one = optimizer(number, lr=0.1, betas=(0.5, 0.9), weight_decay=0.01)
         one.load_tensors(tensors)
-        for _ in range(steps):
+        for step in steps:
+            one.scale(0.1 ** (step >= 4))
             descend((one, loss(number)))
         return {name: tensor.clone() for name, tensor in one.tensors().items()}
 
     straight, broken = Number(1.0, -2.0), Number(1.0, -2.0)
-    expected, found = run(straight, 10, {}), run(broken, 5, run(broken, 5, {}))
+    expected, found = run(straight, range(10), {}), run(broken, range(5, 10), run(broken, range(5), {}))
     assert torch.equal(straight.value, broken.value)
     assert expected.keys() == found.keys()
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
@@ -108,6 +122,7 @@ def test_goes_on_from_saved_tensors():
 def test_learning_rate_is_not_taken_from_saved_tensors():
     number = Number(1.0)
     one = optimizer(number, lr=0.5)
+    one.scale(0.1)
     descend((one, number.value.sum()))
     two = optimizer(number, lr=0.25)
     two.load_tensors(one.tensors())

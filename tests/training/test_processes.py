@@ -13,7 +13,7 @@ from genrev_cli.cli import main
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.training.log import read_log
 
-SECONDS = 60
+SECONDS = 300
 
 # Within the margin the hinge's gradient with respect to the adversary's last bias is 1 − 1 = 0 up to rounding, of which Adam makes
 # whole steps; neither L_D nor any other gradient depends on that bias there.

@@ -1,9 +1,9 @@
-"""Couplings: one stream changes by a function of the other, so subtracting the same function undoes it."""
+"""The additive coupling: one stream changes by a function of the other, so subtracting the same function undoes it."""
 
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.models.invertible.chain import Invertible, Streams
+from genrev_cli.models.invertible.chain import Streams, VolumePreserving
 
 
 class ConvBranch(nn.Module):
@@ -25,7 +25,7 @@ class ConvBranch(nn.Module):
         return self.outer(torch.relu_(self.inner(x)))
 
 
-class AdditiveCoupling(Invertible):
+class AdditiveCoupling(VolumePreserving):
     """y₁ = F(x₂) + x₁,  y₂ = G(y₁) + x₂   (eq. 1);   x₂ = y₂ − G(y₁),  x₁ = y₁ − F(x₂)   (eq. 2).
 
     Volume preserving. Under autocast F and G run in bfloat16 and the streams stay in float32, because a rounded *stream* is lost

@@ -7,9 +7,9 @@ whole image, at every depth.
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from genrev_cli.models.invertible.chain import Invertible, Streams
+from genrev_cli.models.invertible.chain import Streams, VolumePreserving
+from genrev_cli.models.invertible.orthogonal import Orthogonal
 
 _OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
 
@@ -26,17 +26,7 @@ def _scatter(y: Tensor) -> Tensor:
     return x
 
 
-class _Permutation(Function):
-    """A permutation of values: its gradient is its inverse, and it saves nothing."""
-
-    generate_vmap_rule = True  # for torch.func's Jacobians
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        """Nothing is kept."""
-
-
-class _SqueezeFunction(_Permutation):
+class _SqueezeFunction(Orthogonal):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         return _gather(x)
@@ -46,7 +36,7 @@ class _SqueezeFunction(_Permutation):
         return _UnsqueezeFunction.apply(gradient)
 
 
-class _UnsqueezeFunction(_Permutation):
+class _UnsqueezeFunction(Orthogonal):
     @staticmethod
     def forward(y: Tensor) -> Tensor:
         return _scatter(y)
@@ -66,7 +56,7 @@ def unsqueeze(y: Tensor) -> Tensor:
     return _UnsqueezeFunction.apply(y)
 
 
-class Squeeze(Invertible):
+class Squeeze(VolumePreserving):
     """The squeeze on each of two streams."""
 
     def forward(self, streams: Streams) -> Streams:

@@ -1,0 +1,41 @@
+"""A classifier by cross-entropy: the features of a Fréchet distance where Inception's make no sense."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from genrev_cli.models.classifier import Classifier
+from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.training.method import Method
+from genrev_cli.training.optim import Optimizer, descend
+
+
+@dataclass(frozen=True)
+class ClassificationConfig:
+    """Adam on the cross-entropy."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 5.0
+
+
+@final
+class Classification(Method):
+    """L = −E log softmax(C(x))[label] by Adam."""
+
+    def __init__(self, classifier: Classifier, config: ClassificationConfig, autocast: Callable[[], AbstractContextManager]) -> None:
+        self.model, self.autocast = classifier, autocast
+        self.modules = {"classifier": classifier}
+        self.optimizers = {"C": Optimizer([classifier], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+
+    def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
+        """One update."""
+        with self.autocast():
+            logits = self.model(x)
+        L = cross_entropy(logits.float(), labels)
+        (norm,) = descend((self.optimizers["C"], L))
+        return {"cross_entropy": L.detach(), "accuracy": (logits.argmax(1) == labels).float().mean(), "grad_norm": norm}

@@ -1,0 +1,104 @@
+"""Maximum likelihood by change of variables (Dinh et al. 2015, 2017), on any bijection.
+
+R: x̃ → z;   p(z) = N(μ, diag σ²);   log p(x̃) = log p(z) + log |det ∂z/∂x̃|
+x̃ = (255·x + u) / 256,  u ~ U[0, 1): 8-bit pixels spread evenly over their cells of [0, 1)   (Theis et al. 2016, section 3.1)
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from genrev_cli.errors import UsageError
+from genrev_cli.latents import DiagonalGaussian, Prior
+from genrev_cli.methods.reconstruction import fit_prior
+from genrev_cli.models import Autoencoder, Bijection
+from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.method import AutoencoderMethod
+from genrev_cli.training.optim import Optimizer, descend
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig:
+    """Adam on the network, and on the means and scales of the prior."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 50.0
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+
+
+def dequantise(x: Images, u: Tensor) -> Images:
+    """x̃ = (255·x + u) / 256: pixels k/255 become anywhere in [k/256, (k+1)/256). u: like x, in [0, 1)."""
+    return (255 * x + u) / 256
+
+
+def log_likelihood(bijection: Bijection, prior: DiagonalGaussian, x: Images) -> Tensor:
+    """log p(x) = log p(z) + log |det ∂z/∂x| in nats: (B, C, H, W) → (B,)."""
+    z, log_det = bijection.encode_log_det(x)
+    return prior.log_prob(z) + log_det
+
+
+def bits_per_dim(log_likelihood: Tensor, dims: int) -> Tensor:
+    """−log p(x̃) / (D ln 2) + 8: an upper bound, in the mean over u, on −log₂ P(x)/D of 8-bit images."""
+    return 8 - log_likelihood / (dims * math.log(2))
+
+
+def require_density(model: Autoencoder, prior: Prior) -> None:
+    """Raise UsageError for a model that gives images no density, or a prior that gives latents none."""
+    if not isinstance(model, Bijection):
+        raise UsageError(f"a likelihood needs an invertible network; '{model.config['name']}' is none: take a recipe with revnet or inn")
+    if not isinstance(prior, DiagonalGaussian):
+        raise UsageError(
+            f"a likelihood needs a prior over all {model.latent_dim} dimensions; "
+            f"'{prior.config['name']}' is none: take [prior] name = \"diagonal-gaussian\""
+        )
+    dims = math.prod(model.image_shape)
+    if model.latent_dim != dims:
+        raise UsageError(
+            f"'{model.config['name']}' pads images of {dims} values to {model.latent_dim}, and a constant border has no density; "
+            "prepare the images with a --size that needs no padding, or take fewer scales"
+        )
+
+
+@final
+class MaximumLikelihood(AutoencoderMethod):
+    """L = −E log p(x̃) in bits per dimension, by Adam on the network and the prior together.
+
+    Raises UsageError like `require_density`.
+    """
+
+    autoencoder: Bijection
+    prior: DiagonalGaussian
+
+    def __init__(
+        self, autoencoder: Bijection, prior: DiagonalGaussian, config: LikelihoodConfig, autocast: Callable[[], AbstractContextManager]
+    ) -> None:
+        require_density(autoencoder, prior)
+        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
+
+    def start(self, images: Callable[[], Iterator[Images]]) -> None:
+        """μ and σ of the untrained network's latents, at the middle of the pixels' cells."""
+        fit_prior(self.autoencoder, self.prior, lambda: (dequantise(x, torch.full_like(x, 0.5)) for x in images()))
+
+    def measure(self, autoencoder: Bijection, prior: DiagonalGaussian, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
+        """Bits per dimension of each image, with one u each."""
+        u = torch.rand(x.shape, generator=generator, device=x.device)
+        return {"bits_per_dim": bits_per_dim(log_likelihood(autoencoder, prior, dequantise(x, u)), autoencoder.latent_dim)}
+
+    def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
+        """One update of R, μ and σ."""
+        u = shard(torch.rand(len(x) * size(), *x.shape[1:], generator=generator, device=x.device))
+        with self.autocast():
+            log_p = log_likelihood(self.autoencoder, self.prior, dequantise(x, u))
+        L = bits_per_dim(log_p, self.autoencoder.latent_dim).mean()
+        (norm,) = descend((self.optimizers["R"], L))
+        return {"bits_per_dim": L.detach(), "grad_norm": norm}

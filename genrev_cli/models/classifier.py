@@ -1,0 +1,54 @@
+"""A small convolutional classifier, whose last hidden layer serves as features of images like those it was trained on."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from genrev_cli.errors import UsageError
+from genrev_cli.shapes import Images
+
+LEAST_SIDE = 4
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """width: channels of the first convolution; every one that halves the image doubles them, up to four times. dims: of the features."""
+
+    image_shape: tuple[int, int, int]
+    classes: int
+    width: int = 32
+    dims: int = 128
+
+
+@final
+class Classifier(nn.Module):
+    """3×3 convolutions, halving the image until its side is 4 or less, then a hidden layer of `dims` and one of `classes`, with ReLU.
+
+    No batch norm: the features of an image do not depend on others. Raises UsageError for sizes below 1 or fewer than 2 classes.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int, width: int = 32, dims: int = 128) -> None:
+        super().__init__()
+        if min(*image_shape, width, dims) < 1 or classes < 2:
+            raise UsageError(f"[classifier]: width {width}, dims {dims} and classes {classes} must be positive, and the classes at least 2")
+        self.image_shape, self.classes, self.dims = tuple(image_shape), classes, dims
+        self.config: dict[str, Any] = {"image_shape": list(image_shape), "classes": classes, "width": width, "dims": dims}
+        channels, height, side_width = image_shape
+        layers, out = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()], width
+        while min(height, side_width) > LEAST_SIDE:
+            wider = min(2 * out, 4 * width)
+            layers += [nn.Conv2d(out, wider, 3, stride=2, padding=1), nn.ReLU()]
+            out, height, side_width = wider, -(-height // 2), -(-side_width // 2)
+        self.trunk = nn.Sequential(*layers, nn.Flatten())
+        self.hidden = nn.Linear(out * height * side_width, dims)
+        self.head = nn.Linear(dims, classes)
+
+    def features(self, x: Images) -> Tensor:
+        """(B, C, H, W) in [0, 1] → (B, dims), ≥ 0."""
+        return relu(self.hidden(self.trunk(2 * x - 1)))
+
+    def forward(self, x: Images) -> Tensor:
+        """(B, C, H, W) in [0, 1] → (B, classes) logits."""
+        return self.head(self.features(x))
