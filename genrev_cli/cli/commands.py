@@ -1,22 +1,60 @@
 """Every command, imported for its registration."""
 
-from genrev_cli.cli import app, encode, fid, figures, info, prepare_data, pretrain_recon, sample, train_adversarial
+from genrev_cli.cli import (
+    app,
+    bench,
+    compare,
+    encode,
+    fid,
+    fid_ref,
+    figures,
+    fit_features,
+    info,
+    prepare_data,
+    pretrain_recon,
+    sample,
+    sweep_bottleneck,
+    train_adversarial,
+    train_flow,
+)
 
 ORDER = (
     "prepare-data",
     "pretrain-recon",
     "train-adversarial",
+    "train-flow",
     "encode",
     "sample",
     "reconstruct",
     "interpolate",
     "traverse",
+    "fit-features",
+    "fid-ref",
     "fid",
     "report",
+    "compare",
+    "sweep-bottleneck",
+    "bench",
     "info",
 )
 """Their names in the order of the pipeline, which is that of the help."""
 
 app.registered_commands.sort(key=lambda command: ORDER.index(command.name or command.callback.__name__))
 
-__all__ = ["ORDER", "encode", "fid", "figures", "info", "prepare_data", "pretrain_recon", "sample", "train_adversarial"]
+__all__ = [
+    "ORDER",
+    "bench",
+    "compare",
+    "encode",
+    "fid",
+    "fid_ref",
+    "figures",
+    "fit_features",
+    "info",
+    "prepare_data",
+    "pretrain_recon",
+    "sample",
+    "sweep_bottleneck",
+    "train_adversarial",
+    "train_flow",
+]

@@ -45,6 +45,32 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def report_tables(result: Result) -> None:
+    """A benchmark: its tables and conditions on stderr, its path on stdout."""
+    for table in result.numbers["tables"]:
+        _print_table(table)
+    for name, value in result.numbers["conditions"].items():
+        print(f"{name}: {_shown(value)}", file=sys.stderr)
+    print(result.out)
+
+
+def _print_table(table: dict) -> None:
+    columns = list(dict.fromkeys(name for row in table["rows"] for name in row))
+    lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    print(table["title"], file=sys.stderr)
+    for line in lines:
+        padded = [word.rjust(width) for word, width in zip(line[1:], widths[1:], strict=True)]
+        print("  " + "  ".join([line[0].ljust(widths[0]), *padded]), file=sys.stderr)
+    for note in table["notes"]:
+        print(f"  {note}", file=sys.stderr)
+    print(file=sys.stderr)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def listener() -> Progress:
     """A bar on a terminal; elsewhere a plain line now and then."""
     if not _first_process():

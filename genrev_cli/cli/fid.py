@@ -8,49 +8,106 @@ import typer
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report
 
-PROTOCOL = "Protocol"
+PROTOCOL, FEATURES = "Protocol", "Features"
+
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--features",
+        help="inception (the FID), pixel (needs no weights), a TorchScript file, or a classifier of fit-features; all but the first make "
+        "distances of other names.",
+        rich_help_panel=FEATURES,
+    ),
+]
+Profile = Annotated[
+    str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=FEATURES)
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=FEATURES
+    ),
+]
+Precision = Annotated[
+    str, typer.Option("--precision", help="Of Inception: fp32, or bf16, whose effect is estimated.", rich_help_panel=FEATURES)
+]
+Cache = Annotated[
+    bool,
+    typer.Option("--cache/--no-cache", help="Keep costly features on the disk, by content.", rich_help_panel=options.RUN),
+]
+RefSplit = Annotated[
+    str,
+    typer.Option("--split", help="Of the reference: train, val, test, all; default: its protocol's, else test.", rich_help_panel=PROTOCOL),
+]
 
 
 @app.command(rich_help_panel="Score", epilog="$ genrev fid samples/ --ref celeba")
 def fid(
-    samples: Annotated[Path, typer.Argument(help="Images to score: a folder, zip, .h5, .npz or .npy.")],
     ref: Annotated[
         str,
-        typer.Option(
-            "--ref", help="celeba, cifar10, digits, mnist (data/NAME.h5), any images, or statistics (.npz).", rich_help_panel=options.FILES
-        ),
+        typer.Option("--ref", help="A name (see fid-ref), any images, or statistics (.npz).", rich_help_panel=options.FILES),
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Result to write (.json); default: SAMPLES.fid.json.", rich_help_panel=options.FILES)
+    samples: Annotated[
+        Path | None, typer.Argument(help="Images to score: a folder, zip, .h5, .npz or .npy; or statistics (.npz).", show_default=False)
     ] = None,
-    split: Annotated[
-        str, typer.Option("--split", help="Of a prepared reference: train, val, test or all; default: test.", rich_help_panel=options.FILES)
-    ] = "",
-    n: Annotated[int, typer.Option("-n", "--n", min=0, help="The first so many samples; 0 is all.", rich_help_panel=PROTOCOL)] = 0,
-    features: Annotated[
+    ckpt: Annotated[
+        Path | None,
+        typer.Option("--ckpt", help="Score what this checkpoint generates instead; or its reconstructions.", rich_help_panel=options.FILES),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Result to write (.json); default: SAMPLES.fid.json, or CKPT.fid.json.", rich_help_panel=options.FILES),
+    ] = None,
+    save_stats: Annotated[
+        Path | None,
+        typer.Option("--save-stats", help="Also write the samples' statistics (.npz), as pytorch-fid does.", rich_help_panel=options.FILES),
+    ] = None,
+    build_ref: Annotated[
+        bool,
+        typer.Option(
+            "--build-ref/--no-build-ref",
+            help="Make missing statistics of a named reference.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = True,
+    metrics: Annotated[
         str,
         typer.Option(
-            "--features", help="inception (the FID), or pixel (an FD-pixel, which is no FID; needs no weights).", rich_help_panel=PROTOCOL
+            "--metrics",
+            help="fid, kid, prdc, and of --ckpt recon, bpd; with commas between them.",
+            rich_help_panel=PROTOCOL,
         ),
-    ] = "inception",
-    profile: Annotated[
-        str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=PROTOCOL)
-    ] = "pytorch-fid",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=PROTOCOL
-        ),
-    ] = None,
-    cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Keep the reference's statistics, by content.", rich_help_panel=options.RUN)
-    ] = True,
+    ] = "fid",
+    split: RefSplit = "",
+    n: Annotated[
+        int,
+        typer.Option("-n", "--n", min=0, help="The first so many samples; 0 is all, of a checkpoint 10,000.", rich_help_panel=PROTOCOL),
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of a checkpoint's samples and of KID's subsets.", rich_help_panel=PROTOCOL)] = 0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Scales the codes of a checkpoint's samples.", rich_help_panel=PROTOCOL)
+    ] = 1.0,
+    features: Kind = "inception",
+    profile: Profile = "pytorch-fid",
+    weights: Weights = None,
+    precision: Precision = "fp32",
+    cache: Cache = True,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Measure the Fréchet distance between the features of two sets of images, and say exactly what was measured."""
+    """Measure the distance between two sets of images, or between a model's and real ones, and say exactly what was measured."""
+    from genrev_cli.stages.extractors import FeatureOptions
     from genrev_cli.stages.fid import FidOptions, fid
 
-    target = out or samples.with_name(f"{samples.name}.fid.json")
-    choices = FidOptions(ref, split, n, features, profile, weights, device, cache)
-    report(fid(samples, target, choices, progress=listener()), as_json=json)
+    chosen = FeatureOptions(features, profile, weights, precision)
+    names = tuple(name.strip() for name in metrics.split(","))
+    choices = FidOptions(ref, split, n, names, seed, chosen, ckpt, temperature, build_ref, save_stats, device, cache)
+    report(fid(samples, out or _target(samples, ckpt), choices, progress=listener()), as_json=json)
+
+
+def _target(samples: Path | None, ckpt: Path | None) -> Path:
+    """Beside what is scored; where nothing is, which the stage refuses, any name."""
+    if samples:
+        beside = samples if samples.name else samples.resolve()  # '.' has no name of its own
+        return beside.with_name(f"{beside.name}.fid.json")
+    return ckpt.with_name(f"{ckpt.stem}.fid.json") if ckpt else Path("fid.json")

@@ -12,9 +12,10 @@ import typer
 from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from genrev_cli.stages.evaluation import EvalOptions
     from genrev_cli.stages.job import RunOptions
 
-FILES, TRAINING, METHOD, RUN = "Files", "Training", "Method", "Run"
+FILES, TRAINING, METHOD, SCORE, RUN = "Files", "Training", "Method", "Score", "Run"
 
 Ckpt = Annotated[Path, typer.Option("--ckpt", help="Checkpoint (.safetensors) of a training stage.", rich_help_panel=FILES)]
 Data = Annotated[Path, typer.Option("--data", help="Prepared images (.h5) of prepare-data.", rich_help_panel=FILES)]
@@ -37,18 +38,19 @@ def Overrides(kind: type, flag: str, help: str, panel: str, least: float | None 
     return Annotated[kind | None, typer.Option(flag, help=help, show_default="recipe", rich_help_panel=panel, min=least)]
 
 
-Lr = Overrides(float, "--lr", "Learning rate of the autoencoder.", TRAINING)
+Lr = Overrides(float, "--lr", "Learning rate.", TRAINING)
 WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
+WeightMMD = Overrides(float, "--weight-mmd", "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.", METHOD)
 WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
+
+
+Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)]
 
 
 @dataclass(frozen=True)
 class Training:
     """The options that every training command has, see `training_command`."""
 
-    recipe: Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)] = (
-        ""
-    )
     steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING, 1) = None
     epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
     batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
@@ -89,25 +91,56 @@ class Training:
         values = given(**{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "ema_halflife_images", "seed")})
         return values if self.epochs is None else {**values, "steps": 0}
 
-    def run(self) -> "RunOptions":
-        """How the run behaves on this machine."""
+    def run(self, evaluation: "Evaluation | None" = None) -> "RunOptions":
+        """How the run behaves on this machine, and how what it trains is scored on the way."""
         from genrev_cli.stages.job import RunOptions
 
-        return RunOptions(**{field.name: getattr(self, field.name) for field in fields(RunOptions)})
+        values = {field.name: getattr(self, field.name) for field in fields(RunOptions) if field.name != "evaluation"}
+        return RunOptions(**values, **({"evaluation": evaluation.options()} if evaluation else {}))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The options of commands that can score what they train on the way, see `training_command`."""
+
+    eval_every: Annotated[
+        int,
+        typer.Option(
+            "--eval-every", min=0, help="Steps between two scores of samples; keeps the best too. 0: none.", rich_help_panel=SCORE
+        ),
+    ] = 0
+    eval_n: Annotated[int, typer.Option("--eval-n", min=2, help="Samples per score.", rich_help_panel=SCORE)] = 5000
+    eval_features: Annotated[
+        str, typer.Option("--eval-features", help="inception, pixel, or a file, as for fid --features.", rich_help_panel=SCORE)
+    ] = "inception"
+    eval_split: Annotated[
+        str, typer.Option("--eval-split", help="Real images to compare with; default: val, else test, else train.", rich_help_panel=SCORE)
+    ] = ""
+
+    def options(self) -> "EvalOptions":
+        """For the run."""
+        from genrev_cli.stages.evaluation import EvalOptions
+        from genrev_cli.stages.extractors import FeatureOptions
+
+        return EvalOptions(self.eval_every, self.eval_n, self.eval_split, FeatureOptions(self.eval_features))
 
 
 def training_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with a parameter `training: Training` the options of that class, one by one, as Typer wants them."""
-    names = [field.name for field in fields(Training)]
+    """Give a command with a parameter `training: Training`, or also `evaluation: Evaluation`, the options of that class one by one,
+    as Typer wants them."""
+    parameters = inspect.signature(command).parameters.values()
+    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation)}
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name not in groups]
     shared = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-        for field in fields(Training)
+        for group in groups.values()
+        for field in fields(group)
     ]
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in inspect.signature(command).parameters.values() if p.name != "training"]
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> None:
-        command(training=Training(**{name: values.pop(name) for name in names}), **values)
+        built = {name: group(**{field.name: values.pop(field.name) for field in fields(group)}) for name, group in groups.items()}
+        command(**built, **values)
 
     wrapper.__signature__ = inspect.Signature([*own, *shared])
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}

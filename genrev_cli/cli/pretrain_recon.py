@@ -17,10 +17,13 @@ Bound = options.Overrides(float, "--bound", "Clamp active dimensions to ±bound;
 def pretrain_recon(
     data: options.Data,
     training: options.Training,
+    evaluation: options.Evaluation,
     out: Annotated[Path, typer.Option("--out", help="Checkpoint to write.", rich_help_panel=options.FILES)] = Path("recon.safetensors"),
+    recipe: options.Recipe = "",
     lr: options.Lr = None,
     weight_x: options.WeightX = None,
     weight_z: options.WeightZ = None,
+    weight_mmd: options.WeightMMD = None,
     dims: Dims = None,
     bound: Bound = None,
     json: options.Json = False,
@@ -31,6 +34,9 @@ def pretrain_recon(
     """
     from genrev_cli.stages.pretrain_recon import STAGE, pretrain_recon
 
-    method = options.given(lr=lr, weight_x=weight_x, weight_z=weight_z)
+    method = options.given(lr=lr, weight_x=weight_x, weight_z=weight_z, weight_mmd=weight_mmd)
     overrides = {STAGE: training.schedule() | method, "prior": options.given(dim=dims, bound=bound)}
-    report(pretrain_recon(data, out, recipe=training.recipe, overrides=overrides, run=training.run(), progress=listener()), as_json=json)
+    report(
+        pretrain_recon(data, out, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()),
+        as_json=json,
+    )

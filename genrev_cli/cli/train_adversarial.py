@@ -21,8 +21,10 @@ Out = Annotated[
 def train_adversarial(
     ckpt: options.Ckpt,
     training: options.Training,
+    evaluation: options.Evaluation,
     data: options.CkptData = None,
     out: Out = None,
+    recipe: options.Recipe = "",
     lr: options.Lr = None,
     lr_adversary: LrAdversary = None,
     weight_x: options.WeightX = None,
@@ -39,6 +41,6 @@ def train_adversarial(
     method = options.given(lr=lr, lr_adversary=lr_adversary, weight_x=weight_x, weight_z=weight_z, prior_samples=prior_samples)
     target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: training.schedule() | method}
     result = train_adversarial(
-        ckpt, target, data=data, recipe=training.recipe, overrides=overrides, run=training.run(), progress=listener()
+        ckpt, target, data=data, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()
     )  # fmt: skip
     report(result, as_json=json)

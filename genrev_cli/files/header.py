@@ -30,7 +30,7 @@ KEY = "genrev"
 class Header:
     """One file's provenance.
 
-    kind: data, checkpoint, state, codes, samples, picture, score, statistics or report.
+    kind: data, checkpoint, classifier, state, codes, samples, picture, score, statistics, features, sweep, bench or report.
     config: rebuilds the object. step: training steps behind it (0 where there are none).
     sha256: digest of the content, see `content_digest`; equal content has an equal digest, whenever it was made.
     inputs: role → {path, and the header of that file}. made_by: see `provenance`.

@@ -9,10 +9,14 @@ import numpy as np
 
 from genrev_cli.errors import FileError
 
+_NPY = b"\x93NUMPY"
+
 
 @contextmanager
 def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of an .npz file by name, read when they are asked for; the one of an .npy file as 'arr_0'. Nothing is unpickled.
+    """The arrays of an .npz file by name, read when they are asked for; the one of an .npy file as 'arr_0', mapped from the disk.
+
+    Nothing is unpickled.
 
     Raises FileError when the file is missing, damaged, or neither.
     """
@@ -21,7 +25,8 @@ def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
         # opened here, because np.load leaves its own open when the archive is damaged; it does not unpickle unless asked to
         with path.open("rb") as raw:
-            loaded = np.load(raw)
-            yield {"arr_0": loaded} if isinstance(loaded, np.ndarray) else loaded
+            single = raw.read(len(_NPY)) == _NPY
+            raw.seek(0)
+            yield {"arr_0": np.load(path, mmap_mode="r")} if single else np.load(raw)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FileError(f"{path}: not a readable NumPy file, or truncated ({error})") from error

@@ -28,14 +28,35 @@ def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, head
 def read_statistics(path: Path) -> tuple[Header | None, int | None, np.ndarray, np.ndarray]:
     """Header and n (None where another tool wrote the file), mean (d,) and covariance (d, d), both float64.
 
-    Raises FileError when the file is missing, damaged, or holds no statistics.
+    Raises FileError when the file is missing, damaged, or holds no statistics that a distance could be measured to.
     """
     with reading_npz(path) as file:
         arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file}
     if not {"mu", "sigma"} <= arrays.keys():
         raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")
-    mu, sigma = arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64)
     header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
     if header and header.sha256 != _digest(arrays["mu"], arrays["sigma"]):
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
-    return header, int(arrays["n"]) if "n" in arrays else None, mu, sigma
+    mu, sigma = (_sound(arrays[name], name, path) for name in ("mu", "sigma"))
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise FileError(f"{path}: a mean {mu.shape} and a covariance {sigma.shape} do not belong together; (d,) and (d, d) are needed")
+    n = arrays.get("n")
+    return header, int(n) if n is not None and n.ndim == 0 and n.dtype.kind in "iu" else None, mu, sigma
+
+
+def _sound(array: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """`array` as float64, if it is real numbers."""
+    if array.dtype.kind not in "fiu":
+        raise FileError(f"{path}: '{name}' is {array.dtype}, where real numbers are needed; make the statistics again")
+    if not np.isfinite(array).all():
+        raise FileError(f"{path}: '{name}' has NaN or infinite values; make the statistics again from sound images")
+    return array.astype(np.float64)
+
+
+def has_statistics(path: Path) -> bool:
+    """Whether an .npz holds a mean and a covariance.
+
+    Raises FileError when it is missing or damaged.
+    """
+    with reading_npz(path) as arrays:
+        return "mu" in arrays and "sigma" in arrays

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from genrev_cli.report import words
 
@@ -13,63 +14,130 @@ LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 24
 BUCKETS = 150
 DOTS = 24
 LOG_RATIO = 10.0
+KINDS = {"eval": "Of generated samples", "monitor": "On held-out images", "loss": "In training"}
+"""Kinds of lines in a log, in the order of the page."""
+COLOURS, DASHES = 6, 3
+"""How many colours, and kinds of lines in each, the style sheet has."""
+_BESIDES = ("step", "kind", "seconds", "n")
 
 Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
+class Run:
+    """One training run. style: which kind of line; start: steps of the runs that it went on from; lines: of its log."""
+
+    label: str
+    style: int
+    start: int
+    lines: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Series:
-    """One run's values of one quantity. style: which of the page's line colours; start: steps of the runs that it went on from."""
+    """One run's values of one quantity."""
 
     style: int
     start: int
     points: Points
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """path, spread: SVG paths, the latter of the extremes of a long curve. dots: the points themselves where they are few."""
+    """path, spread: SVG paths, the latter of the extremes of a long curve. dots: the points themselves where they are few.
 
-    style: int
+    best: where the best value is, if that is asked for.
+    """
+
+    css: str
     path: str
     spread: str
     dots: list[tuple[float, float]]
+    best: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity, drawn. ticks: (position, text). stops: positions where a later run took over."""
+    """One quantity, drawn. ticks: (position, text). stops: positions where a later run took over. last: '' where runs are compared."""
 
     name: str
     title: str
     about: str
     last: str
     summary: str
-    log: bool
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
     stops: list[float]
     lines: list[Line]
 
 
-def panel(name: str, series: Sequence[Series]) -> Panel | None:
-    """Draw a quantity; None where no run has a finite value of it."""
-    series = [Series(s.style, s.start, [(x, y) for x, y in s.points if math.isfinite(y)]) for s in series]
+def css(style: int) -> str:
+    """The classes of a kind of line: its colour, and how it is dashed once the colours are used up."""
+    return f"c{style % COLOURS} d{style // COLOURS % DASHES}"
+
+
+def groups(runs: Sequence[Run], *, compared: bool = False) -> list[tuple[str, list[Panel]]]:
+    """A panel for every quantity of the logs, by kind: (heading, panels). compared: the runs are rivals, not stages of one model."""
+    found = [(heading, _panels(runs, kind, compared)) for kind, heading in KINDS.items()]
+    return [(heading, panels) for heading, panels in found if panels]
+
+
+def _panels(runs: Sequence[Run], kind: str, compared: bool) -> list[Panel]:
+    lines = [[line for line in run.lines if line.get("kind") == kind] for run in runs]
+    names = dict.fromkeys(name for part in lines for line in part for name in line if name not in _BESIDES)
+    drawn = []
+    for name in sorted(names, key=words.rank):
+        series = [Series(run.style, run.start, _points(part, name), run.label) for run, part in zip(runs, lines, strict=True)]
+        best, begin = words.better(name) if kind == "eval" else "", min(run.start for run in runs)
+        drawn.append(panel(name, series, begin=begin, best=best, compared=compared))
+    return [one for one in drawn if one]
+
+
+def _points(lines: list[dict[str, Any]], name: str) -> Points:
+    return [(line["step"], line[name]) for line in lines if isinstance(line.get(name), (int, float))]
+
+
+def panel(name: str, series: Sequence[Series], *, begin: int = 0, best: str = "", compared: bool = False) -> Panel | None:
+    """Draw a quantity; None where no run has a finite value of it.
+
+    begin: the step that the axis starts with. best: 'lower' or 'higher' marks the best value of each run. compared: see `groups`.
+    """
+    series = [Series(s.style, s.start, [(x, y) for x, y in s.points if math.isfinite(y)], s.label) for s in series]
     series = [s for s in series if s.points]
     if not series:
         return None
-    steps = [s.start + x for s in series for x, _ in s.points]
-    values = [y for s in series for _, y in s.points]
-    x_axis, y_axis = _Axis(0, max(*steps, 1), LEFT, WIDTH - RIGHT, False), _value_axis(values)
-    lines = [_line(s, x_axis, y_axis) for s in series]
-    first, last = series[0].points[0][1], series[-1].points[-1][1]
-    ends = f"from {words.number(first)} to {words.number(last)} over {max(steps):,} steps"
-    summary = f"{words.title(name)} {ends}, least {words.number(min(values))}"
+    end = max(s.start + x for s in series for x, _ in s.points)
+    x_axis, y_axis = (
+        _Axis(begin, max(end, begin + 1), LEFT, WIDTH - RIGHT, False),
+        _value_axis(name, [y for s in series for _, y in s.points]),
+    )
+    about = [words.about(name), _best_of(series, best), "logarithmic" if y_axis.log else ""]
+    x_ticks = [(x_axis.at(x), _compact(x)) for x in _linear_ticks(x_axis.low, x_axis.high, 5)]
     return Panel(
-        name, words.title(name), words.about(name), words.number(last), summary, y_axis.log,
-        [(x_axis.at(x), _compact(x)) for x in _linear_ticks(0, x_axis.high, 5)], [(y_axis.at(y), _label(y)) for y in y_axis.ticks()],
-        sorted({round(x_axis.at(s.start), 1) for s in series if s.start}), lines,
+        name, words.title(name), " · ".join(filter(None, about)), "" if compared else words.number(series[-1].points[-1][1]),
+        f"{words.title(name)}: " + "; ".join(map(_in_words, series)), x_ticks, [(y_axis.at(y), _label(y)) for y in y_axis.ticks()],
+        [] if compared else sorted({round(x_axis.at(s.start), 1) for s in series if s.start > begin}),
+        [_line(s, x_axis, y_axis, best) for s in series],
     )  # fmt: skip
+
+
+def _in_words(series: Series) -> str:
+    """A curve for those who do not see it."""
+    first, last, values = series.points[0], series.points[-1], [y for _, y in series.points]
+    ends = f"from {words.number(first[1])} to {words.number(last[1])} in {last[0]:,} steps, least {words.number(min(values))}"
+    return f"{series.label} {ends}".strip()
+
+
+def _best_point(points: Points, best: str) -> tuple[float, float]:
+    return (min if best == "lower" else max)(points, key=_value)
+
+
+def _best_of(series: Sequence[Series], best: str) -> str:
+    if not best:
+        return ""
+    point = _best_point([(s.start + x, y) for s in series for x, y in s.points], best)
+    return f"best {words.number(point[1])} at step {point[0]:,} (ringed)"
 
 
 @dataclass(frozen=True)
@@ -91,10 +159,13 @@ class _Axis:
         return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high, 4)
 
 
-def _value_axis(values: list[float]) -> _Axis:
-    """Logarithmic where positive values span a factor of 10; otherwise from 0 where that costs less than half of the height."""
+def _value_axis(name: str, values: list[float]) -> _Axis:
+    """Logarithmic where positive values span a factor of 10, unless larger ones are better, as shares are.
+
+    Otherwise from 0 where that costs less than half of the height.
+    """
     low, high = min(values), max(values)
-    log = low > 0 and high / low >= LOG_RATIO
+    log = low > 0 and high / low >= LOG_RATIO and words.better(name) != "higher"
     if log:
         low, high = low / (high / low) ** 0.06, high * (high / low) ** 0.06
     else:
@@ -132,20 +203,21 @@ def _label(value: float) -> str:
     return f"{value:,.6g}".replace("-", "−") if value == 0 or 1e-3 <= abs(value) < 1e5 else words.number(value, 2)
 
 
-def _line(series: Series, x_axis: _Axis, y_axis: _Axis) -> Line:
+def _line(series: Series, x_axis: _Axis, y_axis: _Axis, best: str) -> Line:
     """All points; of a long curve the median of each of BUCKETS stretches, and its lowest and highest, so that no peak is lost."""
 
     def placed(points: Points) -> Points:
         return [(x_axis.at(series.start + x), y_axis.at(y)) for x, y in points]
 
     points = series.points
+    ring = placed([_best_point(points, best)])[0] if best else None
     if len(points) <= 2 * BUCKETS:
         drawn = placed(points)
-        return Line(series.style, _path(drawn), "", drawn if len(drawn) <= DOTS else [])
+        return Line(css(series.style), _path(drawn), "", drawn if len(drawn) <= DOTS else [], ring)
     stretches = [points[i * len(points) // BUCKETS : (i + 1) * len(points) // BUCKETS] for i in range(BUCKETS)]
     medians = [(stretch[len(stretch) // 2][0], statistics.median(y for _, y in stretch)) for stretch in stretches]
     extremes = [point for stretch in stretches for point in sorted({min(stretch, key=_value), max(stretch, key=_value)})]
-    return Line(series.style, _path(placed(medians)), _path(placed(extremes)), [])
+    return Line(css(series.style), _path(placed(medians)), _path(placed(extremes)), [], ring)
 
 
 def _value(point: tuple[float, float]) -> float:

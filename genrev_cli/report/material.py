@@ -31,8 +31,30 @@ class Score:
     @property
     def checkpoint(self) -> Record | None:
         """The model whose samples were scored; None where they came from elsewhere."""
-        samples = self.record.inputs.get("samples")
+        samples = self.record.inputs.get("samples") or self.record.inputs.get("ckpt")
         return checkpoint_of(samples) if samples else None
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Real and generated codes on a plane: (n, 2), (m, 2). about: how they got there. named: neighbours mostly share their class."""
+
+    title: str
+    about: str
+    real: np.ndarray
+    generated: np.ndarray
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class CodeClouds:
+    """One code file and as many codes from the prior of its checkpoint, in several planes. classes: of the real ones, '' unknown."""
+
+    record: Record
+    clouds: list[Cloud]
+    classes: list[str]
+    seed: int
+    dim: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,7 @@ class Material:
     scores: list[Score] = field(default_factory=list)
     logs: dict[tuple[str, str, str], list[dict[str, Any]]] = field(default_factory=dict)
     parameters: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    codes: list[CodeClouds] = field(default_factory=list)
 
     @cached_property
     def records(self) -> list[Record]:

@@ -1,36 +1,44 @@
-"""The template filled in. Jinja escapes whatever comes from files; scripts and every network access are off by the page's own policy."""
+"""The templates filled in. Jinja escapes whatever comes from files; scripts and every network access are off by the page's own policy."""
 
 import datetime
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genrev_cli.files.page import SLOT
-from genrev_cli.report import curves, sections, summary
+from genrev_cli.report import clouds, curves, sections, summary
 from genrev_cli.report.material import Material
 from genrev_cli.report.pictures import figures
+from genrev_cli.report.scores import score_table
 
 
-def render(material: Material, title: str = "") -> str:
-    """The page, with the empty `SLOT` where its header goes. title: '' names model and data."""
+def fill(template: str, **values: Any) -> str:
+    """A page from a template of this folder, with the empty `SLOT` where its header goes."""
     environment = Environment(
         loader=PackageLoader("genrev_cli.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     today = datetime.datetime.now(datetime.UTC)
+    return environment.get_template(template).render(date=f"{today.day} {today:%B %Y}", drawing=curves, slot=SLOT, **values)
+
+
+def render(material: Material, title: str = "") -> str:
+    """The report. title: '' names model and data."""
     steps, machines = sections.chain(material)
-    return environment.get_template("page.html").render(
+    return fill(
+        "page.html",
+        command="report",
         title=title or summary.headline(material),
-        date=f"{today.day} {today:%B %Y}",
         cards=summary.cards(material),
         data=summary.data_facts(material.data) if material.data else [],
         model=summary.model_facts(material, material.main) if material.main else [],
         figures=figures(material),
+        codes=[clouds.figure(codes) for codes in material.codes],
+        side=clouds.SIDE,
         curves=sections.curves(material),
-        scores=sections.score_table(material.scores),
+        scores=score_table(material.scores),
         settings=sections.settings(material),
         steps=steps,
         machines=machines,
+        made_from="the headers of",
         files=[(record.path.name, record.header.kind) for record in material.given],
-        drawing=curves,
-        numeric=("Value", *sections.COUNTS.values()),
-        slot=SLOT,
     )

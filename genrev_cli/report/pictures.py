@@ -5,6 +5,8 @@ import io
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
+
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.report import words
@@ -63,15 +65,15 @@ def _figure(picture: Picture) -> Figure:
     scale = max(1.0, int(4 * room / width) / 4) if sharp else 1.0  # quarter steps keep the squares of magnified pixels even
     title, _, _ = picture.shows.partition(":")
     return Figure(
-        _data_uri(picture), round(width * scale), round(height * scale), wide, sharp, title[:1].upper() + title[1:], _rows(picture),
+        data_uri(picture.pixels), round(width * scale), round(height * scale), wide, sharp, title[:1].upper() + title[1:], _rows(picture),
         _figure_facts(header), _origin(picture.record, checkpoint),
     )  # fmt: skip
 
 
-def _data_uri(picture: Picture) -> str:
-    """The pixels alone: the header stands in the page already."""
+def data_uri(pixels: np.ndarray) -> str:
+    """(C, H, W) uint8 as a data URI, without a header: that stands in the page already."""
     buffer = io.BytesIO()
-    to_pil(picture.pixels).save(buffer, format="PNG", optimize=True)
+    to_pil(pixels).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

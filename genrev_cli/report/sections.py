@@ -1,70 +1,36 @@
-"""The body of the page but for its pictures: curves, scores, settings, commands and machines, as what the template needs of each."""
+"""The body of the page but for its pictures and scores: curves, settings, commands and machines, as what the template needs of each."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from genrev_cli.report import words
 from genrev_cli.report.chain import Command, Record, commands, lineage
-from genrev_cli.report.curves import Panel, Series, panel
-from genrev_cli.report.material import Material, Score
-
-COLOURS = 6
-"""How many line colours the style sheet has."""
-COUNTS = {"n": "n", "n_reference": "n of reference", "bias_floor": "Bias floor"}
-"""Columns of numbers in the table of scores."""
+from genrev_cli.report.curves import Panel, Run, css, groups
+from genrev_cli.report.material import Material
 
 
 @dataclass(frozen=True)
 class Curves:
-    """legend: (style, text) of each run. groups: (heading, panels)."""
+    """legend: (line classes, text) of each run. groups: (heading, panels)."""
 
-    legend: list[tuple[int, str]]
+    legend: list[tuple[str, str]]
     groups: list[tuple[str, list[Panel]]]
 
 
 def curves(material: Material) -> Curves:
     """One panel for each quantity of the logs; a run that went on from another starts where that one ended."""
-    runs = [record for record in material.checkpoints if material.logs.get(record.key)]
-    style = {record.key: i % COLOURS for i, record in enumerate(runs)}
-    legend = [(style[run.key], f"{run.header.config.get('stage', 'training')} ({run.path.name})") for run in runs]
-    groups = []
-    for kind, heading in (("monitor", "On held-out images"), ("loss", "In training")):
-        lines = {run.key: [line for line in material.logs[run.key] if line.get("kind") == kind] for run in runs}
-        names = dict.fromkeys(name for run in runs for line in lines[run.key] for name in line if name not in ("step", "kind", "seconds"))
-        known = sorted(names, key=lambda name: list(words.QUANTITIES).index(name) if name in words.QUANTITIES else len(words.QUANTITIES))
-        drawn = [panel(name, [Series(style[run.key], _start(run), _points(lines[run.key], name)) for run in runs]) for name in known]
-        groups.append((heading, [one for one in drawn if one]))
-    return Curves(legend, [(heading, panels) for heading, panels in groups if panels])
+    logged = [record for record in material.records if material.logs.get(record.key)]
+    runs = [Run(_run_name(record), i, start_of(record), material.logs[record.key]) for i, record in enumerate(logged)]
+    return Curves([(css(run.style), run.label) for run in runs], groups(runs))
 
 
-def _start(checkpoint: Record) -> int:
+def _run_name(record: Record) -> str:
+    return f"{record.header.config.get('stage', 'training')} ({record.path.name})"
+
+
+def start_of(checkpoint: Record) -> int:
+    """How many steps were behind a checkpoint before its own stage."""
     return sum(earlier.header.step for earlier in lineage(checkpoint)[:-1])
-
-
-def _points(lines: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    return [(line["step"], line[name]) for line in lines if isinstance(line.get(name), (int, float))]
-
-
-def score_table(scores: list[Score]) -> list[dict[str, str]]:
-    """The scores and how each was measured: rows of column → text, all with the same columns; one that is empty everywhere is left out."""
-    rows = [_score_row(score) for score in sorted(scores, key=lambda score: score.record.header.made_by.get("utc", ""))]
-    columns = [name for name in dict.fromkeys(name for row in rows for name in row) if any(row.get(name) for row in rows)]
-    return [{name: row.get(name, "") for name in columns} for row in rows]
-
-
-def _score_row(score: Score) -> dict[str, str]:
-    rest = dict(score.result)
-    metric, value = words.metric(rest.pop("metric", "score")), rest.pop("value", None)
-    names = {role: record.path.name for role, record in score.record.inputs.items()}
-    row = {"Metric": metric, "Value": "" if value is None else words.number(float(value), 6)}
-    row |= {title: words.fact(rest.pop(name)) for name, title in COUNTS.items() if rest.get(name) is not None}
-    row["Split"] = rest.pop("split", "")
-    features = [str(part) for part in (rest.pop("extractor", ""), rest.pop("profile", ""), rest.pop("layer", "")) if part]
-    row["Features"] = ", ".join(dict.fromkeys(features))  # extractor and profile may share a name
-    row["Weights"] = rest.pop("weights_sha256", "")[:12]
-    row |= {words.title(name): words.fact(part) for name, part in rest.items() if not isinstance(part, (dict, list))}
-    row["Samples"] = names.get("samples", "") + (f" of {score.checkpoint.path.name}" if score.checkpoint else "")
-    return row | {"Reference": names.get("ref", "")}
 
 
 def settings(material: Material) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -72,15 +38,15 @@ def settings(material: Material) -> list[tuple[str, str, list[tuple[str, str]]]]
     found = []
     for record in material.records:
         config = {name: value for name, value in record.header.config.items() if name not in ("identity", "stage", "numbers", "shows")}
-        if record.header.kind in ("data", "checkpoint", "samples", "codes") and config:
-            found.append((record.header.config.get("stage", record.header.kind), record.path.name, _flat(config)))
+        if record.header.kind in ("data", "checkpoint", "classifier", "samples", "codes") and config:
+            found.append((record.header.config.get("stage", record.header.kind), record.path.name, flat(config)))
     return found
 
 
-def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     """A nested table as dotted names and values; a list of tables has one row for each."""
     if isinstance(value, dict) and value:
-        return [row for key, part in value.items() for row in _flat(part, f"{name}.{key}".lstrip("."))]
+        return [row for key, part in value.items() for row in flat(part, f"{name}.{key}".lstrip("."))]
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):
         return [(f"{name}.{i}", words.shown(part)) for i, part in enumerate(value)]
     return [(name, words.shown(value))]

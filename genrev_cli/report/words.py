@@ -1,6 +1,7 @@
 """Numbers, times and the names of quantities, for people."""
 
 import math
+import re
 from typing import Any
 
 QUANTITIES: dict[str, tuple[str, str]] = {
@@ -9,8 +10,12 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "roundtrip_max": ("Round trip, largest", "the worst pixel: max |x − decode(encode(x))|"),
     "max_abs_z": ("Largest |z|", "largest latent value of all images"),
     "relative_swd": ("Relative SWD", "sliced Wasserstein distance of codes to prior; 1 is that of two samples of the prior"),
+    "accuracy": ("Accuracy", "share of images that the classifier puts into their class"),
+    "cross_entropy": ("Cross-entropy", "of the classifier, in nats"),
+    "bits_per_dim": ("Bits per dimension", "−log₂ of the likelihood of 8-bit images, per pixel and channel; 8 is that of uniform noise"),
     "L_x": ("L_x, images", "loss of the reconstruction from the restricted latent"),
     "L_z": ("L_z, latents", "what the restriction cuts off the latents"),
+    "L_mmd": ("L_mmd, codes", "MMD² between codes and prior"),
     "L_D": ("L_D, adversary", "loss of the adversary on latent codes; 2 where it cannot tell codes from prior"),
     "L_E": ("L_E, encoder", "loss of the encoder against the adversary"),
     "D_prior": ("D on the prior", "mean score of the adversary for prior samples"),
@@ -21,6 +26,23 @@ QUANTITIES: dict[str, tuple[str, str]] = {
 }
 """Name in logs and headers → what to call it, and what it is. A name that is not here stands for itself."""
 
+METRICS: dict[str, tuple[str, str]] = {
+    "FID": ("lower", "Fréchet distance of samples to real images in Inception's features"),
+    "FD": ("lower", "Fréchet distance of samples to real images in other features than Inception's: no FID"),
+    "KID": ("lower", "kernel distance (MMD²) of samples to real images in Inception's features"),
+    "KD": ("lower", "kernel distance (MMD²) of samples to real images in other features than Inception's: no KID"),
+    "precision": ("higher", "share of samples that lie among real images"),
+    "recall": ("higher", "share of real images that lie among samples"),
+    "density": ("higher", "how densely real images lie around samples; 1 is as among themselves"),
+    "coverage": ("higher", "share of real images with a sample near them"),
+    "L1": ("lower", "mean |x − x̂| of reconstructions from the restricted latent, pixels in [0, 1]"),
+    "PSNR": ("higher", "of the same reconstructions, in dB"),
+    "SSIM": ("higher", "structural similarity of the same reconstructions, at most 1"),
+    "accuracy": ("higher", ""),
+    "bits_per_dim": ("lower", ""),
+}
+"""First word of a metric's label → which values are better, and what it is."""
+
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -30,13 +52,29 @@ def title(name: str) -> str:
 
 
 def about(name: str) -> str:
-    """What a quantity is; '' where nothing is known."""
-    return QUANTITIES.get(name, ("", ""))[1]
+    """What a quantity or metric is; '' where nothing is known."""
+    return QUANTITIES[name][1] if name in QUANTITIES else METRICS.get(_family(name), ("", ""))[1]
+
+
+def rank(name: str) -> int:
+    """The order of quantities on a page; those without a place come last."""
+    return list(QUANTITIES).index(name) if name in QUANTITIES else len(QUANTITIES)
+
+
+def better(label: str) -> str:
+    """'lower' or 'higher': which values of a metric are better; '' where nobody knows."""
+    return METRICS.get(_family(label), ("", ""))[0]
+
+
+def _family(label: str) -> str:
+    """FD of FD-pixel, FID of FID (bf16)."""
+    return re.split(r"[- ]", label, maxsplit=1)[0]
 
 
 def metric(label: str) -> str:
     """The label of a metric, so that nobody takes a Fréchet distance in other features for an FID."""
-    return f"{label} (not an FID)" if label.startswith("FD") else label
+    short = label[:1].upper() + label[1:]
+    return f"{short} (not an FID)" if label.startswith("FD") else short
 
 
 def number(value: float, digits: int = 3) -> str:

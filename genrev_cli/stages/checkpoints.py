@@ -45,19 +45,18 @@ def load_prefixed(module: nn.Module, prefix: str, tensors: dict[str, Tensor], pa
         raise FileError(f"{path}: its weights do not fit the {prefix} that its header describes ({first})") from error
 
 
-def save_checkpoint(
+def write_autoencoder(
     path: Path,
-    autoencoder: Autoencoder,
-    prior: Prior,
+    model: nn.ModuleDict,
     *,
     settings: dict[str, Any],
     step: int,
     inputs: dict[str, Any],
     made_by: dict[str, Any],
 ) -> None:
-    """Write weights and prior; `settings` is what trained them."""
-    tensors = prefixed("autoencoder", autoencoder) | prefixed("prior", prior)
-    config = {**settings, "model": autoencoder.config, "prior": prior.config}
+    """Write the weights of an `autoencoder` and its `prior`; `settings` is what trained them."""
+    tensors = prefixed("autoencoder", model["autoencoder"]) | prefixed("prior", model["prior"])
+    config = {**settings, "model": model["autoencoder"].config, "prior": model["prior"].config}
     write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by))
 
 

@@ -1,127 +1,183 @@
-"""Anything that holds images, as blocks of pixels: a folder, a zip, samples or prepared images in HDF5, an .npz."""
+"""Anything that holds images, as blocks of pixels: a folder, a zip, samples or prepared images in HDF5, an .npz or .npy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genrev_cli.data.config import PrepareConfig
-from genrev_cli.data.folder import open_folder
-from genrev_cli.data.source import refuse_damaged
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import KEY, Header, array_digest, parse_header
 from genrev_cli.files.images import open_images
 from genrev_cli.files.npz import reading_npz
-from genrev_cli.files.samples import MARK
+from genrev_cli.files.samples import MARK, folder_digest
 from genrev_cli.progress import Progress
+from genrev_cli.stages.image_files import open_image_files
+
+Shape = tuple[int, int, int]
 
 _BLOCK = 256
+_BLOCK_BYTES = 1 << 26
+_ARRAYS = ("images", "samples", "arr_0")
+"""What the images of an .npz are called: by us, by others, and by numpy where nobody named them (ADM's)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageInput:
-    """n images of one shape. header: None where another tool made them. blocks(): (k, C, H, W) uint8, in order.
+    """n images. sizes: (C, H, W) → how many; `image_shape` is the most frequent. header: None where another tool made them.
 
-    digest: of the content; None until `blocks` has been read, where only reading tells.
+    digest: gives the sha256 of the images that -n may choose from; with `selection` but for its n it says what image i is.
+    read: (start, stop) → blocks of these images in order, each (k, C, H, W) uint8 of one size. lossy: some come from JPEGs.
     """
 
     path: Path
     n: int
-    image_shape: tuple[int, int, int]
+    sizes: Mapping[Shape, int]
     header: Header | None
     selection: dict[str, Any]
-    blocks: Callable[[], Iterator[np.ndarray]]
+    digest: Callable[[], str]
+    read: Callable[[int, int], Iterator[np.ndarray]]
+    lossy: bool = False
+
+    @property
+    def image_shape(self) -> Shape:
+        return max(self.sizes, key=self.sizes.__getitem__)
+
+    @cached_property
+    def sha256(self) -> str:
+        """What `digest` gives."""
+        return self.digest()
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Images start … stop − 1, stop None for all that are left: (k, C, H, W) uint8."""
+        return self.read(start, self.n if stop is None else min(stop, self.n))
 
     def record(self) -> dict[str, Any]:
         """How a score records it."""
-        known = (
-            self.header.as_input(self.path)
-            if self.header
-            else {"path": str(self.path.resolve()), "sha256": self.digest(), "kind": "images"}
-        )
-        return {**known, "selection": self.selection}
+        known = self.header.as_input(self.path) if self.header else {"path": str(self.path.resolve()), "sha256": self.sha256}
+        return {"kind": "images", **known, "selection": self.selection}
 
-    def digest(self) -> str:
-        """Digest of the images themselves, whatever file they stand in."""
-        return array_digest("uint8", (self.n, *self.image_shape), (np.ascontiguousarray(block) for block in self.blocks()))
+    def shown_sizes(self) -> str:
+        """For messages: '64×64 (990), 32×32 (10)', the most frequent first."""
+        some = sorted(self.sizes.items(), key=lambda item: -item[1])
+        more = f" and {len(some) - 8} more sizes" if len(some) > 8 else ""
+        return ", ".join(f"{shape[2]}×{shape[1]} ({count})" for shape, count in some[:8]) + more
 
 
-def open_image_input(path: Path, split: str, n: int, progress: Progress) -> ImageInput:
+def require_one_size(images: ImageInput) -> None:
+    """Raises UsageError, listing them, when images have several sizes."""
+    if len(images.sizes) > 1:
+        raise UsageError(f"{images.path}: the images have different sizes, width×height: {images.shown_sizes()}; resize them to one")
+
+
+def shown_shape(shape: Shape) -> str:
+    """'3×64×64'."""
+    return "×".join(str(side) for side in shape)
+
+
+def open_image_input(path: Path, split: str, n: int, progress: Progress, *, mixed: bool = False) -> ImageInput:
     """The first n images (0: all) of `path`; `split` selects within prepared data and means nothing elsewhere.
 
-    Raises FileError when there is nothing usable, UsageError when there are fewer than n.
+    Raises FileError when there is nothing usable, UsageError when there are fewer than n or, unless `mixed`, of several sizes.
     """
-    if path.suffix == ".h5":
-        found = _from_hdf5(path, split, n)
-    elif path.suffix in (".npz", ".npy"):
-        found = _from_numpy(path, n)
-    elif path.exists():
-        found = _from_files(path, n, progress)
-    else:
+    suffix = path.suffix.lower()
+    if not path.exists():
         raise FileError(f"{path}: no such file or folder")
+    if suffix == ".h5":
+        found = _from_hdf5(path, split, n)
+    elif suffix in (".npz", ".npy"):
+        found = _from_numpy(path, n)
+    else:
+        found = _from_files(path, n, progress)
     if found.n < n:
         raise UsageError(f"{path}: has {found.n} images, {n} are asked for; choose a smaller -n")
+    if not mixed:
+        require_one_size(found)
     return found
 
 
-def _first(blocks: Iterator[np.ndarray], n: int) -> Iterator[np.ndarray]:
-    for block in blocks:
-        if n <= 0:
-            return
-        yield block[:n]
-        n -= len(block)
+def _ranges(start: int, stop: int, shape: Shape) -> Iterator[tuple[int, int]]:
+    step = max(1, min(_BLOCK, _BLOCK_BYTES // int(np.prod(shape))))
+    return ((begin, min(begin + step, stop)) for begin in range(start, stop, step))
 
 
 def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
     header = hdf5.read_header(path)
     if header.kind == "data":
-        images = open_images(path)
-        rows = images.rows(split)[: n or None]
-        blocks = lambda: (images.read(rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK))  # noqa: E731
-        return ImageInput(path, len(rows), images.image_shape, header, {"split": split, "n": len(rows)}, blocks)
+        return _prepared(path, split, n)
     if header.kind != "samples":
         raise FileError(f"{path}: a file of kind '{header.kind}' holds no images; 'genrev sample' and 'genrev prepare-data' make some")
     with hdf5.reading(path) as (_, file):
-        shape = file["images"].shape
+        if "images" not in file:
+            raise FileError(f"{path}: damaged: it has no images; run 'genrev sample' again")
+        there, *shape = file["images"].shape
+    count, shape = min(n or there, there), tuple(shape)
 
-    def read() -> Iterator[np.ndarray]:
+    def read(start: int, stop: int) -> Iterator[np.ndarray]:
         with hdf5.reading(path) as (_, file):
-            yield from (file["images"][start : start + _BLOCK] for start in range(0, shape[0], _BLOCK))
+            yield from (file["images"][begin:end] for begin, end in _ranges(start, stop, shape))
 
-    count = min(n or shape[0], shape[0])
-    return ImageInput(path, count, tuple(shape[1:]), header, {"n": count}, lambda: _first(read(), count))
+    return ImageInput(path, count, {shape: count}, header, {"n": count}, lambda: header.sha256, read)
+
+
+def _prepared(path: Path, split: str, n: int) -> ImageInput:
+    images = open_images(path)
+    rows, shape = images.rows(split)[: n or None], images.image_shape
+
+    def read(start: int, stop: int) -> Iterator[np.ndarray]:
+        return (images.read(rows[begin:end]) for begin, end in _ranges(start, stop, shape))
+
+    selection = {"split": split, "n": len(rows)}
+    return ImageInput(path, len(rows), {shape: len(rows)}, images.header, selection, lambda: images.header.sha256, read)
 
 
 def _from_numpy(path: Path, n: int) -> ImageInput:
     with reading_npz(path) as arrays:
-        name = next((key for key in ("images", "samples", "arr_0") if key in arrays), None)
+        name = next((key for key in _ARRAYS if key in arrays), None)
+        if name is None and "mu" in arrays:
+            raise FileError(f"{path}: holds statistics and no images, which -n, --save-stats and all metrics but fid need; give the images")
         if name is None:
             raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(arrays) or 'none'})")
         images = arrays[name]
         header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
     if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise FileError(
-            f"{path}: images are {images.dtype} {images.shape}; uint8 (n, H, W, C) or (n, C, H, W) with 1 or 3 channels is needed"
-        )
-    count = min(n or len(images), len(images))
-    blocks = lambda: (np.ascontiguousarray(images[start : min(start + _BLOCK, count)]) for start in range(0, count, _BLOCK))  # noqa: E731
-    return ImageInput(path, count, tuple(images.shape[1:]), header, {"n": count}, blocks)
+    if images.dtype != np.uint8:
+        raise FileError(f"{path}: {_not_bytes(images)}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise FileError(f"{path}: images have shape {images.shape}; (n, H, W, C) or (n, C, H, W) with 1 or 3 channels is needed")
+    count, shape = min(n or len(images), len(images)), tuple(images.shape[1:])
+
+    def read(start: int, stop: int) -> Iterator[np.ndarray]:
+        return (np.array(images[begin:end], order="C") for begin, end in _ranges(start, stop, shape))
+
+    digest = lambda: array_digest("uint8", (count, *shape), read(0, count))  # noqa: E731
+    return ImageInput(path, count, {shape: count}, header, {"n": count}, digest, read)
+
+
+def _not_bytes(images: np.ndarray) -> str:
+    """What is wrong with an array that is not uint8, and what to do about it."""
+    if images.dtype.kind not in "fiu":
+        return f"its images are {images.dtype}; uint8 from 0 to 255 is needed"
+    if not np.isfinite(images).all():
+        bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
+        return f"image {bad[0]} has NaN or infinite values ({len(bad)} of {len(images)} images); mend what made them, and save uint8"
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    cure = "np.rint(x)" if high > 1 else "np.rint(255 * x)" if low >= 0 else "np.rint(127.5 * (x + 1))"
+    return (
+        f"its images are {images.dtype} from {low:g} to {high:g}, and which of these are black and white only you know; save them as uint8 "
+        f"from 0 to 255, here perhaps by {cure}.clip(0, 255).astype(np.uint8)"
+    )
 
 
 def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
-    # one process: decoding small images is quicker than starting others, and features cost far more
-    source = open_folder(PrepareConfig("folder", path, val_fraction=0, test_fraction=0, limit=n, workers=1), progress)
-    mark = path / MARK
+    files, mark = open_image_files(path, n, progress), path / MARK
     header = parse_header(mark.read_text(encoding="utf-8"), mark) if mark.is_file() else None
-
-    def read() -> Iterator[np.ndarray]:
-        for block in source.blocks():
-            refuse_damaged(block.damaged, skip=False)
-            yield block.pixels
-
-    return ImageInput(path, len(source), source.image_shape, header, {"n": len(source)}, read)
+    if header and header.sha256 != folder_digest(path):
+        progress.note(f"{path}: is no longer what {mark} describes, so it is recorded as images of unknown origin")
+        header = None
+    count = len(files.names)
+    return ImageInput(path, count, files.sizes, header, {"n": count}, lambda: files.sha256, files.blocks, files.lossy)

@@ -4,12 +4,16 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
+from genrev_cli.stages.checkpoints import write_autoencoder
+from genrev_cli.stages.evaluation import EvalOptions
+from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
 from genrev_cli.training.method import Method
 
 PRECISIONS = ("fp32", "bf16")
@@ -17,7 +21,10 @@ PRECISIONS = ("fp32", "bf16")
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs."""
+    """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs.
+
+    lr_drop_epochs: at each of them the learning rates become a tenth of what they were.
+    """
 
     batch: int = 250
     epochs: float = 250.0
@@ -25,6 +32,7 @@ class Schedule:
     seed: int = 0
     precision: str = "fp32"
     ema_halflife_images: int = 0
+    lr_drop_epochs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -47,6 +55,7 @@ class RunOptions:
     preview_every: int = 500
     save_minutes: float = 10.0
     resident_megabytes: int = 4096
+    evaluation: EvalOptions = field(default_factory=EvalOptions)
 
     def __post_init__(self) -> None:
         if min(self.log_every, self.monitor_every, self.preview_every) < 1 or not 0 < self.save_minutes < math.inf:
@@ -60,6 +69,7 @@ class Job:
     settings: the resolved tables, without which the result would be another; compared when a run is resumed.
     origin: where they come from: the recipe's name and its tables, for the stages that follow.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
+    monitor: what is looked at on the way. write: writes what was trained, a file of `kind`, as `write_autoencoder` does.
     """
 
     stage: str
@@ -70,6 +80,9 @@ class Job:
     build: Callable[[torch.device], Method]
     batches_per_step: int = 1
     origin: dict[str, Any] = field(default_factory=dict)
+    monitor: Callable[[ImageSet, int, torch.device, Path], Monitor] = AutoencoderMonitor
+    write: Callable[..., None] = write_autoencoder
+    kind: str = "checkpoint"
 
     @property
     def rows_per_step(self) -> int:
@@ -80,6 +93,11 @@ class Job:
         """How many steps the schedule means for this data set."""
         rows = len(self.images.rows("train"))
         return self.schedule.steps or math.ceil(self.schedule.epochs * rows / self.rows_per_step)
+
+    def rate(self, step: int) -> float:
+        """What the learning rates are multiplied by in a step, the first being 1."""
+        epoch = (step - 1) * self.rows_per_step / len(self.images.rows("train"))
+        return 0.1 ** sum(epoch >= drop for drop in self.schedule.lr_drop_epochs)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -1,20 +1,21 @@
 """What is looked at during training: a few numbers on held-out images, and pictures."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
+from torch import nn
 
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
-from genrev_cli.latents import Prior
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.metrics.sliced import relative_sliced_wasserstein
-from genrev_cli.models import Autoencoder
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels, to_float, to_pixels
-from genrev_cli.stages.drawing import draw_codes
+from genrev_cli.stages.drawing import draw_images
+from genrev_cli.training.method import AutoencoderMethod, Method
 
 IMAGES = 1000
 BATCH = 250
@@ -26,21 +27,35 @@ def held_out(images: ImageSet) -> str:
     return present[0] if present else "train"
 
 
-class Monitor:
-    """The same images and the same prior samples at every look, so that curves show the model and not the draw."""
+class Monitor(ABC):
+    """The same held-out images at every look, so that curves show the model and not the draw. folder: for pictures."""
 
     def __init__(self, images: ImageSet, seed: int, device: torch.device, folder: Path) -> None:
-        self.split = held_out(images)
-        rows = images.rows(self.split)
+        rows = images.rows(held_out(images))
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "monitor", "rows")))
-        self.pixels = torch.from_numpy(images.read(rows[order[:IMAGES].numpy()])).to(device)
+        chosen = rows[order[:IMAGES].numpy()]
+        self.pixels = torch.from_numpy(images.read(chosen)).to(device)
+        self.labels = torch.from_numpy(images.labels[chosen]).to(device)
         self.seed, self.device, self.folder = seed, device, folder
 
+    @abstractmethod
+    def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
+        """Of `model`, the method's own or its average."""
+
+    def preview(self, step: int, model: nn.Module, made_by: dict[str, Any]) -> None:  # noqa: B027 (not all have some)
+        """Write pictures."""
+
+
+@final
+class AutoencoderMonitor(Monitor):
+    """Reconstructions, codes and samples."""
+
     @torch.no_grad()
-    def numbers(self, autoencoder: Autoencoder, prior: Prior) -> dict[str, float]:
-        """Errors of the restricted and the full round trip, max |z|, and the relative sliced Wasserstein distance (A4, A5)."""
-        autoencoder.eval()
-        restricted, full, codes, widest = L1(), L1(), [], 0.0
+    def numbers(self, method: AutoencoderMethod, model: nn.ModuleDict) -> dict[str, float]:
+        """Errors of the restricted and the full round trip, max |z|, relative sliced Wasserstein distance (A4, A5); the method's own."""
+        autoencoder, prior = model["autoencoder"].eval(), model["prior"]
+        restricted, full, codes, widest, own = L1(), L1(), [], 0.0, []
+        generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "method"))
         for pixels in self.pixels.split(BATCH):
             x = to_float(pixels)
             z = autoencoder.encode(x)
@@ -48,6 +63,7 @@ class Monitor:
             full.add(x, autoencoder.decode(z))
             codes.append(prior.select(z))
             widest = max(widest, z.abs().max().item())
+            own.append(method.measure(autoencoder, prior, x, generator))
         autoencoder.train()
         y = torch.cat(codes)
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "prior"))
@@ -60,13 +76,14 @@ class Monitor:
             "roundtrip_max": full.max,
             "max_abs_z": widest,
             "relative_swd": float(swd),
+            **{name: torch.cat([numbers[name] for numbers in own]).mean().item() for name in own[0]},
         }
 
     @torch.no_grad()
-    def preview(self, step: int, autoencoder: Autoencoder, prior: Prior, made_by: dict[str, Any]) -> None:
+    def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
         """Write a grid of samples and one of reconstructions (original above restricted), the same seeds and images every time."""
-        autoencoder.eval()
-        samples = autoencoder.decode(prior.embed(draw_codes(prior, self.seed, range(64), self.device)))
+        autoencoder, prior = model["autoencoder"].eval(), model["prior"]
+        samples = draw_images(autoencoder, prior, self.seed, range(64), self.device)
         x = to_float(self.pixels[:16])
         restored = autoencoder.decode(prior.restrict(autoencoder.encode(x)))
         autoencoder.train()

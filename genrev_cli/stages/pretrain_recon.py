@@ -9,7 +9,7 @@ from genrev_cli.config import overlaid, read_recipe, recipe_for, split_table, ta
 from genrev_cli.files.images import open_images
 from genrev_cli.latents import build_prior
 from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig
-from genrev_cli.models import build_model
+from genrev_cli.models import build_model, sized
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.job import Job, RunOptions, Schedule
@@ -31,7 +31,7 @@ def pretrain_recon(
     recipe = recipe or recipe_for(images.header.config["source"]["name"], "grn", data)
     origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
     tables = overlaid(origin["recipe_tables"], overrides)
-    model, prior = _resolved(tables, images.image_shape, recipe)
+    model, prior = resolved(tables, images.image_shape, recipe)
     schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, ReconstructionConfig)
 
     def build(device: torch.device) -> Reconstruction:
@@ -42,10 +42,13 @@ def pretrain_recon(
     return run_job(job, out, run, progress)
 
 
-def _resolved(tables: dict[str, Any], image_shape: tuple[int, int, int], recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configs of model and prior with every default filled in, so that a recipe that spells one out means the same."""
+def resolved(tables: dict[str, Any], image_shape: tuple[int, int, int], recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configs of model and prior with every default filled in, so that a recipe that spells one out means the same.
+
+    Raises UsageError for tables that describe none.
+    """
     of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
     with torch.device("meta"):
-        model = build_model({**of_model, "image_shape": list(image_shape)})
+        model = build_model({**sized(of_model, of_prior.get("dim", 0)), "image_shape": list(image_shape)})
         prior = build_prior({**of_prior, "latent_dim": model.latent_dim})
     return model.config, prior.config

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, provenance
@@ -21,8 +19,9 @@ from genrev_cli.report.page import render
 from genrev_cli.result import Result
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.info import read_any_header
-from genrev_cli.stages.training import run_folder
-from genrev_cli.training.log import read_log
+from genrev_cli.stages.latent_planes import code_clouds
+from genrev_cli.stages.records import log_of, parameters_of, trained_as
+from genrev_cli.stages.targets import check_target
 
 TILES = 64
 
@@ -30,12 +29,12 @@ TILES = 64
 def report(files: Sequence[Path], out: Path, *, title: str = "", progress: Progress = SILENT) -> Result:
     """Write one self-contained HTML page about any of our files, in any order.
 
-    Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given.
-    title: '' names model and data. Raises FileError when a file is missing, damaged, or not of genrev's.
+    Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given;
+    codes bring a picture of them and of the prior, where their checkpoint is still there. title: '' names model and data.
+    Raises FileError when a file is missing, damaged, or not of genrev's.
     """
     start = time.perf_counter()
-    if out.suffix.lower() != ".html":
-        raise UsageError(f"--out {out}: a report's name ends in .html")
+    check_target(out, "report", (".html",), files)
     if not files:
         raise UsageError("report: no file is given; give checkpoints, pictures, scores, codes, samples or data")
     with progress.task("report", len(files), "files") as bar:
@@ -74,31 +73,20 @@ def _material(records: list[Record], progress: Progress) -> Material:
     for record in records:
         if record.header.kind == "samples" and _drawn_by(record) not in shown:
             pictures.append(_first_images(record, progress))
-    checkpoints = [record for record in records if record.header.kind == "checkpoint"]
-    logs = {record.key: _log(record.path) for record in checkpoints}
-    parameters = {record.key: _parameters(record.path) for record in checkpoints}
-    return Material(records, pictures, scores, logs, parameters)
+    trained = [record for record in records if record.header.kind in ("checkpoint", "classifier")]
+    paths = {record.path.resolve() for record in trained}
+    # the best checkpoint of a run has the log of the last one, which needs no second drawing
+    logs = {record.key: log_of(record) for record in trained if not paths & {trained_as(record).resolve()} - {record.path.resolve()}}
+    parameters = {record.key: parameters_of(record) for record in trained}
+    codes = [record for record in records if record.header.kind == "codes"]
+    clouds = [found for record in codes if (found := code_clouds(record, trained, progress))]
+    return Material(records, pictures, scores, logs, parameters, clouds)
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:
     """Equal for samples and for a grid of the same samples."""
     checkpoint, config = checkpoint_of(record), record.header.config
     return checkpoint and checkpoint.key, config.get("seed"), config.get("temperature"), config.get("sampler")
-
-
-def _log(checkpoint: Path) -> list[dict[str, Any]]:
-    path = run_folder(checkpoint) / "log.jsonl"
-    lines = read_log(path)
-    if any(not isinstance(line, dict) or "step" not in line for line in lines):
-        raise FileError(f"{path}: not a log of genrev's: a line has no step; remove it to leave the curves out")
-    return lines
-
-
-def _parameters(path: Path) -> int:
-    """How many numbers the autoencoder has, from the shapes alone: a large model is not read."""
-    with safe_open(str(path), framework="np") as file:
-        names = [name for name in file.keys() if name.startswith("autoencoder.")]  # noqa: SIM118 (not a dict)
-        return sum(prod(file.get_slice(name).get_shape()) for name in names)
 
 
 def _first_images(record: Record, progress: Progress) -> Picture:

@@ -1,26 +1,27 @@
 """What the training stages share: a job → resume → loop → checkpoint."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
-from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.checkpoints import load_prefixed, prefixed, save_checkpoint
+from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.job import Job, RunOptions
-from genrev_cli.stages.monitor import Monitor
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
-from genrev_cli.training.log import Log
+from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Hooks, Rhythm, seeded, train
 
 
@@ -29,12 +30,19 @@ def run_folder(out: Path) -> Path:
     return out.with_name(out.name + ".run")
 
 
+def best_file(out: Path) -> Path:
+    """Where the checkpoint with the best score is kept beside the last one, when a run is scored."""
+    return out.with_name(f"{out.stem}.best{out.suffix}")
+
+
 def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Result:
     """Run a training stage to its end, from its last state where there is one, and write the checkpoint `out`.
 
     Raises UsageError when what is there was made with other settings, DivergedError and InterruptedRun like `train`.
     """
-    check_target(out, "checkpoint", (".safetensors",), [Path(record["path"]) for record in job.inputs.values()])
+    inputs = [Path(record["path"]) for record in job.inputs.values()]
+    for target in [out, best_file(out)] if options.evaluation.every else [out]:
+        check_target(target, job.kind, (".safetensors",), inputs)
     device = resolve_device(options.device)
     state = run_folder(out) / "state.safetensors"
     if options.dry_run:
@@ -104,14 +112,14 @@ class _Run:
         with seeded(job.schedule.seed, "weights"):
             self.method = job.build(device)
         halflife = job.schedule.ema_halflife_images
-        self.ema = EMA(self.method.autoencoder, halflife) if halflife else None
+        self.ema = EMA(self.method.model, halflife) if halflife else None
         self.seconds_before = 0.0
         self.clock = time.monotonic()
 
     @property
-    def trained(self) -> Autoencoder:
-        """The weights that the checkpoint will have."""
-        return self.ema.module if self.ema else self.method.autoencoder
+    def trained(self) -> nn.Module:
+        """The model with the weights that the checkpoint will have."""
+        return self.ema.module if self.ema else self.method.model
 
     def seconds(self) -> float:
         """How long this run has taken, over all its resumptions."""
@@ -137,10 +145,10 @@ class _Run:
                 self.save(0)
         looks = _Looks(self, start) if first else None
         try:
-            rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every)
+            rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every, options.evaluation.every)
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
-                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm,
+                    self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm, rate=job.rate,
                     save_seconds=60 * options.save_minutes, hooks=looks.hooks() if looks else Hooks(), bar=bar,
                 )  # fmt: skip
         finally:
@@ -148,36 +156,32 @@ class _Run:
             if looks:
                 looks.log.close()
         if first:
-            self._write_checkpoint(steps)
+            self.write_checkpoint(self.out, steps)
         numbers = looks.numbers() if looks else {}
         return Result(self.out, {"steps": steps, "seconds": round(self.seconds(), 1), **numbers})
 
     def _start(self, batches: Batches) -> None:
         self.method.start(lambda: batches.passes(self.job.schedule.batch))
         if self.ema:
-            self.ema = EMA(self.method.autoencoder, self.ema.halflife_images)
+            self.ema = EMA(self.method.model, self.ema.halflife_images)
 
     def made_by(self) -> dict[str, Any]:
         """The provenance of what this run writes."""
         return provenance(seconds=self.seconds(), seed=self.job.schedule.seed, device=str(self.device)) | {"processes": distributed.size()}
 
-    def _write_checkpoint(self, step: int) -> None:
+    def write_checkpoint(self, path: Path, step: int, **facts: Any) -> None:
+        """Write the weights as they are; `facts` are added to the header's config."""
         settings = {
             **self.job.origin,
             **self.job.settings,
             "stage": self.job.stage,
             "schedule": vars(self.job.schedule),
             "identity": self.job.identity,
+            **facts,
         }
-        save_checkpoint(
-            self.out,
-            self.trained,
-            self.method.prior,
-            settings=settings,
-            step=step,
-            inputs=self.job.inputs,
-            made_by=self.made_by(),
-        )
+        self.job.write(
+            path, self.trained, settings=settings, step=step, inputs=self.job.inputs, made_by=self.made_by()
+        )  # fmt: skip
 
     def save(self, step: int) -> None:
         """Write the state to resume from."""
@@ -208,29 +212,51 @@ class _Run:
 
 
 class _Looks:
-    """What the first process does at the loop's moments: it writes the log, measures, draws and saves."""
+    """What the first process does at the loop's moments: it writes the log, measures, scores, draws and saves."""
 
     def __init__(self, run: _Run, start: int) -> None:
         self.run = run
-        folder = run_folder(run.out)
+        folder, seed, evaluation = run_folder(run.out), run.job.schedule.seed, run.options.evaluation
+        self.evaluator = Evaluator(evaluation, run.job.images, seed, run.device, run.progress) if evaluation.every else None
         self.log = Log(folder / "log.jsonl", start or -1)  # -1: no line of an earlier run stays
-        self.monitor = Monitor(run.job.images, run.job.schedule.seed, run.device, folder / "previews")
+        self.monitor = run.job.monitor(run.job.images, seed, run.device, folder / "previews")
+        self.best = self._best_before(folder / "log.jsonl")
         if not start:
             self.measure(0)
+            self.evaluate(0)
+
+    def _best_before(self, log: Path) -> dict[str, float]:
+        """The best score of the run that is resumed, with its step; an unscored run has none."""
+        label = self.evaluator.label if self.evaluator else ""
+        scored = [line for line in read_log(log) if line.get("kind") == "eval" and label in line]
+        kept = best_file(self.run.out).exists()  # without its checkpoint a score is no use
+        return min(({label: line[label], "step": line["step"]} for line in scored if kept), key=lambda best: best[label], default={})
 
     def hooks(self) -> Hooks:
         """For the loop."""
-        return Hooks(log=self.write, monitor=self.measure, preview=self.preview, save=self.run.save)
+        return Hooks(log=self.write, monitor=self.measure, preview=self.preview, evaluate=self.evaluate, save=self.run.save)
 
     def numbers(self) -> dict[str, float]:
-        """Of the weights as they are."""
-        return self.monitor.numbers(self.run.trained, self.run.method.prior)
+        """Of the weights as they are, and the best score."""
+        best = {f"best_{name}": value for name, value in self.best.items()}
+        return self.monitor.numbers(self.run.method, self.run.trained) | best
+
+    def evaluate(self, step: int) -> None:
+        """Score samples, and keep the checkpoint if none before was better."""
+        if self.evaluator:
+            label = self.evaluator.label
+            score = {label: self.evaluator(self.run.trained["autoencoder"], self.run.trained["prior"])}
+            self.log.write(step, kind="eval", seconds=round(self.run.seconds(), 3), n=self.evaluator.n, **score)
+            if score[label] < self.best.get(label, math.inf):
+                self.best = {**score, "step": step}
+                self.run.write_checkpoint(best_file(self.run.out), step, score={**score, "n": self.evaluator.n})
 
     def write(self, step: int, means: dict[str, float]) -> None:
         self.log.write(step, kind="loss", seconds=round(self.run.seconds(), 3), **means)
 
     def measure(self, step: int) -> None:
-        self.log.write(step, kind="monitor", seconds=round(self.run.seconds(), 3), **self.numbers())
+        numbers = self.monitor.numbers(self.run.method, self.run.trained)
+        self.log.write(step, kind="monitor", seconds=round(self.run.seconds(), 3), **numbers)
 
     def preview(self, step: int) -> None:
-        self.monitor.preview(step, self.run.trained, self.run.method.prior, self.run.made_by())
+        self.monitor.preview(step, self.run.trained, self.run.made_by())

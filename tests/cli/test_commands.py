@@ -106,28 +106,32 @@ def test_distance_of_a_set_to_itself_is_zero_whatever_the_format(chain, run_json
         assert result["value"] < 1e-12
 
 
-def test_statistics_are_cached_by_content(chain, run_json, tmp_path, monkeypatch):
-    monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
-    words = (
-        "fid",
-        chain / "samples",
-        "--ref",
-        chain / "digits.h5",
-        "--features",
-        "pixel",
-        "--split",
-        "train",
-        "--out",
-        tmp_path / "f.json",
-    )
-    first = run_json(*words)
-    (cached,) = (tmp_path / "cache" / "statistics").glob("*.npz")
-    assert run_json(*words)["value"] == pytest.approx(first["value"], rel=1e-9)
-    with np.load(cached) as file:
-        assert file["mu"].shape == (64,)
-    assert run_json("fid", chain / "samples", "--ref", cached, "--features", "pixel", "--out", tmp_path / "g.json")[
-        "value"
-    ] == pytest.approx(first["value"], rel=1e-9)
+def test_fid_of_a_checkpoint_is_that_of_its_samples(chain, run_json, tmp_path):
+    model, ref = chain / "adversarial.safetensors", ("--ref", chain / "digits.h5", "--features", "pixel")
+    made = run_json("fid", "--ckpt", model, "-n", 70, *ref, "--metrics", "fid,kid,prdc,recon", "--out", tmp_path / "a.json")
+    assert made["value"] == run_json("fid", chain / "samples", *ref, "--out", tmp_path / "b.json")["value"]
+    assert made["L1"] == pytest.approx(run_json("reconstruct", "--ckpt", model, "--out", tmp_path / "r.png")["l1_restricted"], rel=1e-6)
+    assert {"KD-pixel", "KD-pixel_standard_error", "recall", "PSNR", "bias_floor", "n_reference"} <= made.keys()
+
+
+def test_scores_lie_beside_what_is_scored(chain, run, tmp_path):
+    shutil.copytree(chain / "samples", tmp_path / "samples")
+    shutil.copy(chain / "adversarial.safetensors", tmp_path / "model.safetensors")
+    ref = ("--ref", chain / "digits.h5", "--features", "pixel")
+    assert run("fid", tmp_path / "samples", *ref)[1] == f"{tmp_path / 'samples.fid.json'}\n"
+    assert run("fid", "--ckpt", tmp_path / "model.safetensors", "-n", 2, *ref)[1] == f"{tmp_path / 'model.fid.json'}\n"
+
+
+def test_references_by_name(chain, run, run_json, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    shutil.copy(chain / "digits.h5", "data/digits.h5")
+    built = run_json("fid-ref", "digits", "--features", "pixel")
+    assert (built["out"], built["n"], built["split"]) == ("data/digits.pixel.npz", 1442, "train")
+    code, out, err = run("fid", chain / "samples", "--ref", "digits", "--features", "pixel", "--no-build-ref", "--out", "f.json")
+    assert (code, out) == (0, "f.json\n")
+    assert "genrev: --ref digits: digits, the 1,442 images of split 'train', as published, 8×8\n" in err
+    assert str(tmp_path / "data/digits.pixel.npz") in run_json("info", "f.json", "--verify")["verified"]
 
 
 def test_info_shows_the_whole_chain(chain, run, run_json):

@@ -25,6 +25,8 @@ def bad(chain, tmp_path):
     (tmp_path / "text.safetensors").write_text("hello")
     (tmp_path / "empty.h5").write_bytes(b"")
     (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "floats.npy", np.zeros((3, 8, 8, 1)))
+    np.savez(tmp_path / "nan.npz", mu=np.full(64, np.nan), sigma=np.eye(64))
     _truncated(chain / "recon.safetensors", tmp_path / "cut.safetensors")
     _truncated(chain / "digits.h5", tmp_path / "cut.h5")
     shutil.copy(chain / "grid.png", tmp_path / "other.png")
@@ -84,6 +86,20 @@ CASES = {
     "data as target": (3, "encode --ckpt {chain}/recon.safetensors --out {bad}/large.h5", "is not a file of kind 'codes'"),
     "name of samples": (2, "sample --ckpt {chain}/recon.safetensors --out x.png", "must end in nothing (a folder) or .h5 or .npz"),
     "pixel features with a profile": (2, "fid {chain}/samples --ref digits --features pixel --profile tf", "have no meaning"),
+    "unknown metric": (2, "fid {chain}/samples --ref digits --features pixel --metrics fid,is", "choose from fid, kid, prdc, recon"),
+    "nothing to score": (2, "fid --ref {chain}/digits.h5 --features pixel", "give samples, or a checkpoint with --ckpt"),
+    "samples and a checkpoint": (
+        2, "fid {chain}/samples --ckpt {chain}/recon.safetensors --ref {chain}/digits.h5 --features pixel", "both are samples to score"),
+    "reconstructions of samples": (2, "fid {chain}/samples --ref {chain}/digits.h5 --metrics recon", "give it with --ckpt"),
+    "floats as images": (3, "fid {bad}/floats.npy --ref {chain}/digits.h5 --features pixel", "save them as uint8"),
+    "statistics that are NaN": (3, "fid {chain}/samples --ref {bad}/nan.npz --features pixel", "'mu' has NaN"),
+    "another shape to reconstruct": (
+        3, "fid --ckpt {chain}/recon.safetensors --ref {bad}/large.h5 --split train --metrics recon", "images are 1×16×16"),
+    "unknown protocol": (2, "fid-ref celebs", "did you mean 'celeba'"),
+    "split of a protocol": (2, "fid {chain}/samples --ref mnist --split val --features pixel", "mnist has train, test, or all"),
+    "protocol not prepared": (3, "fid-ref mnist", "genrev prepare-data mnist --out data/mnist.h5"),
+    "another set under a name": (3, "fid-ref mnist --data {chain}/digits.h5", "its source is digits, not mnist"),
+    "statistics over a score": (2, "fid {chain}/samples --ref {chain}/digits.h5 --save-stats x.h5", "must end in .npz"),
     "split of a folder": (2, "fid {chain}/samples --ref {chain}/samples --features pixel --split test", "has no splits"),
     "not a number": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x nan --dry-run", "a finite number is needed"),
     "negative weight": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x -1 --dry-run", "none may be negative"),

@@ -10,12 +10,31 @@ from genrev_cli.report import curves, words
 def test_axes_map_values_linearly_or_by_their_logarithm():
     middle = (curves.HEIGHT - curves.BOTTOM + curves.TOP) / 2
     falling = curves.panel("a", [curves.Series(0, 0, [(0, 1e4), (5, 1e2), (10, 1.0)])])
-    assert falling.log
+    assert "logarithmic" in falling.about
     assert falling.lines[0].dots[1] == (pytest.approx((curves.LEFT + curves.WIDTH - curves.RIGHT) / 2), pytest.approx(middle))
     signed = curves.panel("a", [curves.Series(0, 0, [(0, -1.0), (5, 0.0), (10, 1.0)])])
-    assert not signed.log
+    assert "logarithmic" not in signed.about
     assert signed.lines[0].dots[1][1] == pytest.approx(middle)
+    assert "logarithmic" not in curves.panel("accuracy", [curves.Series(0, 0, [(0, 0.01), (5, 1.0)])]).about
     assert curves.panel("a", [curves.Series(0, 0, [(0, float("inf"))])]) is None
+
+
+@pytest.mark.parametrize(("best", "where", "place"), [("lower", 1, "best 1.00 at step 104"), ("higher", 2, "best 9.00 at step 108")])
+def test_the_best_is_ringed_where_it_is(best: str, where: int, place: str):
+    panel = curves.panel("a", [curves.Series(0, 100, [(0, 3.0), (4, 1.0), (8, 9.0)])], begin=100, best=best)
+    assert panel.lines[0].best == panel.lines[0].dots[where]
+    assert place in panel.about
+
+
+def test_an_axis_starts_where_the_first_run_does_and_styles_go_round():
+    runs = [curves.Run(str(i), i, 1000 + i, [{"step": 10, "kind": "loss", "seconds": 1, "L": 1.0}]) for i in range(20)]
+    ((heading, (panel,)),) = curves.groups(runs, compared=True)
+    assert (heading, panel.name, panel.last) == ("In training", "L", "")
+    assert min(x for line in panel.lines for x, _ in line.dots) >= curves.LEFT
+    assert all(1000 <= float(text.removesuffix("k")) * 1000 <= 1030 for _, text in panel.x_ticks)
+    kinds = [line.css for line in panel.lines]
+    assert len(set(kinds)) == curves.COLOURS * curves.DASHES == 18
+    assert kinds[0] == kinds[18]
 
 
 @pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [1e-8, 2e-8], [5, 5.0001], [1e-12, 1e12], [-7.0, 1e9], [1.0, 10.0]])

@@ -1,15 +1,13 @@
 """The report, on a made-up family of files: what it says, in which order, and that nothing in it can reach out or break out."""
 
-import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from browser import assert_legible, in_a_browser, look, shown
 from PIL import Image
 
 from genrev_cli.errors import FileError, UsageError
@@ -20,11 +18,12 @@ from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, write_json, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.report import curves
+from genrev_cli.stages.encode import encode
+from genrev_cli.stages.figures import reconstruct
 from genrev_cli.stages.report import report
 
 SHAPE = (1, 8, 8)
 EVIL = "</script><script>alert('x')</script> & <b>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def made_by(minute: int, command: str, **more) -> dict:
@@ -107,12 +106,6 @@ def family(tmp_path: Path) -> dict[str, Path]:
 def page(family: dict[str, Path], tmp_path: Path) -> str:
     report(list(family.values()), tmp_path / "report.html")
     return (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
-def shown(page: str) -> str:
-    """The text that a reader sees, or hears from alt texts."""
-    body = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
 def test_the_summary_says_what_it_is_and_how_good(page: str):
@@ -223,47 +216,65 @@ def test_a_later_stage_is_drawn_after_the_one_it_went_on_from(page: str):
     assert 'aria-label="L_D' not in page  # NaN throughout
 
 
-PROBE = """<script>
-const frame = document.querySelector("iframe");
-frame.onload = () => {
-  const page = frame.contentDocument, style = (where, name) => frame.contentWindow.getComputedStyle(page.querySelector(where))[name];
-  document.title = JSON.stringify({
-    overflow: page.documentElement.scrollWidth - frame.clientWidth,
-    images: [...page.images].map(image => image.naturalWidth),
-    paper: style("body", "backgroundColor"),
-    text: [style("body", "color"), style(".about", "color"), style("nav a", "color"), style(".tick", "fill")],
-    lines: [".c0 path", ".c1 path"].map(where => style(where, "stroke")),
-  });
-};
-</script>"""
+def scored(path: Path, family: dict[str, Path], **result) -> Path:
+    """A score beside the family's own, of the same samples."""
+    found = {"metric": "FID", "value": 40.5, "n": 1000, "n_reference": 55, "split": "test", "extractor": "inception", **result}
+    samples, data = hdf5.read_header(family["samples"]), hdf5.read_header(family["data"])
+    inputs = {"samples": samples.as_input(family["samples"]), "ref": data.as_input(family["data"])}
+    write_json(path, found, Header("score", {}, json_digest(found), 0, inputs, made_by(50, "genrev fid")))
+    return path
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance of 'rgb(r, g, b)' (WCAG 2)."""
-    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+def test_scores_share_a_table_whose_conditions_stand_once_where_they_are_equal(family: dict[str, Path], tmp_path: Path):
+    """A column for each metric, with what its standard error is; n and features are columns where they differ, a list where not."""
+    more = {"KID": 0.0125, "KID_standard_error": 0.0004, "precision": 0.75, "feature_precision": "fp32", "kid_subset_size": 50}
+    report([family["fid"], scored(tmp_path / "more.json", family, n=500, **more)], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    section = page[page.index('<section id="scores">') : page.index('<section id="settings">')]
+    columns = [shown(cell) for cell in re.findall(r"<th scope=\"col\".*?</th>", section)]
+    assert columns[:5] == ["Samples of", "FD-pixel ↓ (not an FID)", "FID ↓", "KID ↓", "Precision ↑"]
+    assert {"Samples", "Features", "Bias floor"} <= set(columns[5:])
+    rows = [
+        [shown(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr>.*?</tr>", section, re.DOTALL)
+    ]
+    assert rows[1][:5] == ["adversarial.safetensors", "0.6424", "–", "–", "–"]
+    assert rows[2][:5] == ["adversarial.safetensors", "–", "40.50", "0.01250 ± 4·10⁻⁴", "0.7500"]
+    assert "Against 55 test images of data.h5" in shown(section)
+    assert "Against" not in columns
 
 
-def contrast(a: str, b: str) -> float:
-    low, high = sorted((luminance(a), luminance(b)))
-    return (high + 0.05) / (low + 0.05)
+def test_scores_in_training_are_a_group_of_curves_with_the_best_marked(family: dict[str, Path], tmp_path: Path):
+    log = family["adversarial"].with_name("adversarial.safetensors.run") / "log.jsonl"
+    lines = [{"step": step, "kind": "eval", "n": 500, "FID": value} for step, value in ((5, 9.0), (10, 4.0), (20, 6.0))]
+    log.write_text(log.read_text() + "".join(json.dumps(line) + "\n" for line in lines))
+    report([family["recon"], family["adversarial"]], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert [shown(heading) for heading in re.findall(r"<h3>.*?</h3>", page)][:3] == [
+        "Of generated samples",
+        "On held-out images",
+        "In training",
+    ]
+    panel = page[page.index('aria-label="FID') :].split("</figure>")[0]
+    assert "best 4.00 at step 40 (ringed)" in panel  # 30 steps of the earlier stage before it
+    dots, ring = (
+        re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="2.4"', panel),
+        re.findall(r'class="best" cx="([\d.]+)" cy="([\d.]+)"', panel),
+    )
+    assert ring == [dots[1]]
+    assert 'aria-label="n:' not in page
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+@in_a_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_a_browser_shows_it_whole_and_legibly(page: str, tmp_path: Path, width: int, scheme: str):
-    """Nothing is wider than the window, every picture is decoded, text and curves stand out from the page in the reader's theme."""
-    outer = tmp_path / "outer.html"
-    outer.write_text(f'<iframe style="width:{width}px;height:900px;border:0" src="report.html"></iframe>{PROBE}', encoding="utf-8")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-    flags += ("--disable-component-update", "--disable-sync", "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}")
-    flags += (f"--blink-settings=preferredColorScheme={('dark', 'light').index(scheme)}", "--virtual-time-budget=3000", "--dump-dom")
-    run = subprocess.run([CHROMIUM, *flags, outer.as_uri()], capture_output=True, text=True, timeout=60, check=True)
-    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", run.stdout)[1]))
-    assert seen["overflow"] <= 0
-    assert len(seen["images"]) == 3
-    assert all(seen["images"])
-    assert (luminance(seen["paper"]) < 0.1) == (scheme == "dark")
-    assert min(contrast(colour, seen["paper"]) for colour in seen["text"]) >= 4.5
-    assert min(contrast(colour, seen["paper"]) for colour in seen["lines"]) >= 3
+def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width: int, scheme: str):
+    """A real family, codes among it."""
+    model = adversarial(tmp_path / "adversarial.safetensors", steps=3).out
+    files = [tmp_path / "start.safetensors", model, tmp_path / "codes.h5", tmp_path / "rows.png"]
+    encode(model, files[2])
+    reconstruct(model, files[3])
+    report(files, tmp_path / "report.html")
+    text = [("body", "color"), (".about", "color"), ("nav a", "color"), (".tick", "fill"), (".class", "fill")]
+    lines = [(".line.c0 path", "stroke"), (".line.c1 path", "stroke"), (".cloud.c0", "stroke"), (".cloud.c1", "stroke")]
+    seen = look(tmp_path / "report.html", tmp_path, width, scheme, text=text, lines=lines)
+    assert_legible(seen, scheme, pictures=1)

@@ -258,4 +258,4 @@ def test_ema_weights_are_those_of_the_checkpoint(tmp_path, recon):
     for name in (name for name in a if name.startswith("autoencoder.")):
         assert not torch.equal(a[name], b[name])
         assert torch.equal(a[name], state[f"module.{name}"])  # averaging does not change the training
-        assert torch.equal(b[name], state[name.replace("autoencoder.", "ema.")])
+        assert torch.equal(b[name], state[f"ema.{name}"])

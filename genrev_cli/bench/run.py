@@ -1,0 +1,56 @@
+"""bench: measure, and write down what came out and under what conditions."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from genrev_cli.bench.fid_extraction import extraction
+from genrev_cli.bench.fid_frechet import frechet
+from genrev_cli.bench.fid_moments import moments
+from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.machine import conditions, threads
+from genrev_cli.errors import UsageError
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.pictures import json_digest, write_json
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.targets import check_target
+
+Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table]]
+
+BENCHES: dict[str, dict[str, Section]] = {
+    "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
+}
+"""What can be measured: name → its sections, in the order in which they run."""
+
+
+def bench(name: str, out: Path, options: BenchOptions, *, progress: Progress = SILENT) -> Result:
+    """Run the sections of one benchmark and write a JSON of kind 'bench': conditions, and a list of tables.
+
+    Raises UsageError for an unknown name or section, UnavailableError for a missing device, FileError for a target that is not ours.
+    """
+    if name not in BENCHES:
+        raise UsageError(f"bench {name}: there is {', '.join(BENCHES)}")
+    chosen = options.only or tuple(BENCHES[name])
+    for section in chosen:
+        if section not in BENCHES[name]:
+            raise UsageError(f"--only {section}: bench {name} has {', '.join(BENCHES[name])}")
+    start, device = time.perf_counter(), resolve_device(options.device)
+    check_target(out, "bench", (".json",), [])
+    with threads(options.threads):
+        before = conditions(device)
+        tables = [table for section in chosen for table in BENCHES[name][section](options, device, progress)]
+        load_after = conditions(device).get("load")
+    config = {
+        "bench": name,
+        "sections": list(chosen),
+        **{key: getattr(options, key) for key in ("rounds", "threads", "images", "quick", "bf16")},
+    }
+    numbers = {"conditions": {**before, "load_after": load_after}, "tables": [table.as_json() for table in tables]}
+    made_by = provenance(seconds=time.perf_counter() - start, device=str(device))
+    write_json(out, numbers, Header("bench", config, json_digest(numbers), made_by=made_by))
+    return Result(out, numbers)

@@ -1,0 +1,184 @@
+"""Several models under the same conditions, as a table: Table 1 of a paper, and the same as JSON."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from genrev_cli.report import words
+from genrev_cli.report.chain import Record, lineage
+from genrev_cli.report.curves import css
+from genrev_cli.report.rivals import Group, seed_words, seeds
+from genrev_cli.report.scores import Cell, Column, Reading, Table, conditions, metric_column, read
+
+
+@dataclass(frozen=True)
+class Member:
+    """A checkpoint, what was measured of it, and what is known of it. numbers: as a score holds them; log: lines of log.jsonl."""
+
+    record: Record
+    numbers: dict[str, Any]
+    log: list[dict[str, Any]]
+    parameters: int
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Its metrics, apart from the conditions."""
+        return read(self.numbers)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """The median speed of its own stage; None where there is no log."""
+        speeds = [line["images_per_second"] for line in self.log if line.get("kind") == "loss" and "images_per_second" in line]
+        return statistics.median(speeds) if speeds else None
+
+    @property
+    def seconds(self) -> float:
+        """How long all stages took together."""
+        return sum(stage.header.made_by.get("seconds", 0.0) for stage in lineage(self.record))
+
+    @property
+    def steps(self) -> list[int]:
+        """Of each stage."""
+        return [stage.header.step for stage in lineage(self.record)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model, trained once or with several seeds. samples, restored: pictures (C, H, W) uint8 of its first member."""
+
+    group: Group
+    members: list[Member]
+    samples: np.ndarray
+    restored: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return self.group.label
+
+    def mean(self, metric: str) -> float:
+        """Over the members."""
+        return statistics.fmean(self._values(metric))
+
+    def spread(self, metric: str) -> float | None:
+        """The standard deviation over the members (with k − 1); None where there is one."""
+        return statistics.stdev(self._values(metric)) if len(self.members) > 1 else None
+
+    def _values(self, metric: str) -> list[float]:
+        return [member.reading.metrics[metric] for member in self.members]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """rows: in the order given. originals: a picture of the images that every row's `restored` shows, of `split`. seed: of the samples."""
+
+    rows: list[Row]
+    reference: str
+    seed: int
+    originals: np.ndarray
+    split: str
+
+    @property
+    def metrics(self) -> list[str]:
+        """The main one first."""
+        return list(self.rows[0].members[0].reading.metrics)
+
+    @cached_property
+    def ranked(self) -> list[Row]:
+        """The rows, the best by the main metric first."""
+        return sorted(self.rows, key=lambda row: row.mean(self.metrics[0]), reverse=words.better(self.metrics[0]) == "higher")
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """How all of them were measured, in words."""
+        found = conditions(self.rows[0].members[0].reading.conditions, self.reference)
+        return found | ({"Samples": f"{found['Samples']} of each model, seed {self.seed}"} if "Samples" in found else {})
+
+
+def table(comparison: Comparison) -> Table:
+    """A row for each model, the best first; the best value of each metric is marked where there are two models or more."""
+    rows, repeated = comparison.ranked, any(len(row.members) > 1 for row in comparison.rows)
+    columns = [Column("Model"), *map(metric_column, comparison.metrics)]
+    columns += [Column(name, numeric=True) for name in ("Parameters", "Images/s", "Training time", "Steps")]
+    best = {metric: _best(metric, rows) for metric in comparison.metrics}
+    cells = [
+        [_metric_cell(row, metric, best[metric]) for metric in comparison.metrics] + _facts(row) + ([_seeds(row)] if repeated else [])
+        for row in rows
+    ]
+    named = [(row.label, css(i), found) for i, (row, found) in enumerate(zip(rows, cells, strict=True))]
+    return Table(columns + ([Column("Seeds")] if repeated else []), named)
+
+
+def _best(metric: str, rows: Sequence[Row]) -> float | None:
+    """The best mean; None where there is nothing to choose, or nobody knows which is better."""
+    if len(rows) < 2 or not words.better(metric):
+        return None
+    return (min if words.better(metric) == "lower" else max)(row.mean(metric) for row in rows)
+
+
+def _metric_cell(row: Row, metric: str, best: float | None) -> Cell:
+    error = row.spread(metric) if len(row.members) > 1 else row.members[0].reading.errors.get(metric)
+    return Cell(words.number(row.mean(metric), 4), "" if error is None else f"± {words.number(error, 2)}", row.mean(metric) == best)
+
+
+def _facts(row: Row) -> list[Cell]:
+    first, speed = row.members[0], _speed(row)
+    return [
+        Cell(f"{first.parameters:,}"),
+        Cell("–" if speed is None else words.number(speed)),
+        Cell(words.duration(_seconds(row))),
+        Cell(" + ".join(f"{steps:,}" for steps in first.steps)),
+    ]
+
+
+def _speed(row: Row) -> float | None:
+    speeds = [member.images_per_second for member in row.members if member.images_per_second is not None]
+    return statistics.fmean(speeds) if speeds else None
+
+
+def _seconds(row: Row) -> float:
+    return statistics.fmean(member.seconds for member in row.members)
+
+
+def _seeds(row: Row) -> Cell:
+    return Cell(seed_words(row.group.records), f"k = {len(row.members)}")
+
+
+def notes(comparison: Comparison) -> str:
+    """What the marks of the table mean."""
+    found = ["Sorted by the first metric."]
+    if len(comparison.rows) > 1:
+        found.append("Bold: the best of a column.")
+    if any(len(row.members) > 1 for row in comparison.rows):
+        found.append("Of several seeds: their mean ± standard deviation (of k seeds, with k − 1).")
+    if any(len(row.members) == 1 and row.members[0].reading.errors for row in comparison.rows):
+        found.append("Of one seed: ± the standard error of the measurement.")
+    return " ".join([*found, "Training time is that of all stages; speed is that of the last stage, on the machine that it ran on."])
+
+
+def as_json(comparison: Comparison) -> list[dict[str, Any]]:
+    """The table, the best first: model, k, each metric (and its _std over k seeds), what is known of the training."""
+    return [_row_json(row, comparison.metrics) for row in comparison.ranked]
+
+
+def _row_json(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"model": row.label, "k": len(row.members)}
+    for metric in metrics:
+        found[metric] = row.mean(metric)
+        if len(row.members) > 1:
+            found[f"{metric}_std"] = row.spread(metric)
+    known = {"parameters": row.members[0].parameters, "images_per_second": _speed(row), "training_seconds": _seconds(row)}
+    return found | known | {"steps": sum(row.members[0].steps)}
+
+
+def members_json(comparison: Comparison) -> list[dict[str, Any]]:
+    """Each checkpoint with its own values."""
+    return [
+        {"model": row.label, "path": str(member.record.path), "seeds": list(seeds(member.record)), **member.reading.metrics}
+        for row in comparison.ranked
+        for member in row.members
+    ]

@@ -1,0 +1,133 @@
+"""Scores apart from the conditions that they were measured under, and tables of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genrev_cli.report import words
+from genrev_cli.report.material import Score
+
+ERROR = "_standard_error"
+CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256")
+"""What in a result is no metric, beside all that is no fraction."""
+_TITLES = {
+    "kid_subset_size": "Images per subset for KID",
+    "k_precision": "Neighbours for precision, recall",
+    "k_density": "Neighbours for density, coverage",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """beside: what stands small behind the value, such as its spread."""
+
+    text: str
+    beside: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """numeric: its cells are set to the right. beside: what stands small below the title."""
+
+    title: str
+    numeric: bool = False
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """columns: one more than cells, for the first names the rows. rows: (name, its line's classes or '', cells)."""
+
+    columns: list[Column]
+    rows: list[tuple[str, str, list[Cell]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A result of `genrev fid`. metrics: label → value, the main one first; errors: their standard errors; conditions: all else."""
+
+    metrics: dict[str, float]
+    errors: dict[str, float]
+    conditions: dict[str, Any]
+
+
+def read(result: dict[str, Any]) -> Reading:
+    """Sort the entries of a result."""
+    rest = {name: value for name, value in result.items() if name not in ("metric", "value")}
+    main = {result["metric"]: float(result["value"])} if "metric" in result and result.get("value") is not None else {}
+    fractions = {name: value for name, value in rest.items() if isinstance(value, float) and name not in CONDITIONS}
+    metrics = {name: value for name, value in fractions.items() if not name.endswith(ERROR)}
+    errors = {name.removesuffix(ERROR): value for name, value in fractions.items() if name.endswith(ERROR)}
+    return Reading(main | metrics, errors, {name: value for name, value in rest.items() if name not in fractions})
+
+
+def metric_column(label: str) -> Column:
+    """A metric's heading, with an arrow to where better values are."""
+    arrow = {"lower": " ↓", "higher": " ↑"}.get(words.better(label), "")
+    name, _, remark = words.metric(label).partition(" (")
+    return Column(name + arrow, numeric=True, beside=f"({remark}" if remark else "")
+
+
+def explained(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """(heading, what it is) of those metrics of which something is known."""
+    return [(words.metric(label), words.about(label)) for label in labels if words.about(label)]
+
+
+def conditions(result: dict[str, Any], reference: str) -> dict[str, str]:
+    """How something was measured, in words: name → text. reference: the name of the file with the real images."""
+    known = dict(result)
+    compared = "n_reference" in known  # reconstructions alone are of real images, and of no samples
+    n, n_ref, split = known.pop("n", None), known.pop("n_reference", None), known.pop("split", "")
+    n, n_ref = (n, n_ref) if compared else (None, n)
+    real = " ".join(filter(None, (f"{n_ref:,}" if n_ref else "", split, "images")))
+    found = {"Samples": f"{n:,}" if n else "", "Against": f"{real} of {reference}" if reference else ""}
+    features = [str(known.pop(name, "") or "") for name in ("extractor", "profile", "layer", "feature_precision")]
+    found["Features"] = ", ".join(dict.fromkeys(filter(None, features)))  # extractor and profile may share a name
+    found["Weights"] = str(known.pop("weights_sha256", "") or "")[:12]
+    floor = known.pop("bias_floor", None)
+    found["Bias floor"] = "" if floor is None else words.number(float(floor))
+    found |= {
+        _TITLES.get(name, words.title(name)): words.fact(value) for name, value in known.items() if not isinstance(value, (dict, list))
+    }
+    return {name: text.strip() for name, text in found.items() if text.strip()}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """shared: conditions that all scores have in common; the table has columns for the others."""
+
+    shared: list[tuple[str, str]]
+    table: Table
+    explained: list[tuple[str, str]]
+
+
+def score_table(scores: Sequence[Score]) -> Scores | None:
+    """A row for each score, in the order of time, a column for each metric and for each condition that differs; None without scores."""
+    scores = sorted(scores, key=lambda score: score.record.header.made_by.get("utc", ""))
+    readings = [read(score.result) for score in scores]
+    under = [
+        conditions(reading.conditions, score.record.inputs["ref"].path.name if "ref" in score.record.inputs else "")
+        for score, reading in zip(scores, readings, strict=True)
+    ]
+    names = list(dict.fromkeys(name for found in under for name in found))
+    shared = [name for name in names if len({found.get(name) for found in under}) == 1]
+    labels = list(dict.fromkeys(label for reading in readings for label in reading.metrics))
+    columns = [Column("Samples of"), *map(metric_column, labels), *(Column(name) for name in names if name not in shared)]
+    rows = []
+    for score, reading, found in zip(scores, readings, under, strict=True):
+        cells = [_value(reading, label) for label in labels]
+        rows.append((_scored(score), "", cells + [Cell(found.get(name, "")) for name in names if name not in shared]))
+    return Scores([(name, under[0][name]) for name in shared], Table(columns, rows), explained(labels)) if scores else None
+
+
+def _value(reading: Reading, label: str) -> Cell:
+    if label not in reading.metrics:
+        return Cell("–")
+    return Cell(words.number(reading.metrics[label], 4), f"± {words.number(reading.errors[label], 2)}" if label in reading.errors else "")
+
+
+def _scored(score: Score) -> str:
+    """The model whose samples were scored, else the samples, else the score itself."""
+    samples = score.record.inputs.get("samples")
+    return (score.checkpoint or samples or score.record).path.name

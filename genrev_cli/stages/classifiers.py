@@ -1,0 +1,50 @@
+"""Classifiers as files: written by fit-features, read by whatever measures with their features."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.config import from_table
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header, require_kind
+from genrev_cli.models.classifier import Classifier, ClassifierConfig
+from genrev_cli.stages.checkpoints import load_prefixed, prefixed
+
+KIND = "classifier"
+
+
+def build_classifier(table: dict[str, Any], where: str) -> Classifier:
+    """What a table describes. Raises UsageError on an unknown key or an impossible value; `where` names the table."""
+    return Classifier(**vars(from_table(ClassifierConfig, table, where)))
+
+
+def write_classifier(
+    path: Path,
+    classifier: Classifier,
+    *,
+    settings: dict[str, Any],
+    step: int,
+    inputs: dict[str, Any],
+    made_by: dict[str, Any],
+) -> None:
+    """Write a file of kind 'classifier', as a job does."""
+    tensors = prefixed("classifier", classifier)
+    write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs, made_by))
+
+
+def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Header]:
+    """What fit-features wrote, in evaluation mode and without gradients.
+
+    Raises FileError when it is missing, damaged, or something else.
+    """
+    header, tensors = read_checkpoint(path)
+    require_kind(header, KIND, path, "genrev fit-features")
+    try:
+        with torch.device("meta"):
+            classifier = build_classifier(header.config["classifier"], str(path))
+    except (KeyError, UsageError) as error:
+        raise FileError(f"{path}: its header does not describe a classifier that this version of genrev knows ({error})") from error
+    load_prefixed(classifier, "classifier", tensors, path)
+    return classifier.to(device).eval().requires_grad_(False), header

@@ -1,0 +1,173 @@
+"""compare: several checkpoints of one data set → one page with a table, pictures from the same seeds, and all curves (Table 1, Fig. 10)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint_header
+from genrev_cli.files.header import Header, provenance, require_kind
+from genrev_cli.files.images import SPLITS, ImageSet
+from genrev_cli.files.page import write_page
+from genrev_cli.files.pictures import grid
+from genrev_cli.progress import SILENT, Progress, Task
+from genrev_cli.report.chain import Record
+from genrev_cli.report.comparison import Comparison, Member, Row, as_json, members_json, notes
+from genrev_cli.report.comparison_page import render_comparison
+from genrev_cli.report.rivals import Group, Rival, grouped
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import to_float, to_pixels
+from genrev_cli.stages.checkpoints import data_of, load_checkpoint
+from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.extractors import FeatureOptions
+from genrev_cli.stages.fid import FidOptions, Measured, measure
+from genrev_cli.stages.records import log_of, parameters_of
+from genrev_cli.stages.sample import decode_samples
+from genrev_cli.stages.targets import check_target
+
+SAMPLES, SAMPLE_COLUMNS = 36, 6
+RECONSTRUCTIONS = 12
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """How to measure: as `FidOptions`. data: the prepared images, None for those that the first model was trained on; so is ref = ''."""
+
+    data: Path | None = None
+    ref: str = ""
+    split: str = ""
+    n: int = 2000
+    metrics: tuple[str, ...] = ("fid", "recon")
+    seed: int = 0
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    device: str = "auto"
+
+
+def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title: str = "", progress: Progress = SILENT) -> Result:
+    """Measure checkpoints under the same conditions and write one self-contained HTML page.
+
+    models: paths, each with LABEL= before it or not; those without that differ in nothing but their seeds become one row, with their
+    spread. title: '' names how many models on which data. The tables are in the result, and in the page's header.
+    Raises UsageError for fewer than two models or unusable options, FileError for files that are unusable or do not belong together, and
+    what `measure` raises.
+    """
+    start, rivals = time.perf_counter(), [_rival(model) for model in models]
+    check_target(out, "report", (".html",), [rival.record.path for rival in rivals])
+    _require_comparable(rivals)
+    groups, first = grouped(rivals), rivals[0].record
+    images = data_of(first.header, options.data, first.path)
+    comparison, conditions = _compared(groups, images, options, progress)
+    tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [notes(comparison)]}]
+    found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
+    inputs = {str(rival.record.path): rival.record.header.as_input(rival.record.path) for rival in rivals}
+    made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
+    write_page(out, render_comparison(comparison, title), Header("report", {"title": title, **found}, "", 0, inputs, made_by))
+    return Result(out, found)
+
+
+def _rival(model: str) -> Rival:
+    """LABEL=PATH, or a path, which may have a = itself."""
+    label, equals, name = model.partition("=")
+    if Path(model).exists() or not equals:
+        label, name = "", model
+    elif not label.strip() or not name:
+        raise UsageError(f"{model}: a label and a path are needed, as in LABEL=PATH")
+    path = Path(name)
+    return Rival(label.strip(), Record(path, require_kind(read_checkpoint_header(path), "checkpoint", path, "genrev pretrain-recon")))
+
+
+def _require_comparable(rivals: Sequence[Rival]) -> None:
+    """Raises UsageError for fewer than two different models, FileError for other images or other data than those of the first."""
+    if len(rivals) < 2:
+        raise UsageError("compare: one model cannot be compared; give two checkpoints or more")
+    first = rivals[0].record
+    seen: dict[str, Path] = {}
+    for model in (rival.record for rival in rivals):
+        if model.header.sha256 in seen:
+            raise UsageError(f"{model.path}: is the same model as {seen[model.header.sha256]}; give it once")
+        seen[model.header.sha256] = model.path
+        for name, wanted, found in zip(("makes images", "was trained on"), _trained_on(first), _trained_on(model), strict=True):
+            if wanted and found and wanted[0] != found[0]:
+                raise FileError(f"{model.path}: {name} {found[1]}, {first.path} {wanted[1]}; only models of one data set can be compared")
+
+
+def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]:
+    """The shape of a model's images, and the content of its training data where that is known, each with how to call it."""
+    shape, data = model.header.config["model"]["image_shape"], model.inputs.get("data")
+    named = (data.header.sha256, f"{data.path} (content {data.header.sha256[:12]})") if data else None
+    return (shape, "×".join(map(str, shape))), named
+
+
+def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> tuple[Comparison, dict[str, Any]]:
+    """Every group measured and drawn, and the conditions under which all were."""
+    device = resolve_device(options.device)
+    rows: list[Row] = []
+    measured: list[Measured] = []
+    pixels, split = _shown_images(images, options)
+    told: set[str] = set()
+    for group in groups:
+        members = []
+        for record in group.records:
+            measured.append(_measured(record, images, options, _Named(progress, _name(record, group), told)))
+            members.append(Member(record, measured[-1].numbers, log_of(record), parameters_of(record)))
+        rows.append(Row(group, members, *_pictures(group.records[0].path, pixels, options.seed, device)))
+    reference = Path(measured[0].inputs["ref"]["path"]).name
+    comparison = Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
+    return comparison, rows[0].members[0].reading.conditions | {"seed": options.seed}
+
+
+def _name(record: Record, group: Group) -> str:
+    return group.label if len(group.records) == 1 else f"{group.label} ({record.path.name})"
+
+
+def _measured(record: Record, images: ImageSet, options: CompareOptions, progress: Progress) -> Measured:
+    choices = FidOptions(
+        options.ref or str(images.path), options.split, options.n, options.metrics, options.seed, options.features,
+        ckpt=record.path, device=options.device,
+    )  # fmt: skip
+    return measure(None, choices, progress)
+
+
+def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray, str]:
+    """RECONSTRUCTIONS images of the split that is asked for, else of test, val or train; and which split it is."""
+    present = [name for name in ("test", "val", "train") if (images.split == SPLITS.index(name)).any()]
+    split = options.split if options.split in (*present, "all") else present[0]
+    rows = images.rows(split)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(options.seed, "reconstruct")))
+    return images.read(np.sort(rows[order[:RECONSTRUCTIONS].numpy()])), split
+
+
+@torch.no_grad()
+def _pictures(ckpt: Path, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """A grid of the first samples, and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
+    model = load_checkpoint(ckpt, device)
+    samples = decode_samples(model, seed, range(SAMPLES), device)
+    z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
+    restored = to_pixels(model.autoencoder.decode(model.prior.restrict(z)))
+    return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), grid(restored.cpu().numpy(), RECONSTRUCTIONS)
+
+
+class _Named(Progress):
+    """Another listener, whose bars say which model they are of; what has been told of one model is not told again of the next."""
+
+    def __init__(self, listener: Progress, name: str, told: set[str]) -> None:
+        self.listener, self.name, self.told = listener, name, told
+
+    @contextmanager
+    def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
+        """A bar of the listener's."""
+        with self.listener.task(f"{self.name}: {title}", total, unit, done) as bar:
+            yield bar
+
+    def note(self, message: str) -> None:
+        """A note of the listener's."""
+        if message not in self.told:
+            self.told.add(message)
+            self.listener.note(message)

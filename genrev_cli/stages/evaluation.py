@@ -1,0 +1,59 @@
+"""The score of a model while it trains: the curve of Fig. 10."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from genrev_cli.errors import UsageError
+from genrev_cli.files.images import ImageSet
+from genrev_cli.latents import Prior
+from genrev_cli.metrics.frechet import Moments, frechet_distance
+from genrev_cli.models import Autoencoder
+from genrev_cli.progress import Progress
+from genrev_cli.shapes import to_pixels
+from genrev_cli.stages.drawing import draw_images
+from genrev_cli.stages.extractors import FeatureOptions, open_extractor
+from genrev_cli.stages.features import features_of
+from genrev_cli.stages.image_inputs import open_image_input
+from genrev_cli.stages.monitor import held_out
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """every: steps between two scores, 0 for none. n: samples (A4: 5,000). split: of the training data, '' for the one held out."""
+
+    every: int = 0
+    n: int = 5000
+    split: str = ""
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.n < 2:
+            raise UsageError(f"--eval-every {self.every} --eval-n {self.n}: no negative number of steps, and at least 2 samples")
+
+
+class Evaluator:
+    """Fréchet distance of samples to real images, in the same features and from the same codes each time.
+
+    label: the name of the distance. Raises UnavailableError where the features' weights are missing, UsageError for an unknown split.
+    """
+
+    def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, progress: Progress) -> None:
+        self.n, self.seed, self.device = options.n, seed, device
+        self.extractor = open_extractor(options.features, images.image_shape, device)
+        self.label = self.extractor.label
+        real = open_image_input(images.path, options.split or held_out(images), 0, progress)
+        self.reference = features_of(real, self.extractor, progress, "reference").statistics()
+
+    @torch.no_grad()
+    def __call__(self, autoencoder: Autoencoder, prior: Prior) -> float:
+        """The distance of n samples."""
+        autoencoder.eval()
+        moments = Moments(self.extractor.dims)
+        for first in range(0, self.n, BATCH):
+            numbers = range(first, min(first + BATCH, self.n))
+            moments.add(self.extractor(to_pixels(draw_images(autoencoder, prior, self.seed, numbers, self.device))))
+        autoencoder.train()
+        return frechet_distance(moments.statistics(), self.reference)

@@ -1,0 +1,149 @@
+"""From --features, --profile, --weights and --precision to what turns images into feature vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.metrics.features import PROFILES, Extractor, InceptionExtractor, NetworkExtractor, PixelExtractor
+from genrev_cli.metrics.frechet import Moments, Statistics, frechet_distance
+from genrev_cli.metrics.torchscript import ScriptedNetwork
+from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
+from genrev_cli.shapes import to_float
+from genrev_cli.stages.classifiers import load_classifier
+
+FEATURES = ("inception", "pixel")
+PRECISIONS = ("fp32", "bf16")
+TORCHSCRIPT_SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
+CLASSIFIER_SUFFIX = ".safetensors"
+
+EFFECT_IMAGES = 256
+"""Images of each side by which the effect of bf16 is estimated."""
+
+_PROBE_SIZE = (64, 64)  # where no image size is given
+_CLASSIFIER_BATCH = 64  # a small network on small images: larger than Inception's, so that calls don't cost more than sums
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """features: 'inception', 'pixel', the path of a TorchScript file, or that of a classifier made by `genrev fit-features`.
+
+    profile, weights and precision: of Inception. Raises UsageError for what is unknown or has no meaning together.
+    """
+
+    features: str = "inception"
+    profile: str = "pytorch-fid"
+    weights: Path | None = None
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.features not in FEATURES and self.suffix not in (*TORCHSCRIPT_SUFFIXES, CLASSIFIER_SUFFIX):
+            raise UsageError(
+                f"--features {self.features}: choose {' or '.join(FEATURES)}, or the path of a TorchScript file "
+                f"({', '.join(TORCHSCRIPT_SUFFIXES)}) or of a classifier by 'genrev fit-features' ({CLASSIFIER_SUFFIX})"
+            )
+        if self.profile not in PROFILES:
+            raise UsageError(f"--profile {self.profile}: choose one of {', '.join(PROFILES)}")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
+        if self.features != "inception" and replace(self, features="inception") != FeatureOptions():
+            raise UsageError(f"--profile, --weights and --precision have no meaning for --features {self.features}; leave them out")
+
+    @property
+    def suffix(self) -> str:
+        """Of the path that `features` is, in lower case; '' where it is none."""
+        return Path(self.features).suffix.lower()
+
+
+def open_extractor(options: FeatureOptions, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:
+    """The extractor that the options name, for images of a shape; None where they have several.
+
+    Raises UsageError when it cannot take such images, FileError for a file that is not what it should be, UnavailableError without
+    Inception's weights.
+    """
+    if options.features == "inception":
+        return _inception(options, device, options.precision)[0]
+    if options.features == "pixel":
+        if image_shape is None:
+            raise UsageError("--features pixel: the images have several sizes and must have one; resize them")
+        return PixelExtractor(image_shape)
+    if options.suffix == CLASSIFIER_SUFFIX:
+        return _classifier(Path(options.features), image_shape, device)
+    return _torchscript(Path(options.features), image_shape, device)
+
+
+def bf16_effect(
+    options: FeatureOptions, device: torch.device, samples_pixels: Sequence[np.ndarray], reference_pixels: Sequence[np.ndarray]
+) -> float:
+    """|FD in bf16 − FD in fp32| between the first 256 images of each side, each given as blocks (k, C, H, W) uint8.
+
+    An estimate of what bf16 changes in the FID of all images, and no bound: a distance of 256 images is not that of many.
+    Raises UsageError when a side has fewer than 2 images, and like `open_extractor`.
+    """
+    exact, fast = (
+        frechet_distance(*(_statistics(extractor, side) for side in (samples_pixels, reference_pixels)))
+        for extractor in _inception(options, device, "fp32", "bf16")
+    )
+    return abs(fast - exact)
+
+
+def _statistics(extractor: Extractor, blocks: Sequence[np.ndarray]) -> Statistics:
+    moments, left = Moments(extractor.dims), EFFECT_IMAGES
+    for block in blocks:
+        if left <= 0:
+            break
+        moments.add(extractor(torch.from_numpy(block[:left])))
+        left -= len(block)
+    return moments.statistics()
+
+
+def _inception(options: FeatureOptions, device: torch.device, *precisions: str) -> list[InceptionExtractor]:
+    state, sha256 = load_inception_weights(find_inception_weights(options.weights, download=True))
+    return [
+        InceptionExtractor(state, weights_sha256=sha256, profile=options.profile, precision=precision, device=device)
+        for precision in precisions
+    ]
+
+
+def _torchscript(path: Path, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:
+    network = ScriptedNetwork(path, device)
+    return NetworkExtractor(
+        network,
+        name="torchscript",
+        label=f"FD-{path.stem}",
+        kernel_label=f"KD-{path.stem}",
+        dims=network.dims(*(image_shape[1:] if image_shape else _PROBE_SIZE)),
+        layer=network.layer,
+        weights_sha256=network.sha256,
+        device=device,
+        batch=8 if device.type == "cpu" else 64,
+    )
+
+
+def _classifier(path: Path, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:
+    classifier, header = load_classifier(path, device)
+    if image_shape != classifier.image_shape:
+        found = "of several sizes" if image_shape is None else _shape(image_shape)
+        raise FileError(
+            f"{path}: was trained on images {_shape(classifier.image_shape)}, these are {found}; resize them, "
+            "or run 'genrev fit-features' on data of their shape"
+        )
+    return NetworkExtractor(
+        lambda pixels: classifier.features(to_float(pixels)),
+        name="classifier",
+        label="FD-classifier",
+        kernel_label="KD-classifier",
+        dims=classifier.dims,
+        layer="penultimate",
+        weights_sha256=header.sha256,
+        image_shape=classifier.image_shape,
+        device=device,
+        batch=_CLASSIFIER_BATCH,
+    )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(side) for side in shape)

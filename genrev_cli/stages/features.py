@@ -1,0 +1,130 @@
+"""Images → features, kept on the disk in shards where making them is costly.
+
+A shard holds the features of 1,024 consecutive images. It stands in a folder whose name is the digest of what decides its content (the
+images, the extractor with its weights, the kind of device), so no name can make it stale; it is written whole or not at all, and a
+killed run goes on behind the last one. Two processes at once only do the same work twice.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.metrics.features import Extractor
+from genrev_cli.metrics.frechet import Moments, Statistics
+from genrev_cli.progress import Progress, Task
+from genrev_cli.stages.image_inputs import ImageInput
+
+SHARD = 1024
+
+
+@final
+class FeatureSet:
+    """n features of d dimensions, made or read when they are asked for."""
+
+    def __init__(self, n: int, dims: int, read: Callable[[], Iterator[np.ndarray]]) -> None:
+        self.n, self.dims = n, dims
+        self._read = read
+        self._rows: np.ndarray | None = None
+        self._statistics: Statistics | None = None
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All of them in order, (k, d) float32."""
+        return self._read() if self._rows is None else iter([self._rows])
+
+    def rows(self) -> np.ndarray:
+        """All of them at once, (n, d) float32; they are held from then on."""
+        if self._rows is None:
+            self._rows = np.concatenate(list(self._read()))
+        return self._rows
+
+    def statistics(self) -> Statistics:
+        """Mean and covariance, in memory that does not grow with n. Raises UsageError of fewer than 2 images."""
+        if self._statistics is None:
+            moments = Moments(self.dims)
+            for block in self.blocks():
+                moments.add(block)
+            self._statistics = moments.statistics()
+        return self._statistics
+
+
+def features_of(images: ImageInput, extractor: Extractor, progress: Progress, title: str, *, cache: bool = True) -> FeatureSet:
+    """The features of images; `title` is for the progress bar.
+
+    They are the same to the bit whether the cache had all of them, some or none (on a CPU, at one number of threads); a damaged shard
+    is made again. Without `cache` nothing is read or written. Reading raises UsageError or FileError for unusable images.
+    """
+    maker = _Maker(images, extractor, progress, f"features of {title}")
+    return FeatureSet(images.n, extractor.dims, maker.through_cache if cache and extractor.costly else maker.straight)
+
+
+def cache_folder() -> Path:
+    """Where features are kept: $GENREV_CACHE, else genrev in the user's cache folder."""
+    return Path(os.environ.get("GENREV_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "genrev"))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    images: ImageInput
+    extractor: Extractor
+    progress: Progress
+    title: str
+
+    def straight(self) -> Iterator[np.ndarray]:
+        """Features made here and now."""
+        with self.progress.task(self.title, self.images.n) as bar:
+            yield from self._make(bar, 0, self.images.n)
+
+    def _make(self, bar: Task, start: int, stop: int) -> Iterator[np.ndarray]:
+        for pixels in self.images.blocks(start, stop):
+            yield self.extractor(torch.from_numpy(pixels)).numpy()
+            bar.advance(len(pixels))
+
+    def through_cache(self) -> Iterator[np.ndarray]:
+        """Features shard by shard, read where they are there and whole, else made and written."""
+        identity, n = self._identity(), self.images.n
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        ranges = [(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
+        paths = {rows: cache_folder() / "features" / key / f"{rows[0]:08d}-{rows[1]:08d}.safetensors" for rows in ranges}
+        done = sum(stop - start for (start, stop), path in paths.items() if path.exists())
+        with self.progress.task(self.title, n, done=done) as bar:
+            for (start, stop), path in paths.items():
+                shard = self._read(path, stop - start)
+                if shard is None:
+                    begin = time.perf_counter()
+                    shard = np.concatenate(list(self._make(bar, start, stop)))
+                    _write(path, shard, {**identity, "rows": [start, stop]}, time.perf_counter() - begin)
+                yield shard
+
+    def _identity(self) -> dict[str, Any]:
+        """All that decides the features of image i, and not how many images there are, so that more of them go on from fewer."""
+        selection = {name: value for name, value in self.images.selection.items() if name != "n"}
+        device = self.extractor.device.type  # CUDA's sums differ from the CPU's in their last digits
+        return {"images": self.images.sha256, "selection": selection, "extractor": self.extractor.identity, "device": device}
+
+    def _read(self, path: Path, count: int) -> np.ndarray | None:
+        """A shard; None where it is missing or damaged."""
+        if not path.exists():
+            return None
+        try:
+            _, tensors = read_checkpoint(path)
+        except FileError as error:
+            self.progress.note(f"{error}: this part of the cache is made again")
+            return None
+        features = tensors["features"].numpy()
+        return features if features.shape == (count, self.extractor.dims) else None
+
+
+def _write(path: Path, features: np.ndarray, config: dict[str, Any], seconds: float) -> None:
+    tensors = {"features": torch.from_numpy(features)}
+    write_checkpoint(path, tensors, Header("features", config, tensors_digest(tensors), made_by=provenance(seconds=seconds)))

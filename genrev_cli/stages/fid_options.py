@@ -1,0 +1,72 @@
+"""The settings of `fid`."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from genrev_cli.errors import UsageError
+from genrev_cli.stages.extractors import FeatureOptions
+from genrev_cli.stages.scoring import BY_ROWS, METRICS, OF_MODELS
+
+
+@dataclass(frozen=True)
+class FidOptions:
+    """ref: a name, prepared images, samples, a folder, or statistics (.npz). split: of a prepared reference, '' for the usual one.
+
+    n: the first so many samples; 0 for all, of a checkpoint 10,000. metrics: of METRICS; the first one gives the result its name.
+    seed: of KID's subsets, and of the samples of `ckpt`, whose codes `temperature` scales. build_ref: make the statistics of a reference
+    by name where they are missing. save_stats: write those of the samples. Raises UsageError for what has no meaning.
+    """
+
+    ref: str
+    split: str = ""
+    n: int = 0
+    metrics: tuple[str, ...] = ("fid",)
+    seed: int = 0
+    features: FeatureOptions = FeatureOptions()  # noqa: RUF009 (frozen)
+    ckpt: Path | None = None
+    temperature: float = 1.0
+    build_ref: bool = True
+    save_stats: Path | None = None
+    device: str = "auto"
+    cache: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = [metric for metric in self.metrics if metric not in METRICS]
+        twice = [metric for metric, count in Counter(self.metrics).items() if count > 1]
+        if unknown or twice or not self.metrics:
+            raise UsageError(f"--metrics {','.join(self.metrics)}: choose from {', '.join(METRICS)}, each once, separated by commas")
+        if self.n < 0 or self.n == 1:
+            raise UsageError(f"-n {self.n}: a distance needs at least 2 images; 0 takes all")
+        if not math.isfinite(self.temperature) or (self.temperature != 1 and self.ckpt is None):
+            raise UsageError(f"--temperature {self.temperature:g}: a finite number is needed, and --ckpt that it belongs to")
+        if self.of_models and self.ckpt is None:
+            raise UsageError(f"--metrics {','.join(self.of_models)}: measures a model; give it with --ckpt")
+        if self.save_stats and not self.compares:
+            raise UsageError(f"--save-stats: --metrics {','.join(self.metrics)} makes no features; add fid")
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the features of every image are needed, where statistics are not enough."""
+        return any(metric in BY_ROWS for metric in self.metrics)
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether those of the reference are."""
+        return self.needs_rows or bool(self.of_models)
+
+    @property
+    def comparisons(self) -> tuple[str, ...]:
+        """The metrics of samples and reference."""
+        return tuple(metric for metric in self.metrics if metric not in OF_MODELS)
+
+    @property
+    def of_models(self) -> tuple[str, ...]:
+        """The metrics of a model and real images."""
+        return tuple(metric for metric in self.metrics if metric in OF_MODELS)
+
+    @property
+    def compares(self) -> bool:
+        """Whether samples are compared with a reference."""
+        return bool(self.comparisons)

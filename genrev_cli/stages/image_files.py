@@ -1,0 +1,132 @@
+"""Images as files in a folder or zip, whatever their names, depths and sizes."""
+
+import hashlib
+import io
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from genrev_cli.data.container import Container, image_names, open_container
+from genrev_cli.data.decode import run
+from genrev_cli.data.folder import Square
+from genrev_cli.data.pixels import decode, probe
+from genrev_cli.errors import FileError
+from genrev_cli.progress import Progress
+
+_WORKERS = 1  # decoding small images is quicker than starting processes, and their features cost far more
+_CHUNK = 64
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+_NAMED = 5  # damaged files that a message lists
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """names: in natural order. sizes: (C, H, W) → how many images. sha256: of all files' bytes, in order. lossy: some are JPEGs."""
+
+    container: Container
+    names: Sequence[str]
+    channels: int
+    sizes: Counter[tuple[int, int, int]]
+    sha256: str
+    lossy: bool
+
+    def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Images start … stop − 1 as (k, C, H, W) uint8, consecutive ones of one size together. 16 bits are scaled to 8, not clipped.
+
+        Raises FileError when a file cannot be decoded.
+        """
+        names = self.names[start:stop]
+        for outcomes in run(self.container, names, Square(self.channels, 0), _WORKERS, _CHUNK):
+            _refuse(self.container, [(name, outcome.reason) for name, outcome in zip(names, outcomes, strict=False) if outcome.reason])
+            names = names[len(outcomes) :]
+            for _, same in groupby((outcome.value for outcome in outcomes), key=lambda pixels: pixels.shape):
+                yield np.stack(list(same))
+
+
+def open_image_files(path: Path, n: int, progress: Progress) -> ImageFiles:
+    """The first n images (0: all) at any depth below a folder or in a zip; a look at every file's header is taken first.
+
+    Raises FileError when there is none, or one is damaged.
+    """
+    container = open_container(path, "give an existing folder, zip, .h5, .npz or .npy of images")
+    names, others = _images(container)
+    if others:
+        progress.note(f"{path}: {others} files that are no images were ignored")
+    names = names[: n or None]
+    looks, sums = _survey(container, names, progress)
+    channels = 1 if all(look.gray for look in looks) else 3
+    transparent = sum(look.transparent for look in looks)
+    if transparent:
+        progress.note(f"{path}: {transparent} images have transparent parts, which are taken as white")
+    if channels == 3 and any(look.gray for look in looks):
+        progress.note(f"{path}: {sum(look.gray for look in looks)} gray images among coloured ones are taken as RGB")
+    sizes = Counter((channels, *look.size[::-1]) for look in looks)
+    lossy = any(name.lower().endswith((".jpg", ".jpeg")) for name in names)
+    return ImageFiles(container, names, channels, sizes, sums, lossy)
+
+
+def _images(container: Container) -> tuple[list[str], int]:
+    try:
+        return image_names(container)
+    except FileError as error:
+        names = container.names()
+        kinds = ", ".join(sorted({PurePosixPath(name).suffix or PurePosixPath(name).name for name in names})[:_NAMED])
+        seen = f"there are {len(names)} other files ({kinds})" if names else "there are no files at all"
+        raise FileError(f"{error}: {seen}; give the folder that the images are in") from error
+
+
+@dataclass(frozen=True)
+class _Look:
+    size: tuple[int, int]
+    gray: bool
+    transparent: bool
+
+
+def _look(data: bytes) -> _Look:
+    known = probe(data)
+    with _opened(data) as image:
+        has_alpha = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+    return _Look(known.size, known.gray, has_alpha and _shows_through(data))
+
+
+def _shows_through(data: bytes) -> bool:
+    decode(data, 3)  # whatever is damaged raises DamagedImage here, and not what Pillow thinks of
+    with _opened(data) as image:
+        return image.convert("RGBA").getextrema()[3][0] < 255
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            yield image
+
+
+def _survey(container: Container, names: Sequence[str], progress: Progress) -> tuple[list[_Look], str]:
+    looks, digest, damaged = [], hashlib.sha256(), []
+    with progress.task("scan", len(names)) as bar:
+        done = 0
+        for outcomes in run(container, names, _look, _WORKERS):
+            damaged += [(name, outcome.reason) for name, outcome in zip(names[done:], outcomes, strict=False) if outcome.reason]
+            looks += [outcome.value for outcome in outcomes]
+            digest.update("".join(outcome.sha256 for outcome in outcomes).encode())
+            done += len(outcomes)
+            bar.advance(len(outcomes))
+    _refuse(container, damaged)
+    return looks, digest.hexdigest()
+
+
+def _refuse(container: Container, damaged: Sequence[tuple[str, str]]) -> None:
+    """Raise FileError for damaged files, given as names and reasons, if there are some."""
+    if damaged:
+        shown = "; ".join(f"{container.where(name)} ({reason})" for name, reason in damaged[:_NAMED])
+        more = f"; and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+        raise FileError(f"{len(damaged)} files are no usable images: {shown}{more}; mend or remove them")

@@ -1,0 +1,145 @@
+"""Two sets of features, or a model and its images → the numbers of one metric, each under its name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import DivergedError
+from genrev_cli.methods.likelihood import bits_per_dim, dequantise, log_likelihood, require_density
+from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
+from genrev_cli.metrics.kernel import kid
+from genrev_cli.metrics.neighbours import prdc
+from genrev_cli.metrics.reconstruction import L1, psnr, ssim
+from genrev_cli.progress import Progress
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import to_float
+from genrev_cli.stages.checkpoints import Checkpoint
+from genrev_cli.stages.features import FeatureSet
+from genrev_cli.stages.image_inputs import ImageInput
+from genrev_cli.stages.statistics_input import StatisticsFile
+
+METRICS = ("fid", "kid", "prdc", "recon", "bpd")
+BY_ROWS = ("kid", "prdc")
+"""Those that need the features of every image, and not only their statistics."""
+
+KID_SUBSET = 1000
+K_PRECISION, K_DENSITY = 3, 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """What is compared. label, kernel_label: names of the Fréchet and the kernel distance in the features that `identity` tells."""
+
+    samples: FeatureSet | StatisticsFile
+    reference: FeatureSet | StatisticsFile
+    label: str
+    kernel_label: str
+    identity: dict[str, Any]
+
+
+Numbers = tuple[dict[str, float], dict[str, Any]]
+"""The metric's numbers by name, the first one standing for it, and what they depend on."""
+
+
+def frechet_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """The Fréchet distance, and what the numbers of images alone would make of it between equal distributions.
+
+    Raises DivergedError when it is out of range.
+    """
+    samples, reference = pair.samples.statistics(), pair.reference.statistics()
+    value = frechet_distance(samples, reference)
+    floor = None if samples.n is None else bias_floor(reference, samples.n, reference.n or float("inf"))
+    if _equal(samples, reference, value):
+        progress.note("samples and reference have the same features: are they the same images?")
+    if samples.n is not None and samples.n < samples.dims:
+        progress.note(f"n = {samples.n} < {samples.dims} dimensions: the {pair.label} is biased up; compare only values of the same n")
+    return {pair.label: value}, {"bias_floor": floor}
+
+
+def _equal(a: Statistics, b: Statistics, value: float) -> bool:
+    return value <= 10 * TOLERANCE * (np.square(a.factor).sum() + np.square(b.factor).sum())
+
+
+def kernel_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """The KID over 100 random subsets, of 1,000 where there are so many, and its standard error.
+
+    Raises FileError of statistics, UsageError of fewer than 2 images.
+    """
+    samples, reference = pair.samples.rows(), pair.reference.rows()
+    size = min(KID_SUBSET, len(samples), len(reference))
+    if size < KID_SUBSET:
+        progress.note(f"{pair.kernel_label}: subsets of {size} images, not of {KID_SUBSET:,}; compare only values of the same size")
+    generator = np.random.default_rng(derive(seed, "kid"))
+    value, error = kid(samples, reference, generator=generator, subset_size=size)
+    return {pair.kernel_label: value, f"{pair.kernel_label}_standard_error": error}, {"kid_subset_size": size}
+
+
+def neighbour_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """Precision and recall, density and coverage.
+
+    Raises FileError of statistics, UsageError of fewer images than neighbours.
+    """
+    found = prdc(pair.reference.rows(), pair.samples.rows(), k_precision=K_PRECISION, k_density=K_DENSITY)
+    return found._asdict(), {"k_precision": K_PRECISION, "k_density": K_DENSITY}
+
+
+COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
+    "fid": frechet_numbers,
+    "kid": kernel_numbers,
+    "prdc": neighbour_numbers,
+}
+"""The metrics of a pair of sets: (pair, seed, progress) → numbers."""
+
+
+@torch.no_grad()
+def likelihood_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
+    """Bits per dimension of 8-bit images, uniformly dequantised: an upper bound in the mean over the noise, of which there is one draw.
+
+    The standard error is that of the mean over images. Raises UsageError for a model without a likelihood.
+    """
+    require_density(model.autoencoder, model.prior)
+    generator, bits = torch.Generator(device).manual_seed(derive(seed, "bpd")), []
+    with progress.task("likelihood", images.n) as bar:
+        for pixels in images.blocks():
+            x = to_float(torch.from_numpy(pixels).to(device))
+            u = torch.rand(x.shape, generator=generator, device=device)
+            bits.append(bits_per_dim(log_likelihood(model.autoencoder, model.prior, dequantise(x, u)), model.autoencoder.latent_dim))
+            bar.advance(len(pixels))
+    found = torch.cat(bits).double()
+    if not found.isfinite().all():
+        raise DivergedError(f"{model.path}: gives {int((~found.isfinite()).sum())} of {images.n} images no finite likelihood")
+    error = found.std() / len(found) ** 0.5 if len(found) > 1 else found.new_tensor(0.0)
+    return {"bits_per_dim": found.mean().item(), "bits_per_dim_standard_error": error.item()}
+
+
+@torch.no_grad()
+def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
+    """L1, PSNR (dB) and SSIM between images x and decode(clip(encode(x))), means over images (A5).
+
+    Raises DivergedError when a reconstruction is not finite.
+    """
+    error, ratios, similarities = L1(), [], []
+    with progress.task("reconstruct", images.n) as bar:
+        for pixels in images.blocks():
+            x = to_float(torch.from_numpy(pixels).to(device))
+            y = model.autoencoder.decode(model.prior.restrict(model.autoencoder.encode(x)))
+            error.add(x, y)
+            ratios.append(psnr(x, y))
+            similarities.append(ssim(x, y))
+            bar.advance(len(pixels))
+    ratio = torch.cat(ratios)
+    if not ratio.isfinite().all():
+        progress.note(f"{int(ratio.isinf().sum())} reconstructions are exact, so that their PSNR is infinite; the mean is over the others")
+    finite = ratio[ratio.isfinite()]
+    ratios = {"PSNR": finite.mean().item()} if len(finite) else {}
+    return {"L1": error.mean, **ratios, "SSIM": torch.cat(similarities).mean().item()}
+
+
+OF_MODELS: dict[str, Callable[[Checkpoint, ImageInput, torch.device, int, Progress], dict[str, float]]] = {
+    "recon": reconstruction_numbers,
+    "bpd": likelihood_numbers,
+}
+"""The metrics of a model and real images: (model, images, device, seed, progress) → numbers."""

@@ -1,0 +1,160 @@
+"""sweep-bottleneck: how well each model reconstructs through d latent dimensions, for many d (invertible networks, Figs. 5 and 6)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrev_cli.errors import UsageError
+from genrev_cli.files.checkpoint import read_checkpoint_header
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import ImageSet, open_images
+from genrev_cli.files.pictures import grid, json_digest, pixels_digest, read_json, write_json, write_picture
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.report.chain import Record
+from genrev_cli.report.plot import Axes, plot
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import to_float, to_pixels
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.fid import FidOptions, fid
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.pretrain_recon import STAGE, pretrain_recon
+from genrev_cli.stages.records import parameters_of
+from genrev_cli.stages.targets import check_target
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model with d latent dimensions, trained. score: the result of `fid --metrics recon` on it. row: of the table."""
+
+    model: str
+    dim: int
+    ckpt: Path
+    score: Path
+    row: dict[str, Any]
+
+
+def sweep_bottleneck(
+    data: Path,
+    out: Path,
+    *,
+    recipes: Sequence[str],
+    dims: Sequence[int],
+    split: str = "test",
+    schedule: dict[str, Any],
+    run: RunOptions,
+    progress: Progress = SILENT,
+) -> Result:
+    """Train every recipe with every number of latent dimensions and measure the L1 error of its reconstructions on `split`.
+
+    out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Fig. 5), `reconstructions.png` (Fig. 6).
+    schedule: what replaces the recipes'. Run again, points that are done are not done again, and one that was interrupted goes on.
+    Raises UsageError for an empty or repeated choice, and what training and scoring raise.
+    """
+    start = time.perf_counter()
+    for what, chosen in (("--recipes", list(recipes)), ("--dims", list(dims))):
+        if not all(chosen) or not chosen or len(set(chosen)) < len(chosen):
+            raise UsageError(f"{what} {','.join(map(str, chosen))}: at least one is needed, and each once")
+    images = open_images(data)
+    images.rows(split)
+    table = out / "sweep.json"
+    check_target(table, "sweep", (".json",), [data])
+    points, combinations = [], [(recipe, dim) for recipe in recipes for dim in dims]
+    with progress.task("sweep-bottleneck", len(combinations), "points") as bar:
+        for recipe, dim in combinations:
+            points.append(_trained(data, out, recipe, dim, schedule, run, progress))
+            if not run.dry_run:
+                _measure(points[-1], data, split, run, progress)
+            bar.advance()
+    numbers = {"tables": [{"title": f"Reconstruction of {split} images", "rows": [point.row for point in points], "notes": []}]}
+    if run.dry_run:
+        return Result(None, numbers)
+    inputs = {point.ckpt.stem: read_json(point.score)[0].as_input(point.score) for point in points}
+    made_by = provenance(seconds=time.perf_counter() - start, device=str(resolve_device(run.device)))
+    write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs, made_by))
+    _write_picture(out / "sweep.png", _curves(points), "bottleneck sweep: error and size against latent dimensions", inputs, made_by)
+    _write_picture(out / "reconstructions.png", _rows(points, images, split, run), _meaning(points), inputs, made_by)
+    return Result(table, numbers)
+
+
+def _write_picture(path: Path, pixels: np.ndarray, shows: str, inputs: dict[str, Any], made_by: dict[str, Any]) -> None:
+    check_target(path, "picture", (".png",), [])
+    write_picture(path, pixels, Header("picture", {"shows": shows}, pixels_digest(pixels), 0, inputs, made_by))
+
+
+def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:
+    name = Path(recipe).stem
+    ckpt = out / f"{name}-d{dim}.safetensors"
+    overrides = {STAGE: schedule, "prior": {"dim": dim}}
+    result = pretrain_recon(data, ckpt, recipe=recipe, overrides=overrides, run=run, progress=progress)
+    planned = {"parameters": result.numbers["parameters"], "steps": result.numbers["steps"]} if run.dry_run else {}
+    return Point(name, dim, ckpt, ckpt.with_suffix(".json"), {"model": name, "d": dim, **planned})
+
+
+def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Progress) -> None:
+    """Score a trained point, unless that was done before, and complete its row."""
+    header = read_checkpoint_header(point.ckpt)
+    if not _is_score_of(point.score, header, split):
+        choices = FidOptions(str(data), split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
+        fid(None, point.score, choices, progress=progress)
+    found = read_json(point.score)[1]
+    point.row.update(
+        L1=found["value"], PSNR=found.get("PSNR"), SSIM=found["SSIM"], parameters=parameters_of(Record(point.ckpt, header)),
+        steps=header.step, seconds=header.made_by["seconds"],
+    )  # fmt: skip
+
+
+def _is_score_of(score: Path, ckpt: Header, split: str) -> bool:
+    """Whether a point has been measured: on the weights that are there, and on this split."""
+    if not score.exists():
+        return False
+    header, numbers = read_json(score)
+    return header.kind == "score" and header.inputs.get("ckpt", {}).get("sha256") == ckpt.sha256 and numbers.get("split") == split
+
+
+def _curves(points: Sequence[Point]) -> np.ndarray:
+    """Fig. 5."""
+    models = dict.fromkeys(point.model for point in points)
+
+    def lines(quantity: str) -> dict[str, list[tuple[float, float]]]:
+        return {model: sorted((point.dim, point.row[quantity]) for point in points if point.model == model) for model in models}
+
+    x = "latent dimensions d"
+    return plot([
+        Axes("Reconstruction error", x, "mean L1, pixels in [0, 1]", lines("L1"), log_x=True),
+        Axes("Size", x, "parameters", lines("parameters"), log_x=True, log_y=True),
+    ])  # fmt: skip
+
+
+def _meaning(points: Sequence[Point]) -> str:
+    rows = [f"{point.model} with d = {point.dim}, its difference from the original" for point in _widest(points)]
+    return "reconstructions: original; " + "; ".join(rows)
+
+
+def _widest(points: Sequence[Point]) -> list[Point]:
+    """Of each model the one with the most dimensions."""
+    return list({point.model: point for point in sorted(points, key=lambda point: point.dim)}.values())
+
+
+@torch.no_grad()
+def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> np.ndarray:
+    """Fig. 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
+    device = resolve_device(run.device)
+    rows = images.rows(split)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(0, "reconstruct")))
+    pixels = torch.from_numpy(images.read(np.sort(rows[order[:SHOWN].numpy()]))).to(device)
+    x = to_float(pixels)
+    tiles = [pixels]
+    for point in _widest(points):
+        model = load_checkpoint(point.ckpt, device)
+        restored = model.autoencoder.decode(model.prior.restrict(model.autoencoder.encode(x)))
+        tiles += [to_pixels(restored), to_pixels((x - restored.clamp(0, 1)).abs())]
+    return grid(torch.cat(tiles).cpu().numpy(), len(pixels))

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from fid_files import SHAPE, Notes, npy
+
+
+@pytest.fixture
+def notes():
+    """Keeps what a stage notes."""
+    return Notes()
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Two sets of 40 and 50 images as .npy."""
+    rng = np.random.default_rng(0)
+    return [npy(tmp_path / f"{name}.npy", rng.integers(0, 256, (n, *SHAPE), np.uint8)) for name, n in (("a", 40), ("b", 50))]
+
+
+@pytest.fixture
+def model(recon, tmp_path):
+    """A checkpoint of a network that was trained for two steps on `data`."""
+    return recon(tmp_path / "model.safetensors", steps=2).out
+
+
+@pytest.fixture
+def learnable(tmp_path, write_images):
+    """Images whose label is written on them: class k has a bright row k."""
+    import h5py
+
+    path = write_images(tmp_path / "learnable.h5", counts=(300, 100, 100))
+    with h5py.File(path, "r+") as file:
+        labels = file["labels"][:] % 8
+        images = file["images"][:] // 4
+        images[range(len(labels)), 0, labels] = 255
+        file["labels"][...], file["images"][...] = labels, images
+    return path

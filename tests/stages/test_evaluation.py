@@ -1,0 +1,94 @@
+"""--eval-every: a score on the way is that of the checkpoint of that step, the best is kept, and nothing of it changes the weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.images import open_images
+from genrev_cli.metrics.features import PixelExtractor
+from genrev_cli.metrics.frechet import Moments, frechet_distance
+from genrev_cli.progress import SILENT
+from genrev_cli.shapes import to_pixels
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.drawing import draw_images
+from genrev_cli.stages.evaluation import EvalOptions, Evaluator
+from genrev_cli.stages.extractors import FeatureOptions
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.training import best_file, run_folder
+from genrev_cli.training.log import read_log
+
+N = 100  # two blocks of samples, the second not full
+SCORED = RunOptions(device="cpu", log_every=1, evaluation=EvalOptions(every=4, n=N, features=FeatureOptions("pixel")))
+
+
+def scores(out):
+    return [(line["step"], line["FD-pixel"]) for line in read_log(run_folder(out) / "log.jsonl") if line["kind"] == "eval"]
+
+
+def by_hand(ckpt, data, n=N, split="val"):
+    """The score of a checkpoint from its parts."""
+    model, images = load_checkpoint(ckpt, torch.device("cpu")), open_images(data)
+    extractor = PixelExtractor(images.image_shape)
+    fake, real = Moments(extractor.dims), Moments(extractor.dims)
+    with torch.no_grad():
+        for number in range(n):
+            fake.add(extractor(to_pixels(draw_images(model.autoencoder, model.prior, 0, [number], torch.device("cpu")))))
+    real.add(extractor(torch.from_numpy(images.read(images.rows(split)))))
+    return frechet_distance(fake.statistics(), real.statistics())
+
+
+def test_scores_are_those_of_the_weights_and_change_nothing(tmp_path, data, stage):
+    plain, scored = tmp_path / "plain.safetensors", tmp_path / "scored.safetensors"
+    stage(plain)
+    numbers = stage(scored, run=SCORED).numbers
+    (_, a), (_, b) = read_checkpoint(plain), read_checkpoint(scored)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    found = scores(scored)
+    assert [step for step, _ in found] == [0, 4, 8, 10]
+    assert found[-1][1] == pytest.approx(by_hand(scored, data), rel=1e-5)  # decoding one by one rounds differently
+    best = min(found, key=lambda score: score[1])
+    assert (numbers["best_step"], numbers["best_FD-pixel"]) == best
+    header = read_checkpoint_header(best_file(scored))
+    assert (header.step, header.config["score"]) == (best[0], {"FD-pixel": best[1], "n": N})
+    assert by_hand(best_file(scored), data) == pytest.approx(best[1], rel=1e-5)
+
+
+def test_the_curve_of_an_interrupted_run_is_the_whole_one(tmp_path, recon):
+    straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
+    recon(straight, run=SCORED)
+    recon(broken, steps=4, run=SCORED)
+    recon(broken, run=SCORED)
+    assert scores(broken) == scores(straight)
+    assert read_checkpoint_header(best_file(broken)).sha256 == read_checkpoint_header(best_file(straight)).sha256
+
+
+def test_a_better_step_before_the_interruption_stays_the_best(tmp_path, recon):
+    """A learning rate of zero: no later score is lower than the first."""
+    out = tmp_path / "out.safetensors"
+    recon(out, steps=4, lr=0.0, run=SCORED)
+    assert recon(out, lr=0.0, run=SCORED).numbers["best_step"] == 0
+    assert read_checkpoint_header(best_file(out)).step == 0
+
+
+def test_only_what_is_ours_is_replaced(tmp_path, recon):
+    out = tmp_path / "out.safetensors"
+    best_file(out).write_text("mine")
+    with pytest.raises(FileError, match=r"out\.best\.safetensors: exists and is not"):
+        recon(out, run=SCORED)
+    recon(out)  # unscored, it needs no such file
+    assert best_file(out).read_text() == "mine"
+
+
+@pytest.mark.parametrize(("split", "rows"), [("train", 22), ("test", 3), ("all", 30)])
+def test_split(data, split, rows):
+    evaluator = Evaluator(replace(SCORED.evaluation, split=split), open_images(data), 0, torch.device("cpu"), SILENT)
+    assert evaluator.reference.n == rows
+
+
+@pytest.mark.parametrize("wrong", [{"every": -1}, {"n": 1}])
+def test_options_that_mean_nothing(wrong):
+    with pytest.raises(UsageError, match="--eval-every"):
+        EvalOptions(**wrong)

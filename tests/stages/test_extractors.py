@@ -1,0 +1,188 @@
+import hashlib
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from genrev_cli.bench.random_inception import drawn_weights
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header
+from genrev_cli.metrics.features import Extractor
+from genrev_cli.metrics.frechet import Moments, frechet_distance
+from genrev_cli.models.classifier import Classifier
+from genrev_cli.stages import extractors
+from genrev_cli.stages.checkpoints import prefixed
+from genrev_cli.stages.extractors import EFFECT_IMAGES, FeatureOptions, bf16_effect, open_extractor
+
+CPU = torch.device("cpu")
+
+
+def pixels(n, shape=(1, 8, 8), seed=0):
+    return torch.randint(0, 256, (n, *shape), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+class Means(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().mean((2, 3))
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "means.pt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
+        torch.jit.script(Means()).save(path)
+    return path
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """A classifier of 8×8 gray images, and its file."""
+    network, path = Classifier((1, 8, 8), classes=3, width=4, dims=6), tmp_path / "c.safetensors"
+    tensors = prefixed("classifier", network)
+    write_checkpoint(path, tensors, Header("classifier", {"classifier": network.config}, tensors_digest(tensors)))
+    return network, path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of random Inception weights."""
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_file(drawn_weights(0), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": "incepton"}, "--features incepton: choose inception or pixel, or the path of a TorchScript file"),
+        ({"features": "net.onnx"}, "--features net.onnx: choose"),
+        ({"features": ""}, "choose"),
+        ({"profile": "tensorflow"}, "--profile tensorflow: choose one of pytorch-fid, tf, torchmetrics"),
+        ({"precision": "fp16"}, "--precision fp16: choose fp32 or bf16"),
+        ({"features": "pixel", "profile": "tf"}, "no meaning for --features pixel"),
+        ({"features": "pixel", "precision": "bf16"}, "no meaning for --features pixel"),
+        ({"features": "net.pt", "weights": Path("w.pth")}, "no meaning for --features net.pt"),
+        ({"features": "c.safetensors", "profile": "tf"}, "no meaning for --features c.safetensors"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(UsageError, match=message):
+        FeatureOptions(**options)
+
+
+@pytest.mark.parametrize("features", ["inception", "pixel", "a/net.PT", "net.pth", "net.ts", "net.torchscript", "c.safetensors"])
+def test_possible_options(features):
+    assert FeatureOptions(features).features == features
+
+
+def test_pixel():
+    extractor = open_extractor(FeatureOptions("pixel"), (1, 8, 8), CPU)
+    assert (extractor.label, extractor.dims) == ("FD-pixel", 64)
+    with pytest.raises(UsageError, match="several sizes"):
+        open_extractor(FeatureOptions("pixel"), None, CPU)
+
+
+@pytest.mark.parametrize("image_shape", [(1, 8, 8), (3, 5, 7), None])
+def test_torchscript(script, image_shape):
+    extractor = open_extractor(FeatureOptions(str(script)), image_shape, CPU)
+    assert (extractor.label, extractor.kernel_label, extractor.dims) == ("FD-means", "KD-means", 3)
+    assert extractor.any_size
+    assert extractor.costly
+    sha256 = hashlib.sha256(script.read_bytes()).hexdigest()
+    assert extractor.identity == {
+        "extractor": "torchscript", "profile": "torchscript", "layer": "output", "dims": 3, "weights_sha256": sha256, "precision": "fp32",
+    }  # fmt: skip
+    x = pixels(9)
+    torch.testing.assert_close(extractor(x), x.float().mean((2, 3)).expand(-1, 3), rtol=1e-6, atol=0)
+
+
+def test_torchscript_is_known_by_its_content(script):
+    copy = script.with_name("copy.ts")
+    shutil.copy(script, copy)
+    first, second = (open_extractor(FeatureOptions(str(path)), (3, 8, 8), CPU) for path in (script, copy))
+    assert first.identity == second.identity
+    assert second.label == "FD-copy"
+
+
+@pytest.mark.parametrize("name", ["gone.pt", "gone.safetensors"])
+def test_missing_files(tmp_path, name):
+    with pytest.raises(FileError, match=rf"{name}: no such file"):
+        open_extractor(FeatureOptions(str(tmp_path / name)), (1, 8, 8), CPU)
+
+
+def test_classifier(classifier):
+    network, path = classifier
+    extractor = open_extractor(FeatureOptions(str(path)), (1, 8, 8), CPU)
+    assert (extractor.label, extractor.kernel_label, extractor.dims) == ("FD-classifier", "KD-classifier", 6)
+    assert not extractor.any_size
+    assert extractor.identity["layer"] == "penultimate"
+    assert extractor.identity["weights_sha256"] == tensors_digest(prefixed("classifier", network))
+    x = pixels(70)
+    features = extractor(x)
+    torch.testing.assert_close(features, network.features(x.float() / 255).detach(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(extractor(x[[5, 66]]), features[[5, 66]])
+    assert features.std() > 0
+
+
+@pytest.mark.parametrize(("image_shape", "found"), [((3, 8, 8), "3×8×8"), ((1, 8, 9), "1×8×9"), (None, "of several sizes")])
+def test_classifier_of_other_images(classifier, image_shape, found):
+    with pytest.raises(FileError, match=f"trained on images 1×8×8, these are {found}"):
+        open_extractor(FeatureOptions(str(classifier[1])), image_shape, CPU)
+
+
+def test_inception(weights):
+    options = FeatureOptions(weights=weights, profile="tf", precision="bf16")
+    extractor = open_extractor(options, None, CPU)
+    assert (extractor.label, extractor.kernel_label) == ("FID (bf16)", "KID (bf16)")
+    assert extractor.identity["profile"] == "tf"
+    assert extractor.identity["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+class Scaled(Extractor):
+    """Pixels times a number, as features of a lower precision might come out."""
+
+    dims = 64
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, pixels):
+        return self.scale * pixels.flatten(1).float() / 255
+
+
+@pytest.fixture
+def bf16_scale(monkeypatch):
+    """A number → Inception's place is taken by pixels, times that number in bf16."""
+
+    def put(scale):
+        monkeypatch.setattr(extractors, "InceptionExtractor", lambda *_, precision, **__: Scaled({"fp32": 1, "bf16": scale}[precision]))
+        monkeypatch.setattr(extractors, "find_inception_weights", lambda *_, **__: None)
+        monkeypatch.setattr(extractors, "load_inception_weights", lambda _: ({}, ""))
+
+    return put
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.25])
+def test_bf16_effect_closed_form(bf16_scale, scale):
+    """Features times c give c² times the distance: the effect is |c² − 1| FD, of the first images of both sides, in whatever blocks."""
+    bf16_scale(scale)
+    x, y = pixels(EFFECT_IMAGES + 9).numpy(), 255 - pixels(20, seed=1).numpy() // 2
+    sides = []
+    for rows in (x[:EFFECT_IMAGES], y):
+        moments = Moments(64)
+        moments.add(rows.reshape(len(rows), 64) / 255)
+        sides.append(moments.statistics())
+    effect = bf16_effect(FeatureOptions(precision="bf16"), CPU, [x[:100], x[100:110], x[110:]], [y])
+    assert effect == pytest.approx(abs(scale**2 - 1) * frechet_distance(*sides), rel=1e-5)
+
+
+def test_bf16_effect_needs_two_images(bf16_scale):
+    bf16_scale(1)
+    with pytest.raises(UsageError, match="at least 2"):
+        bf16_effect(FeatureOptions(), CPU, [pixels(1).numpy()], [pixels(3).numpy()])

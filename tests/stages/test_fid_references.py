@@ -1,0 +1,191 @@
+"""References by name: a prepared file is what the name means or is refused, and statistics are of what they say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fid_files import PIXEL, Notes
+
+from genrev_cli.data.celeba import faces
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header
+from genrev_cli.files.statistics import read_statistics, write_statistics
+from genrev_cli.progress import Progress
+from genrev_cli.stages import references
+from genrev_cli.stages.fid import FidOptions, measure
+from genrev_cli.stages.fid_ref import fid_ref
+from genrev_cli.stages.prepare_data import PrepareConfig, prepare_data
+from genrev_cli.stages.references import PROTOCOLS, find_protocol, open_reference, protocol_images, tag
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    path = tmp_path_factory.mktemp("digits") / "digits.h5"
+    prepare_data(PrepareConfig("digits"), path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, digits):
+    """A folder with data/digits.h5 and samples.npy, in which commands run."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "digits.h5").write_bytes(digits.read_bytes())
+    np.save(tmp_path / "samples.npy", np.random.default_rng(0).integers(0, 256, (100, 1, 8, 8), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def numbers(here, ref="digits", progress=None, **options):
+    return measure(here / "samples.npy", FidOptions(ref, features=PIXEL, **options), progress or Progress()).numbers
+
+
+def prepared(path, protocol, **changes):
+    """A file that says that it was prepared as a protocol wants, but for the changes; with one image of each split only."""
+    config = {"source": {"name": protocol.source}, "transform": protocol.transform}
+    config |= {"image_shape": list(protocol.image_shape), "counts": protocol.counts, **changes}
+    arrays = {"images": np.zeros((3, 1, 1, 1), np.uint8), "labels": np.zeros(3, np.int64), "split": np.arange(3, dtype=np.uint8)}
+    with hdf5.writing(path, Header("data", config, "")) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
+    return path
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_file_prepared_as_the_name_says_is_taken(tmp_path, name):
+    protocol = PROTOCOLS[name]
+    assert protocol_images(protocol, prepared(tmp_path / "x.h5", protocol), Progress()).selection["split"] == protocol.split
+
+
+CHANGES = {
+    "source": ({"source": {"name": "folder"}}, "its source is folder, not celeba"),
+    "crop": ({"transform": str(faces("108", 64))}, r"its transform is centre crop 108x108.*, not centre crop 140x140"),
+    "size": ({"image_shape": [3, 128, 128]}, r"its image shape is \[3, 128, 128\], not \[3, 64, 64\]"),
+    "limit": ({"counts": {"train": 162_770, "val": 19_867, "test": 4}}, "its number of 'test' images is 4, not 19962"),
+    "nothing known": ({"transform": None}, "its transform is None"),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), CHANGES.values(), ids=CHANGES)
+def test_a_file_prepared_otherwise_is_refused(tmp_path, changes, sentence):
+    path = prepared(tmp_path / "x.h5", PROTOCOLS["celeba"], **changes)
+    with pytest.raises(FileError, match=sentence + r".*genrev prepare-data celeba --out data/celeba.h5"):
+        protocol_images(PROTOCOLS["celeba"], path, Progress())
+
+
+def test_prepared_digits_are_what_the_table_says(digits):
+    for split in ("", "test", "all"):
+        protocol = find_protocol("digits", split)
+        assert protocol_images(protocol, digits, Progress()).n == protocol.n
+
+
+def test_the_expansion_is_said():
+    assert str(PROTOCOLS["celeba"]) == (
+        "--ref celeba: celeba, the 19,962 images of split 'test', centre crop 140x140 (left 19, top 39 of 178x218), "
+        "resized to 64x64 (Lanczos), 64×64"
+    )
+    assert "the 10,000 images of split 'test' by --split" in str(find_protocol("cifar10", "test"))
+    assert "by --split" not in str(find_protocol("cifar10", "train"))
+
+
+def test_names_that_are_none():
+    with pytest.raises(UsageError, match="did you mean 'celeba'"):
+        find_protocol("celebs")
+    with pytest.raises(UsageError, match="mnist has train, test, or all"):
+        find_protocol("mnist", "val")
+    with pytest.raises(FileError, match="none of the names celeba, .*did you mean 'cifar10'"):
+        open_reference("cifar", "", needs_images=False, progress=Progress())
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        ({"extractor": "pixel", "profile": "pixel", "weights_sha256": "", "precision": "fp32"}, "pixel"),
+        ({"extractor": "inception", "profile": "tf", "weights_sha256": "6726825d" + 56 * "0", "precision": "fp32"}, "inception-tf"),
+        ({"extractor": "inception", "profile": "tf", "weights_sha256": 64 * "a", "precision": "bf16"}, "inception-tf-aaaaaaaa-bf16"),
+        ({"extractor": "classifier", "profile": "classifier", "weights_sha256": 64 * "b", "precision": "fp32"}, "classifier-bbbbbbbb"),
+    ],
+)
+def test_tags(identity, name):
+    assert tag(identity) == name
+
+
+def test_built_once_and_then_read(here, monkeypatch):
+    notes = Notes()
+    first = numbers(here, progress=notes)
+    assert notes.said[0].startswith("--ref digits: digits, the 1,442 images of split 'train', as published, 8×8")
+    assert "--ref digits: its statistics are kept in data/digits.pixel.npz" in notes.said
+    again = Notes()
+    assert numbers(here, progress=again) == first
+    assert not any("are kept in" in message for message in again.said)
+    (here / "data" / "digits.h5").unlink()  # the statistics suffice
+    assert numbers(here) == first
+    assert (first["n_reference"], first["split"]) == (1442, "train")
+
+
+def test_a_name_equals_the_path_that_it_means(here):
+    by_path = numbers(here, "data/digits.h5", split="train")
+    assert numbers(here)["value"] == pytest.approx(by_path["value"], rel=1e-12)
+    assert {**numbers(here), "value": 0, "bias_floor": 0} == {**by_path, "value": 0, "bias_floor": 0}
+    assert numbers(here, metrics=("fid", "kid", "prdc"))["value"] == by_path["value"]  # from the images themselves
+
+
+def test_fid_ref_writes_what_fid_looks_for(here):
+    result = fid_ref("digits", features=PIXEL, device="cpu")
+    assert result.out.as_posix() == "data/digits.pixel.npz"
+    assert numbers(here, build_ref=False)["value"] > 0
+    assert measure(here / "samples.npy", FidOptions(str(result.out), features=PIXEL), Progress()).numbers["split"] == "train"
+    other = fid_ref("digits", split="test", features=PIXEL, device="cpu")
+    assert other.out.as_posix() == "data/digits.test.pixel.npz"
+    assert numbers(here, build_ref=False, split="test")["n_reference"] == 355
+
+
+def test_missing_statistics_are_made_only_if_asked(here):
+    with pytest.raises(FileError, match="there is no data/digits.pixel.npz; 'genrev fid-ref digits'"):
+        numbers(here, build_ref=False)
+    (here / "data" / "digits.h5").unlink()
+    with pytest.raises(FileError, match="there is no data/digits.h5; make it with 'genrev prepare-data digits --out data/digits.h5'"):
+        numbers(here)
+
+
+def test_images_are_needed_for_more_than_fid(here):
+    fid_ref("digits", features=PIXEL, device="cpu")
+    (here / "data" / "digits.h5").unlink()
+    with pytest.raises(FileError, match="there is no data/digits.h5"):
+        numbers(here, metrics=("fid", "kid"))
+
+
+def test_stale_statistics_are_refused(here, monkeypatch):
+    out = fid_ref("digits", features=PIXEL, device="cpu").out
+    prepare_data(PrepareConfig("digits", limit=200), here / "data" / "digits.h5")
+    counts = hdf5.read_header(here / "data" / "digits.h5").config["counts"]
+    fewer = replace(PROTOCOLS["digits"], counts={"train": counts["train"], "test": counts["test"]})
+    monkeypatch.setitem(references.PROTOCOLS, "digits", fewer)
+    with pytest.raises(FileError, match="is not of the images that 'digits' means; 'genrev fid-ref digits'"):
+        numbers(here)
+    header, n, mu, sigma = read_statistics(out)
+    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "protocol": fewer.facts()}))
+    with pytest.raises(FileError, match=r"stale: it was made from other images than data/digits\.h5 has now; 'genrev fid-ref digits'"):
+        numbers(here)
+
+
+def test_statistics_of_other_features_under_the_name_are_refused(here):
+    out = fid_ref("digits", features=PIXEL, device="cpu").out
+    header, n, mu, sigma = read_statistics(out)
+    other = {**header.config["identity"], "profile": "tf"}
+    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "identity": other}))
+    with pytest.raises(FileError, match="profile tf, not pixel"):
+        numbers(here)
+    np.savez(out, mu=mu, sigma=sigma)
+    with pytest.raises(FileError, match="is not of the images that 'digits' means"):
+        numbers(here)
+
+
+def test_nothing_else_is_overwritten(here):
+    with pytest.raises(FileError, match="exists and is not a file of kind 'statistics'"):
+        np.savez(here / "x.npz", a=np.zeros(2))
+        fid_ref("digits", features=PIXEL, out=here / "x.npz", device="cpu")
+    with pytest.raises(FileError, match="its number of 'train' images"):
+        prepare_data(PrepareConfig("digits", limit=200), here / "few.h5")
+        fid_ref("digits", data=here / "few.h5", features=PIXEL, device="cpu")

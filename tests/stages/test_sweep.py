@@ -1,0 +1,126 @@
+"""sweep-bottleneck: every point is a run of its own, done once, and the table holds what `fid --metrics recon` measures."""
+
+from dataclasses import replace
+
+import pytest
+
+from genrev_cli.errors import InterruptedRun, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint_header
+from genrev_cli.files.pictures import read_json, read_picture
+from genrev_cli.progress import SILENT
+from genrev_cli.stages.figures import reconstruct
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.sweep import sweep_bottleneck
+
+RUN = RunOptions(device="cpu", log_every=1)
+
+TINY = """
+[model]
+{model}
+[prior]
+name = "active-gaussian"
+dim = 3
+bound = 0.0
+choose = "first"
+[pretrain-recon]
+lr = 1e-2
+batch = 8
+steps = 4
+"""
+MODELS = {
+    "flat": 'name = "dense"\nhidden = [8]',
+    "invertible": 'name = "inn"\nlevels = [{ couplings = 1, hidden = 4 }]\nhidden_dense = 4',
+}
+
+
+@pytest.fixture
+def sweep(tmp_path, data):
+    """**changes → one sweep of two models with two sizes each."""
+    recipes = []
+    for name, model in MODELS.items():
+        recipes.append(tmp_path / f"{name}.toml")
+        recipes[-1].write_text(TINY.format(model=model))
+
+    def run(*, run=RUN, dims=(2, 5), recipes=[str(path) for path in recipes], schedule={}, progress=SILENT):  # noqa: B006
+        return sweep_bottleneck(
+            data, tmp_path / "sweep", recipes=recipes, dims=dims, schedule=schedule, run=run, progress=progress
+        )  # fmt: skip
+
+    return run
+
+
+def rows(result):
+    return result.numbers["tables"][0]["rows"]
+
+
+def test_the_table(tmp_path, data, sweep):
+    result = sweep()
+    table = rows(result)
+    assert [(row["model"], row["d"]) for row in table] == [("flat", 2), ("flat", 5), ("invertible", 2), ("invertible", 5)]
+    for row in table:
+        ckpt = tmp_path / "sweep" / f"{row['model']}-d{row['d']}.safetensors"
+        config = read_checkpoint_header(ckpt).config
+        assert config["prior"]["dim"] == row["d"]
+        again = reconstruct(ckpt, tmp_path / "rows.png", data=data, device="cpu")
+        assert row["L1"] == pytest.approx(again.numbers["l1_restricted"], rel=1e-6)
+    flat, wider, *invertible = (row["parameters"] for row in table)
+    assert wider - flat == 3 * 8 + 3 + 3 * 8  # three more units behind the hidden layer and before its mirror image
+    assert invertible[0] == invertible[1]  # its latent is as large as the image, whatever of it is kept
+    assert read_json(result.out)[1] == result.numbers
+    shows = read_picture(tmp_path / "sweep" / "reconstructions.png")[0].config["shows"]
+    assert shows.startswith("reconstructions: original; flat with d = 5, its difference from the original; invertible")
+    assert read_picture(tmp_path / "sweep" / "sweep.png")[1].std() > 0
+
+
+def test_what_is_done_is_not_done_again(tmp_path, sweep):
+    sweep(dims=(2,))
+    before = {path: path.read_bytes() for path in (tmp_path / "sweep").rglob("*-d2*") if path.is_file()}
+    assert before
+    assert len(rows(sweep())) == 4
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_more_steps_are_measured_anew(sweep):
+    short = rows(sweep(dims=(2,)))
+    longer = rows(sweep(dims=(2,), schedule={"steps": 8}))
+    assert [row["steps"] for row in longer] == [8, 8]
+    assert all(a["L1"] != b["L1"] for a, b in zip(short, longer, strict=True))
+
+
+def test_an_interrupted_sweep_goes_on(tmp_path, sweep, monkeypatch):
+    whole = rows(sweep())
+    for path in sorted((tmp_path / "sweep").glob("*"), reverse=True):
+        if path.is_file():
+            path.unlink()
+        else:
+            for inner in sorted(path.rglob("*"), reverse=True):
+                inner.rmdir() if inner.is_dir() else inner.unlink()
+            path.rmdir()
+    from genrev_cli.stages import sweep as module
+
+    train, calls = module.pretrain_recon, []
+
+    def stopping(*words, **settings):
+        calls.append(words)
+        if len(calls) == 3:
+            raise InterruptedRun("stopped")
+        return train(*words, **settings)
+
+    monkeypatch.setattr(module, "pretrain_recon", stopping)
+    with pytest.raises(InterruptedRun):
+        sweep()
+    again = rows(sweep())
+    assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in whole]
+
+
+def test_dry_run_writes_nothing(tmp_path, sweep):
+    table = rows(sweep(run=replace(RUN, dry_run=True)))
+    assert not (tmp_path / "sweep").exists()
+    assert [row["steps"] for row in table] == [4] * 4
+    assert all(row["parameters"] > 0 for row in table)
+
+
+@pytest.mark.parametrize("wrong", [{"dims": ()}, {"dims": (2, 2)}, {"dims": (0,)}, {"recipes": []}, {"recipes": ["a", "a"]}])
+def test_choices_that_mean_nothing(sweep, wrong):
+    with pytest.raises(UsageError, match="at least one is needed"):
+        sweep(**wrong)
