@@ -11,6 +11,7 @@ from genrev_cli.bench.fid_extraction import extraction
 from genrev_cli.bench.fid_frechet import frechet
 from genrev_cli.bench.fid_moments import moments
 from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
@@ -24,6 +25,7 @@ Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table
 
 BENCHES: dict[str, dict[str, Section]] = {
     "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
+    "inn": {"step": inn_step},
 }
 """What can be measured: name → its sections, in the order in which they run."""
 

@@ -13,13 +13,13 @@ SIZE = "Size"
 
 @app.command(rich_help_panel="Look", epilog="$ genrev bench fid --only frechet,moments --rounds 5 --threads 1")
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: fid.")],
+    name: Annotated[str, typer.Argument(help="What to measure: fid or inn.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Result to write (.json); default: bench-NAME.json.", rich_help_panel=options.FILES)
     ] = None,
     only: Annotated[
         str,
-        typer.Option("--only", help="Sections, with commas; fid: extraction,frechet,moments.", show_default="all", rich_help_panel=SIZE),
+        typer.Option("--only", help="Sections, with commas; fid: extraction,frechet,moments; inn: step.", show_default="all", rich_help_panel=SIZE),
     ] = "",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each variant, in turn.", rich_help_panel=SIZE)] = 3,
     images: Annotated[int, typer.Option("--images", min=2, help="Per run, where images are run.", rich_help_panel=SIZE)] = 100,

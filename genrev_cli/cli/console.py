@@ -46,12 +46,13 @@ def _shown(value: object) -> str:
 
 
 def report_tables(result: Result) -> None:
-    """A benchmark: its tables and conditions on stderr, its path on stdout."""
+    """A result that is tables: them and the conditions they hold under on stderr, its path on stdout."""
     for table in result.numbers["tables"]:
         _print_table(table)
-    for name, value in result.numbers["conditions"].items():
+    for name, value in result.numbers.get("conditions", {}).items():
         print(f"{name}: {_shown(value)}", file=sys.stderr)
-    print(result.out)
+    if result.out:
+        print(result.out)
 
 
 def _print_table(table: dict) -> None:

@@ -27,9 +27,17 @@ class Prior(nn.Module, ABC):
     def sample(self, n: int, generator: torch.Generator) -> Codes:
         """(n, d), drawn on the generator's device."""
 
+    def to_standard(self, y: Codes) -> Codes:
+        """Codes in standard deviations of the prior from its mean, (n, d) → (n, d); here it has mean 0 and deviation 1."""
+        return y
+
+    def from_standard(self, u: Codes) -> Codes:
+        """The inverse of `to_standard`."""
+        return u
+
     def temper(self, y: Codes, temperature: float) -> Codes:
         """Codes nearer to the mean, below 1, or farther from it: (n, d) → (n, d)."""
-        return temperature * y
+        return self.from_standard(temperature * self.to_standard(y))
 
     @abstractmethod
     def restrict(self, z: Latents) -> Latents:
@@ -144,16 +152,17 @@ class DiagonalGaussian(Prior):
 
     def sample(self, n: int, generator: torch.Generator) -> Codes:
         """Reparameterised: gradients reach μ and σ."""
-        noise = torch.randn(n, self.dim, generator=generator, device=generator.device)
-        return self.mean + self.log_std.exp() * noise
+        return self.from_standard(torch.randn(n, self.dim, generator=generator, device=generator.device))
 
-    def temper(self, y: Codes, temperature: float) -> Codes:
-        return self.mean + temperature * (y - self.mean)
+    def to_standard(self, y: Codes) -> Codes:
+        return (y - self.mean) * (-self.log_std).exp()
+
+    def from_standard(self, u: Codes) -> Codes:
+        return self.mean + self.log_std.exp() * u
 
     def log_prob(self, z: Latents) -> Tensor:
         """log N(z; μ, diag σ²) = −½ Σ ((z − μ)/σ)² − Σ log σ − ½ D log 2π: (B, D) → (B,)."""
-        standardised = (z - self.mean) * (-self.log_std).exp()
-        return -0.5 * standardised.square().sum(1) - self.log_std.sum() - 0.5 * self.dim * math.log(2 * math.pi)
+        return -0.5 * self.to_standard(z).square().sum(1) - self.log_std.sum() - 0.5 * self.dim * math.log(2 * math.pi)
 
     def restrict(self, z: Latents) -> Latents:
         return z

@@ -38,6 +38,9 @@ def settings(material: Material) -> list[tuple[str, str, list[tuple[str, str]]]]
     found = []
     for record in material.records:
         config = {name: value for name, value in record.header.config.items() if name not in ("identity", "stage", "numbers", "shows")}
+        schedule = config.get("schedule", {})
+        if schedule.get("steps"):  # they are what holds; the epochs are the recipe's
+            config["schedule"] = {name: value for name, value in schedule.items() if name != "epochs"}
         if record.header.kind in ("data", "checkpoint", "classifier", "samples", "codes") and config:
             found.append((record.header.config.get("stage", record.header.kind), record.path.name, flat(config)))
     return found
@@ -87,5 +90,5 @@ def _step_facts(made_by: dict[str, Any]) -> list[str]:
 
 
 def _machine(made_by: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = {"machine": made_by.get("machine"), "commit": made_by.get("git"), **made_by.get("versions", {})}
+    rows = {"machine": made_by.get("machine"), "commit": made_by.get("git", "").replace("+", " with changes"), **made_by.get("versions", {})}
     return [(name, value) for name, value in rows.items() if value]

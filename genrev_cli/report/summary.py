@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from genrev_cli.report import words
@@ -81,13 +82,18 @@ def model_facts(material: Material, checkpoint: Record) -> list[tuple[str, str]]
     facts = {
         "Network": model.get("name"),
         "Parameters": f"{count:,}" if count else None,
-        "Latent dimensions": words.shown(prior["latent_dim"]) if "latent_dim" in prior else None,
+        "Latent dimensions": _latent_dim(prior["latent_dim"], model.get("image_shape", [])) if "latent_dim" in prior else None,
         "Active dimensions": words.shown(prior["dim"]) if "dim" in prior else None,
         "Prior": prior.get("name"),
         "Trained": ", then ".join(_training(stage) for stage in lineage(checkpoint)),
         "File": _file(checkpoint),
     }
     return [(name, value) for name, value in facts.items() if value]
+
+
+def _latent_dim(latent_dim: int, image_shape: list[int]) -> str:
+    values = prod(image_shape)
+    return words.shown(latent_dim) + (f" (images of {values:,} values, padded)" if image_shape and latent_dim > values else "")
 
 
 def _training(checkpoint: Record) -> str:

@@ -203,15 +203,16 @@ def traverse(
             raise UsageError(f"--dim {dim}: {ckpt} has active dimensions 0 to {prior.dim - 1}")
     if steps < 2 or not math.isfinite(extent):
         raise UsageError(f"--steps {steps} --extent {extent}: at least 2 steps and a finite extent are needed")
-    centre = torch.zeros(1, prior.dim, device=figure.place)
+    centre = torch.zeros(1, prior.dim, device=figure.place)  # in standard deviations from the mean
     if around:
         x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
-        centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))
-    tiles = [to_pixels(figure.model.autoencoder.decode(prior.embed(_line(centre, dim, extent, steps)))) for dim in dims]
+        centre = prior.to_standard(prior.select(prior.restrict(figure.model.autoencoder.encode(x))))
+    lines = [prior.embed(prior.from_standard(_line(centre, dim, extent, steps))) for dim in dims]
+    tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
-        "around": around or "prior mean",
+        "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
     }
     return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
 

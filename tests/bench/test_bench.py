@@ -1,6 +1,7 @@
 """The benchmarks: that both sides do the same work, and that the numbers around the times are right. No time is asserted."""
 
 import json
+import sys
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from genrev_cli.bench.machine import conditions, has_bf16, threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.bench.random_inception import pytorch_fid_network, random_inception_weights
 from genrev_cli.cli import main
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.errors import FileError, UnavailableError, UsageError
 from genrev_cli.files.pictures import read_json
 from genrev_cli.metrics.features import InceptionExtractor, inception_trunk
 from genrev_cli.metrics.frechet import frechet_distance
@@ -175,3 +176,16 @@ def test_the_sections_run(tmp_path, monkeypatch):
     assert full["rows"][2]["error"] < 1e-12 * 1e3
     assert few["rows"][3]["error"] < 1e-12 * 1e3 < few["rows"][0]["error"]
     assert moments["rows"][1]["error"] < 1e-12
+
+
+def test_the_inn_step_has_the_same_gradient_on_both_sides(tmp_path):
+    pytest.importorskip("FrEIA", reason="a peer of the extra 'bench'")
+    (table,) = run.bench("inn", tmp_path / "b.json", BenchOptions(rounds=1, quick=True, device="cpu", threads=1)).numbers["tables"]
+    assert table["rows"][1]["error"] < 1e-5
+
+
+def test_a_missing_peer_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "FrEIA", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'genrev-cli\[bench\]'") as error:
+        run.bench("inn", tmp_path / "b.json", BenchOptions(quick=True, device="cpu"))
+    assert error.value.exit_code == 5

@@ -203,10 +203,12 @@ def test_bad_configs(config, said):
 def test_temperature_scales_about_the_mean(config):
     prior = build_prior(config)
     if isinstance(prior, DiagonalGaussian):
-        prior.mean.data = torch.arange(8.0)
+        prior.mean.data, prior.log_std.data = torch.arange(8.0), torch.linspace(-1, 1, 8)
     y = prior.sample(1000, torch.Generator().manual_seed(0))
     torch.testing.assert_close(prior.temper(y, 1.0), y)
     cold = prior.temper(y, 0.0)
     torch.testing.assert_close(cold, cold[:1].expand_as(cold))
-    torch.testing.assert_close(cold[0], y.mean(0), atol=0.2, rtol=0)
+    torch.testing.assert_close(cold[0], y.mean(0), atol=0.3, rtol=0)
+    torch.testing.assert_close(prior.from_standard(prior.to_standard(y)), y)
+    torch.testing.assert_close(prior.to_standard(y).std(0), torch.ones(prior.dim), atol=0.1, rtol=0)
     torch.testing.assert_close(prior.temper(y, 0.5) - cold, 0.5 * (y - cold))
