@@ -19,7 +19,9 @@ def bench(
     ] = None,
     only: Annotated[
         str,
-        typer.Option("--only", help="Sections, with commas; fid: extraction,frechet,moments; inn: step.", show_default="all", rich_help_panel=SIZE),
+        typer.Option(
+            "--only", help="Sections: extraction, frechet, moments of fid; step of inn.", show_default="all", rich_help_panel=SIZE
+        ),
     ] = "",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each variant, in turn.", rich_help_panel=SIZE)] = 3,
     images: Annotated[int, typer.Option("--images", min=2, help="Per run, where images are run.", rich_help_panel=SIZE)] = 100,

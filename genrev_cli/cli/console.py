@@ -56,7 +56,8 @@ def report_tables(result: Result) -> None:
 
 
 def _print_table(table: dict) -> None:
-    columns = list(dict.fromkeys(name for row in table["rows"] for name in row))
+    rows = sorted(table["rows"], key=len, reverse=True)  # the fullest row has the columns in their order
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     print(table["title"], file=sys.stderr)

@@ -131,8 +131,13 @@ def _facts(row: Row) -> list[Cell]:
         Cell(f"{first.parameters:,}"),
         Cell("–" if speed is None else words.number(speed)),
         Cell(words.duration(_seconds(row))),
-        Cell(" + ".join(f"{steps:,}" for steps in first.steps)),
+        Cell(" + ".join(_range({member.steps[i] for member in row.members}) for i in range(len(first.steps)))),
     ]
+
+
+def _range(steps: set[int]) -> str:
+    """One number, or from the least to the greatest."""
+    return "–".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
 
 
 def _speed(row: Row) -> float | None:
@@ -172,7 +177,7 @@ def _row_json(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
         if len(row.members) > 1:
             found[f"{metric}_std"] = row.spread(metric)
     known = {"parameters": row.members[0].parameters, "images_per_second": _speed(row), "training_seconds": _seconds(row)}
-    return found | known | {"steps": sum(row.members[0].steps)}
+    return found | known | {"steps": max(sum(member.steps) for member in row.members)}
 
 
 def members_json(comparison: Comparison) -> list[dict[str, Any]]:

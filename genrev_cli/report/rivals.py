@@ -70,7 +70,12 @@ def _signature(checkpoint: Record) -> str:
 
 
 def _which(checkpoint: Record) -> str:
-    return "best by score" if "score" in checkpoint.header.config else "last"
+    """The last checkpoint of a run, or the best, by which score."""
+    score = checkpoint.header.config.get("score")
+    if score is None:
+        return "last"
+    metric = next((name for name in score if name not in ("n", "split", "features")), "score")
+    return f"best by {metric} of " + ", ".join(f"{name} {score[name]}" for name in ("n", "split", "features") if name in score)
 
 
 def settings(checkpoint: Record) -> dict[tuple[str, str], str]:

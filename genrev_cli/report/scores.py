@@ -82,7 +82,8 @@ def conditions(result: dict[str, Any], reference: str) -> dict[str, str]:
     n, n_ref = (n, n_ref) if compared else (None, n)
     real = " ".join(filter(None, (f"{n_ref:,}" if n_ref else "", split, "images")))
     found = {"Samples": f"{n:,}" if n else "", "Against": f"{real} of {reference}" if reference else ""}
-    features = [str(known.pop(name, "") or "") for name in ("extractor", "profile", "layer", "feature_precision")]
+    precision = known.pop("feature_precision", "fp32" if known.get("extractor") else "")  # older results don't say
+    features = [*(str(known.pop(name, "") or "") for name in ("extractor", "profile", "layer")), precision]
     found["Features"] = ", ".join(dict.fromkeys(filter(None, features)))  # extractor and profile may share a name
     found["Weights"] = str(known.pop("weights_sha256", "") or "")[:12]
     floor = known.pop("bias_floor", None)

@@ -90,5 +90,6 @@ def _step_facts(made_by: dict[str, Any]) -> list[str]:
 
 
 def _machine(made_by: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = {"machine": made_by.get("machine"), "commit": made_by.get("git", "").replace("+", " with changes"), **made_by.get("versions", {})}
+    commit = made_by.get("git", "").replace("+", " with changes")
+    rows = {"machine": made_by.get("machine"), "commit": commit, **made_by.get("versions", {})}
     return [(name, value) for name, value in rows.items() if value]

@@ -41,11 +41,14 @@ def cards(material: Material) -> list[Card]:
 
 
 def _score_card(result: dict[str, Any]) -> Card:
-    note = f"{result['n']:,} samples" if "n" in result else ""
+    label, split = result.get("metric", "score"), result.get("split", "")
+    compared = "n_reference" in result  # reconstructions and likelihoods are of real images, and of no samples
+    note = (f"{result['n']:,} samples" if compared else f"{result['n']:,} {split} images") if result.get("n") else ""
     if result.get("n_reference"):
-        note += f" against {words.number(result['n_reference'])} {result.get('split', '')} images".replace("  ", " ")
-    about = f"real images would score about {words.number(result['bias_floor'])} at these numbers" if "bias_floor" in result else ""
-    return Card(words.metric(result.get("metric", "score")), words.number(float(result["value"]), 4), about, note)
+        note += f" against {words.number(result['n_reference'])} {split} images"
+    floor = result.get("bias_floor") if label.startswith(("FID", "FD")) else None
+    about = words.about(label) if floor is None else f"real images would score about {words.number(floor)} at these numbers"
+    return Card(words.metric(label), words.number(float(result["value"]), 4), about, note.replace("  ", " "))
 
 
 def _measurements(material: Material) -> Iterator[tuple[dict[str, Any], str]]:

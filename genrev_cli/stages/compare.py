@@ -18,7 +18,7 @@ from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.report.chain import Record
-from genrev_cli.report.comparison import Comparison, Member, Row, as_json, members_json, notes
+from genrev_cli.report.comparison import Comparison, Member, Row, as_json, members_json
 from genrev_cli.report.comparison_page import render_comparison
 from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
@@ -34,6 +34,7 @@ from genrev_cli.stages.targets import check_target
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
 RECONSTRUCTIONS = 12
+_TABLE_NOTE = "_std: over the k seeds of a row, with k − 1; training_seconds: of all stages; images_per_second: of the last"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title:
     groups, first = grouped(rivals), rivals[0].record
     images = data_of(first.header, options.data, first.path)
     comparison, conditions = _compared(groups, images, options, progress)
-    tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [notes(comparison)]}]
+    tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
     found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
     inputs = {str(rival.record.path): rival.record.header.as_input(rival.record.path) for rival in rivals}
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))

@@ -1,5 +1,7 @@
 """The score of a model while it trains: the curve of Fig. 10."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 
 import torch
@@ -10,8 +12,7 @@ from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
-from genrev_cli.shapes import to_pixels
-from genrev_cli.stages.drawing import draw_images
+from genrev_cli.stages.drawing import draw_pixels
 from genrev_cli.stages.extractors import FeatureOptions, open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
@@ -37,23 +38,27 @@ class EvalOptions:
 class Evaluator:
     """Fréchet distance of samples to real images, in the same features and from the same codes each time.
 
-    label: the name of the distance. Raises UnavailableError where the features' weights are missing, UsageError for an unknown split.
+    label: the name of the distance. protocol: what must be equal for two scores to be comparable.
+    Raises UnavailableError where the features' weights are missing, UsageError for an unknown split.
     """
 
     def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, progress: Progress) -> None:
         self.n, self.seed, self.device = options.n, seed, device
         self.extractor = open_extractor(options.features, images.image_shape, device)
         self.label = self.extractor.label
-        real = open_image_input(images.path, options.split or held_out(images), 0, progress)
+        split = options.split or held_out(images)
+        features = hashlib.sha256(json.dumps(self.extractor.identity, sort_keys=True).encode()).hexdigest()[:12]
+        self.protocol = {"n": options.n, "split": split, "features": features}
+        real = open_image_input(images.path, split, 0, progress)
         self.reference = features_of(real, self.extractor, progress, "reference").statistics()
 
     @torch.no_grad()
     def __call__(self, autoencoder: Autoencoder, prior: Prior) -> float:
-        """The distance of n samples."""
+        """The distance of n samples. Raises DivergedError when one is not finite."""
         autoencoder.eval()
         moments = Moments(self.extractor.dims)
         for first in range(0, self.n, BATCH):
             numbers = range(first, min(first + BATCH, self.n))
-            moments.add(self.extractor(to_pixels(draw_images(autoencoder, prior, self.seed, numbers, self.device))))
+            moments.add(self.extractor(draw_pixels(autoencoder, prior, self.seed, numbers, self.device)))
         autoencoder.train()
         return frechet_distance(moments.statistics(), self.reference)

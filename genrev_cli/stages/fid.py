@@ -70,6 +70,8 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
         inputs |= records
         config["identity"] = pair.identity
         about = {"n": pair.samples.n, "n_reference": pair.reference.n, **about, **split, **_features(pair.identity), **effect}
+    if samples is None and options.compares:
+        about |= {"seed": options.seed, "temperature": options.temperature}
     for metric in options.of_models:
         found[metric] = OF_MODELS[metric](model, reference.images, device, options.seed, progress)
         inputs.setdefault("ref", reference.images.record())

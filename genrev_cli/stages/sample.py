@@ -13,10 +13,9 @@ from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.shapes import to_pixels
 from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
-from genrev_cli.stages.drawing import draw_images
+from genrev_cli.stages.drawing import draw_pixels
 from genrev_cli.stages.targets import check_target
 
 GRID = 64
@@ -79,7 +78,7 @@ def decode_samples(model: Checkpoint, seed: int, numbers: range, device: torch.d
 
     Raises DivergedError when an image is not finite.
     """
-    images = draw_images(model.autoencoder, model.prior, seed, numbers, device, temperature)
-    if not images.isfinite().all():
-        raise DivergedError(f"{model.path}: decodes to values that are not finite; the model has diverged")
-    return to_pixels(images)
+    try:
+        return draw_pixels(model.autoencoder, model.prior, seed, numbers, device, temperature)
+    except DivergedError as error:
+        raise DivergedError(f"{model.path}: {error}") from error

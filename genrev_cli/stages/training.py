@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.progress import Progress
@@ -222,15 +222,31 @@ class _Looks:
         self.monitor = run.job.monitor(run.job.images, seed, run.device, folder / "previews")
         self.best = self._best_before(folder / "log.jsonl")
         if not start:
+            self._discard_best()
             self.measure(0)
             self.evaluate(0)
 
     def _best_before(self, log: Path) -> dict[str, float]:
         """The best score of the run that is resumed, with its step; an unscored run has none."""
-        label = self.evaluator.label if self.evaluator else ""
-        scored = [line for line in read_log(log) if line.get("kind") == "eval" and label in line]
-        kept = best_file(self.run.out).exists()  # without its checkpoint a score is no use
-        return min(({label: line[label], "step": line["step"]} for line in scored if kept), key=lambda best: best[label], default={})
+        scored = [line for line in read_log(log) if line.get("kind") == "eval"]
+        if not (self.evaluator and scored and best_file(self.run.out).exists()):  # without its checkpoint a score is no use
+            return {}
+        label, protocol = self.evaluator.label, self.evaluator.protocol.items()
+        alike = [line for line in scored if label in line and protocol <= line.items()]
+        if len(alike) < len(scored):
+            self.run.progress.note(f"{log}: has scores that were measured otherwise; the best is one of those measured as now")
+        return min(({label: line[label], "step": line["step"]} for line in alike), key=lambda best: best[label], default={})
+
+    def _discard_best(self) -> None:
+        """What an earlier run of the same stage kept as its best is not of this run."""
+        path = best_file(self.run.out)
+        if path.exists():
+            try:
+                mine = read_checkpoint_header(path).config.get("stage") == self.run.job.stage
+            except FileError:
+                return  # not ours: where this run is to write there, `check_target` has refused it
+            if mine:
+                path.unlink()
 
     def hooks(self) -> Hooks:
         """For the loop."""
@@ -243,13 +259,18 @@ class _Looks:
 
     def evaluate(self, step: int) -> None:
         """Score samples, and keep the checkpoint if none before was better."""
-        if self.evaluator:
-            label = self.evaluator.label
+        if not self.evaluator:
+            return
+        label, protocol = self.evaluator.label, self.evaluator.protocol
+        try:
             score = {label: self.evaluator(self.run.trained["autoencoder"], self.run.trained["prior"])}
-            self.log.write(step, kind="eval", seconds=round(self.run.seconds(), 3), n=self.evaluator.n, **score)
-            if score[label] < self.best.get(label, math.inf):
-                self.best = {**score, "step": step}
-                self.run.write_checkpoint(best_file(self.run.out), step, score={**score, "n": self.evaluator.n})
+        except DivergedError as error:  # far from the images a network may overflow early in training, and recover
+            self.run.progress.note(f"step {step} is not scored: {error}")
+            return
+        self.log.write(step, kind="eval", seconds=round(self.run.seconds(), 3), **protocol, **score)
+        if score[label] < self.best.get(label, math.inf):
+            self.best = {**score, "step": step}
+            self.run.write_checkpoint(best_file(self.run.out), step, score={**score, **protocol})
 
     def write(self, step: int, means: dict[str, float]) -> None:
         self.log.write(step, kind="loss", seconds=round(self.run.seconds(), 3), **means)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.images import open_images
 from genrev_cli.metrics.features import PixelExtractor
@@ -52,7 +52,8 @@ def test_scores_are_those_of_the_weights_and_change_nothing(tmp_path, data, stag
     best = min(found, key=lambda score: score[1])
     assert (numbers["best_step"], numbers["best_FD-pixel"]) == best
     header = read_checkpoint_header(best_file(scored))
-    assert (header.step, header.config["score"]) == (best[0], {"FD-pixel": best[1], "n": N})
+    kept = header.config["score"]
+    assert (header.step, kept["FD-pixel"], kept["n"], kept["split"]) == (*best, N, "val")
     assert by_hand(best_file(scored), data) == pytest.approx(best[1], rel=1e-5)
 
 
@@ -92,3 +93,40 @@ def test_split(data, split, rows):
 def test_options_that_mean_nothing(wrong):
     with pytest.raises(UsageError, match="--eval-every"):
         EvalOptions(**wrong)
+
+
+def test_scores_of_another_kind_are_not_compared(tmp_path, recon, notes):
+    """Fewer samples give another bias: the best of the resumed run is one of its own."""
+    out = tmp_path / "out.safetensors"
+    recon(out, steps=4, lr=0.0, run=SCORED)
+    other = replace(SCORED, evaluation=replace(SCORED.evaluation, n=60))
+    numbers = recon(out, lr=0.0, run=other, progress=notes).numbers
+    assert any("measured otherwise" in note for note in notes.said)
+    assert numbers["best_step"] == 8
+    assert read_checkpoint_header(best_file(out)).config["score"]["n"] == 60
+
+
+def test_a_new_run_has_no_best_of_an_old_one(tmp_path, recon):
+    out = tmp_path / "out.safetensors"
+    recon(out, run=SCORED)
+    recon(out, seed=1, run=RunOptions(device="cpu", restart=True))
+    assert not best_file(out).exists()
+
+
+def test_samples_that_are_not_finite_are_not_scored(tmp_path, data, recon, monkeypatch, notes):
+    model = load_checkpoint(recon(tmp_path / "a.safetensors", steps=1).out, torch.device("cpu"))
+    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), SILENT)
+    with torch.no_grad():
+        next(model.autoencoder.parameters()).fill_(torch.nan)
+    with pytest.raises(DivergedError, match="sample 0 is decoded to values that are not finite"):
+        evaluator(model.autoencoder, model.prior)
+
+    def overflow(*words):
+        raise DivergedError("no numbers")
+
+    monkeypatch.setattr(Evaluator, "__call__", overflow)
+    out = tmp_path / "b.safetensors"
+    recon(out, run=SCORED, progress=notes)
+    assert scores(out) == []
+    assert not best_file(out).exists()
+    assert sum("is not scored" in note for note in notes.said) == 4

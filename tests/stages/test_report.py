@@ -15,7 +15,7 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
-from genrev_cli.files.pictures import json_digest, pixels_digest, write_json, write_picture
+from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, write_json, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.report import curves
 from genrev_cli.stages.encode import encode
@@ -278,3 +278,26 @@ def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width
     lines = [(".line.c0 path", "stroke"), (".line.c1 path", "stroke"), (".cloud.c0", "stroke"), (".cloud.c1", "stroke")]
     seen = look(tmp_path / "report.html", tmp_path, width, scheme, text=text, lines=lines)
     assert_legible(seen, scheme, pictures=1)
+
+
+@pytest.mark.parametrize(
+    ("result", "says", "silent"),
+    [
+        ({"metric": "FD-pixel", "bias_floor": 0.5}, "real images would score about 0.5", "nothing"),
+        ({"metric": "FD-pixel", "bias_floor": None}, "1,000 samples against 55 test images", "would score"),
+        ({"metric": "KD-pixel", "FD-pixel": 40.5, "bias_floor": 0.5}, "1,000 samples", "would score"),
+        ({"metric": "L1", "n_reference": None}, "1,000 test images", "1,000 samples"),
+    ],
+    ids=["floor", "no floor", "another metric", "reconstructions"],
+)
+def test_a_card_says_what_its_number_is(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
+    path = scored(tmp_path / "one.json", family, **result)
+    header, found = read_json(path)
+    if found["n_reference"] is None:  # reconstructions are of real images
+        del found["n_reference"]
+        write_json(path, found, header)
+    report([path, family["adversarial"]], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    card = shown(page[page.index('class="cards"') : page.index('class="two"')])
+    assert says in card
+    assert silent not in card
