@@ -7,14 +7,16 @@ import typer
 
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report, report_tables
-from genrev_cli.cli.fid import PROTOCOL, Kind, Precision, Profile, RefSplit, Weights
+from genrev_cli.cli.fid import PROTOCOL, RefSplit
 
 
 @app.command(rich_help_panel="Look", epilog="$ genrev compare adversarial-*.safetensors plain=recon.safetensors")
+@options.expanded
 def compare(
     models: Annotated[
         list[str], typer.Argument(metavar="[LABEL=]CKPT...", help="Checkpoints; those that differ in their seeds alone make one row.")
     ],
+    of: options.Features,
     out: Annotated[Path, typer.Option("--out", help="Page to write (.html).", rich_help_panel=options.FILES)] = Path("compare.html"),
     data: Annotated[
         Path | None,
@@ -27,21 +29,15 @@ def compare(
     metrics: Annotated[
         str, typer.Option("--metrics", help="fid, kid, prdc, recon, bpd, with commas; sorted by the first.", rich_help_panel=PROTOCOL)
     ] = "fid,recon",
-    features: Kind = "inception",
-    profile: Profile = "pytorch-fid",
-    weights: Weights = None,
-    precision: Precision = "fp32",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the samples, the same for all.", rich_help_panel=PROTOCOL)] = 0,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Put models of one data set side by side: a table, samples from the same seeds, reconstructions of the same images, curves."""
     from genrev_cli.stages.compare import CompareOptions, compare
-    from genrev_cli.stages.extractors import FeatureOptions
 
-    of = FeatureOptions(features, profile, weights, precision)
     names = tuple(name.strip() for name in metrics.split(","))
-    choices = CompareOptions(data, ref, split, n, names, seed, of, device)
+    choices = CompareOptions(data, ref, split, n, names, seed, of.options(), device)
     result = compare(models, out, choices, title=title, progress=listener())
     if json:
         report(result, as_json=True)

@@ -8,29 +8,8 @@ import typer
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report
 
-PROTOCOL, FEATURES = "Protocol", "Features"
+PROTOCOL = "Protocol"
 
-Kind = Annotated[
-    str,
-    typer.Option(
-        "--features",
-        help="inception (the FID), pixel (needs no weights), a TorchScript file, or a classifier of fit-features; all but the first make "
-        "distances of other names.",
-        rich_help_panel=FEATURES,
-    ),
-]
-Profile = Annotated[
-    str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=FEATURES)
-]
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=FEATURES
-    ),
-]
-Precision = Annotated[
-    str, typer.Option("--precision", help="Of Inception: fp32, or bf16, whose effect is estimated.", rich_help_panel=FEATURES)
-]
 Cache = Annotated[
     bool,
     typer.Option("--cache/--no-cache", help="Keep costly features on the disk, by content.", rich_help_panel=options.RUN),
@@ -42,11 +21,13 @@ RefSplit = Annotated[
 
 
 @app.command(rich_help_panel="Score", epilog="$ genrev fid samples/ --ref celeba")
+@options.expanded
 def fid(
     ref: Annotated[
         str,
         typer.Option("--ref", help="A name (see fid-ref), any images, or statistics (.npz).", rich_help_panel=options.FILES),
     ],
+    of: options.Features,
     samples: Annotated[
         Path | None, typer.Argument(help="Images to score: a folder, zip, .h5, .npz or .npy; or statistics (.npz).", show_default=False)
     ] = None,
@@ -87,21 +68,15 @@ def fid(
     temperature: Annotated[
         float, typer.Option("--temperature", help="Scales the codes of a checkpoint's samples.", rich_help_panel=PROTOCOL)
     ] = 1.0,
-    features: Kind = "inception",
-    profile: Profile = "pytorch-fid",
-    weights: Weights = None,
-    precision: Precision = "fp32",
     cache: Cache = True,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Measure the distance between two sets of images, or between a model's and real ones, and say exactly what was measured."""
-    from genrev_cli.stages.extractors import FeatureOptions
     from genrev_cli.stages.fid import FidOptions, fid
 
-    chosen = FeatureOptions(features, profile, weights, precision)
     names = tuple(name.strip() for name in metrics.split(","))
-    choices = FidOptions(ref, split, n, names, seed, chosen, ckpt, temperature, build_ref, save_stats, device, cache)
+    choices = FidOptions(ref, split, n, names, seed, of.options(), ckpt, temperature, build_ref, save_stats, device, cache)
     report(fid(samples, out or _target(samples, ckpt), choices, progress=listener()), as_json=json)
 
 

@@ -7,14 +7,16 @@ import typer
 
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report
-from genrev_cli.cli.fid import Cache, Kind, Precision, Profile, RefSplit, Weights
+from genrev_cli.cli.fid import Cache, RefSplit
 
 
 @app.command("fid-ref", rich_help_panel="Score", epilog="$ genrev fid-ref celeba")
+@options.expanded
 def fid_ref(
     name: Annotated[
         str, typer.Argument(help="celeba, celeba-crop108, celeba-nocrop, cifar10, cifar10-test, mnist, mnist-train or digits.")
     ],
+    of: options.Features,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="Prepared images (.h5); default: data/NAME.h5, as the expansion says.", rich_help_panel=options.FILES),
@@ -23,18 +25,12 @@ def fid_ref(
         Path | None, typer.Option("--out", help="Statistics to write (.npz); default: where fid looks.", rich_help_panel=options.FILES)
     ] = None,
     split: RefSplit = "",
-    features: Kind = "inception",
-    profile: Profile = "pytorch-fid",
-    weights: Weights = None,
-    precision: Precision = "fp32",
     cache: Cache = True,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Measure the real images that a name means, once for all models: `fid --ref NAME` finds the statistics in data/."""
-    from genrev_cli.stages.extractors import FeatureOptions
     from genrev_cli.stages.fid_ref import fid_ref
 
-    chosen = FeatureOptions(features, profile, weights, precision)
-    result = fid_ref(name, data=data, split=split, features=chosen, out=out, device=device, cache=cache, progress=listener())
+    result = fid_ref(name, data=data, split=split, features=of.options(), out=out, device=device, cache=cache, progress=listener())
     report(result, as_json=json)

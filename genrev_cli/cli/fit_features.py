@@ -13,7 +13,7 @@ Width = options.Overrides(int, "--width", "Channels of the first convolution.", 
 
 
 @app.command("fit-features", rich_help_panel="Score", epilog="$ genrev fit-features --data data/mnist.h5 --out mnist-features.safetensors")
-@options.training_command
+@options.expanded
 def fit_features(
     data: options.Data,
     training: options.Training,

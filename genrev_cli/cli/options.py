@@ -13,9 +13,10 @@ from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from genrev_cli.stages.evaluation import EvalOptions
+    from genrev_cli.stages.extractors import FeatureOptions
     from genrev_cli.stages.job import RunOptions
 
-FILES, TRAINING, METHOD, SCORE, RUN = "Files", "Training", "Method", "Score", "Run"
+FILES, TRAINING, METHOD, SCORE, FEATURES, RUN = "Files", "Training", "Method", "Score", "Features", "Run"
 
 Ckpt = Annotated[Path, typer.Option("--ckpt", help="Checkpoint (.safetensors) of a training stage.", rich_help_panel=FILES)]
 Data = Annotated[Path, typer.Option("--data", help="Prepared images (.h5) of prepare-data.", rich_help_panel=FILES)]
@@ -49,7 +50,7 @@ Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .tom
 
 @dataclass(frozen=True)
 class Training:
-    """The options that every training command has, see `training_command`."""
+    """The options that every training command has, see `expanded`."""
 
     steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING, 1) = None
     epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
@@ -101,7 +102,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The options of commands that can score what they train on the way, see `training_command`."""
+    """The options of commands that can score what they train on the way, see `expanded`."""
 
     eval_every: Annotated[
         int,
@@ -125,11 +126,44 @@ class Evaluation:
         return EvalOptions(self.eval_every, self.eval_n, self.eval_split, FeatureOptions(self.eval_features))
 
 
-def training_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with a parameter `training: Training`, or also `evaluation: Evaluation`, the options of that class one by one,
-    as Typer wants them."""
+@dataclass(frozen=True)
+class Features:
+    """What images are compared in, see `expanded`."""
+
+    features: Annotated[
+        str,
+        typer.Option(
+            "--features",
+            help="inception (the FID), pixel (needs no weights), a TorchScript file, or a classifier of fit-features; "
+            "all but the first make distances of other names.",
+            rich_help_panel=FEATURES,
+        ),
+    ] = "inception"
+    profile: Annotated[
+        str, typer.Option("--profile", help="How images are prepared: as pytorch-fid, tf or torchmetrics do.", rich_help_panel=FEATURES)
+    ] = "pytorch-fid"
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights", help="Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", rich_help_panel=FEATURES
+        ),
+    ] = None
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of Inception: fp32, or bf16, whose effect is estimated.", rich_help_panel=FEATURES)
+    ] = "fp32"
+
+    def options(self) -> "FeatureOptions":
+        """For the stage."""
+        from genrev_cli.stages.extractors import FeatureOptions
+
+        return FeatureOptions(self.features, self.profile, self.weights, self.precision)
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in the place of each parameter that is a `Training`, `Evaluation` or `Features`, the options of that class one
+    by one, as Typer wants them."""
     parameters = inspect.signature(command).parameters.values()
-    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation)}
+    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation, Features)}
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name not in groups]
     shared = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)

@@ -13,7 +13,7 @@ Bound = options.Overrides(float, "--bound", "Clamp active dimensions to ±bound;
 
 
 @app.command("pretrain-recon", rich_help_panel="Train", epilog="$ genrev pretrain-recon --data data/mnist.h5 --out recon.safetensors")
-@options.training_command
+@options.expanded
 def pretrain_recon(
     data: options.Data,
     training: options.Training,

@@ -15,7 +15,7 @@ from genrev_cli.errors import UsageError
     rich_help_panel="Score",
     epilog="$ genrev sweep-bottleneck --data data/mnist.h5 --recipes inn-mnist,classic-mnist --dims 2,12,32,64 --out sweep/",
 )
-@options.training_command
+@options.expanded
 def sweep_bottleneck(
     data: options.Data,
     training: options.Training,

@@ -17,7 +17,7 @@ Out = Annotated[
 
 
 @app.command("train-adversarial", rich_help_panel="Train", epilog="$ genrev train-adversarial --ckpt recon.safetensors")
-@options.training_command
+@options.expanded
 def train_adversarial(
     ckpt: options.Ckpt,
     training: options.Training,

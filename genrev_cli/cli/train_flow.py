@@ -10,7 +10,7 @@ from genrev_cli.cli.console import listener, report
 
 
 @app.command("train-flow", rich_help_panel="Train", epilog="$ genrev train-flow --data data/mnist.h5 --out flow.safetensors")
-@options.training_command
+@options.expanded
 def train_flow(
     data: options.Data,
     training: options.Training,

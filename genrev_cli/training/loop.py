@@ -119,6 +119,14 @@ class Window:
         return dict(zip(names, values.mean(0).tolist(), strict=True)), steps, seconds
 
 
+def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> None:
+    """Read the window for the log and the bar."""
+    means, count, seconds = window.read(step)
+    speed = count * batch / seconds
+    hooks.log(step, {**means, "images_per_second": speed})
+    bar.advance(count, **means, images_per_second=speed)
+
+
 def train(
     method: Method,
     batches: Batches,
@@ -156,10 +164,7 @@ def train(
             interrupted = agree and distributed.any_rank(stop.requested, batches.device)
             late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
             if looking or interrupted:
-                means, count, seconds = window.read(step)
-                speed = count * batches.batch / seconds
-                hooks.log(step, {**means, "images_per_second": speed})
-                bar.advance(count, **means, images_per_second=speed)
+                _report(window, step, batches.batch, hooks, bar)
             for every, hook in (
                 (rhythm.monitor, hooks.monitor), (rhythm.preview, hooks.preview), (rhythm.evaluate, hooks.evaluate),
             ):  # fmt: skip
