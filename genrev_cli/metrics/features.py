@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
+from genrev_cli.metrics.weights import SHA256_PREFIX
 from genrev_cli.shapes import Images, Pixels
 
 MAX_PIXEL_DIMS = 3072  # 3·32·32: a covariance of 75 MB
@@ -222,13 +223,21 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     return network
 
 
+def _remarks(weights_sha256: str, precision: str) -> str:
+    """What keeps a distance from being the published one, in brackets; '' where nothing does."""
+    other = "" if weights_sha256.startswith(SHA256_PREFIX) else "other weights"
+    remarks = ", ".join(filter(None, (other, "" if precision == "fp32" else precision)))
+    return f" ({remarks})" if remarks else ""
+
+
 @final
 class InceptionExtractor(Extractor):
     """pool3 of the Inception network that the FID is defined with (Heusel et al. 2017), as pytorch-fid ported it.
 
     Gray images are replicated to RGB. The network runs channels_last with folded batch norm and in batches of 8 on a CPU, whatever batch is
     given: about twice as fast as pytorch-fid, with the same features to rounding. bf16 is faster again where the hardware has it, and
-    several times slower on a CPU without (AVX512_BF16 or AMX); its values differ, so the label says it.
+    several times slower on a CPU without (AVX512_BF16 or AMX); its values differ, so the label says it, as it does of other weights than
+    the published ones: an FID is the distance in the features of those alone.
 
     Raises UsageError on an unknown profile or precision, FileError when the weights do not fit.
     """
@@ -252,8 +261,7 @@ class InceptionExtractor(Extractor):
         self._batch = 8 if self.device.type == "cpu" else 64  # larger ones leave the CPU's cache and are slower
         trunk = fold_batch_norm(inception_trunk(state_dict).float())
         self._trunk = trunk.to(self.device, self._dtype, memory_format=torch.channels_last)
-        mark = "" if precision == "fp32" else f" ({precision})"
-        self.label, self.kernel_label = f"FID{mark}", f"KID{mark}"
+        self.label, self.kernel_label = (f"{name}{_remarks(weights_sha256, precision)}" for name in ("FID", "KID"))
         self.identity = _identity(self, profile=profile, layer="pool3", weights_sha256=weights_sha256, precision=precision)
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ With any factors Σ = FᵀF the last trace is the nuclear norm ‖F₁ F₂ᵀ�
 those are the eigenvalues of Σ₁ Σ₂. No square root of a rounded eigenvalue is taken, so zero eigenvalues cost no digits.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,7 @@ BLOCK_ROWS = 1024
 TOLERANCE = 1e-12
 """Bound of the error of `frechet_distance`, in units of |Δμ|² + tr Σ₁ + tr Σ₂."""
 
+_FIRST_ORDER_FROM = 5  # effective ranks
 _WELL_CONDITIONED = 1e-9  # a reciprocal condition number above this excludes null directions, which rounding fills up to about d · 2e-16
 _NOT_A_COVARIANCE = 1e-10  # a residual of the Cholesky factor above this share of the largest variance is no rounding error
 
@@ -216,20 +218,55 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 
 def bias_floor(statistics: Statistics, n1: float, n2: float) -> float:
-    """Expected Fréchet distance of samples of n₁ and n₂ from one Gaussian N(μ, Σ): what small n alone contributes. To first order
+    """Expected Fréchet distance of samples of n₁ and n₂ from one Gaussian N(μ, Σ): what small n alone contributes.
 
-        E[FD] ≈ (1/n₁ + 1/n₂) tr Σ + ½ (1/(n₁−1) + 1/(n₂−1)) [ Σ_ij λᵢλⱼ / (λᵢ + λⱼ) + ½ tr Σ ],   λ the eigenvalues of Σ.
+    That Gaussian has the Σ at hand: where few images gave it, its rank is below their number, and the floor is its, not their source's.
+    math.inf stands for a set taken as the truth. The smaller n decides how it is found, held against the effective rank
+    r = (Σ√λ)² / Σλ, λ the eigenvalues of Σ:
 
-    The first term is E|Δμ|². The second is the Bures metric ½ Σ_ij Δ_ij² / (λᵢ + λⱼ) of the difference Δ of the two sample covariances
-    in the eigenbasis of Σ, whose entries have variance (λᵢλⱼ + δ_ij λᵢ²)(1/(n₁−1) + 1/(n₂−1)) (Wishart).
-    For Σ = I and n₁ = n₂ = N it is 2d/N + d(d+1)/(2N). Valid for n well above the rank of Σ. math.inf stands for a set taken as the truth.
+    from 5 r on: `_first_order_floor`, at most 6 % below the truth at 5 r where one n is far larger, 1 % where they are equal;
+    below: |Δμ|² by its expectation, and the mean of the other part over (100/r)² pairs of covariances drawn from Wishart's distribution,
+        1 to 100 of them, always the same ones. Standard error about 2 %, up to 5 % where r < 10. At most 4 s on one core for d = 2048.
 
     Raises UsageError when an n is below 2.
     """
     if min(n1, n2) < 2:
         raise UsageError(f"the bias for {min(n1, n2)} samples is not defined: at least 2 are needed")
     eigenvalues = np.linalg.eigvalsh(statistics.sigma) if statistics.rows is None else np.square(svdvals(statistics.rows))
-    eigenvalues = eigenvalues[eigenvalues > 0]
+    eigenvalues = np.sort(eigenvalues)[::-1]  # so that what is drawn depends on the spectrum alone
+    eigenvalues = eigenvalues[eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues.max(initial=0.0)]
+    if not len(eigenvalues):
+        return 0.0
+    rank = np.square(np.sqrt(eigenvalues).sum()) / eigenvalues.sum()
+    if min(n1, n2) >= _FIRST_ORDER_FROM * rank:
+        return _first_order_floor(eigenvalues, n1, n2)
+    draws, rng = min(100, math.ceil((100 / rank) ** 2)), np.random.default_rng(0)
+    drawn = [frechet_distance(_wishart(eigenvalues, n1, rng), _wishart(eigenvalues, n2, rng)) for _ in range(draws)]
+    return float((1 / n1 + 1 / n2) * eigenvalues.sum() + np.mean(drawn))
+
+
+def _first_order_floor(eigenvalues: np.ndarray, n1: float, n2: float) -> float:
+    """E[FD] ≈ (1/n₁ + 1/n₂) tr Σ + ½ (1/(n₁−1) + 1/(n₂−1)) [ Σ_ij λᵢλⱼ / (λᵢ + λⱼ) + ½ tr Σ ]
+
+    The first term is E|Δμ|². The second is the Bures metric ½ Σ_ij Δ_ij² / (λᵢ + λⱼ) of the difference Δ of the two sample covariances
+    in the eigenbasis of Σ, whose entries have variance (λᵢλⱼ + δ_ij λᵢ²)(1/(n₁−1) + 1/(n₂−1)) (Wishart).
+    For Σ = I and n₁ = n₂ = N it is 2d/N + d(d+1)/(2N).
+    """
     trace = eigenvalues.sum()
     pairs = (np.outer(eigenvalues, eigenvalues) / np.add.outer(eigenvalues, eigenvalues)).sum()
     return float((1 / n1 + 1 / n2) * trace + 0.5 * (1 / (n1 - 1) + 1 / (n2 - 1)) * (pairs + 0.5 * trace))
+
+
+def _wishart(eigenvalues: np.ndarray, n: float, rng: np.random.Generator) -> Statistics:
+    """The covariance of n samples of N(0, diag λ), drawn by its factor; the mean is left at 0. For n = ∞ it is diag λ.
+
+    The factor is triangular, or trapezoidal for n ≤ d, so that no n × d samples are needed: its diagonal is √χ² with n − 1, n − 2, …
+    degrees of freedom, all right of it N(0, 1) (Bartlett 1933).
+    """
+    d, zero = len(eigenvalues), np.zeros(len(eigenvalues))
+    if math.isinf(n):
+        return Statistics(None, zero, rows=np.diag(np.sqrt(eigenvalues)))
+    rank = int(min(n - 1, d))
+    factor = np.triu(rng.standard_normal((rank, d)), 1)
+    np.fill_diagonal(factor, np.sqrt(rng.chisquare(n - 1 - np.arange(rank))))
+    return Statistics(None, zero, rows=factor * np.sqrt(eigenvalues / (n - 1)))

@@ -10,11 +10,12 @@ from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
 from genrev_cli.shapes import Codes, Scalar
 
 
-def kid(x: Rows, y: Rows, *, generator: np.random.Generator, subsets: int = 100, subset_size: int = 1000) -> tuple[float, float]:
+def kid(x: Rows, y: Rows, *, generator: np.random.Generator, subsets: int = 100, subset_size: int = 1000) -> tuple[float, float | None]:
     """Kernel inception distance (Bińkowski et al. 2018): unbiased MMD² with k(x, y) = (x·y/d + 1)³, mean over random subsets, in float64.
 
     x: (n, d), y: (m, d). Returns the mean over subsets, each drawn without replacement, and its standard error: how far another seed
-    may move it, the two sets being given. It may be slightly negative where the sets are alike.
+    may move it, the two sets being given. It may be slightly negative where the sets are alike. Where a subset is all of a set, only
+    the other set's subsets differ; where it is all of both, the value is the one U-statistic of them, and there is no standard error.
 
     Raises UsageError when a subset is larger than a set or the dimensions differ, DivergedError on NaN.
     """
@@ -25,6 +26,8 @@ def kid(x: Rows, y: Rows, *, generator: np.random.Generator, subsets: int = 100,
         raise UsageError(f"KID: subsets of {subset_size} cannot be drawn from {smallest} samples; choose a size from 2 to {smallest}")
     if subsets < 2:
         raise UsageError(f"KID: {subsets} subsets give no standard error; choose at least 2")
+    if subset_size == len(x) == len(y):
+        return float(_polynomial_mmd(x, y)), None
     values = [
         _polynomial_mmd(x[generator.choice(len(x), subset_size, replace=False)], y[generator.choice(len(y), subset_size, replace=False)])
         for _ in range(subsets)

@@ -8,9 +8,12 @@ import torch
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.statistics import has_statistics
 from genrev_cli.metrics.features import Extractor
+from genrev_cli.metrics.torchscript import ScriptedNetwork
+from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
 from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.extractors import CLASSIFIER_SUFFIX, EFFECT_IMAGES, FEATURES, bf16_effect, open_extractor
+from genrev_cli.stages.classifiers import load_classifier
+from genrev_cli.stages.extractors import CLASSIFIER_SUFFIX, EFFECT_IMAGES, FEATURES, FeatureOptions, bf16_effect, open_extractor
 from genrev_cli.stages.features import FeatureSet, features_of
 from genrev_cli.stages.fid_options import FidOptions
 from genrev_cli.stages.fid_ref import protocol_statistics
@@ -18,7 +21,7 @@ from genrev_cli.stages.generated_input import generated_images
 from genrev_cli.stages.image_inputs import ImageInput, open_image_input, require_one_size, shown_shape
 from genrev_cli.stages.references import Reference
 from genrev_cli.stages.scoring import Pair
-from genrev_cli.stages.statistics_input import StatisticsFile, open_statistics, write_features_statistics
+from genrev_cli.stages.statistics_input import SAID, StatisticsFile, open_statistics, short, write_features_statistics
 
 Records = dict[str, dict[str, Any]]
 """Role → how a header records that input."""
@@ -72,26 +75,44 @@ def _by_files(
     ours: StatisticsFile, theirs: StatisticsFile, options: FidOptions, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
     """Two files of statistics need no extractor; what they are of stands in their headers, if anywhere."""
-    known = next((file.header.config for file in (ours, theirs) if file.header), None)
-    if known is None:
+    told = next((file for file in (ours, theirs) if file.header), None)
+    if told is None:
+        if options.features != FeatureOptions():
+            raise UsageError(
+                f"{ours.path} and {theirs.path} are statistics that don't say of which features: "
+                "--features, --profile, --weights and --precision have no meaning for them; leave them out"
+            )
         unknown = dict.fromkeys(("extractor", "profile", "layer", "weights_sha256", "precision"), "")
         known = {"metric": "FD-unknown", "kernel_metric": "KD-unknown", "identity": unknown | {"extractor": "unknown", "dims": ours.dims}}
     else:
-        _require_asked(known["identity"], options, theirs.path)
+        known = told.header.config
+        _require_asked(known["identity"], options.features, told.path)
     for file in (ours, theirs):
         file.require(known["identity"], known["metric"], progress.note)
     pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], known["identity"])
     return pair, {"samples": ours.record(), "ref": theirs.record()}, {}
 
 
-def _require_asked(identity: dict[str, Any], options: FidOptions, path: Path) -> None:
-    """Raises FileError where the options ask for other features than files of statistics are of."""
-    asked = options.features
+def _require_asked(identity: dict[str, Any], asked: FeatureOptions, path: Path) -> None:
+    """Raises FileError where the options ask for other features than a file of statistics is of, or name a file that will not do."""
     kind = asked.features if asked.features in FEATURES else "classifier" if asked.suffix == CLASSIFIER_SUFFIX else "torchscript"
     wanted = {"extractor": kind} | ({"profile": asked.profile, "precision": asked.precision} if kind == "inception" else {})
+    weights = _asked_weights(asked, kind)
+    if weights:
+        wanted["weights_sha256"] = weights
     for name, value in wanted.items():
-        if identity[name] != value:
-            raise FileError(f"{path}: is of {name} '{identity[name]}', not of '{value}', which is asked for; ask for what it is of")
+        if identity.get(name) != value:
+            said = f"{SAID.get(name, name)} '{short(identity.get(name))}', not of '{short(value)}'"
+            raise FileError(f"{path}: is of {said}, which is asked for; ask for what it is of")
+
+
+def _asked_weights(asked: FeatureOptions, kind: str) -> str:
+    """sha256 of the weights that the options name; '' where they name none. Raises FileError where these cannot be used."""
+    if asked.weights:
+        return load_inception_weights(find_inception_weights(asked.weights))[1]
+    if kind == "classifier":
+        return load_classifier(Path(asked.features), torch.device("cpu"))[1].sha256
+    return ScriptedNetwork(Path(asked.features)).sha256 if kind == "torchscript" else ""
 
 
 def _check_sizes(samples: ImageInput | None, reference: ImageInput | None, extractor: Extractor, progress: Progress) -> None:

@@ -26,6 +26,8 @@ BY_ROWS = ("kid", "prdc")
 """Those that need the features of every image, and not only their statistics."""
 
 KID_SUBSET = 1000
+COLLAPSED = 1e-6
+"""Share of the reference's total variance below which samples count as copies of one image."""
 K_PRECISION, K_DENSITY = 3, 5
 
 
@@ -54,6 +56,11 @@ def frechet_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
     floor = None if samples.n is None else bias_floor(reference, samples.n, reference.n or float("inf"))
     if _equal(samples, reference, value):
         progress.note("samples and reference have the same features: are they the same images?")
+    spread, real_spread = (np.square(side.factor).sum() for side in (samples, reference))
+    if spread <= COLLAPSED * real_spread:
+        progress.note(
+            f"samples hardly differ from each other: the variance of their features is {spread:.2g}, the reference's {real_spread:.2g}"
+        )
     if samples.n is not None and samples.n < samples.dims:
         progress.note(f"n = {samples.n} < {samples.dims} dimensions: the {pair.label} is biased up; compare only values of the same n")
     return {pair.label: value}, {"bias_floor": floor}
@@ -64,7 +71,7 @@ def _equal(a: Statistics, b: Statistics, value: float) -> bool:
 
 
 def kernel_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """The KID over 100 random subsets, of 1,000 where there are so many, and its standard error.
+    """The KID over 100 random subsets, of 1,000 where there are so many, and its standard error, if the subsets differ.
 
     Raises FileError of statistics, UsageError of fewer than 2 images.
     """
@@ -74,7 +81,13 @@ def kernel_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
         progress.note(f"{pair.kernel_label}: subsets of {size} images, not of {KID_SUBSET:,}; compare only values of the same size")
     generator = np.random.default_rng(derive(seed, "kid"))
     value, error = kid(samples, reference, generator=generator, subset_size=size)
-    return {pair.kernel_label: value, f"{pair.kernel_label}_standard_error": error}, {"kid_subset_size": size}
+    if (size == len(samples)) != (size == len(reference)):
+        whole, other = ("samples", "reference") if size == len(samples) else ("reference", "samples")
+        progress.note(
+            f"{pair.kernel_label}: every subset has all of the {whole}; its standard error covers the subsets of the {other} alone"
+        )
+    errors = {} if error is None else {f"{pair.kernel_label}_standard_error": error}
+    return {pair.kernel_label: value, **errors}, {"kid_subset_size": size}
 
 
 def neighbour_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:

@@ -54,7 +54,7 @@ class StatisticsFile:
             return
         own = self.header.config["identity"]
         other = [
-            f"{SAID.get(key, key)} {_short(own.get(key))}, not {_short(identity[key])}" for key in identity if own.get(key) != identity[key]
+            f"{SAID.get(key, key)} {short(own.get(key))}, not {short(identity[key])}" for key in identity if own.get(key) != identity[key]
         ]
         if other:
             raise FileError(
@@ -63,7 +63,8 @@ class StatisticsFile:
             )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A part of an identity in a message: of a sha256 its first digits."""
     text = str(value)
     return text[:8] if len(text) == 64 else text or "none"
 

@@ -19,6 +19,7 @@ from genrev_cli.metrics.features import (
     resize_tf1,
 )
 from genrev_cli.metrics.frechet import Moments, frechet_distance
+from genrev_cli.metrics.weights import SHA256_PREFIX
 
 
 def pixels(n, channels=3, side=32, seed=0):
@@ -152,10 +153,22 @@ def test_bf16_is_near_and_says_so(weights, extractor):
     ours, exact = fast(images), extractor(images)
     assert ours.dtype == torch.float32
     assert 0 < (ours - exact).norm() / exact.norm() < 0.1
-    assert (fast.label, fast.kernel_label) == ("FID (bf16)", "KID (bf16)")
-    assert (extractor.label, extractor.kernel_label) == ("FID", "KID")
     assert fast.identity != extractor.identity
     assert extractor.identity["weights_sha256"] == "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("weights_sha256", "precision", "remarks"),
+    [
+        (SHA256_PREFIX + 56 * "0", "fp32", ""),
+        (SHA256_PREFIX + 56 * "0", "bf16", " (bf16)"),
+        (64 * "0", "fp32", " (other weights)"),
+        ("", "bf16", " (other weights, bf16)"),
+    ],
+)
+def test_only_the_published_weights_make_an_fid(weights, weights_sha256, precision, remarks):
+    made = InceptionExtractor(weights, weights_sha256=weights_sha256, precision=precision)
+    assert (made.label, made.kernel_label) == (f"FID{remarks}", f"KID{remarks}")
 
 
 def test_folding_keeps_the_network():

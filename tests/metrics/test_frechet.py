@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
-from genrev_cli.metrics.frechet import BLOCK_ROWS, TOLERANCE, Moments, Statistics, bias_floor, frechet_distance
+from genrev_cli.metrics.frechet import BLOCK_ROWS, TOLERANCE, Moments, Statistics, frechet_distance
 
 D = 24
 
@@ -222,23 +222,6 @@ def test_features_and_matrices_give_the_same(n1, n2):
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(*matrices), rel=1e-12)
 
 
-@pytest.mark.parametrize(("n1", "n2", "spectrum"), [(400, 400, np.ones(8)), (300, 900, np.ones(8)), (400, 700, np.geomspace(1, 1e-3, 8))])
-def test_bias_law(n1, n2, spectrum):
-    rng = np.random.default_rng(1)
-    draw = lambda n: of_features(rng.standard_normal((n, 8)) * np.sqrt(spectrum))  # noqa: E731
-    values = [frechet_distance(draw(n1), draw(n2)) for _ in range(400)]
-    error = np.std(values) / math.sqrt(len(values))
-    law = bias_floor(of_sigma(np.diag(spectrum)), n1, n2)
-    assert np.mean(values) == pytest.approx(law, abs=4 * error + 0.02 * law)
-
-
-def test_bias_of_the_isotropic_gaussian():
-    d, n = 16, 2000
-    assert bias_floor(of_sigma(np.eye(d)), n, n) == pytest.approx(2 * d / n + d * (d + 1) / (2 * n), rel=1e-3)
-    assert bias_floor(of_sigma(np.eye(d)), n, math.inf) == pytest.approx(d / n + d * (d + 1) / (4 * n), rel=1e-3)
-    assert bias_floor(of_sigma(np.zeros((d, d))), n, n) == 0
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_parity_with_pytorch_fid():
     fid_score = pytest.importorskip("pytorch_fid.fid_score")
@@ -276,8 +259,6 @@ def test_too_few_samples(n):
         of_features(np.zeros((n, 3)))
     with pytest.raises(UsageError, match="at least 2"):
         Statistics(n, np.zeros(3), sigma=np.eye(3))
-    with pytest.raises(UsageError, match="at least 2"):
-        bias_floor(of_sigma(np.eye(2)), n, 100)
 
 
 def test_dims_must_agree():

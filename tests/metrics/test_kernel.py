@@ -32,9 +32,9 @@ def sets(n, m, d, dtype=torch.float64, shift=0.5):
 
 def test_kid_of_whole_sets_by_hand():
     x, y = (s.numpy() for s in sets(7, 7, 4))
-    mean, error = kid(x, y, generator=np.random.default_rng(0), subsets=3, subset_size=7)
-    assert mean == pytest.approx(double_loop(x, y, polynomial), rel=1e-12)
-    assert error == pytest.approx(0, abs=1e-12)
+    value, error = kid(x, y, generator=np.random.default_rng(0), subset_size=7)
+    assert value == pytest.approx(double_loop(x, y, polynomial), rel=1e-12)
+    assert error is None  # there is but one subset; that no seed moves the value is no measurement
 
 
 def test_kid_of_subsets_is_unbiased_and_seeded():
@@ -45,6 +45,14 @@ def test_kid_of_subsets_is_unbiased_and_seeded():
     assert abs(mean - truth) < 4 * error
     assert kid(x, y, generator=np.random.default_rng(1), subsets=3000, subset_size=8) == (mean, error)
     assert kid(x, y, generator=np.random.default_rng(2), subsets=3000, subset_size=8) != (mean, error)
+
+
+@pytest.mark.parametrize(("n", "m"), [(8, 20), (20, 8)])
+def test_kid_where_a_subset_is_one_whole_set(n, m):
+    x, y = (s.numpy() for s in sets(n, m, 3))
+    mean, error = kid(x, y, generator=np.random.default_rng(1), subsets=2000, subset_size=8)
+    assert 0 < error < 0.1
+    assert abs(mean - double_loop(x, y, polynomial)) < 4 * error
 
 
 def test_kid_standard_error_is_the_spread_over_seeds():

@@ -74,12 +74,15 @@ def test_the_known_name_promises_a_checksum(tmp_path):
         load_inception_weights(tmp_path / NAME)
 
 
-def test_missing_says_where_it_looked_and_the_cure(tmp_path):
+def test_missing_says_where_it_looked_and_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "URL", (tmp_path / "nowhere").as_uri())
     with pytest.raises(UnavailableError) as caught:
         find_inception_weights()
-    for part in ("GENREV_WEIGHTS", str(tmp_path / "home/.cache/genrev"), str(tmp_path / "hub/checkpoints"), weights.URL, "--weights"):
+    places = ("GENREV_WEIGHTS", str(tmp_path / "home/.cache/genrev" / NAME), str(tmp_path / "hub/checkpoints" / NAME))
+    for part in (*places, f"{weights.URL} (sha256 6726825d…) cannot be fetched", "--weights FILE", "--features pixel (not comparable"):
         assert part in str(caught.value)
     assert caught.value.exit_code == 5
+    assert not list((tmp_path / "home/.cache/genrev").iterdir())
 
 
 def test_search_order(tmp_path, monkeypatch):
@@ -110,14 +113,8 @@ def test_download(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "URL", source.as_uri())
     ours = tmp_path / "home/.cache/genrev" / NAME
     with pytest.raises(FileError, match="truncated or corrupt"):
-        find_inception_weights(download=True)
+        find_inception_weights()
     assert not list(ours.parent.iterdir())  # nothing half-done is left
     monkeypatch.setattr(weights, "SHA256_PREFIX", hashlib.sha256(b"weights").hexdigest()[:8])
-    assert find_inception_weights(download=True) == ours
+    assert find_inception_weights() == ours
     assert [file.read_bytes() for file in ours.parent.iterdir()] == [b"weights"]
-
-
-def test_download_that_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "URL", (tmp_path / "nowhere").as_uri())
-    with pytest.raises(UnavailableError, match="cannot be fetched"):
-        find_inception_weights(download=True)

@@ -139,7 +139,7 @@ def test_classifier_of_other_images(classifier, image_shape, found):
 def test_inception(weights):
     options = FeatureOptions(weights=weights, profile="tf", precision="bf16")
     extractor = open_extractor(options, None, CPU)
-    assert (extractor.label, extractor.kernel_label) == ("FID (bf16)", "KID (bf16)")
+    assert (extractor.label, extractor.kernel_label) == ("FID (other weights, bf16)", "KID (other weights, bf16)")
     assert extractor.identity["profile"] == "tf"
     assert extractor.identity["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
 

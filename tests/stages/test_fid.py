@@ -81,7 +81,7 @@ def test_statistics_go_to_and_come_from_pytorch_fid(tmp_path, sets, notes):
     assert found["value"] == pytest.approx(plain["value"], abs=1e-12 * DIMS)
     assert (found["n"], found["bias_floor"]) == (None, None)
     assert "unknown provenance" in notes
-    both = numbers(tmp_path / "theirs.npz", tmp_path / "theirs.npz")
+    both = measure(tmp_path / "theirs.npz", FidOptions(str(tmp_path / "theirs.npz")), Progress()).numbers
     assert (both["metric"], both["extractor"]) == ("FD-unknown", "unknown")
     assert both["value"] < 1e-12 * DIMS
 
@@ -91,7 +91,7 @@ def test_statistics_of_other_features_are_refused(tmp_path, sets):
     numbers(small, small, save_stats=tmp_path / "small.npz")
     with pytest.raises(FileError, match=r"layer 3x4x4, not 3x8x8; dimensions 48, not 192"):
         numbers(sets[0], tmp_path / "small.npz")
-    with pytest.raises(FileError, match="of extractor 'pixel', not of 'inception'"):
+    with pytest.raises(FileError, match="small.npz: is of features 'pixel', not of 'inception'"):
         measure(tmp_path / "small.npz", FidOptions(str(tmp_path / "small.npz")), Progress())
 
 
@@ -105,14 +105,31 @@ def test_every_metric_is_its_own_function(sets, notes):
     assert found["FD-pixel"] == pytest.approx(numbers(sets[0], sets[1])["value"], rel=1e-12)
     assert (found["k_precision"], found["k_density"], found["kid_subset_size"], found["feature_precision"]) == (3, 5, 40, "fp32")
     assert "subsets of 40 images" in notes
+    assert "every subset has all of the samples; its standard error covers the subsets of the reference alone" in notes
     assert "n = 40 < 192 dimensions" in notes
     assert numbers(sets[0], sets[1], metrics=("kid",), seed=4)["value"] != value
+
+
+def test_kid_of_whole_sets_has_no_standard_error(tmp_path, sets, notes):
+    found = numbers(sets[0], npy(tmp_path / "40.npy", np.load(sets[1])[:40]), notes, metrics=("kid",))
+    assert "KD-pixel_standard_error" not in found
+    assert "standard error" not in notes
+    assert "every subset has all of the reference" not in notes
+    numbers(sets[1], sets[0], notes, metrics=("kid",))
+    assert "every subset has all of the reference" in notes
+
+
+@pytest.mark.parametrize(("levels", "collapsed"), [([9, 9, 9, 9], True), ([9, 9, 10, 9], False)])
+def test_samples_that_are_copies_of_one_image_are_noted(tmp_path, sets, notes, levels, collapsed):
+    samples = np.array(levels, np.uint8)[:, None, None, None] * np.ones((1, *SHAPE), np.uint8)
+    numbers(npy(tmp_path / "x.npy", samples), sets[1], notes)
+    assert ("samples hardly differ from each other" in notes) is collapsed
 
 
 def test_a_checkpoint_is_scored_by_what_it_samples(tmp_path, model, data):
     sample(model, tmp_path / "s.npz", n=130, seed=5, temperature=0.7, device="cpu")
     made = measure(None, FidOptions(str(data), n=130, seed=5, temperature=0.7, ckpt=model, features=PIXEL, device="cpu"), Progress())
-    assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu")
+    assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu") | {"seed": 5, "temperature": 0.7}
     record = made.inputs["samples"]
     assert (record["kind"], record["selection"]) == ("checkpoint", {"n": 130, "seed": 5, "temperature": 0.7})
 
