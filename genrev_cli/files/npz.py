@@ -1,6 +1,9 @@
 """NumPy's own files, ours and other people's."""
 
+import lzma
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,9 @@ import numpy as np
 from genrev_cli.errors import FileError
 
 _NPY = b"\x93NUMPY"
+_BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, SyntaxError, tokenize.TokenError)
+"""What numpy and zipfile raise of broken bytes: RuntimeError of an entry that is encrypted or packed by an unknown method, the last two
+of an array's header, which is written like a Python literal."""
 
 
 @contextmanager
@@ -28,5 +34,5 @@ def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
             single = raw.read(len(_NPY)) == _NPY
             raw.seek(0)
             yield {"arr_0": np.load(path, mmap_mode="r")} if single else np.load(raw)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path}: not a readable NumPy file, or truncated ({error})") from error
+    except _BROKEN as error:
+        raise FileError(f"{path}: not a readable NumPy file, or truncated or damaged ({error}); make it again") from error

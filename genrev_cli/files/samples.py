@@ -98,7 +98,12 @@ def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:
 
 def folder_digest(folder: Path) -> str:
     """The content digest of a folder of samples: of its PNG files, name by name."""
-    return content_digest({file.name: array_digest("png", (), [file.read_bytes()]) for file in folder.glob("*.png")})
+    return content_digest({file.name: array_digest("png", (), [file.read_bytes()]) for file in sample_files(folder)})
+
+
+def sample_files(folder: Path) -> list[Path]:
+    """The files whose content `folder_digest` tells; whatever else lies in or below the folder is not of the samples."""
+    return list(folder.glob("*.png"))
 
 
 def read_npz_header(path: Path) -> Header:

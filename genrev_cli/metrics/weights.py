@@ -19,10 +19,10 @@ SHA256_PREFIX = "6726825d"
 _TIMEOUT_SECONDS = 30
 
 
-def find_inception_weights(given: Path | None = None, *, download: bool = False) -> Path:
-    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched if `download`.
+def find_inception_weights(given: Path | None = None) -> Path:
+    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched to the former.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none.
+    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none to be had.
     """
     variable = os.environ.get("GENREV_WEIGHTS")
     for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
@@ -35,14 +35,15 @@ def find_inception_weights(given: Path | None = None, *, download: bool = False)
     for place in places:
         if place.is_file():
             return place
-    if download:
+    try:
         _download(ours)
-        return ours
-    looked_for = ", ".join(str(place) for place in places)
-    raise UnavailableError(
-        f"Inception weights not found: $GENREV_WEIGHTS is not set, and there is no {looked_for}; "
-        f"fetch {URL} and pass it with --weights FILE, or use --features pixel (not comparable with FID)"
-    )
+    except OSError as error:  # URLError and time-outs are OSErrors
+        looked_for = " or ".join(str(place) for place in places)
+        raise UnavailableError(
+            f"no Inception weights: $GENREV_WEIGHTS is not set, there is no {looked_for}, and {URL} (sha256 {SHA256_PREFIX}…) cannot be "
+            f"fetched ({error}); fetch it elsewhere and pass it with --weights FILE, or use --features pixel (not comparable with FID)"
+        ) from error
+    return ours
 
 
 def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -88,7 +89,5 @@ def _download(target: Path) -> None:
             shutil.copyfileobj(response, file)
         _require_whole(part, _sha256(part))
         os.replace(part, target)
-    except OSError as error:  # URLError and time-outs are OSErrors
-        raise UnavailableError(f"{URL} cannot be fetched ({error}); fetch it elsewhere and pass it with --weights FILE") from error
     finally:
         part.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def _statistics(extractor: Extractor, blocks: Sequence[np.ndarray]) -> Statistic
 
 
 def _inception(options: FeatureOptions, device: torch.device, *precisions: str) -> list[InceptionExtractor]:
-    state, sha256 = load_inception_weights(find_inception_weights(options.weights, download=True))
+    state, sha256 = load_inception_weights(find_inception_weights(options.weights))
     return [
         InceptionExtractor(state, weights_sha256=sha256, profile=options.profile, precision=precision, device=device)
         for precision in precisions

@@ -1,8 +1,9 @@
 """Images → features, kept on the disk in shards where making them is costly.
 
-A shard holds the features of 1,024 consecutive images. It stands in a folder whose name is the digest of what decides its content (the
-images, the extractor with its weights, the kind of device), so no name can make it stale; it is written whole or not at all, and a
-killed run goes on behind the last one. Two processes at once only do the same work twice.
+A shard holds the features of 1,024 consecutive images. Its name is the digest of their content, that of its folder the digest of what
+else decides the features (the extractor with its weights, the kind of device, SCHEMA), so nothing can make it stale, and more images or
+other files with the same ones go on from it. It is written whole or not at all, and a killed run goes on behind the last one. Two
+processes at once only do the same work twice.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.metrics.features import Extractor
@@ -26,6 +27,8 @@ from genrev_cli.progress import Progress, Task
 from genrev_cli.stages.image_inputs import ImageInput
 
 SHARD = 1024
+SCHEMA = 1
+"""To be raised when equal keys come to mean other features: an extractor, the decoding of files, or sampling computes otherwise."""
 
 
 @final
@@ -62,8 +65,11 @@ def features_of(images: ImageInput, extractor: Extractor, progress: Progress, ti
     """The features of images; `title` is for the progress bar.
 
     They are the same to the bit whether the cache had all of them, some or none (on a CPU, at one number of threads); a damaged shard
-    is made again. Without `cache` nothing is read or written. Reading raises UsageError or FileError for unusable images.
+    is made again. Without `cache` nothing is read or written.
+    Raises UsageError of fewer than 2 images, before any is looked at; reading raises UsageError or FileError for unusable images.
     """
+    if images.n < 2:
+        raise UsageError(f"{images.path}: has one image; a distance needs at least 2, and an FID some 10,000")
     maker = _Maker(images, extractor, progress, f"features of {title}")
     return FeatureSet(images.n, extractor.dims, maker.through_cache if cache and extractor.costly else maker.straight)
 
@@ -93,24 +99,26 @@ class _Maker:
     def through_cache(self) -> Iterator[np.ndarray]:
         """Features shard by shard, read where they are there and whole, else made and written."""
         identity, n = self._identity(), self.images.n
-        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        folder = cache_folder() / "features" / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         ranges = [(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
-        paths = {rows: cache_folder() / "features" / key / f"{rows[0]:08d}-{rows[1]:08d}.safetensors" for rows in ranges}
-        done = sum(stop - start for (start, stop), path in paths.items() if path.exists())
-        with self.progress.task(self.title, n, done=done) as bar:
-            for (start, stop), path in paths.items():
-                shard = self._read(path, stop - start)
-                if shard is None:
+        digests = {rows: self.images.digest(*rows) for rows in ranges}
+        there = {rows for rows, digest in digests.items() if _shard(folder, digest).exists()}
+        with self.progress.task(self.title, n, done=sum(stop - start for start, stop in there)) as bar:
+            for rows, digest in digests.items():
+                count, path = rows[1] - rows[0], _shard(folder, digest)
+                features = self._read(path, count)
+                if (features is not None) != (rows in there):  # damaged, or written meanwhile by another process
+                    bar.advance(-count if rows in there else count)
+                if features is None:
                     begin = time.perf_counter()
-                    shard = np.concatenate(list(self._make(bar, start, stop)))
-                    _write(path, shard, {**identity, "rows": [start, stop]}, time.perf_counter() - begin)
-                yield shard
+                    features = np.concatenate(list(self._make(bar, *rows)))
+                    _write(path, features, {**identity, "images": digest}, time.perf_counter() - begin)
+                yield features
 
     def _identity(self) -> dict[str, Any]:
-        """All that decides the features of image i, and not how many images there are, so that more of them go on from fewer."""
-        selection = {name: value for name, value in self.images.selection.items() if name != "n"}
+        """All that decides the features of an image but the image."""
         device = self.extractor.device.type  # CUDA's sums differ from the CPU's in their last digits
-        return {"images": self.images.sha256, "selection": selection, "extractor": self.extractor.identity, "device": device}
+        return {"schema": SCHEMA, "extractor": self.extractor.identity, "device": device}
 
     def _read(self, path: Path, count: int) -> np.ndarray | None:
         """A shard; None where it is missing or damaged."""
@@ -123,6 +131,10 @@ class _Maker:
             return None
         features = tensors["features"].numpy()
         return features if features.shape == (count, self.extractor.dims) else None
+
+
+def _shard(folder: Path, digest: str) -> Path:
+    return folder / f"{digest}.safetensors"
 
 
 def _write(path: Path, features: np.ndarray, config: dict[str, Any], seconds: float) -> None:

@@ -89,7 +89,7 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
     if samples and not options.compares:
         raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} looks at no samples; leave them out, or add fid")
     if options.save_stats:
-        check_target(options.save_stats, "statistics", (".npz",), _files(samples, options))
+        check_target(options.save_stats, "statistics", (".npz",), _files(samples, options), "--save-stats")
 
 
 def _files(samples: Path | None, options: FidOptions) -> list[Path]:

@@ -30,11 +30,11 @@ def generated_images(model: Checkpoint, n: int, seed: int, temperature: float, d
 
     count = n or DEFAULT_N
     selection = {"n": count, "seed": seed, "temperature": temperature}
+
+    def digest(start: int, stop: int) -> str:
+        network = [model.header.sha256, model.header.config["model"], model.header.config["prior"]]  # equal weights do not make it equal
+        parts = [*network, device.type, seed, temperature, start, stop]  # there are no pixels before they are made
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
     shape = tuple(model.autoencoder.image_shape)
-    return ImageInput(model.path, count, {shape: count}, model.header, selection, lambda: _identity(model, device), read)
-
-
-def _identity(model: Checkpoint, device: torch.device) -> str:
-    """sha256 of what makes an image of a code; equal weights in another network give other images."""
-    parts = [model.header.sha256, model.header.config["model"], model.header.config["prior"], device.type]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return ImageInput(model.path, count, {shape: count}, model.header, selection, digest, read)

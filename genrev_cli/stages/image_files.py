@@ -28,14 +28,18 @@ _NAMED = 5  # damaged files that a message lists
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """names: in natural order. sizes: (C, H, W) → how many images. sha256: of all files' bytes, in order. lossy: some are JPEGs."""
+    """names: in natural order. sizes: (C, H, W) → how many images. sums: sha256 of every file's bytes. lossy: some are JPEGs."""
 
     container: Container
     names: Sequence[str]
     channels: int
     sizes: Counter[tuple[int, int, int]]
-    sha256: str
+    sums: Sequence[str]
     lossy: bool
+
+    def digest(self, start: int, stop: int) -> str:
+        """sha256 of what images start … stop − 1 are made of, without decoding them; what is gray is RGB beside coloured ones."""
+        return hashlib.sha256(f"{self.channels} channels\n{''.join(self.sums[start:stop])}".encode()).hexdigest()
 
     def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Images start … stop − 1 as (k, C, H, W) uint8, consecutive ones of one size together. 16 bits are scaled to 8, not clipped.
@@ -110,18 +114,18 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             yield image
 
 
-def _survey(container: Container, names: Sequence[str], progress: Progress) -> tuple[list[_Look], str]:
-    looks, digest, damaged = [], hashlib.sha256(), []
+def _survey(container: Container, names: Sequence[str], progress: Progress) -> tuple[list[_Look], list[str]]:
+    looks, sums, damaged = [], [], []
     with progress.task("scan", len(names)) as bar:
         done = 0
         for outcomes in run(container, names, _look, _WORKERS):
             damaged += [(name, outcome.reason) for name, outcome in zip(names[done:], outcomes, strict=False) if outcome.reason]
             looks += [outcome.value for outcome in outcomes]
-            digest.update("".join(outcome.sha256 for outcome in outcomes).encode())
+            sums += [outcome.sha256 for outcome in outcomes]
             done += len(outcomes)
             bar.advance(len(outcomes))
     _refuse(container, damaged)
-    return looks, digest.hexdigest()
+    return looks, sums
 
 
 def _refuse(container: Container, damaged: Sequence[tuple[str, str]]) -> None:

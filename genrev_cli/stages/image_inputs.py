@@ -13,11 +13,12 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import KEY, Header, array_digest, parse_header
 from genrev_cli.files.images import open_images
 from genrev_cli.files.npz import reading_npz
-from genrev_cli.files.samples import MARK, folder_digest
+from genrev_cli.files.samples import MARK, folder_digest, read_npz_header, sample_files
 from genrev_cli.progress import Progress
 from genrev_cli.stages.image_files import open_image_files
 
 Shape = tuple[int, int, int]
+_Read = Callable[[int, int], Iterator[np.ndarray]]
 
 _BLOCK = 256
 _BLOCK_BYTES = 1 << 26
@@ -27,9 +28,10 @@ _ARRAYS = ("images", "samples", "arr_0")
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """n images. sizes: (C, H, W) → how many; `image_shape` is the most frequent. header: None where another tool made them.
+    """n images. sizes: (C, H, W) → how many; `image_shape` is the most frequent.
 
-    digest: gives the sha256 of the images that -n may choose from; with `selection` but for its n it says what image i is.
+    header: true of the content; None where another tool made the images, or they were changed since. selection: which of them these are.
+    digest: (start, stop) → sha256 of what decides the pixels of these images, taken from the content.
     read: (start, stop) → blocks of these images in order, each (k, C, H, W) uint8 of one size. lossy: some come from JPEGs.
     """
 
@@ -38,8 +40,8 @@ class ImageInput:
     sizes: Mapping[Shape, int]
     header: Header | None
     selection: dict[str, Any]
-    digest: Callable[[], str]
-    read: Callable[[int, int], Iterator[np.ndarray]]
+    digest: Callable[[int, int], str]
+    read: _Read
     lossy: bool = False
 
     @property
@@ -48,8 +50,8 @@ class ImageInput:
 
     @cached_property
     def sha256(self) -> str:
-        """What `digest` gives."""
-        return self.digest()
+        """The digest of all."""
+        return self.digest(0, self.n)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Images start … stop − 1, stop None for all that are left: (k, C, H, W) uint8."""
@@ -104,8 +106,17 @@ def _ranges(start: int, stop: int, shape: Shape) -> Iterator[tuple[int, int]]:
     return ((begin, min(begin + step, stop)) for begin in range(start, stop, step))
 
 
+def _of_pixels(path: Path, n: int, shape: Shape, header: Header | None, selection: dict[str, Any], read: _Read) -> ImageInput:
+    """Images of one size, known by their pixels."""
+
+    def digest(start: int, stop: int) -> str:
+        return array_digest("uint8", (stop - start, *shape), read(start, stop))
+
+    return ImageInput(path, n, {shape: n}, header, selection, digest, read)
+
+
 def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
-    header = hdf5.read_header(path)
+    header = _sound_header(path)
     if header.kind == "data":
         return _prepared(path, split, n)
     if header.kind != "samples":
@@ -120,7 +131,21 @@ def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
         with hdf5.reading(path) as (_, file):
             yield from (file["images"][begin:end] for begin, end in _ranges(start, stop, shape))
 
-    return ImageInput(path, count, {shape: count}, header, {"n": count}, lambda: header.sha256, read)
+    return _of_pixels(path, count, shape, header, {"n": count}, read)
+
+
+def _sound_header(path: Path) -> Header:
+    """The header, which is recorded as what the images come from and must therefore be that of the content."""
+    try:
+        header = hdf5.read_header(path)
+    except FileError as error:
+        raise FileError(
+            f"{error}; images of other tools are read from a folder, a zip, or an .npz or .npy of uint8, and 'genrev prepare-data folder' "
+            "makes an .h5 of a folder or zip"
+        ) from error
+    if hdf5.read_digest(path) != header.sha256:
+        raise FileError(f"{path}: damaged or edited: its content does not match the checksum in its header; make it again")
+    return header
 
 
 def _prepared(path: Path, split: str, n: int) -> ImageInput:
@@ -130,19 +155,21 @@ def _prepared(path: Path, split: str, n: int) -> ImageInput:
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (images.read(rows[begin:end]) for begin, end in _ranges(start, stop, shape))
 
-    selection = {"split": split, "n": len(rows)}
-    return ImageInput(path, len(rows), {shape: len(rows)}, images.header, selection, lambda: images.header.sha256, read)
+    return _of_pixels(path, len(rows), shape, images.header, {"split": split, "n": len(rows)}, read)
 
 
 def _from_numpy(path: Path, n: int) -> ImageInput:
     with reading_npz(path) as arrays:
         name = next((key for key in _ARRAYS if key in arrays), None)
+        if name is None and ("mu" in arrays) != ("sigma" in arrays):
+            there, missing = ("mu", "sigma") if "mu" in arrays else ("sigma", "mu")
+            raise FileError(f"{path}: has '{there}' and no '{missing}'; statistics need both, so make them again, or give the images")
         if name is None and "mu" in arrays:
             raise FileError(f"{path}: holds statistics and no images, which -n, --save-stats and all metrics but fid need; give the images")
         if name is None:
             raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(arrays) or 'none'})")
         images = arrays[name]
-        header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
+        header = read_npz_header(path) if KEY in arrays else None
     if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
     if images.dtype != np.uint8:
@@ -154,8 +181,7 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (np.array(images[begin:end], order="C") for begin, end in _ranges(start, stop, shape))
 
-    digest = lambda: array_digest("uint8", (count, *shape), read(0, count))  # noqa: E731
-    return ImageInput(path, count, {shape: count}, header, {"n": count}, digest, read)
+    return _of_pixels(path, count, shape, header, {"n": count}, read)
 
 
 def _not_bytes(images: np.ndarray) -> str:
@@ -176,8 +202,8 @@ def _not_bytes(images: np.ndarray) -> str:
 def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
     files, mark = open_image_files(path, n, progress), path / MARK
     header = parse_header(mark.read_text(encoding="utf-8"), mark) if mark.is_file() else None
-    if header and header.sha256 != folder_digest(path):
+    if header and not (header.sha256 == folder_digest(path) and set(files.names) <= {file.name for file in sample_files(path)}):
         progress.note(f"{path}: is no longer what {mark} describes, so it is recorded as images of unknown origin")
         header = None
     count = len(files.names)
-    return ImageInput(path, count, files.sizes, header, {"n": count}, lambda: files.sha256, files.blocks, files.lossy)
+    return ImageInput(path, count, files.sizes, header, {"n": count}, files.digest, files.blocks, files.lossy)

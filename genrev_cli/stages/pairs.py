@@ -65,10 +65,7 @@ def _open_samples(
     needs_images = options.needs_rows or options.n or options.save_stats
     if not needs_images and samples.suffix.lower() == ".npz" and has_statistics(samples):
         return open_statistics(samples)
-    images = open_image_input(samples, "all", options.n, progress, mixed=True)
-    if images.n < 2:
-        raise UsageError(f"{samples}: has one image; a distance needs at least 2, and an FID some 10,000")
-    return images
+    return open_image_input(samples, "all", options.n, progress, mixed=True)
 
 
 def _by_files(

@@ -7,20 +7,20 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.stages.info import read_any_header
 
 
-def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path]) -> None:
+def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path], option: str = "--out") -> None:
     """Refuse a target whose name does not say what it is ('' among the suffixes is a folder), an input, or what is not of `kind`.
 
-    Raises UsageError for the first two, FileError for the third.
+    option: the one that named the target. Raises UsageError for the first two, FileError for the third.
     """
     suffixes = tuple(suffixes)
     if out.suffix.lower() not in suffixes:
         names = " or ".join(suffix or "nothing (a folder)" for suffix in suffixes)
-        raise UsageError(f"--out {out}: its name must end in {names}")
+        raise UsageError(f"{option} {out}: its name must end in {names}")
     if any(out.resolve() == path.resolve() for path in inputs):
-        raise UsageError(f"--out {out}: is an input of the same command, which it would replace; choose another")
+        raise UsageError(f"{option} {out}: is an input of the same command, which it would replace; choose another")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    foreign = FileError(f"{out}: exists and is not a file of kind '{kind}' that genrev made; choose another --out, or remove it")
+    foreign = FileError(f"{out}: exists and is not a file of kind '{kind}' that genrev made; choose another {option}, or remove it")
     try:
         header = read_any_header(out)
     except FileError as error:

@@ -25,7 +25,11 @@ def model(recon, tmp_path):
 @pytest.fixture
 def learnable(tmp_path, write_images):
     """Images whose label is written on them: class k has a bright row k."""
+    from dataclasses import replace
+
     import h5py
+
+    from genrev_cli.files.hdf5 import read_digest, read_header
 
     path = write_images(tmp_path / "learnable.h5", counts=(300, 100, 100))
     with h5py.File(path, "r+") as file:
@@ -33,4 +37,7 @@ def learnable(tmp_path, write_images):
         images = file["images"][:] // 4
         images[range(len(labels)), 0, labels] = 255
         file["labels"][...], file["images"][...] = labels, images
+    header = replace(read_header(path), sha256=read_digest(path))  # what is edited and keeps its header is refused
+    with h5py.File(path, "r+") as file:
+        file.attrs["genrev"] = header.to_json()
     return path

@@ -1,14 +1,16 @@
-"""The cache of features: whatever was in it, the numbers are the same to the bit, and no name makes it stale."""
+"""The cache of features: whatever was in it, the numbers are the same to the bit, and nothing makes it stale."""
+
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
-from fid_files import Notes
+from fid_files import Notes, h5, npy, pngs, zipped
 from PIL import Image
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import Extractor
-from genrev_cli.progress import Progress
+from genrev_cli.progress import Progress, Task
 from genrev_cli.stages import features, generated_input
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.features import features_of
@@ -96,6 +98,33 @@ def test_a_damaged_shard_is_made_again(images, cache, damage):
     assert rows(images, Costly(lives=0)) is not None
 
 
+class Bar(Progress, Task):
+    """How many images were done after every step."""
+
+    @contextmanager
+    def task(self, title, total, unit="images", done=0):
+        self.total, self.done = total, [done]
+        yield self
+
+    def advance(self, units=1, **numbers):
+        self.done.append(self.done[-1] + units)
+
+
+@pytest.mark.parametrize("touched", ["damaged", "missing", "written meanwhile"])
+def test_every_image_is_counted_once(images, cache, touched):
+    rows(images, Costly())
+    path = shards(cache)[2]
+    whole, bar = path.read_bytes(), Bar()
+    path.write_bytes(whole[:-9]) if touched == "damaged" else path.unlink()
+    blocks = features_of(open_image_input(images, "", 0, bar), Costly(), bar, "x").blocks()
+    next(blocks)  # the first shard of six; which of them was touched depends on their digests
+    if touched == "written meanwhile":
+        path.write_bytes(whole)
+    list(blocks)
+    assert bar.done[-1] == bar.total == N
+    assert max(bar.done) <= N
+
+
 def test_content_is_the_key_and_not_the_name(images, cache):
     before = rows(images, Costly())
     copy = images.with_name("copy.npy")
@@ -108,7 +137,44 @@ def test_content_is_the_key_and_not_the_name(images, cache):
     elsewhere.device = torch.device("cuda")  # whose sums are not to be mixed with the CPU's
     rows(copy, elsewhere)
     assert elsewhere.seen == N
-    assert len(list(cache.iterdir())) == 4
+    assert len(list(cache.iterdir())) == 3  # of three extractors
+    assert len(shards(cache)) == 4 * 6
+
+
+def test_another_way_to_make_features_is_another_key(images, monkeypatch):
+    rows(images, Costly())
+    monkeypatch.setattr(features, "SCHEMA", features.SCHEMA + 1)
+    again = Costly()
+    rows(images, again)
+    assert again.seen == N
+
+
+@pytest.mark.parametrize("write", [npy, h5, pngs, zipped])
+def test_more_files_go_on_from_fewer(tmp_path, images, write):
+    path = write(tmp_path / f"x.{write.__name__}".replace(".zipped", ".zip"), np.load(images))
+    before, more = rows(path, Costly(), n=10), Costly()
+    assert (rows(path, more, n=N)[:10] == before).all()
+    assert more.seen == N - 8  # the last shard of the ten was not whole
+
+
+def test_equal_pixels_are_measured_once_whatever_holds_them(tmp_path, images, data, write_images):
+    found = rows(images, Costly())
+    assert (rows(h5(tmp_path / "x.h5", np.load(images)), Costly(lives=0)) == found).all()
+    first = rows_of(data, "all", 0, Costly16())
+    other_splits = write_images(tmp_path / "other.h5", counts=(10, 10, 10))
+    assert (rows_of(other_splits, "all", 0, Costly16(lives=0)) == first).all()
+
+
+def test_gray_files_beside_coloured_ones_are_other_images(tmp_path):
+    folder = pngs(tmp_path / "f", [*np.zeros((4, 1, 4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8)])
+    gray, coloured = (open_image_input(folder, "", n, Progress()) for n in (4, 5))
+    assert (gray.image_shape, coloured.image_shape) == ((1, 4, 4), (3, 4, 4))
+    assert gray.digest(0, 4) != coloured.digest(0, 4)
+
+
+def test_one_image_is_refused_before_it_is_looked_at(tmp_path):
+    with pytest.raises(UsageError, match="one.npy: has one image"):
+        rows(npy(tmp_path / "one.npy", np.zeros((1, *SHAPE), np.uint8)), Costly(lives=0))
 
 
 def test_more_images_go_on_from_fewer(data):

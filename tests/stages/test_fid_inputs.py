@@ -1,7 +1,9 @@
 """What `fid` reads: files of every kind and condition, and what is said of those that will not do."""
 
 import shutil
+from contextlib import contextmanager
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from PIL import Image
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import Extractor
-from genrev_cli.progress import Progress
+from genrev_cli.progress import Progress, Task
 from genrev_cli.stages import pairs
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.features import features_of
@@ -25,6 +27,48 @@ def test_a_folder_that_was_changed_is_no_longer_ours(tmp_path, model, data, note
     shutil.copy(tmp_path / "s" / "000000.png", tmp_path / "s" / "000001.png")
     assert open_image_input(tmp_path / "s", "", 0, notes).record()["kind"] == "images"
     assert "no longer what" in notes
+
+
+@pytest.mark.parametrize("more", ["sub/x.png", "-1.png", "000004.jpg", "000004.PNG"])
+def test_a_folder_with_other_images_in_it_is_no_longer_ours(tmp_path, model, data, notes, more):
+    sample(model, tmp_path / "s", n=4, device="cpu")
+    (tmp_path / "s" / "sub").mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "s" / more)
+    found = open_image_input(tmp_path / "s", "", 0, notes)
+    assert (found.n, found.record()["kind"]) == (5, "images")
+    assert "no longer what" in notes
+
+
+def test_the_first_images_are_ours_whatever_lies_below_them(tmp_path, model, data, notes):
+    sample(model, tmp_path / "s", n=4, device="cpu")
+    pngs(tmp_path / "s" / "sub", np.zeros((2, 1, 8, 8), np.uint8))
+    assert open_image_input(tmp_path / "s", "", 3, notes).record()["kind"] == "samples"
+
+
+def edit_h5(path):
+    with h5py.File(path, "r+") as file:
+        file["images"][0] = 255 - file["images"][0]
+
+
+def edit_npz(path):
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, "images": 255 - arrays["images"]})
+
+
+@pytest.mark.parametrize("kind", ["prepared", "samples.h5", "samples.npz"])
+def test_a_file_that_was_edited_is_refused(tmp_path, model, data, kind):
+    path = data if kind == "prepared" else sample(model, tmp_path / kind, n=4, device="cpu").out
+    assert open_image_input(path, "train", 0, Progress()).header.sha256
+    (edit_npz if path.suffix == ".npz" else edit_h5)(path)
+    with pytest.raises(FileError, match="damaged.*its content does not match the checksum in its header; make it again"):
+        open_image_input(path, "train", 0, Progress())
+
+
+def test_an_h5_of_another_tool(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["images"] = np.zeros((3, *SHAPE), np.uint8)
+    with pytest.raises(FileError, match=r"x.h5: not a file of genrev's.*\.npz or \.npy of uint8, and 'genrev prepare-data folder' makes"):
+        open_image_input(tmp_path / "x.h5", "", 0, Progress())
 
 
 def test_16_bits_are_scaled_and_not_clipped(tmp_path):
@@ -71,6 +115,23 @@ def test_arrays_that_are_no_images(tmp_path, sets, kind, change, sentence):
         numbers(npy(tmp_path / "x.npy", change(np.load(sets[0]))), sets[1])
 
 
+class NothingMade(Progress):
+    """Has no patience for features."""
+
+    @contextmanager
+    def task(self, title, total, unit="images", done=0):
+        if title.startswith("features"):
+            pytest.fail(f"{title} are made")
+        yield Task()
+
+
+@pytest.mark.parametrize("metrics", [("fid",), ("kid",)])
+def test_one_image_is_no_reference(tmp_path, sets, metrics):
+    one = pngs(tmp_path / "one", np.load(sets[0])[:1])
+    with pytest.raises(UsageError, match=f"{one}: has one image; a distance needs at least 2"):
+        numbers(sets[0], one, NothingMade(), metrics=metrics)
+
+
 FALSE_STATISTICS = {
     "NaN in mu": ({"mu": np.full(DIMS, np.nan), "sigma": np.eye(DIMS)}, "x.npz: 'mu' has NaN"),
     "infinite sigma": ({"mu": np.zeros(DIMS), "sigma": np.full((DIMS, DIMS), np.inf)}, "x.npz: 'sigma' has NaN or infinite"),
@@ -78,6 +139,8 @@ FALSE_STATISTICS = {
     "other dimensions": ({"mu": np.zeros(64), "sigma": np.eye(64)}, "x.npz: statistics of 64 dimensions, where FD-pixel has 192"),
     "shapes": ({"mu": np.zeros(3), "sigma": np.eye(4)}, "do not belong together"),
     "no covariance": ({"mu": np.zeros(DIMS), "sigma": -np.eye(DIMS)}, "x.npz: .*not a covariance"),
+    "no sigma": ({"mu": np.zeros(DIMS)}, "x.npz: has 'mu' and no 'sigma'; statistics need both"),
+    "no mu": ({"sigma": np.eye(DIMS)}, "x.npz: has 'sigma' and no 'mu'"),
     "neither": ({"mean": np.zeros(DIMS)}, "has no array 'images', 'samples' or 'arr_0'"),
 }
 

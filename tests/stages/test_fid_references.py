@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from fid_files import PIXEL, Notes
@@ -167,6 +168,14 @@ def test_stale_statistics_are_refused(here, monkeypatch):
     header, n, mu, sigma = read_statistics(out)
     write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "protocol": fewer.facts()}))
     with pytest.raises(FileError, match=r"stale: it was made from other images than data/digits\.h5 has now; 'genrev fid-ref digits'"):
+        numbers(here)
+
+
+def test_data_that_were_edited_are_not_taken_for_those_of_the_statistics(here):
+    numbers(here)
+    with h5py.File(here / "data" / "digits.h5", "r+") as file:
+        file["images"][0] = 16 - file["images"][0]
+    with pytest.raises(FileError, match="digits.h5: damaged or edited"):
         numbers(here)
 
 

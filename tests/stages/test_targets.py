@@ -1,0 +1,25 @@
+"""What may be written where: every refusal names the option that asked for it."""
+
+import pytest
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.stages.targets import check_target
+
+
+@pytest.mark.parametrize("option", ["--out", "--save-stats"])
+@pytest.mark.parametrize(("name", "kind", "said"), [("s.txt", UsageError, "must end in .npz"), ("in.npz", UsageError, "is an input")])
+def test_a_name_that_will_not_do(tmp_path, option, name, kind, said):
+    with pytest.raises(kind, match=f"^{option} {tmp_path / name}: .*{said}"):
+        check_target(tmp_path / name, "statistics", (".npz",), [tmp_path / "in.npz"], option)
+
+
+@pytest.mark.parametrize("option", ["--out", "--save-stats"])
+def test_what_is_not_ours_is_kept(tmp_path, option):
+    (tmp_path / "x.npz").write_bytes(b"mine")
+    with pytest.raises(FileError, match=f"choose another {option}, or remove it"):
+        check_target(tmp_path / "x.npz", "statistics", (".npz",), [], option)
+
+
+def test_the_option_is_out_where_nothing_else_is_said(tmp_path):
+    with pytest.raises(UsageError, match="^--out "):
+        check_target(tmp_path / "x.txt", "statistics", (".npz",), [])
