@@ -14,7 +14,7 @@ from genrev_cli.errors import FileError, UsageError
 
 T = TypeVar("T")
 
-RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial", "train-flow", "classifier", "fit-features")
+RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-flow", "classifier", "fit-features")
 """What a recipe may hold: the networks, the prior, and the settings of each training stage."""
 
 

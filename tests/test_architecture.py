@@ -19,8 +19,8 @@ BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "conf
 MAY_IMPORT = {
     "recipes": (),
     "models": (),
-    "latents": (),
     "ot": (),
+    "latents": ("ot",),
     "metrics": (),
     "files": (),
     "data": ("files",),

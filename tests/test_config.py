@@ -86,17 +86,19 @@ def test_table_of():
 @pytest.mark.parametrize("name", recipe_names())
 def test_built_in_recipes_are_complete(name):
     """Every table is what is read of it: a network, a prior on its latent, and the settings of stages."""
-    from genrev_cli.latents import build_prior
+    from genrev_cli.latents import build_prior, takes_classes
     from genrev_cli.methods.adversarial import AdversarialConfig
     from genrev_cli.methods.classification import ClassificationConfig
     from genrev_cli.methods.likelihood import LikelihoodConfig
     from genrev_cli.methods.reconstruction import ReconstructionConfig
+    from genrev_cli.methods.transport import TransportConfig
     from genrev_cli.models import MODELS, sized
     from genrev_cli.stages.job import Schedule
 
     methods = {
         "pretrain-recon": ReconstructionConfig,
         "train-adversarial": AdversarialConfig,
+        "train-ot": TransportConfig,
         "train-flow": LikelihoodConfig,
         "fit-features": ClassificationConfig,
     }
@@ -108,7 +110,8 @@ def test_built_in_recipes_are_complete(name):
         assert {**vars(schedule), **vars(method)}.keys() >= recipe[stage].keys()
         assert all(0 < drop < schedule.epochs for drop in schedule.lr_drop_epochs)
     if stages != {"fit-features"}:
-        prior = build_prior({**recipe["prior"], "latent_dim": 12_288})
+        classes = {"classes": 10} if takes_classes(recipe["prior"]) else {}
+        prior = build_prior({**recipe["prior"], **classes, "latent_dim": 12_288})
         model = {**sized(recipe["model"], recipe["prior"].get("dim", 0)), "image_shape": [3, 64, 64]}
         from_table(MODELS[model.pop("name")][0], model, name)
         assert prior.dim == recipe["prior"].get("dim", prior.latent_dim)

@@ -16,12 +16,14 @@ from genrev_cli.cli import (
     sweep_bottleneck,
     train_adversarial,
     train_flow,
+    train_ot,
 )
 
 ORDER = (
     "prepare-data",
     "pretrain-recon",
     "train-adversarial",
+    "train-ot",
     "train-flow",
     "encode",
     "sample",
@@ -57,4 +59,5 @@ __all__ = [
     "sweep_bottleneck",
     "train_adversarial",
     "train_flow",
+    "train_ot",
 ]

@@ -76,10 +76,14 @@ def traverse(
     out: options.Picture = Path("traversals.png"),
     dim: Annotated[
         list[int] | None,
-        typer.Option("--dim", help="An active dimension; may be given several times; none draws some.", rich_help_panel=options.METHOD),
+        typer.Option(
+            "--dim",
+            help="An active dimension; may be given several times; none takes the widest, at random where all are as wide.",
+            rich_help_panel=options.METHOD,
+        ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--count", min=1, help="How many are drawn where none is given.", rich_help_panel=options.METHOD)
+        int, typer.Option("--count", min=1, help="How many are taken where none is given.", rich_help_panel=options.METHOD)
     ] = 5,
     steps: Annotated[int, typer.Option("--steps", help="Images per dimension.", rich_help_panel=options.METHOD)] = 9,
     extent: Annotated[
@@ -93,6 +97,7 @@ def traverse(
             rich_help_panel=options.METHOD,
         ),
     ] = "",
+    label: options.Class = None,
     split: options.Split = "test",
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -102,6 +107,7 @@ def traverse(
     from genrev_cli.stages.figures import traverse
 
     result = traverse(
-        ckpt, out, dims=dim or [], count=count, steps=steps, extent=extent, around=around, data=data, split=split, seed=seed, device=device
-    )  # fmt: skip
+        ckpt, out, dims=dim or [], count=count, steps=steps, extent=extent, around=around, label=label, data=data, split=split, seed=seed,
+        device=device,
+    )  # fmt: skip  # fmt: skip
     report(result, as_json=json)

@@ -44,6 +44,9 @@ WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
 WeightMMD = Overrides(float, "--weight-mmd", "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.", METHOD)
 WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
 
+Class = Annotated[
+    int | None, typer.Option("--class", help="Of this class alone.", show_default="all classes", rich_help_panel=METHOD, min=0)
+]
 
 Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)]
 

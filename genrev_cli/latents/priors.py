@@ -13,31 +13,31 @@ import torch
 from torch import Tensor, nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.shapes import Codes, Latents
+from genrev_cli.latents.moments import Moments
+from genrev_cli.shapes import Codes, Labels, Latents
+
+LabelledLatents = Callable[[], Iterable[tuple[Latents, Labels]]]
+"""Passes over the latents of all images and their labels, (B, D), (B,)."""
 
 
 class Prior(nn.Module, ABC):
-    """dim: d. latent_dim: D. config: the JSON table that `build_prior` makes it again from; its tensors are its state dict."""
+    """dim: d. latent_dim: D. config: the JSON table that `build_prior` makes it again from; its tensors are its state dict.
+
+    classes: how many it tells apart, 0 where it knows none.
+    """
 
     dim: int
     latent_dim: int
     config: dict[str, Any]
+    classes: int = 0
 
     @abstractmethod
-    def sample(self, n: int, generator: torch.Generator) -> Codes:
-        """(n, d), drawn on the generator's device."""
+    def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
+        """(n, d), drawn on the generator's device; a temperature below 1 draws nearer to the mean, or to the mean of its class."""
 
-    def to_standard(self, y: Codes) -> Codes:
-        """Codes in standard deviations of the prior from its mean, (n, d) → (n, d); here it has mean 0 and deviation 1."""
-        return y
-
-    def from_standard(self, u: Codes) -> Codes:
-        """The inverse of `to_standard`."""
-        return u
-
-    def temper(self, y: Codes, temperature: float) -> Codes:
-        """Codes nearer to the mean, below 1, or farther from it: (n, d) → (n, d)."""
-        return self.from_standard(temperature * self.to_standard(y))
+    @abstractmethod
+    def moments(self) -> tuple[Codes, Codes]:
+        """Mean and standard deviation of each active dimension, (d,) each; of several classes, averaged over them."""
 
     @abstractmethod
     def restrict(self, z: Latents) -> Latents:
@@ -52,8 +52,17 @@ class Prior(nn.Module, ABC):
         """Codes as latents with the other dimensions at rest, (B, d) → (B, D); select(embed(y)) == y."""
 
     @abstractmethod
-    def fit(self, latents: Callable[[], Iterable[Latents]]) -> None:
-        """Take from the latents of the untrained network what the prior needs of them; `latents()` passes over those of all images."""
+    def fit(self, latents: LabelledLatents) -> None:
+        """Take from the latents of the untrained network what the prior needs of them."""
+
+    def given(self, label: int) -> "Prior":
+        """The prior of one class. Raises UsageError where there is none."""
+        raise UsageError(f"class {label}: the prior '{self.config['name']}' knows no classes")
+
+    def require_class(self, label: int) -> None:
+        """Raise UsageError for a class that this prior does not have."""
+        if not 0 <= label < self.classes:
+            raise UsageError(f"class {label}: there are the classes 0 to {self.classes - 1}")
 
 
 CHOICES = ("widest", "first")
@@ -97,13 +106,17 @@ class ActiveGaussian(Prior):
         widest = torch.argsort(std, descending=True, stable=True)[: self.dim]
         self.active.copy_(widest.sort().values)
 
-    def fit(self, latents: Callable[[], Iterable[Latents]]) -> None:
+    def fit(self, latents: LabelledLatents) -> None:
         """Make the dimensions active whose standard deviation is largest for the untrained network (A2), if those are chosen."""
         if self.choose == "widest":
-            self.activate(column_moments(latents())[1])
+            self.activate(Moments.of(z for z, _ in latents()).std)
 
-    def sample(self, n: int, generator: torch.Generator) -> Codes:
-        return torch.randn(n, self.dim, generator=generator, device=generator.device)
+    def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
+        return temperature * torch.randn(n, self.dim, generator=generator, device=generator.device)
+
+    def moments(self) -> tuple[Codes, Codes]:
+        ones = torch.ones(self.dim, device=self.active.device)
+        return torch.zeros_like(ones), ones
 
     def restrict(self, z: Latents) -> Latents:
         # index_copy and not a clamp to [0, 0]: at a bound that equals the value, clamp lets the gradient through
@@ -114,74 +127,3 @@ class ActiveGaussian(Prior):
 
     def embed(self, y: Codes) -> Latents:
         return y.new_zeros(y.shape[0], self.latent_dim).index_copy(1, self.active, y)
-
-
-LEAST_STD = 0.1
-"""Of a dimension at the start: the true scale of one that hardly varies (a black corner's is 1e-3) makes the gradient explode."""
-
-
-@dataclass(frozen=True)
-class DiagonalGaussianConfig:
-    """latent_dim: D, all of which are active."""
-
-    latent_dim: int
-
-
-@final
-class DiagonalGaussian(Prior):
-    """N(μ, diag σ²) over all D dimensions, with μ and log σ trained together with the network.
-
-    The scales are what lets a volume-preserving network fit a density (Dinh et al. 2015, section 3.3).
-    """
-
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        if latent_dim < 1:
-            raise UsageError(f"[prior]: latent_dim = {latent_dim} must be positive")
-        self.config = {"name": "diagonal-gaussian", "latent_dim": latent_dim}
-        self.dim = self.latent_dim = latent_dim
-        self.mean = nn.Parameter(torch.zeros(latent_dim))
-        self.log_std = nn.Parameter(torch.zeros(latent_dim))
-
-    def fit(self, latents: Callable[[], Iterable[Latents]]) -> None:
-        """μ and σ of the untrained network's latents, σ at least LEAST_STD."""
-        mean, std = column_moments(latents())
-        with torch.no_grad():
-            self.mean.copy_(mean)
-            self.log_std.copy_(std.clamp_min(LEAST_STD).log())
-
-    def sample(self, n: int, generator: torch.Generator) -> Codes:
-        """Reparameterised: gradients reach μ and σ."""
-        return self.from_standard(torch.randn(n, self.dim, generator=generator, device=generator.device))
-
-    def to_standard(self, y: Codes) -> Codes:
-        return (y - self.mean) * (-self.log_std).exp()
-
-    def from_standard(self, u: Codes) -> Codes:
-        return self.mean + self.log_std.exp() * u
-
-    def log_prob(self, z: Latents) -> Tensor:
-        """log N(z; μ, diag σ²) = −½ Σ ((z − μ)/σ)² − Σ log σ − ½ D log 2π: (B, D) → (B,)."""
-        return -0.5 * self.to_standard(z).square().sum(1) - self.log_std.sum() - 0.5 * self.dim * math.log(2 * math.pi)
-
-    def restrict(self, z: Latents) -> Latents:
-        return z
-
-    def select(self, z: Latents) -> Codes:
-        return z
-
-    def embed(self, y: Codes) -> Latents:
-        return y
-
-
-def column_moments(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every column over all rows of (B, D) batches: (D,) float64 each, in one pass."""
-    count, shift, total, squares = 0, None, 0.0, 0.0
-    for batch in batches:
-        rows = batch.double()
-        shift = rows[0] if shift is None else shift  # sums of squares about a value of the data lose no digits
-        rows = rows - shift
-        count += len(rows)
-        total = total + rows.sum(0)
-        squares = squares + rows.square().sum(0)
-    return shift + total / count, ((squares - total.square() / count) / max(count - 1, 1)).clamp_min(0).sqrt()

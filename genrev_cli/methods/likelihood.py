@@ -5,7 +5,7 @@ x̃ = (255·x + u) / 256,  u ~ U[0, 1): 8-bit pixels spread evenly over their ce
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
@@ -19,7 +19,7 @@ from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import shard, size
-from genrev_cli.training.method import AutoencoderMethod
+from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
 
@@ -85,9 +85,9 @@ class MaximumLikelihood(AutoencoderMethod):
         self.modules = {"autoencoder": autoencoder, "prior": prior}
         self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
 
-    def start(self, images: Callable[[], Iterator[Images]]) -> None:
+    def start(self, passes: Passes) -> None:
         """μ and σ of the untrained network's latents, at the middle of the pixels' cells."""
-        fit_prior(self.autoencoder, self.prior, lambda: (dequantise(x, torch.full_like(x, 0.5)) for x in images()))
+        fit_prior(self.autoencoder, self.prior, lambda: ((dequantise(x, torch.full_like(x, 0.5)), labels) for x, labels in passes()))
 
     def measure(self, autoencoder: Bijection, prior: DiagonalGaussian, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
         """Bits per dimension of each image, with one u each."""

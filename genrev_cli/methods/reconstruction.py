@@ -7,7 +7,7 @@ For a bijection the full round trip is exact whatever the weights, so what is tr
 zero padding is the same clip with other active dimensions; with their MMD the INN-AE becomes their INN-VAE.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
@@ -20,7 +20,7 @@ from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import shard, size
-from genrev_cli.training.method import AutoencoderMethod
+from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
 
@@ -68,10 +68,10 @@ def mmd_loss(y: Codes, y_prior: Codes, widths: Sequence[float]) -> Scalar:
     return mmd(y, y_prior, [a**2 for a in widths], unbiased=False)
 
 
-def fit_prior(autoencoder: Autoencoder, prior: Prior, images: Callable[[], Iterator[Images]]) -> None:
+def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
     """Show the prior the latents of all images under the untrained network: the widest dimensions are chosen here (A2)."""
     with torch.no_grad():
-        prior.fit(lambda: (autoencoder.encode(x) for x in images()))
+        prior.fit(lambda: ((autoencoder.encode(x), labels) for x, labels in passes()))
 
 
 @final
@@ -96,8 +96,8 @@ class Reconstruction(AutoencoderMethod):
         )
         self.optimizers = {"R": adam}
 
-    def start(self, images: Callable[[], Iterator[Images]]) -> None:
-        fit_prior(self.autoencoder, self.prior, images)
+    def start(self, passes: Passes) -> None:
+        fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """One update of R and R⁻¹."""

@@ -12,10 +12,10 @@ from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
 
 
-def draw_codes(prior: Prior, seed: int, numbers: Sequence[int], device: torch.device) -> Codes:
+def draw_codes(prior: Prior, seed: int, numbers: Sequence[int], device: torch.device, temperature: float = 1.0) -> Codes:
     """The codes of samples `numbers`, (n, d) on `device`: drawn one by one on the CPU, so they are the same on every machine."""
     home = copy.deepcopy(prior).cpu()
-    drawn = [home.sample(1, torch.Generator().manual_seed(derive(seed, "sample", number))) for number in numbers]
+    drawn = [home.sample(1, torch.Generator().manual_seed(derive(seed, "sample", number)), temperature) for number in numbers]
     return torch.cat(drawn).to(device)
 
 
@@ -23,7 +23,7 @@ def draw_images(
     autoencoder: Autoencoder, prior: Prior, seed: int, numbers: Sequence[int], device: torch.device, temperature: float = 1.0
 ) -> Images:
     """Samples `numbers`, (n, C, H, W) as decoded. temperature scales the codes about their mean."""
-    return autoencoder.decode(prior.embed(prior.temper(draw_codes(prior, seed, numbers, device), temperature)))
+    return autoencoder.decode(prior.embed(draw_codes(prior, seed, numbers, device, temperature)))
 
 
 def draw_pixels(

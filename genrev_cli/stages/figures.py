@@ -15,6 +15,7 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.latents import Prior
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.progress import SILENT, Progress
@@ -183,41 +184,57 @@ def traverse(
     steps: int = 9,
     extent: float = 3.0,
     around: str = "",
+    label: int | None = None,
     data: Path | None = None,
     split: str = "test",
     seed: int = 0,
     device: str = "auto",
 ) -> Result:
-    """Fig. 9: a row per active dimension, going from −extent to +extent standard deviations of the prior.
+    """Figs. 9 and 12: a row per active dimension, going from −extent to +extent standard deviations of the prior.
 
-    dims: numbers among the active dimensions; none draws `count` at random. around: the other dimensions are those of an image (a
-    row number within the split, or a file); '' is the mean of the prior. Raises UsageError for an unknown dimension.
+    dims: numbers among the active dimensions; none takes the `count` widest of the prior, at random where all are as wide (A5, A6).
+    around: the other dimensions are those of an image (a row number within the split, or a file); '' is the mean of the prior, and of
+    each class in turn where it has some. label: the class alone whose prior is meant, None for all.
+    Raises UsageError for an unknown dimension or class.
     """
     figure = _Figure(ckpt, out, device, data)
     prior = figure.model.prior
-    if not dims:
-        drawn = torch.randperm(prior.dim, generator=torch.Generator().manual_seed(derive(seed, "traverse")))
-        dims = drawn[:count].sort().values.tolist()
+    dims = list(dims) or _widest(prior, count, seed)
     for dim in dims:
         if not 0 <= dim < prior.dim:
             raise UsageError(f"--dim {dim}: {ckpt} has active dimensions 0 to {prior.dim - 1}")
     if steps < 2 or not math.isfinite(extent):
         raise UsageError(f"--steps {steps} --extent {extent}: at least 2 steps and a finite extent are needed")
-    centre = torch.zeros(1, prior.dim, device=figure.place)  # in standard deviations from the mean
+    if label is not None:
+        priors = [prior.given(label)]
+    else:
+        priors = [prior.given(k) for k in range(prior.classes)] if prior.classes and not around else [prior]
+    centre = None
     if around:
         x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
-        centre = prior.to_standard(prior.select(prior.restrict(figure.model.autoencoder.encode(x))))
-    lines = [prior.embed(prior.from_standard(_line(centre, dim, extent, steps))) for dim in dims]
+        centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
+    lines = [prior.embed(_line(one, centre, dim, extent, steps)) for one in priors for dim in dims]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
         "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
+        "classes": [label] if label is not None else list(range(len(priors))) if prior.classes and not around else [],
     }
     return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
 
 
-def _line(centre: Codes, dim: int, extent: float, steps: int) -> Codes:
-    codes = centre.repeat(steps, 1)
-    codes[:, dim] = torch.linspace(-extent, extent, steps, device=centre.device)
+def _widest(prior: Prior, count: int, seed: int) -> list[int]:
+    _, std = prior.moments()
+    order = torch.randperm(prior.dim, generator=torch.Generator().manual_seed(derive(seed, "traverse")))
+    if (std != std[0]).any():
+        return std.argsort(descending=True)[:count].tolist()
+    return order[:count].sort().values.tolist()
+
+
+def _line(prior: Prior, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
+    """(steps, d): dimension `dim` over the width of the prior, the others at `centre`, None being the prior's mean."""
+    mean, std = prior.moments()
+    codes = (mean if centre is None else centre).repeat(steps, 1)
+    codes[:, dim] = mean[dim] + std[dim] * torch.linspace(-extent, extent, steps, device=codes.device)
     return codes

@@ -77,6 +77,7 @@ class AutoencoderMonitor(Monitor):
             "max_abs_z": widest,
             "relative_swd": float(swd),
             **{name: torch.cat([numbers[name] for numbers in own]).mean().item() for name in own[0]},
+            **method.describe(prior),
         }
 
     @torch.no_grad()

@@ -32,7 +32,7 @@ def train_flow(
     recipe = recipe or recipe_for(images.header.config["source"]["name"], "flow", data)
     origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
     tables = overlaid(origin["recipe_tables"], overrides)
-    model, prior = resolved(tables, images.image_shape, recipe)
+    model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, LikelihoodConfig)
 
     def build(device: torch.device) -> MaximumLikelihood:

@@ -80,12 +80,12 @@ class Batches:
         self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         return to_float(pixels.to(self.device, non_blocking=True)), labels.to(self.device, non_blocking=True)
 
-    def passes(self, batch: int) -> Iterator[Images]:
-        """Every image once, in file order, (≤ batch, C, H, W) in [0, 1] on the device."""
+    def passes(self, batch: int) -> Iterator[tuple[Images, Labels]]:
+        """Every image and its label once, in file order, (≤ batch, C, H, W) in [0, 1] and (≤ batch,) on the device."""
         for start in range(0, len(self.rows), batch):
             part = slice(start, start + batch)
             pixels = self._resident[part] if self._resident is not None else torch.from_numpy(self._images.read(self.rows[part]))
-            yield to_float(pixels.to(self.device))
+            yield to_float(pixels.to(self.device)), self._labels[part].to(self.device)
 
     def _chosen(self, step: int) -> torch.Tensor:
         return distributed.shard(self._order(step * self.batch, self.batch))

@@ -13,6 +13,9 @@ from genrev_cli.models import Autoencoder
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.optim import Optimizer
 
+Passes = Callable[[], Iterator[tuple[Images, Labels]]]
+"""Passes over all training images and their labels, in batches, (B, C, H, W), (B,)."""
+
 
 class Method(ABC):
     """One way of training a model. It knows no file, no device and no loop.
@@ -29,8 +32,8 @@ class Method(ABC):
     model: nn.Module
     autocast: Callable[[], AbstractContextManager]
 
-    def start(self, images: Callable[[], Iterator[Images]]) -> None:  # noqa: B027 (optional on purpose)
-        """What depends on the data and happens once, before step 0; `images()` passes over the training images."""
+    def start(self, passes: Passes) -> None:  # noqa: B027 (optional on purpose)
+        """What depends on the data and happens once, before step 0."""
 
     @abstractmethod
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
@@ -57,6 +60,10 @@ class AutoencoderMethod(Method):
 
         autoencoder, prior: the method's own, or their averages.
         """
+        return {}
+
+    def describe(self, prior: Prior) -> dict[str, float]:
+        """What else is worth knowing of the prior that is trained, the method's own or its average."""
         return {}
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import PRIORS, ActiveGaussian, DiagonalGaussian, build_prior
-from genrev_cli.latents.priors import LEAST_STD, column_moments
+from genrev_cli.latents import PRIORS, ActiveGaussian, ClassGaussians, DiagonalGaussian, build_prior
+from genrev_cli.latents.gaussians import LEAST_STD
+from genrev_cli.latents.moments import Moments
 
 CONFIGS = {
     "active-gaussian": [
@@ -19,6 +20,7 @@ CONFIGS = {
         {"dim": 3, "latent_dim": 8, "choose": "first"},
     ],
     "diagonal-gaussian": [{"latent_dim": 8}],
+    "class-gaussians": [{"latent_dim": 8, "classes": 3}, {"latent_dim": 8, "classes": 1}],
 }
 every_prior = pytest.mark.parametrize(
     "config", [{"name": name, **config} for name, configs in CONFIGS.items() for config in configs], ids=str
@@ -27,6 +29,12 @@ every_prior = pytest.mark.parametrize(
 
 def latents(n=50, d=8, scale=2.0):
     return scale * torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def labelled(z, batch, classes=3):
+    """What a prior is fitted to: batches of latents, whose labels go round the classes."""
+    labels = torch.arange(len(z)) % classes
+    return lambda: zip(z.split(batch), labels.split(batch), strict=True)
 
 
 def active(*dims, latent_dim=8, bound=2.0):
@@ -45,7 +53,7 @@ def test_restrict_is_a_projection(config):
     z_hat = prior.restrict(z)
     assert torch.equal(prior.restrict(z_hat), z_hat)
     drawn = prior.embed(prior.sample(1000, torch.Generator().manual_seed(0))).double()
-    if not config.get("bound", 2.0) or config["name"] == "diagonal-gaussian":
+    if not config.get("bound", 0.0 if "gaussians" in config["name"] else 2.0) or config["name"] == "diagonal-gaussian":
         assert torch.equal(prior.restrict(drawn), drawn)
 
 
@@ -64,7 +72,7 @@ def test_rebuilt_from_its_config(config):
     prior = build_prior(config)
     again = build_prior(json.loads(json.dumps(prior.config)))
     assert again.config == prior.config
-    prior.fit(lambda: latents().split(20))
+    prior.fit(labelled(latents(), 20))
     again.load_state_dict(prior.state_dict())
     assert torch.equal(again.restrict(latents()), prior.restrict(latents()))
     assert torch.equal(*(one.sample(5, torch.Generator().manual_seed(0)) for one in (prior, again)))
@@ -95,7 +103,7 @@ def test_sample_is_standard_normal(generator, device):
 def test_fit_chooses_the_active_dimensions(choose, active):
     prior = ActiveGaussian(3, 8, choose=choose)
     z = latents() * torch.tensor([1, 1, 3, 1, 2, 1, 1, 4.0])
-    prior.fit(lambda: z.split(7))
+    prior.fit(labelled(z, 7))
     assert prior.active.tolist() == active
 
 
@@ -126,7 +134,7 @@ def test_diagonal_gaussian_fits_means_and_scales():
     """A dimension that does not vary gets the least scale."""
     z = latents(d=5) * torch.tensor([1, 2, 3, 4, 0.0]) + 7
     prior = DiagonalGaussian(5)
-    prior.fit(lambda: z.split(7))
+    prior.fit(labelled(z, 7))
     torch.testing.assert_close(prior.mean.double(), z.mean(0), rtol=1e-6, atol=0)
     expected = torch.cat([z[:, :4].std(0), torch.tensor([LEAST_STD])])
     torch.testing.assert_close(prior.log_std.exp().double(), expected, rtol=1e-6, atol=0)
@@ -156,10 +164,11 @@ def test_activate_takes_the_widest():
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([0.0, 1.0, -1e7]))
-def test_column_moments(sizes, shift):
+def test_moments(sizes, shift):
     """torch's mean and std in float64, however the rows are dealt out and wherever they lie."""
     z = latents(sum(sizes), 5) + shift
-    mean, std = column_moments(z.split(sizes))
+    moments = Moments.of(z.split(sizes))
+    mean, std = moments.mean, moments.std
     assert mean.dtype == std.dtype == torch.float64
     torch.testing.assert_close(mean, z.mean(0), rtol=1e-12, atol=1e-12)
     if len(z) > 1:
@@ -168,10 +177,11 @@ def test_column_moments(sizes, shift):
         assert (std == 0).all()
 
 
-def test_column_moments_of_float32_lose_no_digits():
+def test_moments_of_float32_lose_no_digits():
     """The sum of squares of 1e4 ± 1e-2 would have no digit left in float32."""
     z = (1e4 + 1e-2 * torch.randn(5000, 3, generator=torch.Generator().manual_seed(0))).float()
-    mean, std = column_moments(z.split(100))
+    moments = Moments.of(z.split(100))
+    mean, std = moments.mean, moments.std
     torch.testing.assert_close(mean, z.double().mean(0), rtol=1e-12, atol=0)
     torch.testing.assert_close(std, z.double().std(0), rtol=1e-9, atol=0)
 
@@ -204,11 +214,88 @@ def test_temperature_scales_about_the_mean(config):
     prior = build_prior(config)
     if isinstance(prior, DiagonalGaussian):
         prior.mean.data, prior.log_std.data = torch.arange(8.0), torch.linspace(-1, 1, 8)
-    y = prior.sample(1000, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(prior.temper(y, 1.0), y)
-    cold = prior.temper(y, 0.0)
-    torch.testing.assert_close(cold, cold[:1].expand_as(cold))
-    torch.testing.assert_close(cold[0], y.mean(0), atol=0.3, rtol=0)
-    torch.testing.assert_close(prior.from_standard(prior.to_standard(y)), y)
-    torch.testing.assert_close(prior.to_standard(y).std(0), torch.ones(prior.dim), atol=0.1, rtol=0)
-    torch.testing.assert_close(prior.temper(y, 0.5) - cold, 0.5 * (y - cold))
+    hot, mild, cold = (prior.sample(1000, torch.Generator().manual_seed(0), temperature) for temperature in (1.0, 0.5, 0.0))
+    mean, std = prior.moments()
+    torch.testing.assert_close(cold, mean.expand_as(cold))
+    torch.testing.assert_close(mild - cold, 0.5 * (hot - cold))
+    torch.testing.assert_close(((hot - mean) / std).std(0), torch.ones(prior.dim), atol=0.1, rtol=0)
+
+
+def classes(d=5):
+    """Two classes, one of them three times as frequent, with a dimension that only the second varies in."""
+    prior = ClassGaussians(d, 2).double()
+    with torch.no_grad():
+        prior.mean.copy_(torch.stack([torch.zeros(d), torch.full((d,), 10.0)]))
+        prior.std.copy_(torch.tensor([[1.0, 0.5, 0.25, 0.0625, 0.0], [2.0, 0.1, 1.0, 0.19, 1.0]]))
+        prior.share.copy_(torch.tensor([0.75, 0.25]))
+    return prior
+
+
+def test_class_gaussians_fit_each_class():
+    z = latents(60) + torch.arange(3.0).repeat(20)[:, None]
+    prior = ClassGaussians(8, 3)
+    prior.fit(labelled(z, 7))
+    for k in range(3):
+        torch.testing.assert_close(prior.mean[k].double(), z[k::3].mean(0), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(prior.std[k].double(), z[k::3].std(0), rtol=1e-6, atol=0)
+    torch.testing.assert_close(prior.share, torch.full((3,), 1 / 3))
+
+
+def test_one_class_takes_all_images_whatever_their_labels():
+    z, prior = latents(60), ClassGaussians(8, 1)
+    prior.fit(lambda: [(z, torch.full((60,), -1))])
+    torch.testing.assert_close(prior.std[0].double(), z.std(0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "no image is of class 2"), ([0, 3, 1], "label 0 or 3"), ([0, -1, 1], "-1")])
+def test_class_gaussians_refuse_labels_that_are_no_classes(labels, said):
+    with pytest.raises(UsageError, match=said):
+        ClassGaussians(8, 3).fit(lambda: [(latents(3), torch.tensor(labels))])
+
+
+def test_class_gaussians_sample_their_mixture():
+    prior = classes()
+    y = prior.sample(40_000, torch.Generator().manual_seed(0))
+    of_second = y[:, 1] > 5
+    assert abs(of_second.double().mean() - 0.25) < 0.01
+    for k, rows in enumerate((y[~of_second], y[of_second])):
+        torch.testing.assert_close(rows.std(0).double(), prior.std[k].detach(), rtol=0.03, atol=1e-9)
+
+
+def test_given_a_class():
+    prior = classes()
+    assert (prior.given(0).sample(1000, torch.Generator().manual_seed(0))[:, 4] == 0).all()
+    y = prior.given(1).sample(20_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(y.std(0).double(), prior.std[1].detach(), rtol=0.03, atol=0)
+    torch.testing.assert_close(y.mean(0).double(), prior.mean[1].detach(), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("prior", "label", "said"),
+    [(classes(), 2, "classes 0 to 1"), (classes(), -1, "classes 0 to 1"), (ActiveGaussian(2, 4), 0, "'active-gaussian' knows no classes")],
+)
+def test_given_a_class_that_is_none(prior, label, said):
+    with pytest.raises(UsageError, match=said):
+        prior.given(label)
+
+
+def test_draw_by_hand_and_its_gradient():
+    prior, u = classes(), torch.ones(3, 5, dtype=torch.float64)
+    s = prior.draw(torch.tensor([0, 1, 1]), u)
+    assert s[0].tolist() == [1.0, 0.5, 0.25, 0.0625, 0.0]
+    torch.testing.assert_close(s[2], prior.mean[1] + prior.std[1])
+    by_mean, by_std = torch.autograd.grad(s.sum(), [prior.mean, prior.std])
+    assert by_mean[:, 0].tolist() == by_std[:, 0].tolist() == [1, 2]
+
+
+def test_used_dimensions():
+    """Those of at least a tenth of the widest."""
+    assert classes().used().tolist() == [[True, True, True, False, False], [True, False, True, False, True]]
+
+
+def test_clamp():
+    prior = classes()
+    prior.std.data -= 0.1
+    prior.clamp()
+    assert prior.std.min() == 0
+    assert prior.std[0, 0] == 0.9

@@ -130,9 +130,9 @@ def test_start_activates_the_widest_dimensions():
         widest = method.autoencoder.encode(x).std(0).topk(3).indices.sort().values
     for batch in (50, 7):
         method.prior.activate(torch.arange(16.0))
-        method.start(lambda batch=batch: iter(x.split(batch)))
+        method.start(lambda batch=batch: ((part, None) for part in x.split(batch)))
         assert torch.equal(method.prior.active, widest)
-    fit_prior(method.autoencoder, method.prior, lambda: iter([x]))
+    fit_prior(method.autoencoder, method.prior, lambda: iter([(x, None)]))
     assert torch.equal(method.prior.active, widest)
 
 

@@ -86,7 +86,7 @@ def test_each_process_takes_its_share_of_the_prior_samples(monkeypatch):
 
 def test_the_first_dimensions_stay_active():
     method, x = make(), images(50)
-    method.start(lambda: iter(x.split(20)))
+    method.start(lambda: ((part, None) for part in x.split(20)))
     assert method.prior.active.tolist() == [0, 1, 2]
     z_hat = method.prior.restrict(method.autoencoder.encode(100 * x))
     assert (z_hat[:, 3:] == 0).all()

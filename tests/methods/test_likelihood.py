@@ -130,7 +130,7 @@ def test_each_process_takes_its_share_of_the_noise(monkeypatch):
 def test_learns(model):
     """From the codes' own means and scales, below what independent pixels of those scales would take."""
     method, x = make(model, lr=1e-2), images(256)
-    method.start(lambda: iter(x.split(100)))
+    method.start(lambda: ((part, None) for part in x.split(100)))
     torch.testing.assert_close(method.prior.mean.detach(), method.autoencoder.encode((255 * x + 0.5) / 256).detach().mean(0))
     losses = [stepped(method, x, seed)["bits_per_dim"].item() for seed in range(60)]
     assert losses[0] < 9.5

@@ -83,9 +83,10 @@ def test_an_epoch_is_the_split(batches, data, resident):
 @pytest.mark.parametrize("batch", [5, 22, 100])
 def test_passes_go_through_the_file_once(batches, data, resident, batch):
     images = open_images(data)
-    parts = list(batches(resident).passes(batch))
+    parts, labels = zip(*batches(resident).passes(batch), strict=True)
     assert all(len(part) <= batch for part in parts)
     assert torch.equal(torch.cat(parts), to_float(torch.from_numpy(images.read(images.rows("train")))))
+    assert torch.equal(torch.cat(labels), torch.from_numpy(images.labels[images.rows("train")]))
 
 
 def test_a_batch_larger_than_the_split(batches):

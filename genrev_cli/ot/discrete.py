@@ -1,0 +1,117 @@
+"""Exact optimal transport between two sets of points, as a loss (A6).
+
+OT(x, s) = min_P Σ_ij P_ij c(x_i, s_j),   P ≥ 0 with the rows and columns of P summing to the weights of x and of s
+c(u, v) = ‖u − v‖, or ‖u − v‖² with `squared`
+
+P is found without gradient, and only the pairs that it matches carry one: that is the derivative of OT wherever it has one. With as many
+points on both sides and equal weights an optimal P is a permutation / n, so the problem is a linear assignment.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import lap
+import numpy as np
+import ot as pot
+import torch
+from torch import Tensor
+
+from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.shapes import Codes, Labels, Scalar
+
+LEAST_SQUARE = 1e-6
+"""Below it a squared distance counts as this, so that its root has a gradient where a pair coincides (the authors' value)."""
+
+_ITERATIONS = 10**7  # POT's own limit is reached at n = 2000, and then only a warning says that the plan is not optimal
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The entries of a plan that are not 0: rows, cols (k,) int64, mass (k,) with sum 1."""
+
+    rows: Tensor
+    cols: Tensor
+    mass: Tensor
+
+
+@torch.no_grad()
+def costs(x: Codes, s: Codes, *, squared: bool = False) -> Tensor:
+    """c(x_i, s_j): (n, d), (m, d) → (n, m), by one matrix product of the points about a common centre, where cancellation is least."""
+    centre = x.mean(0)
+    x, s = x - centre, s - centre
+    square = (x.square().sum(1)[:, None] + s.square().sum(1)[None] - 2 * x @ s.T).clamp_min(0)
+    return square if squared else square.sqrt()
+
+
+def optimal_pairs(cost: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Pairs:
+    """An optimal plan for a cost (n, m) between weights a (n,) and b (m,), uniform where None; solved on the CPU, where the pairs stay.
+
+    Raises DivergedError when a cost is not finite or the solver does not converge, UsageError for an empty side.
+    """
+    array = _on_cpu(cost)
+    return _assignment(array) if a is None and b is None and len(array) == array.shape[1] else _plan(array, a, b)
+
+
+def optimal_assignments(problems: Sequence[Tensor]) -> list[Tensor]:
+    """For each cost (n_k, n_k) the column that every row is matched with, (n_k,), all solved side by side on the CPU.
+
+    Raises like `optimal_pairs`.
+    """
+    arrays = [_on_cpu(cost) for cost in problems]
+    with ThreadPoolExecutor(max(1, min(len(arrays), os.cpu_count() or 1))) as pool:  # the solver lets go of Python's lock
+        return [pairs.cols for pairs in pool.map(_assignment, arrays)]
+
+
+def _on_cpu(cost: Tensor) -> np.ndarray:
+    if not cost.numel():
+        raise UsageError("optimal transport: one of the two sets is empty")
+    array = cost.cpu().numpy()
+    if not np.isfinite(array).all():  # the solvers would not come back
+        raise DivergedError("optimal transport: a cost is not finite; the codes have diverged")
+    return array
+
+
+def _assignment(cost: np.ndarray) -> Pairs:
+    rows, cols = lap.lapjvh(cost, return_cost=False)
+    return Pairs(torch.from_numpy(rows), torch.from_numpy(cols), torch.full((len(rows),), 1 / len(rows), dtype=torch.float64))
+
+
+def _plan(cost: np.ndarray, a: Tensor | None, b: Tensor | None) -> Pairs:
+    """Between unequal numbers or weights, by the network simplex (Bonneel et al. 2011)."""
+    weights = [
+        np.full(n, 1 / n) if given is None else (given.double() / given.double().sum()).cpu().numpy()
+        for n, given in zip(cost.shape, (a, b), strict=True)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it would warn of is in the log
+        plan, log = pot.emd(*weights, cost.astype(np.float64), numItermax=_ITERATIONS, log=True)
+    if log["warning"]:
+        raise DivergedError(f"optimal transport: the exact solver gave up ({log['warning']})")
+    rows, cols = plan.nonzero()
+    return Pairs(torch.from_numpy(rows), torch.from_numpy(cols), torch.from_numpy(plan[rows, cols]))
+
+
+def transport_loss(x: Codes, s: Codes, *, squared: bool = False) -> Scalar:
+    """OT(x, s) of two sets with equal weights: (n, d), (m, d) → (). Differentiable in both; raises like `optimal_pairs`."""
+    pairs = optimal_pairs(costs(x, s, squared=squared))
+    square = (x[pairs.rows.to(x.device)] - s[pairs.cols.to(x.device)]).square().sum(1)  # direct: what is learnt from has no cancellation
+    return pairs.mass.to(square) @ _distances(square, squared)
+
+
+def classwise_transport_loss(x: Codes, s: Codes, classes: Labels) -> Scalar:
+    """Σ_k n_k/n · OT(x of class k, s of class k)   (A6)
+
+    x, s: (n, d), s_i being of the class of x_i; classes: (n,). Differentiable in both; raises like `optimal_pairs`.
+    """
+    members = [(classes == k).nonzero().squeeze(1) for k in classes.unique()]
+    cols = torch.empty_like(classes)
+    for rows, matched in zip(members, optimal_assignments([costs(x[rows], s[rows]) for rows in members]), strict=True):
+        cols[rows] = rows[matched.to(rows.device)]
+    return _distances((x - s[cols]).square().sum(1), squared=False).mean()
+
+
+def _distances(square: Tensor, squared: bool) -> Tensor:
+    return square if squared else square.clamp_min(LEAST_SQUARE).sqrt()
