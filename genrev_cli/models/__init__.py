@@ -1,22 +1,26 @@
 """Tensors in, tensors out: autoencoders, and the networks that train them."""
 
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from genrev_cli.config import build
 from genrev_cli.models.base import Autoencoder, Bijection
 from genrev_cli.models.convolutional import Convolutional, ConvolutionalConfig
 from genrev_cli.models.dense import Dense, DenseConfig
+from genrev_cli.models.gan import FAMILIES, mirrored
 from genrev_cli.models.inn import INN, INNConfig
 from genrev_cli.models.revnet import RevNet, RevNetConfig
 
-MODELS: dict[str, tuple[type, type[Autoencoder]]] = {
+MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
     "revnet": (RevNetConfig, RevNet),
     "inn": (INNConfig, INN),
     "dense": (DenseConfig, Dense),
     "convolutional": (ConvolutionalConfig, Convolutional),
+    **{name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()},
 }
-"""name → its settings and its class."""
+"""name → its settings and what is called with them."""
 
 
 def build_model(config: dict[str, Any]) -> Autoencoder:

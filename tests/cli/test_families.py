@@ -12,6 +12,11 @@ TABLES = {
     "inn": 'name = "inn"\nlevels = [{ couplings = 1, hidden = 4 }]\nhidden_dense = 4',
     "dense": 'name = "dense"\nhidden = [8]',
     "convolutional": 'name = "convolutional"\nstages = [{ channels = 4 }, { channels = 4, pool = true }]',
+    "infogan": 'name = "infogan"\nwidth = 2',
+    "sngan": 'name = "sngan"\nwidth = 2',
+    "sngan-resnet": 'name = "sngan-resnet"\nwidth = 2',
+    "dcgan": 'name = "dcgan"\nwidth = 4\nstages = 2',
+    "wgan-resnet": 'name = "wgan-resnet"\nchannels = [8, 4, 4]',
 }
 RECIPE = """
 [model]

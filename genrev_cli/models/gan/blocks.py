@@ -1,0 +1,178 @@
+"""What the networks of several GANs share: layers with the normalisation asked for, residual blocks, initialisations, checks.
+
+Normalisations of a discriminator: "batch" (Ioffe & Szegedy 2015); "layer" over channels and pixels of one image with a scale and a
+shift per channel (Ba et al. 2016, as Gulrajani et al. 2017 have it); "spectral" of the weights (Miyato et al. 2018); "none".
+Only "batch" lets the images of a batch meet, which a gradient penalty per image does not allow.
+"""
+
+from typing import TypeVar, final
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from genrev_cli.errors import UsageError
+
+NORMS = ("batch", "layer", "spectral", "none")
+_WITH_SHIFT = ("batch", "layer")  # in front of these a bias would say the same twice, and batch norm takes it away altogether
+_MAPS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+Shape = tuple[int, int, int]
+
+
+def require_norm(norm: str) -> None:
+    """Raise UsageError for a normalisation that there is not."""
+    if norm not in NORMS:
+        raise UsageError(f"norm = {norm!r} is unknown; a discriminator takes {', '.join(NORMS)}")
+
+
+def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str, int]) -> None:
+    """Raise UsageError, in the name of a network, for a size below 1 and for image sides that cannot be halved so often."""
+    for key, size in ({"channels of an image": image_shape[0]} | sizes).items():
+        if size < 1:
+            raise UsageError(f"{name}: {key} = {size} must be positive")
+    factor = 2**halvings
+    if min(image_shape) < 1 or any(side % factor for side in image_shape[1:]):
+        raise UsageError(f"{name}: the sides of {image_shape[1]}×{image_shape[2]} pixels must be multiples of {factor}")
+
+
+def halved(image_shape: Shape, halvings: int, channels: int) -> Shape:
+    """(channels, H, W) of the features behind so many layers of stride 2."""
+    return channels, image_shape[1] >> halvings, image_shape[2] >> halvings
+
+
+def gaussian(layer: Layer) -> Layer:
+    """Weights ~ N(0, 0.02²), biases 0 (Radford et al. 2016, section 4)."""
+    nn.init.normal_(layer.weight, std=0.02)
+    return _with_zero_bias(layer)
+
+
+def glorot(layer: Layer, gain: float = 1.0) -> Layer:
+    """Weights uniform in ± gain·√(6 / (fan in + fan out)), biases 0 (Glorot & Bengio 2010)."""
+    nn.init.xavier_uniform_(layer.weight, gain)
+    return _with_zero_bias(layer)
+
+
+def _with_zero_bias(layer: Layer) -> Layer:
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def maps(network: nn.Module) -> list[nn.Module]:
+    """Its convolutions and linear layers."""
+    return [module for module in network.modules() if isinstance(module, _MAPS)]
+
+
+def bound_spectrally(network: nn.Module) -> None:
+    """Divide every weight, as a matrix of outputs × the rest, by its largest singular value (Miyato et al. 2018, eq. 8).
+
+    One power iteration per forward pass in training mode; weights must be initialised before.
+    """
+    for layer in maps(network):
+        spectral_norm(layer)
+
+
+def normalisation(norm: str, channels: int, *, flat: bool = False) -> nn.Module:
+    """Of (B, channels, H, W), flat: of (B, channels). Spectral normalisation is the weights' and does nothing here."""
+    if norm == "batch":
+        return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
+    return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
+
+
+def rectifier(slope: float) -> nn.Module:
+    """max(x, slope·x)."""
+    return nn.LeakyReLU(slope) if slope else nn.ReLU()
+
+
+def convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, slope: float) -> nn.Sequential:
+    """Convolution · norm · rectifier; stride 1 with an odd kernel keeps the size, stride 2 halves an even one."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=norm not in _WITH_SHIFT)
+    return nn.Sequential(layer, normalisation(norm, outputs), rectifier(slope))
+
+
+def linear(inputs: int, outputs: int, norm: str, slope: float) -> nn.Sequential:
+    """Linear · norm of every unit · rectifier."""
+    layer = nn.Linear(inputs, outputs, bias=norm not in _WITH_SHIFT)
+    return nn.Sequential(layer, normalisation(norm, outputs, flat=True), rectifier(slope))
+
+
+def doubling(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.ConvTranspose2d:
+    """The mirror of a convolution of stride 2: (B, inputs, H, W) → (B, outputs, 2H, 2W)."""
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
+
+
+def transposed(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """Transposed convolution of stride 2 · batch norm · ReLU."""
+    return nn.Sequential(doubling(inputs, outputs, kernel, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def projected(latent_dim: int, shape: Shape) -> nn.Sequential:
+    """Linear · reshape: (B, d) → (B, *shape)."""
+    channels, height, width = shape
+    return nn.Sequential(nn.Linear(latent_dim, channels * height * width), nn.Unflatten(1, shape))
+
+
+@final
+class Residual(nn.Module):
+    """x ↦ F(x) + S(x)."""
+
+    def __init__(self, residual: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.residual, self.shortcut = residual, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.residual(x) + self.shortcut(x)
+
+
+def _conv3(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    return glorot(nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), 2**0.5)
+
+
+def _conv1(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    return glorot(nn.Conv2d(inputs, outputs, 1, bias=bias))
+
+
+def activated(channels: int, norm: str) -> list[nn.Module]:
+    """Norm · ReLU: what a residual block begins with."""
+    return [normalisation(norm, channels), nn.ReLU()]
+
+
+def up_block(inputs: int, outputs: int) -> Residual:
+    """F: BN · ReLU · double · 3×3 · BN · ReLU · 3×3,   S: 1×1 · double;   (B, inputs, H, W) → (B, outputs, 2H, 2W)
+
+    Without biases: batch norm comes behind the last block too. A 1×1 convolution and repeating pixels commute; first is cheaper.
+    """
+    double = nn.Upsample(scale_factor=2)
+    first = [*activated(inputs, "batch"), double, _conv3(inputs, outputs, False)]
+    second = [*activated(outputs, "batch"), _conv3(outputs, outputs, False)]
+    return Residual(nn.Sequential(*first, *second), nn.Sequential(_conv1(inputs, outputs, False), double))
+
+
+def down_block(inputs: int, outputs: int, norm: str, *, bias: bool = True) -> Residual:
+    """F: norm · ReLU · 3×3 · norm · ReLU · 3×3 · halve,   S: halve · 1×1;   (B, inputs, H, W) → (B, outputs, H/2, W/2)
+
+    bias: of what is not followed by a norm within the block.
+    """
+    halve = nn.AvgPool2d(2)
+    return Residual(
+        nn.Sequential(*activated(inputs, norm), *_two_convolutions(inputs, inputs, outputs, norm, bias), halve),
+        nn.Sequential(halve, _conv1(inputs, outputs, bias)),
+    )
+
+
+def first_block(inputs: int, outputs: int, norm: str) -> Residual:
+    """A down block on an image, which is not rectified, with as many channels inside as behind."""
+    halve = nn.AvgPool2d(2)
+    return Residual(
+        nn.Sequential(*_two_convolutions(inputs, outputs, outputs, norm, True), halve), nn.Sequential(halve, _conv1(inputs, outputs, True))
+    )
+
+
+def flat_block(channels: int, norm: str) -> Residual:
+    """F: norm · ReLU · 3×3 · norm · ReLU · 3×3,   S: identity."""
+    return Residual(nn.Sequential(*activated(channels, norm), *_two_convolutions(channels, channels, channels, norm, True)), nn.Identity())
+
+
+def _two_convolutions(inputs: int, hidden: int, outputs: int, norm: str, bias: bool) -> list[nn.Module]:
+    return [_conv3(inputs, hidden, norm not in _WITH_SHIFT), *activated(hidden, norm), _conv3(hidden, outputs, bias)]

@@ -1,0 +1,110 @@
+"""The networks of InfoGAN for MNIST (Chen et al. 2016, C.1), without its recognition network; for other sizes as well.
+
+w = 64 channels at half the image's size, 2w at a quarter, 16w units.   Pixels in [0, 1] as they are, sigmoid at the end.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import final
+
+from torch import nn
+
+from genrev_cli.models.gan.blocks import (
+    Shape,
+    bound_spectrally,
+    convolution,
+    doubling,
+    gaussian,
+    halved,
+    linear,
+    maps,
+    require_norm,
+    require_sizes,
+    transposed,
+)
+from genrev_cli.shapes import Codes, Images, Scalar
+
+SLOPE = 0.1  # the paper; the authors' code has 0.01
+
+
+@dataclass(frozen=True)
+class InfoGANConfig:
+    """image_shape: (C, H, W), sides multiples of 4. latent_dim: d. width: w."""
+
+    image_shape: Shape
+    latent_dim: int
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        require_sizes("infogan", self.image_shape, 2, {"latent_dim": self.latent_dim, "width": self.width})
+
+    @property
+    def coarsest(self) -> Shape:
+        """(2w, H/4, W/4)."""
+        return halved(self.image_shape, 2, 2 * self.width)
+
+
+@final
+class InfoGANGenerator(nn.Module):
+    """FC 16w · FC 2w·H/4·W/4 · 4×4 up, w · 4×4 up, C · sigmoid; batch norm and ReLU between them."""
+
+    def __init__(self, c: InfoGANConfig) -> None:
+        super().__init__()
+        units, coarse = 16 * c.width, c.coarsest
+        self.layers = nn.Sequential(
+            linear(c.latent_dim, units, "batch", 0.0),
+            linear(units, prod(coarse), "batch", 0.0),
+            nn.Unflatten(1, coarse),
+            transposed(coarse[0], c.width, 4),
+            doubling(c.width, c.image_shape[0], 4, bias=True),
+        )
+        for layer in maps(self):
+            gaussian(layer)
+
+    def forward(self, y: Codes) -> Images:
+        """(B, d) → (B, C, H, W) in [0, 1]."""
+        return self.layers(y).to(y.dtype).sigmoid()  # pixels, codes and scores stay in float32 under autocast
+
+
+@final
+class InfoGANEncoder(nn.Module):
+    """The generator's mirror: 4×4 down, w · 4×4 down, 2w · FC 16w · FC d, batch norm and ReLU between them."""
+
+    def __init__(self, c: InfoGANConfig) -> None:
+        super().__init__()
+        self.layers = _downwards(c, "batch", "batch", 0.0, c.latent_dim)
+
+    def forward(self, x: Images) -> Codes:
+        """(B, C, H, W) in [0, 1] → (B, d)."""
+        return self.layers(x).to(x.dtype)
+
+
+@final
+class InfoGANDiscriminator(nn.Module):
+    """4×4 down, w · 4×4 down, 2w, norm · FC 16w, norm · FC 1, leaky ReLU between them. Raises UsageError for an unknown norm."""
+
+    def __init__(self, c: InfoGANConfig, norm: str = "batch") -> None:
+        super().__init__()
+        require_norm(norm)
+        self.layers = _downwards(c, "none", norm, SLOPE, 1)
+        if norm == "spectral":
+            bound_spectrally(self)
+
+    def forward(self, x: Images) -> Scalar:
+        """(B, C, H, W) in [0, 1] → (B,) logits."""
+        return self.layers(x).squeeze(1).to(x.dtype)
+
+
+def _downwards(c: InfoGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:
+    """first: the norm behind the first convolution, norm: behind the others."""
+    units, coarse = 16 * c.width, c.coarsest
+    layers = nn.Sequential(
+        convolution(c.image_shape[0], c.width, 4, 2, first, slope),
+        convolution(c.width, coarse[0], 4, 2, norm, slope),
+        nn.Flatten(),
+        linear(prod(coarse), units, norm, slope),
+        nn.Linear(units, outputs),
+    )
+    for layer in maps(layers):
+        gaussian(layer)
+    return layers

@@ -1,0 +1,153 @@
+"""The residual networks of SNGAN (Miyato et al. 2018, Table 4) and of WGAN-GP (Gulrajani et al. 2017) and WGAN-div (Wu et al. 2018).
+
+Their generators are one family: linear, up blocks, batch norm, ReLU, 3×3, tanh.   Pixels in [0, 1] outside, [−1, 1] inside.
+Both initialise convolutions of residual branches with gain √2 and all others with gain 1.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import final
+
+import torch
+from torch import nn
+
+from genrev_cli.models.gan.blocks import (
+    Shape,
+    activated,
+    bound_spectrally,
+    down_block,
+    first_block,
+    flat_block,
+    glorot,
+    halved,
+    projected,
+    require_norm,
+    require_sizes,
+    up_block,
+)
+from genrev_cli.shapes import Codes, Images, Scalar
+
+
+@dataclass(frozen=True)
+class SNGANResNetConfig:
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: of the discriminator; the generator is twice as wide."""
+
+    image_shape: Shape
+    latent_dim: int
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        require_sizes("sngan-resnet", self.image_shape, 3, {"latent_dim": self.latent_dim, "width": self.width})
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """At each size of the generator, from the coarsest on."""
+        return (2 * self.width,) * 4
+
+
+@dataclass(frozen=True)
+class WGANResNetConfig:
+    """image_shape: (C, H, W), sides multiples of 2 to the number of blocks. latent_dim: d.
+
+    channels: at each size, from the coarsest to the image's; one block between each two. The default is for 64×64 pixels.
+    """
+
+    image_shape: Shape
+    latent_dim: int
+    channels: tuple[int, ...] = (512, 512, 256, 128, 64)
+
+    def __post_init__(self) -> None:
+        sizes = {"latent_dim": self.latent_dim, "the least of channels": min(self.channels, default=0)}
+        require_sizes("wgan-resnet", self.image_shape, max(len(self.channels) - 1, 0), sizes)
+
+
+ResNetConfig = SNGANResNetConfig | WGANResNetConfig
+
+
+def _coarsest(c: ResNetConfig) -> Shape:
+    return halved(c.image_shape, len(c.channels) - 1, c.channels[0])
+
+
+@final
+class ResNetGenerator(nn.Module):
+    """Linear to the coarsest features · up blocks · batch norm · ReLU · 3×3 · tanh."""
+
+    def __init__(self, c: ResNetConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            projected(c.latent_dim, _coarsest(c)),
+            *(up_block(a, b) for a, b in pairwise(c.channels)),
+            *activated(c.channels[-1], "batch"),
+            glorot(nn.Conv2d(c.channels[-1], c.image_shape[0], 3, padding=1)),
+        )
+        glorot(self.layers[0][0])
+
+    def forward(self, y: Codes) -> Images:
+        """(B, d) → (B, C, H, W) in [0, 1]."""
+        return (torch.tanh(self.layers(y).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
+
+
+@final
+class ResNetEncoder(nn.Module):
+    """The generator's mirror: 3×3 · down blocks · batch norm · ReLU · linear to d."""
+
+    def __init__(self, c: ResNetConfig) -> None:
+        super().__init__()
+        channels = c.channels[::-1]
+        self.layers = nn.Sequential(
+            glorot(nn.Conv2d(c.image_shape[0], channels[0], 3, padding=1, bias=False)),
+            *(down_block(a, b, "batch", bias=False) for a, b in pairwise(channels)),
+            *activated(channels[-1], "batch"),
+            nn.Flatten(),
+            glorot(nn.Linear(prod(_coarsest(c)), c.latent_dim)),
+        )
+
+    def forward(self, x: Images) -> Codes:
+        """(B, C, H, W) in [0, 1] → (B, d)."""
+        return self.layers(2 * x - 1).to(x.dtype)
+
+
+@final
+class SNGANResNetDiscriminator(nn.Module):
+    """Two down blocks · two blocks that keep the size · ReLU · sum over pixels · linear to one (Table 4).
+
+    Raises UsageError for an unknown norm.
+    """
+
+    def __init__(self, c: SNGANResNetConfig, norm: str = "spectral") -> None:
+        super().__init__()
+        require_norm(norm)
+        w = c.width
+        self.blocks = nn.Sequential(
+            first_block(c.image_shape[0], w, norm), down_block(w, w, norm), flat_block(w, norm), flat_block(w, norm), nn.ReLU()
+        )
+        self.head = glorot(nn.Linear(w, 1))
+        if norm == "spectral":
+            bound_spectrally(self)
+
+    def forward(self, x: Images) -> Scalar:
+        """(B, C, H, W) in [0, 1] → (B,) logits."""
+        return self.head(self.blocks(2 * x - 1).sum(dim=(2, 3))).squeeze(1).to(x.dtype)
+
+
+@final
+class WGANResNetDiscriminator(nn.Module):
+    """3×3 · down blocks · linear to one, without a rectifier before it (the authors' code). Raises UsageError for an unknown norm."""
+
+    def __init__(self, c: WGANResNetConfig, norm: str = "layer") -> None:
+        super().__init__()
+        require_norm(norm)
+        channels = c.channels[::-1]
+        self.layers = nn.Sequential(
+            glorot(nn.Conv2d(c.image_shape[0], channels[0], 3, padding=1)),
+            *(down_block(a, b, norm) for a, b in pairwise(channels)),
+            nn.Flatten(),
+            glorot(nn.Linear(prod(_coarsest(c)), 1)),
+        )
+        if norm == "spectral":
+            bound_spectrally(self)
+
+    def forward(self, x: Images) -> Scalar:
+        """(B, C, H, W) in [0, 1] → (B,) logits."""
+        return self.layers(2 * x - 1).squeeze(1).to(x.dtype)

@@ -1,0 +1,120 @@
+"""The standard convolutional networks of SNGAN (Miyato et al. 2018, Table 3), for 32×32 pixels and other multiples of 8.
+
+w = 64 channels at the image's size, twice as many at each of three halvings.   Pixels in [0, 1] outside, [−1, 1] inside.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import final
+
+import torch
+from torch import nn
+
+from genrev_cli.models.gan.blocks import (
+    Shape,
+    bound_spectrally,
+    convolution,
+    glorot,
+    halved,
+    maps,
+    projected,
+    require_norm,
+    require_sizes,
+    transposed,
+)
+from genrev_cli.shapes import Codes, Images, Scalar
+
+STAGES = 3
+SLOPE = 0.1
+
+
+@dataclass(frozen=True)
+class SNGANConfig:
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: w."""
+
+    image_shape: Shape
+    latent_dim: int
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        require_sizes("sngan", self.image_shape, STAGES, {"latent_dim": self.latent_dim, "width": self.width})
+
+    @property
+    def channels(self) -> list[int]:
+        """At each size, from the image's on: w, 2w, 4w, 8w."""
+        return [self.width << i for i in range(STAGES + 1)]
+
+    @property
+    def coarsest(self) -> Shape:
+        """(8w, H/8, W/8)."""
+        return halved(self.image_shape, STAGES, self.channels[-1])
+
+
+@final
+class SNGANGenerator(nn.Module):
+    """Linear to the coarsest features · 4×4 up, 4w · 4×4 up, 2w · 4×4 up, w · 3×3, C · tanh; batch norm and ReLU between them.
+
+    The table prints no batch norm and ReLU behind the linear layer, where published code has them: two linear maps would be one.
+    """
+
+    def __init__(self, c: SNGANConfig) -> None:
+        super().__init__()
+        channels = c.channels[::-1]
+        self.layers = nn.Sequential(
+            projected(c.latent_dim, c.coarsest),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(),
+            *(transposed(a, b, 4) for a, b in pairwise(channels)),
+            nn.Conv2d(channels[-1], c.image_shape[0], 3, padding=1),
+        )
+        for layer in maps(self):
+            glorot(layer)
+
+    def forward(self, y: Codes) -> Images:
+        """(B, d) → (B, C, H, W) in [0, 1]."""
+        return (torch.tanh(self.layers(y).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
+
+
+@final
+class SNGANEncoder(nn.Module):
+    """The generator's mirror: 3×3, w · 4×4 down, 2w · 4×4 down, 4w · 4×4 down, 8w, batch norm and ReLU behind each, linear to d."""
+
+    def __init__(self, c: SNGANConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolution(c.image_shape[0], c.width, 3, 1, "batch", 0.0),
+            *(convolution(a, b, 4, 2, "batch", 0.0) for a, b in pairwise(c.channels)),
+            nn.Flatten(),
+            nn.Linear(prod(c.coarsest), c.latent_dim),
+        )
+        for layer in maps(self):
+            glorot(layer)
+
+    def forward(self, x: Images) -> Codes:
+        """(B, C, H, W) in [0, 1] → (B, d)."""
+        return self.layers(2 * x - 1).to(x.dtype)
+
+
+@final
+class SNGANDiscriminator(nn.Module):
+    """3×3, w · 4×4 down, w · 3×3, 2w · 4×4 down, 2w · 3×3, 4w · 4×4 down, 4w · 3×3, 8w · linear to one, leaky ReLU between them.
+
+    A norm other than the paper's stands behind all convolutions but the first. Raises UsageError for an unknown norm.
+    """
+
+    def __init__(self, c: SNGANConfig, norm: str = "spectral") -> None:
+        super().__init__()
+        require_norm(norm)
+        layers = [convolution(c.image_shape[0], c.width, 3, 1, "none", SLOPE)]
+        for a, b in pairwise(c.channels):
+            layers += [convolution(a, a, 4, 2, norm, SLOPE), convolution(a, b, 3, 1, norm, SLOPE)]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(prod(c.coarsest), 1))
+        for layer in maps(self):
+            glorot(layer)
+        if norm == "spectral":
+            bound_spectrally(self)
+
+    def forward(self, x: Images) -> Scalar:
+        """(B, C, H, W) in [0, 1] → (B,) logits."""
+        return self.layers(2 * x - 1).squeeze(1).to(x.dtype)
