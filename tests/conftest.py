@@ -9,6 +9,7 @@ from genrev_cli.progress import SILENT
 from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.pretrain_recon import pretrain_recon
 from genrev_cli.stages.train_adversarial import train_adversarial
+from genrev_cli.stages.train_ot import train_ot
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
 
@@ -33,6 +34,20 @@ lr = 1e-3
 prior_samples = 24
 hidden = [8, 8]
 batch = 4
+steps = 10
+"""
+
+TRANSPORT_RECIPE = """
+[model]
+name = "revnet"
+scales = [{ blocks = 1, hidden = 8, kernel = 3 }]
+
+[prior]
+name = "class-gaussians"
+classes = 1
+
+[train-ot]
+batch = 8
 steps = 10
 """
 
@@ -110,7 +125,26 @@ def adversarial(tmp_path, recon):
     return run
 
 
-@pytest.fixture(params=["recon", "adversarial"])
+@pytest.fixture
+def matching(adversarial):
+    """(out, **settings) → one call of train-adversarial with a distance in the adversary's place."""
+    return lambda out, **settings: adversarial(out, matcher="sliced", **settings)
+
+
+@pytest.fixture
+def transport(tmp_path, data):
+    """(out, **settings) → one call of train-ot, with one Gaussian for all images."""
+    own = tmp_path / "transport" / "tiny.toml"
+    own.parent.mkdir()
+    own.write_text(TRANSPORT_RECIPE)
+
+    def run(out, *, run=RUN, progress=SILENT, data=data, recipe=str(own), **settings):
+        return train_ot(data, out, recipe=recipe, overrides={"train-ot": settings}, run=run, progress=progress)
+
+    return run
+
+
+@pytest.fixture(params=["recon", "adversarial", "matching", "transport"])
 def stage(request):
     """Every training stage."""
     return request.getfixturevalue(request.param)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
-from genrev_cli.bench.machine import has_bf16
 from genrev_cli.bench.random_inception import pytorch_fid_network, random_inception_weights
 from genrev_cli.metrics.features import InceptionExtractor
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels
+from genrev_cli.stages.devices import has_bf16
 
 BATCH = 50  # pytorch-fid's default
 SIDE = 64

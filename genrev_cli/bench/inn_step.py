@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
-from genrev_cli.bench.machine import has_bf16
 from genrev_cli.config import read_recipe
 from genrev_cli.errors import UnavailableError
 from genrev_cli.models import build_model
@@ -16,6 +15,7 @@ from genrev_cli.models.invertible.affine import SLOPE
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Images, Latents
+from genrev_cli.stages.devices import has_bf16
 
 RECIPE = "inn-mnist"
 IMAGE_SHAPE = (1, 28, 28)

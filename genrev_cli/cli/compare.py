@@ -14,7 +14,12 @@ from genrev_cli.cli.fid import PROTOCOL, RefSplit
 @options.expanded
 def compare(
     models: Annotated[
-        list[str], typer.Argument(metavar="[LABEL=]CKPT...", help="Checkpoints; those that differ in their seeds alone make one row.")
+        list[str],
+        typer.Argument(
+            metavar="[LABEL=]CKPT[+SAMPLER]...",
+            help="Checkpoints, with the file of fit-ot or fit-gmm that codes are to come from or without; those that differ in "
+            "their seeds alone make one row.",
+        ),
     ],
     of: options.Features,
     out: Annotated[Path, typer.Option("--out", help="Page to write (.html).", rich_help_panel=options.FILES)] = Path("compare.html"),

@@ -28,6 +28,7 @@ def fid(
         typer.Option("--ref", help="A name (see fid-ref), any images, or statistics (.npz).", rich_help_panel=options.FILES),
     ],
     of: options.Features,
+    sampling: options.Sampling,
     samples: Annotated[
         Path | None, typer.Argument(help="Images to score: a folder, zip, .h5, .npz or .npy; or statistics (.npz).", show_default=False)
     ] = None,
@@ -76,7 +77,7 @@ def fid(
     from genrev_cli.stages.fid import FidOptions, fid
 
     names = tuple(name.strip() for name in metrics.split(","))
-    choices = FidOptions(ref, split, n, names, seed, of.options(), ckpt, temperature, build_ref, save_stats, device, cache)
+    choices = FidOptions(ref, split, n, names, seed, of.options(), ckpt, sampling.file(), temperature, build_ref, save_stats, device, cache)
     report(fid(samples, out or _target(samples, ckpt), choices, progress=listener()), as_json=json)
 
 

@@ -45,6 +45,10 @@ def interpolate(
         str, typer.Option("--latent", help="restricted: on the support of the prior; full: all dimensions.", rich_help_panel=options.METHOD)
     ] = "restricted",
     path: Annotated[str, typer.Option("--path", help="linear or spherical.", rich_help_panel=options.METHOD)] = "linear",
+    ot: Annotated[
+        Path | None,
+        typer.Option("--ot", help="Go along this map of fit-ot, by codes that it can make.", rich_help_panel=options.METHOD),
+    ] = None,
     steps: Annotated[
         int, typer.Option("--steps", help="Decoded points per pair, both ends among them.", rich_help_panel=options.METHOD)
     ] = 9,
@@ -63,8 +67,8 @@ def interpolate(
     if len(ends) % 2:
         raise UsageError(f"{len(ends)} ends were given ({', '.join(ends)}); they go in pairs")
     result = interpolate(
-        ckpt, out, pairs=list(zip(ends[::2], ends[1::2], strict=True)), data=data, split=split, latent=latent, path=path, steps=steps,
-        random_pairs=random_pairs, seed=seed, device=device,
+        ckpt, out, pairs=list(zip(ends[::2], ends[1::2], strict=True)), data=data, split=split, latent=latent, path=path, ot=ot,
+        steps=steps, random_pairs=random_pairs, seed=seed, device=device,
     )  # fmt: skip
     report(result, as_json=json)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genrev_cli.stages.evaluation import EvalOptions
     from genrev_cli.stages.extractors import FeatureOptions
     from genrev_cli.stages.job import RunOptions
+    from genrev_cli.stages.samplers import SamplerFile
 
 FILES, TRAINING, METHOD, SCORE, FEATURES, RUN = "Files", "Training", "Method", "Score", "Features", "Run"
 
@@ -32,6 +33,8 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 BatchSize = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.", rich_help_panel=RUN)]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=RUN)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=RUN)]
+SaveMinutes = Annotated[float, typer.Option("--save-minutes", help="Minutes between two saves of the state.", rich_help_panel=RUN)]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)]
 
 
 def Overrides(kind: type, flag: str, help: str, panel: str, least: float | None = None) -> Any:
@@ -43,6 +46,8 @@ Lr = Overrides(float, "--lr", "Learning rate.", TRAINING)
 WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
 WeightMMD = Overrides(float, "--weight-mmd", "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.", METHOD)
 WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
+
+Codes = Annotated[Path, typer.Argument(help="Codes (.h5) of encode.", show_default=False)]
 
 Class = Annotated[
     int | None, typer.Option("--class", help="Of this class alone.", show_default="all classes", rich_help_panel=METHOD, min=0)
@@ -69,18 +74,14 @@ class Training:
     preview_every: Annotated[
         int, typer.Option("--preview-every", min=1, help="Steps between two preview pictures.", rich_help_panel=RUN)
     ] = 500
-    save_minutes: Annotated[float, typer.Option("--save-minutes", help="Minutes between two saves of the state.", rich_help_panel=RUN)] = (
-        10.0
-    )
+    save_minutes: SaveMinutes = 10.0
     resident_megabytes: Annotated[
         int,
         typer.Option(
             "--resident-megabytes", min=0, help="Keep the images on the device up to this size, else read as needed.", rich_help_panel=RUN
         ),
     ] = 4096
-    restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)] = (
-        False
-    )
+    restart: Restart = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open the inputs, print settings, parameters and steps; write nothing.", rich_help_panel=RUN)
     ] = False
@@ -130,6 +131,38 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Where the codes of samples come from, see `expanded`."""
+
+    ot: Annotated[
+        Path | None, typer.Option("--ot", help="Draw codes from this map of fit-ot, not from the prior.", rich_help_panel=FILES)
+    ] = None
+    gmm: Annotated[Path | None, typer.Option("--gmm", help="Draw codes from this mixture of fit-gmm.", rich_help_panel=FILES)] = None
+    sampler: Annotated[
+        str,
+        typer.Option(
+            "--sampler", help="prior, gmm or ot; needed where several are there.", show_default="what is given", rich_help_panel=METHOD
+        ),
+    ] = ""
+
+    def file(self) -> "SamplerFile | None":
+        """For the stage; None is the prior. Raises UsageError where it is not clear what is meant."""
+        from genrev_cli.stages.samplers import MAKERS, SamplerFile
+
+        files = {name: path for name, path in (("ot", self.ot), ("gmm", self.gmm)) if path}
+        name = self.sampler or (next(iter(files)) if len(files) == 1 else "prior" if not files else "")
+        if not name:
+            raise UsageError("--ot and --gmm: both are given; say with --sampler which of them is meant")
+        if name == "prior":
+            return None
+        if name not in MAKERS:
+            raise UsageError(f"--sampler {name}: choose prior, {', '.join(MAKERS)}")
+        if name not in files:
+            raise UsageError(f"--sampler {name}: needs --{name} FILE; '{MAKERS[name]}' makes one")
+        return SamplerFile(files[name], name)
+
+
+@dataclass(frozen=True)
 class Features:
     """What images are compared in, see `expanded`."""
 
@@ -163,10 +196,10 @@ class Features:
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in the place of each parameter that is a `Training`, `Evaluation` or `Features`, the options of that class one
-    by one, as Typer wants them."""
+    """Give a command, in the place of each parameter that is a `Training`, `Evaluation`, `Sampling` or `Features`, the options of that
+    class one by one, as Typer wants them."""
     parameters = inspect.signature(command).parameters.values()
-    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation, Features)}
+    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation, Sampling, Features)}
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name not in groups]
     shared = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
@@ -182,6 +215,17 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     wrapper.__signature__ = inspect.Signature([*own, *shared])
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     return wrapper
+
+
+def numbers(flag: str, text: str) -> tuple[int, ...]:
+    """The whole numbers in '1,2,3'; () of ''.
+
+    Raises UsageError for anything else.
+    """
+    try:
+        return tuple(int(word) for word in text.split(",")) if text else ()
+    except ValueError as error:
+        raise UsageError(f"{flag} {text}: whole numbers are needed, with commas between them") from error
 
 
 def given(**values: Any) -> dict[str, Any]:

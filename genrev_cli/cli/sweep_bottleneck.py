@@ -7,7 +7,6 @@ import typer
 
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report, report_tables
-from genrev_cli.errors import UsageError
 
 
 @app.command(
@@ -35,10 +34,7 @@ def sweep_bottleneck(
     """
     from genrev_cli.stages.sweep import sweep_bottleneck
 
-    try:
-        sizes = [int(word) for word in dims.split(",")]
-    except ValueError as error:
-        raise UsageError(f"--dims {dims}: whole numbers are needed, with commas between them") from error
+    sizes = options.numbers("--dims", dims)
     models = [word.strip() for word in recipes.split(",")]
     result = sweep_bottleneck(
         data, out, recipes=models, dims=sizes, split=split, schedule=training.schedule(), run=training.run(), progress=listener()

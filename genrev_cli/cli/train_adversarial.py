@@ -9,6 +9,10 @@ from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report
 
 LrAdversary = options.Overrides(float, "--lr-adversary", "Learning rate of the adversary.", options.TRAINING)
+Matcher = options.Overrides(
+    str, "--matcher", "adversary, or a distance between codes and prior in its place: mmd, sliced, ot.", options.METHOD
+)
+WeightMatch = options.Overrides(float, "--weight-match", "Weight of that distance.", options.METHOD)
 PriorSamples = options.Overrides(int, "--prior-samples", "Prior samples per update of the adversary.", options.METHOD)
 Out = Annotated[
     Path | None,
@@ -29,16 +33,21 @@ def train_adversarial(
     lr_adversary: LrAdversary = None,
     weight_x: options.WeightX = None,
     weight_z: options.WeightZ = None,
+    matcher: Matcher = None,
+    weight_match: WeightMatch = None,
     prior_samples: PriorSamples = None,
     json: options.Json = False,
 ) -> None:
-    """Train a pretrained network against an adversary, so that its codes follow the prior.
+    """Train a pretrained network against an adversary, or a distance in its place, so that its codes follow the prior.
 
     Without --recipe, the checkpoint's own is used. Run again, it goes on where it stopped.
     """
     from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
 
-    method = options.given(lr=lr, lr_adversary=lr_adversary, weight_x=weight_x, weight_z=weight_z, prior_samples=prior_samples)
+    method = options.given(
+        lr=lr, lr_adversary=lr_adversary, weight_x=weight_x, weight_z=weight_z, matcher=matcher, weight_match=weight_match,
+        prior_samples=prior_samples,
+    )  # fmt: skip
     target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: training.schedule() | method}
     result = train_adversarial(
         ckpt, target, data=data, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()

@@ -4,15 +4,16 @@ z (B, D) is the whole output of an encoder, y (B, d) its active dimensions.
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genrev_cli.errors import UsageError
+from genrev_cli.latents.distribution import Distribution
 from genrev_cli.latents.moments import Moments
 from genrev_cli.shapes import Codes, Labels, Latents
 
@@ -20,24 +21,13 @@ LabelledLatents = Callable[[], Iterable[tuple[Latents, Labels]]]
 """Passes over the latents of all images and their labels, (B, D), (B,)."""
 
 
-class Prior(nn.Module, ABC):
-    """dim: d. latent_dim: D. config: the JSON table that `build_prior` makes it again from; its tensors are its state dict.
+class Prior(Distribution):
+    """A distribution of codes, and where they lie in the latent.
 
-    classes: how many it tells apart, 0 where it knows none.
+    dim: d. latent_dim: D. config: the JSON table that `build_prior` makes it again from.
     """
 
-    dim: int
     latent_dim: int
-    config: dict[str, Any]
-    classes: int = 0
-
-    @abstractmethod
-    def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """(n, d), drawn on the generator's device; a temperature below 1 draws nearer to the mean, or to the mean of its class."""
-
-    @abstractmethod
-    def moments(self) -> tuple[Codes, Codes]:
-        """Mean and standard deviation of each active dimension, (d,) each; of several classes, averaged over them."""
 
     @abstractmethod
     def restrict(self, z: Latents) -> Latents:
@@ -51,18 +41,8 @@ class Prior(nn.Module, ABC):
     def embed(self, y: Codes) -> Latents:
         """Codes as latents with the other dimensions at rest, (B, d) → (B, D); select(embed(y)) == y."""
 
-    @abstractmethod
     def fit(self, latents: LabelledLatents) -> None:
         """Take from the latents of the untrained network what the prior needs of them."""
-
-    def given(self, label: int) -> "Prior":
-        """The prior of one class. Raises UsageError where there is none."""
-        raise UsageError(f"class {label}: the prior '{self.config['name']}' knows no classes")
-
-    def require_class(self, label: int) -> None:
-        """Raise UsageError for a class that this prior does not have."""
-        if not 0 <= label < self.classes:
-            raise UsageError(f"class {label}: there are the classes 0 to {self.classes - 1}")
 
 
 CHOICES = ("widest", "first")

@@ -10,10 +10,14 @@ from genrev_cli.files.header import Header
 
 @dataclass(frozen=True)
 class Record:
-    """A file as its own header, or the header of something made from it, describes it. The file itself may be gone."""
+    """A file as its own header, or the header of something made from it, describes it. The file itself may be gone.
+
+    sampler: of a checkpoint, the file of the distribution that its codes are drawn from, where that is not its prior.
+    """
 
     path: Path
     header: Header
+    sampler: "Record | None" = None
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ SIDE, PAD = 1000, 30
 """The square drawing and the margin within it, in units of the SVG's view box."""
 LAYERS = 5
 NAMED_CLASSES = 20
-READING = "Where the two colours lie alike, the codes of images follow the prior that samples are drawn from."
+READING = "Where the two colours lie alike, the codes of images follow what samples are drawn from."
 NAMED = " Under t-SNE a name stands in the midst of its class of real images."
 REAL, GENERATED = 0, 1
 """Their line colours in the style sheet."""
@@ -47,13 +47,13 @@ def figure(codes: CodeClouds) -> CloudFigure:
     facts = [f"{latent}: {codes.dim:,}", f"split {config['split']}" if "split" in config else "", f"seed {codes.seed}"]
     model = checkpoint_of(codes.record)
     return CloudFigure(
-        [_plot(cloud, codes.classes) for cloud in clouds], READING + (NAMED if _named(codes.classes) else ""),
-        [(REAL, f"{n:,} codes of real images"), (GENERATED, f"{m:,} codes drawn from the prior")],
+        [_plot(cloud, codes) for cloud in clouds], READING + (NAMED if _named(codes.classes) else ""),
+        [(REAL, f"{n:,} codes of real images"), (GENERATED, f"{m:,} codes drawn from {codes.source}")],
         [fact for fact in facts if fact], " · ".join(([model.path.name] if model else []) + [path.name]),
     )  # fmt: skip
 
 
-def _plot(cloud: Cloud, classes: list[str]) -> Plot:
+def _plot(cloud: Cloud, codes: CodeClouds) -> Plot:
     both = np.concatenate([cloud.real, cloud.generated])
     low, high = both.min(axis=0), both.max(axis=0)
     scale = (SIDE - 2 * PAD) / (float((high - low).max()) or 1.0)  # one for both axes, so that distances are true
@@ -65,8 +65,8 @@ def _plot(cloud: Cloud, classes: list[str]) -> Plot:
     sets = ((REAL, real), (GENERATED, generated))
     # in turns, so that neither lies on top of the other
     layers = [(colour, _path(points[i::LAYERS])) for i in range(LAYERS) for colour, points in sets if len(points[i::LAYERS])]
-    summary = f"{cloud.title} of {len(real):,} codes of real images and {len(generated):,} codes drawn from the prior"
-    return Plot(cloud.title, cloud.about, summary, layers, _names(real, classes) if cloud.named else [])
+    summary = f"{cloud.title} of {len(real):,} codes of real images and {len(generated):,} codes drawn from {codes.source}"
+    return Plot(cloud.title, cloud.about, summary, layers, _names(real, codes.classes) if cloud.named else [])
 
 
 def _path(points: np.ndarray) -> str:

@@ -48,13 +48,17 @@ class Cloud:
 
 @dataclass(frozen=True)
 class CodeClouds:
-    """One code file and as many codes from the prior of its checkpoint, in several planes. classes: of the real ones, '' unknown."""
+    """One code file and as many codes drawn from somewhere, in several planes. classes: of the real ones, '' unknown.
+
+    source: where they were drawn from, 'the prior' of its checkpoint or a sampler's file.
+    """
 
     record: Record
     clouds: list[Cloud]
     classes: list[str]
     seed: int
     dim: int
+    source: str = "the prior"
 
 
 @dataclass(frozen=True)

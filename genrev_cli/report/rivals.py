@@ -66,7 +66,15 @@ def _signature(checkpoint: Record) -> str:
         config["schedule"] = {name: value for name, value in config.get("schedule", {}).items() if name != "seed"}
         inputs = {role: source.header.sha256 for role, source in stage.inputs.items() if source.header.kind != "checkpoint"}
         stages.append([stage.header.config.get("stage"), config, inputs])
-    return json.dumps([stages, _which(checkpoint)], sort_keys=True)
+    return json.dumps([stages, _which(checkpoint), _sampler(checkpoint)], sort_keys=True)
+
+
+def _sampler(checkpoint: Record) -> dict[str, Any]:
+    """What the codes of its samples are drawn from, but for seeds."""
+    if checkpoint.sampler is None:
+        return {"name": "prior"}
+    config = checkpoint.sampler.header.config
+    return {**config["sampler"], **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
 
 
 def _which(checkpoint: Record) -> str:
@@ -87,6 +95,7 @@ def settings(checkpoint: Record) -> dict[tuple[str, str], str]:
         shared = {key: config.pop(key) for key in ("model", "prior") if key in config}  # handed on from stage to stage
         found |= {(name, key.removeprefix("method.")): text for key, text in flat(config)}
         found |= {("", key): text for key, text in (flat(shared) if shared else [])}
+    found |= {("", f"sampler: {key}"): text for key, text in flat(_sampler(checkpoint))}
     return found | {("", "stages"): ", then ".join(stages), ("", "checkpoint of the run"): _which(checkpoint)}
 
 

@@ -19,12 +19,30 @@ _MAKER = "genrev pretrain-recon"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained autoencoder with its prior, in evaluation mode and without gradients."""
+    """A trained autoencoder with its prior, in evaluation mode and without gradients.
+
+    sampler: the file, and its header, of the distribution that codes are drawn from in the place of the prior's own.
+    """
 
     path: Path
     header: Header
     autoencoder: Autoencoder
     prior: Prior
+    sampler: tuple[Path, Header] | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """How a file made from it records it."""
+        inputs = {"ckpt": self.header.as_input(self.path)}
+        if self.sampler:
+            path, header = self.sampler
+            inputs["sampler"] = header.as_input(path)
+        return inputs
+
+    @property
+    def drawn_from(self) -> str:
+        """The name of what codes are drawn from: 'prior', or the sampler's."""
+        return self.sampler[1].config["sampler"]["name"] if self.sampler else "prior"
 
 
 def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:

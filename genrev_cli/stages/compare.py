@@ -24,12 +24,14 @@ from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float, to_pixels
-from genrev_cli.stages.checkpoints import data_of, load_checkpoint
+from genrev_cli.stages.checkpoints import data_of
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.fid import FidOptions, Measured, measure
 from genrev_cli.stages.records import log_of, parameters_of
 from genrev_cli.stages.sample import decode_samples
+from genrev_cli.stages.samplers import KIND, SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
@@ -54,34 +56,44 @@ class CompareOptions:
 def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title: str = "", progress: Progress = SILENT) -> Result:
     """Measure checkpoints under the same conditions and write one self-contained HTML page.
 
-    models: paths, each with LABEL= before it or not; those without that differ in nothing but their seeds become one row, with their
-    spread. title: '' names how many models on which data. The tables are in the result, and in the page's header.
+    models: paths, each with LABEL= before it or not, and with + and the file of a sampler behind it or not; those without a label that
+    differ in nothing but their seeds become one row, with their spread. title: '' names how many models on which data. The tables are in
+    the result, and in the page's header.
     Raises UsageError for fewer than two models or unusable options, FileError for files that are unusable or do not belong together, and
     what `measure` raises.
     """
     start, rivals = time.perf_counter(), [_rival(model) for model in models]
-    check_target(out, "report", (".html",), [rival.record.path for rival in rivals])
+    check_target(out, "report", (".html",), [file.path for rival in rivals for file in (rival.record, rival.record.sampler) if file])
     _require_comparable(rivals)
     groups, first = grouped(rivals), rivals[0].record
     images = data_of(first.header, options.data, first.path)
     comparison, conditions = _compared(groups, images, options, progress)
     tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
     found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
-    inputs = {str(rival.record.path): rival.record.header.as_input(rival.record.path) for rival in rivals}
+    files = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file]
+    inputs = {str(file.path): file.header.as_input(file.path) for file in files}
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
     write_page(out, render_comparison(comparison, title), Header("report", {"title": title, **found}, "", 0, inputs, made_by))
     return Result(out, found)
 
 
 def _rival(model: str) -> Rival:
-    """LABEL=PATH, or a path, which may have a = itself."""
+    """[LABEL=]CKPT[+SAMPLER]; a path may have = and + itself."""
     label, equals, name = model.partition("=")
     if Path(model).exists() or not equals:
         label, name = "", model
     elif not label.strip() or not name:
         raise UsageError(f"{model}: a label and a path are needed, as in LABEL=PATH")
-    path = Path(name)
-    return Rival(label.strip(), Record(path, require_kind(read_checkpoint_header(path), "checkpoint", path, "genrev pretrain-recon")))
+    name, plus, other = (name, "", "") if Path(name).exists() else name.partition("+")
+    path, sampler = Path(name), None
+    header = require_kind(read_checkpoint_header(path), "checkpoint", path, "genrev pretrain-recon")
+    if plus:
+        sampler = Record(Path(other), require_kind(read_checkpoint_header(Path(other)), KIND, Path(other), "genrev fit-ot"))
+    return Rival(label.strip(), Record(path, header, sampler))
+
+
+def _sampler_file(record: Record) -> SamplerFile | None:
+    return SamplerFile(record.sampler.path) if record.sampler else None
 
 
 def _require_comparable(rivals: Sequence[Rival]) -> None:
@@ -89,11 +101,12 @@ def _require_comparable(rivals: Sequence[Rival]) -> None:
     if len(rivals) < 2:
         raise UsageError("compare: one model cannot be compared; give two checkpoints or more")
     first = rivals[0].record
-    seen: dict[str, Path] = {}
+    seen: dict[tuple[str, str | None], Path] = {}
     for model in (rival.record for rival in rivals):
-        if model.header.sha256 in seen:
-            raise UsageError(f"{model.path}: is the same model as {seen[model.header.sha256]}; give it once")
-        seen[model.header.sha256] = model.path
+        key = model.header.sha256, model.sampler and model.sampler.header.sha256
+        if key in seen:
+            raise UsageError(f"{model.path}: is the same model as {seen[key]}; give it once")
+        seen[key] = model.path
         for name, wanted, found in zip(("makes images", "was trained on"), _trained_on(first), _trained_on(model), strict=True):
             if wanted and found and wanted[0] != found[0]:
                 raise FileError(f"{model.path}: {name} {found[1]}, {first.path} {wanted[1]}; only models of one data set can be compared")
@@ -118,7 +131,7 @@ def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions
         for record in group.records:
             measured.append(_measured(record, images, options, _Named(progress, _name(record, group), told)))
             members.append(Member(record, measured[-1].numbers, log_of(record), parameters_of(record)))
-        rows.append(Row(group, members, *_pictures(group.records[0].path, pixels, options.seed, device)))
+        rows.append(Row(group, members, *_pictures(group.records[0], pixels, options.seed, device)))
     reference = Path(measured[0].inputs["ref"]["path"]).name
     comparison = Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
     return comparison, rows[0].members[0].reading.conditions | {"seed": options.seed}
@@ -131,7 +144,7 @@ def _name(record: Record, group: Group) -> str:
 def _measured(record: Record, images: ImageSet, options: CompareOptions, progress: Progress) -> Measured:
     choices = FidOptions(
         options.ref or str(images.path), options.split, options.n, options.metrics, options.seed, options.features,
-        ckpt=record.path, device=options.device,
+        ckpt=record.path, sampler=_sampler_file(record), device=options.device,
     )  # fmt: skip
     return measure(None, choices, progress)
 
@@ -146,10 +159,10 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
 
 
 @torch.no_grad()
-def _pictures(ckpt: Path, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """A grid of the first samples, and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
-    model = load_checkpoint(ckpt, device)
-    samples = decode_samples(model, seed, range(SAMPLES), device)
+    model = open_model(record.path, device, _sampler_file(record))
+    samples = decode_samples(model, Draw(seed), range(SAMPLES), device)
     z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
     restored = to_pixels(model.autoencoder.decode(model.prior.restrict(z)))
     return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), grid(restored.cpu().numpy(), RECONSTRUCTIONS)

@@ -12,7 +12,7 @@ from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
-from genrev_cli.stages.drawing import draw_pixels
+from genrev_cli.stages.drawing import Draw, draw_pixels
 from genrev_cli.stages.extractors import FeatureOptions, open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
@@ -59,6 +59,6 @@ class Evaluator:
         moments = Moments(self.extractor.dims)
         for first in range(0, self.n, BATCH):
             numbers = range(first, min(first + BATCH, self.n))
-            moments.add(self.extractor(draw_pixels(autoencoder, prior, self.seed, numbers, self.device)))
+            moments.add(self.extractor(draw_pixels(autoencoder, prior, Draw(self.seed), numbers, self.device)))
         autoencoder.train()
         return frechet_distance(moments.statistics(), self.reference)

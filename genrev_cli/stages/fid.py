@@ -10,12 +10,13 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.checkpoints import load_checkpoint, require_shape
+from genrev_cli.stages.checkpoints import require_shape
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.fid_options import FidOptions
 from genrev_cli.stages.image_inputs import require_one_size
 from genrev_cli.stages.pairs import open_pair
 from genrev_cli.stages.references import open_reference
+from genrev_cli.stages.samplers import open_model
 from genrev_cli.stages.scoring import COMPARISONS, OF_MODELS
 from genrev_cli.stages.targets import check_target
 
@@ -51,7 +52,7 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
     """
     _require_one_source(samples, options)
     device = resolve_device(options.device)
-    model = load_checkpoint(options.ckpt, device) if options.ckpt else None
+    model = open_model(options.ckpt, device, options.sampler) if options.ckpt else None
     reference = open_reference(options.ref, options.split, needs_images=options.needs_images, progress=progress)
     if options.of_models:
         require_one_size(reference.images)
@@ -71,7 +72,7 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
         config["identity"] = pair.identity
         about = {"n": pair.samples.n, "n_reference": pair.reference.n, **about, **split, **_features(pair.identity), **effect}
     if samples is None and options.compares:
-        about |= {"seed": options.seed, "temperature": options.temperature}
+        about |= {"seed": options.seed, "temperature": options.temperature, "sampler": model.drawn_from}
     for metric in options.of_models:
         found[metric] = OF_MODELS[metric](model, reference.images, device, options.seed, progress)
         inputs.setdefault("ref", reference.images.record())
@@ -93,7 +94,7 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
 
 
 def _files(samples: Path | None, options: FidOptions) -> list[Path]:
-    return [path for path in (samples, options.ckpt, Path(options.ref)) if path]
+    return [path for path in (samples, options.ckpt, options.sampler and options.sampler.path, Path(options.ref)) if path]
 
 
 def _features(identity: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
+from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.extractors import FeatureOptions
+from genrev_cli.stages.samplers import SamplerFile
 from genrev_cli.stages.scoring import BY_ROWS, METRICS, OF_MODELS
 
 
@@ -15,8 +17,9 @@ class FidOptions:
     """ref: a name, prepared images, samples, a folder, or statistics (.npz). split: of a prepared reference, '' for the usual one.
 
     n: the first so many samples; 0 for all, of a checkpoint 10,000. metrics: of METRICS; the first one gives the result its name.
-    seed: of KID's subsets, and of the samples of `ckpt`, whose codes `temperature` scales. build_ref: make the statistics of a reference
-    by name where they are missing. save_stats: write those of the samples. Raises UsageError for what has no meaning.
+    seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior, scaled by `temperature`.
+    build_ref: make the statistics of a reference by name where they are missing. save_stats: write those of the samples.
+    Raises UsageError for what has no meaning.
     """
 
     ref: str
@@ -26,6 +29,7 @@ class FidOptions:
     seed: int = 0
     features: FeatureOptions = FeatureOptions()  # noqa: RUF009 (frozen)
     ckpt: Path | None = None
+    sampler: SamplerFile | None = None
     temperature: float = 1.0
     build_ref: bool = True
     save_stats: Path | None = None
@@ -41,10 +45,19 @@ class FidOptions:
             raise UsageError(f"-n {self.n}: a distance needs at least 2 images; 0 takes all")
         if not math.isfinite(self.temperature) or (self.temperature != 1 and self.ckpt is None):
             raise UsageError(f"--temperature {self.temperature:g}: a finite number is needed, and --ckpt that it belongs to")
+        if self.sampler and (self.ckpt is None or not self.compares):
+            raise UsageError(
+                f"{self.sampler.path}: a sampler makes the codes of a checkpoint's samples; give --ckpt and a metric of samples"
+            )
         if self.of_models and self.ckpt is None:
             raise UsageError(f"--metrics {','.join(self.of_models)}: measures a model; give it with --ckpt")
         if self.save_stats and not self.compares:
             raise UsageError(f"--save-stats: --metrics {','.join(self.metrics)} makes no features; add fid")
+
+    @property
+    def draw(self) -> Draw:
+        """The samples of `ckpt`."""
+        return Draw(self.seed, self.temperature)
 
     @property
     def needs_rows(self) -> bool:

@@ -22,8 +22,9 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
-from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
+from genrev_cli.stages.checkpoints import Checkpoint, data_of
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
 
 LATENTS = ("restricted", "full")
@@ -37,12 +38,13 @@ class _Figure:
     out: Path
     device: str
     data: Path | None = None
+    sampler: SamplerFile | None = None
 
     def __post_init__(self) -> None:
-        check_target(self.out, "picture", (".png",), [self.ckpt])
+        check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
         self.start, self.place = time.perf_counter(), resolve_device(self.device)
-        self.model: Checkpoint = load_checkpoint(self.ckpt, self.place)
-        self.inputs = {"ckpt": self.model.header.as_input(self.ckpt)}
+        self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
+        self.inputs = self.model.inputs
 
     def images(self) -> ImageSet:
         """The image set, recorded as an input of the picture."""
@@ -114,6 +116,7 @@ def interpolate(
     split: str = "test",
     latent: str = "restricted",
     path: str = "linear",
+    ot: Path | None = None,
     steps: int = 9,
     random_pairs: int = 6,
     seed: int = 0,
@@ -122,23 +125,33 @@ def interpolate(
     """Figs. 7 and 8: a row per pair, the two originals at the ends and `steps` decoded points between them.
 
     pairs: two of row numbers within the split, or image files; none draws `random_pairs` of the split. latent: 'restricted' goes
-    between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b). path: 'linear' or 'spherical'.
-    Raises UsageError for an unknown choice or row, FileError for unusable files.
+    between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b). path: 'linear' or 'spherical'. ot: a map of fit-ot, along which
+    the path goes straight in the map's cube, and so only through codes that the map can make; both ends are then the codes nearest to
+    the images' that it was fitted to. Raises UsageError for an unknown choice or row, FileError for unusable files.
     """
     if latent not in LATENTS or path not in PATHS:
         raise UsageError(f"--latent {latent} --path {path}: choose {' or '.join(LATENTS)}, and {' or '.join(PATHS)}")
     if steps < 2:
         raise UsageError(f"--steps {steps}: at least 2 are needed, the codes of both ends")
-    figure = _Figure(ckpt, out, device, data)
+    if ot and (latent, path) != ("restricted", "linear"):
+        raise UsageError(f"--ot {ot}: the path is that of the map; leave --latent and --path out")
+    figure = _Figure(ckpt, out, device, data, SamplerFile(ot, "ot") if ot else None)
     model = figure.model
     ends = _ends(figure, pairs, split, random_pairs, seed)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
     for a, b in ends:
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
-        z = model.prior.restrict(z) if latent == "restricted" else z
-        tiles += [a[None], to_pixels(model.autoencoder.decode(PATHS[path](z[0], z[1], t))), b[None]]
-    config = {"shows": f"interpolations in the {latent} latent", "path": path, "steps": steps, "split": split}
+        if ot:
+            y = model.prior.select(model.prior.restrict(z))
+            line = model.prior.embed(model.prior.sampler.between(y[0], y[1], t))
+        else:
+            z = model.prior.restrict(z) if latent == "restricted" else z
+            line = PATHS[path](z[0], z[1], t)
+        tiles += [a[None], to_pixels(model.autoencoder.decode(line)), b[None]]
+    latent, path = ("restricted", "OT map") if ot else (latent, path)
+    shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
+    config = {"shows": shows, "path": path, "steps": steps, "split": split}
     return figure.write(torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, seed)
 
 

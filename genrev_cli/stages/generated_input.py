@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from genrev_cli.stages.checkpoints import Checkpoint
+from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.sample import decode_samples
 
@@ -16,8 +17,9 @@ DEFAULT_N = 10_000
 _BATCH = 64
 
 
-def generated_images(model: Checkpoint, n: int, seed: int, temperature: float, device: torch.device) -> ImageInput:
-    """Samples 0 … n − 1 of a checkpoint (n = 0: 10,000), the ones that `genrev sample` would write: image i depends on (seed, i) alone.
+def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device) -> ImageInput:
+    """Samples 0 … n − 1 of a checkpoint (n = 0: 10,000), the ones that `genrev sample` would write: image i depends on
+    what is drawn and on i alone.
 
     Reading raises DivergedError when an image is not finite.
     """
@@ -25,15 +27,16 @@ def generated_images(model: Checkpoint, n: int, seed: int, temperature: float, d
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         for begin in range(start - start % _BATCH, stop, _BATCH):  # whole batches, so that no image depends on where reading starts
             with torch.no_grad():
-                pixels = decode_samples(model, seed, range(begin, begin + _BATCH), device, temperature)
+                pixels = decode_samples(model, draw, range(begin, begin + _BATCH), device)
             yield pixels[max(start - begin, 0) : stop - begin].cpu().numpy()
 
     count = n or DEFAULT_N
-    selection = {"n": count, "seed": seed, "temperature": temperature}
+    selection = {"n": count, **vars(draw), "sampler": model.drawn_from}
 
     def digest(start: int, stop: int) -> str:
         network = [model.header.sha256, model.header.config["model"], model.header.config["prior"]]  # equal weights do not make it equal
-        parts = [*network, device.type, seed, temperature, start, stop]  # there are no pixels before they are made
+        sampler = [model.sampler[1].sha256, model.sampler[1].config] if model.sampler else []
+        parts = [*network, *sampler, device.type, *vars(draw).values(), start, stop]  # there are no pixels before they are made
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     shape = tuple(model.autoencoder.image_shape)

@@ -1,4 +1,4 @@
-"""Codes of images and of the prior side by side: does the encoder map the data to the prior? (A4)"""
+"""Codes of images, and those that samples are drawn from, side by side: does one follow the other? (A4; D, Fig. 4a)"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.images import read_rows
+from genrev_cli.latents import Distribution, Prior
 from genrev_cli.metrics.arrays import require_same_dims
 from genrev_cli.metrics.embedding import pca, perplexity, tsne
 from genrev_cli.progress import Progress
@@ -17,26 +18,41 @@ from genrev_cli.report.chain import Record
 from genrev_cli.report.material import Cloud, CodeClouds
 from genrev_cli.seeds import derive
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import draw_codes
+from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.stages.samplers import SamplerFile, load_sampler
 
 POINTS = 1000
 SEED = 0
+CPU = torch.device("cpu")
 
 
-def code_clouds(codes: Record, checkpoints: Sequence[Record], progress: Progress) -> CodeClouds | None:
-    """Up to POINTS codes of a file and as many of the prior of their checkpoint, on planes; None, and a note, where that is gone.
+def code_clouds(codes: Record, checkpoints: Sequence[Record], samplers: Sequence[Record], progress: Progress) -> list[CodeClouds]:
+    """Up to POINTS codes of a file, and as many drawn from each sampler that was fitted to them, on planes; without any from the prior.
 
-    checkpoints: where to look for it when it is not where it was. Raises FileError when the file is damaged.
+    checkpoints: where to look for the codes' own when it is not where it was; where it is gone there is a note, and nothing of the prior.
+    Raises FileError when a file is damaged.
     """
-    model = _checkpoint(codes, checkpoints)
-    if model is None:
-        progress.note(f"{codes.path}: the checkpoint that it was encoded with is gone, so its codes are not drawn; give it too")
-        return None
     real, labels = _some(codes.path)
     if len(real) < 2:
         progress.note(f"{codes.path}: has {len(real)} codes, so they are not drawn")
-        return None
-    generated = _drawn(model, len(real), full=codes.header.config.get("latent") == "full")
+        return []
+    fitted = [file for file in samplers if file.header.inputs.get("codes", {}).get("sha256") == codes.header.sha256]
+    if fitted:
+        sources = [(file.path.name, load_sampler(SamplerFile(file.path))[1]) for file in fitted]
+    else:
+        model = _checkpoint(codes, checkpoints)
+        if model is None:
+            progress.note(f"{codes.path}: the checkpoint that it was encoded with is gone, so its codes are not drawn; give it too")
+            return []
+        sources = [("the prior", load_checkpoint(model, CPU).prior)]
+    classes = _classes(codes, labels)
+    return [
+        CodeClouds(codes, _planes(codes, real, _drawn(source, codes, len(real)), progress), classes, SEED, real.shape[1], name)
+        for name, source in sources
+    ]
+
+
+def _planes(codes: Record, real: np.ndarray, generated: np.ndarray, progress: Progress) -> list[Cloud]:
     require_same_dims(real.shape[1], generated.shape[1])
     with progress.task(f"planes of {codes.path.name}", 2, "planes") as bar:
         x, y, share = pca(real, generated)
@@ -48,7 +64,7 @@ def code_clouds(codes: Record, checkpoints: Sequence[Record], progress: Progress
             "t-SNE", f"of both together, perplexity {perplexity(len(x) + len(y)):g}; only neighbourhoods have a meaning", x, y, named=True
         )
         bar.advance()
-    return CodeClouds(codes, [flat, near], _classes(codes, labels), SEED, real.shape[1])
+    return [flat, near]
 
 
 def _checkpoint(codes: Record, given: Sequence[Record]) -> Path | None:
@@ -72,12 +88,11 @@ def _some(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def _drawn(ckpt: Path, n: int, *, full: bool) -> np.ndarray:
-    """n codes from a checkpoint's prior; full: among all dimensions, of which the others are at rest."""
-    cpu = torch.device("cpu")
-    prior = load_checkpoint(ckpt, cpu).prior
-    codes = draw_codes(prior, SEED, range(n), cpu)
-    return (prior.embed(codes) if full else codes).numpy()
+def _drawn(source: Distribution, codes: Record, n: int) -> np.ndarray:
+    """n codes; of a prior, where the file has all dimensions, among all of them, of which the others are at rest."""
+    drawn = draw_codes(source, Draw(SEED), range(n), CPU)
+    full = isinstance(source, Prior) and codes.header.config.get("latent") == "full"
+    return (source.embed(drawn) if full else drawn).numpy()
 
 
 def _classes(codes: Record, labels: np.ndarray) -> list[str]:

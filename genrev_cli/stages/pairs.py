@@ -52,6 +52,8 @@ def open_pair(
         left.rows(), right.rows()
     effect = _effect(options, device, images, reference.images, progress)
     records = {"samples": ours.record(), "ref": record}
+    if samples is None and model.sampler:
+        records["sampler"] = model.inputs["sampler"]
     if options.save_stats:
         write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, {}, str(device))
     return Pair(left, right, extractor.label, extractor.kernel_label, extractor.identity), records, effect
@@ -61,7 +63,7 @@ def _open_samples(
     samples: Path | None, options: FidOptions, model: Checkpoint | None, device: torch.device, progress: Progress
 ) -> ImageInput | StatisticsFile:
     if samples is None:
-        return generated_images(model, options.n, options.seed, options.temperature, device)
+        return generated_images(model, options.n, options.draw, device)
     needs_images = options.needs_rows or options.n or options.save_stats
     if not needs_images and samples.suffix.lower() == ".npz" and has_statistics(samples):
         return open_statistics(samples)

@@ -21,6 +21,7 @@ from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.info import read_any_header
 from genrev_cli.stages.latent_planes import code_clouds
 from genrev_cli.stages.records import log_of, parameters_of, trained_as
+from genrev_cli.stages.samplers import KIND
 from genrev_cli.stages.targets import check_target
 
 TILES = 64
@@ -30,7 +31,8 @@ def report(files: Sequence[Path], out: Path, *, title: str = "", progress: Progr
     """Write one self-contained HTML page about any of our files, in any order.
 
     Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given;
-    codes bring a picture of them and of the prior, where their checkpoint is still there. title: '' names model and data.
+    codes bring a picture of them and of those drawn from a sampler that is given, else from the prior of their checkpoint.
+    title: '' names model and data.
     Raises FileError when a file is missing, damaged, or not of genrev's.
     """
     start = time.perf_counter()
@@ -79,7 +81,8 @@ def _material(records: list[Record], progress: Progress) -> Material:
     logs = {record.key: log_of(record) for record in trained if not paths & {trained_as(record).resolve()} - {record.path.resolve()}}
     parameters = {record.key: parameters_of(record) for record in trained}
     codes = [record for record in records if record.header.kind == "codes"]
-    clouds = [found for record in codes if (found := code_clouds(record, trained, progress))]
+    samplers = [record for record in records if record.header.kind == KIND]
+    clouds = [found for record in codes for found in code_clouds(record, trained, samplers, progress)]
     return Material(records, pictures, scores, logs, parameters, clouds)
 
 

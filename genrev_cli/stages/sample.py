@@ -1,6 +1,5 @@
 """sample: a checkpoint → images drawn from its prior (A5, Fig. 5)."""
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,13 @@ from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint
+from genrev_cli.stages.checkpoints import Checkpoint
 from genrev_cli.stages.devices import resolve_device
-from genrev_cli.stages.drawing import draw_pixels
+from genrev_cli.stages.drawing import Draw, draw_pixels
+from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
 
-GRID = 64
+GRID, GRID_COLUMNS = 64, 8
 
 
 @torch.no_grad()
@@ -27,41 +27,42 @@ def sample(
     out: Path,
     *,
     n: int = 64,
-    seed: int = 0,
-    temperature: float = 1.0,
+    draw: Draw = Draw(),  # noqa: B008 (frozen)
+    sampler: SamplerFile | None = None,
     grid_file: Path | None = None,
     batch: int = 64,
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> Result:
-    """Draw n images; number i depends on (seed, i) alone.
+    """Draw n images; number i depends on what is drawn and on i alone.
 
-    out: a folder of PNGs, or a .h5 or .npz file. grid_file: a PNG of the first 64. temperature scales the codes.
-    Images are decoded in blocks of `batch` whose last one is filled up, so that n does not change any of them to the bit.
+    out: a folder of PNGs, or a .h5 or .npz file. grid_file: a PNG of the first 64, in columns of a class where classes take turns.
+    sampler: the file of another distribution of codes than the prior. Images are decoded in blocks of `batch` whose last one is filled up,
+    so that n does not change any of them to the bit.
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
-    if not math.isfinite(temperature):
-        raise UsageError(f"--temperature {temperature}: a finite number is needed")
     if n < 1:
         raise UsageError(f"-n {n}: at least one image is needed")
-    check_target(out, "samples", ("", ".h5", ".npz"), [ckpt])
+    inputs = [ckpt, sampler.path] if sampler else [ckpt]
+    check_target(out, "samples", ("", ".h5", ".npz"), inputs)
     if grid_file:
-        check_target(grid_file, "picture", (".png",), [ckpt, out])
+        check_target(grid_file, "picture", (".png",), [*inputs, out])
     start, place = time.perf_counter(), resolve_device(device)
-    model = load_checkpoint(ckpt, place)
-    config = {"n": n, "seed": seed, "temperature": temperature, "image_shape": list(model.autoencoder.image_shape), "sampler": "prior"}
-    header = Header("samples", config, "", model.header.step, {"ckpt": model.header.as_input(ckpt)})
+    model = open_model(ckpt, place, sampler)
+    config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
+    header = Header("samples", config, "", model.header.step, model.inputs)
     first: list[torch.Tensor] = []
     with writing_samples(out, (n, *model.autoencoder.image_shape), header) as writer, progress.task("sample", n) as bar:
         for begin in range(0, n, batch):
-            pixels = decode_samples(model, seed, range(begin, begin + batch), place, temperature)[: n - begin].cpu()
+            pixels = decode_samples(model, draw, range(begin, begin + batch), place)[: n - begin].cpu()
             writer.add(pixels.numpy())
             if begin < GRID:
                 first.append(pixels)
             bar.advance(len(pixels))
-        header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=seed, device=str(place)))
+        header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
     if grid_file:
-        picture = grid(torch.cat(first)[:GRID].numpy(), 8)
+        columns = len(draw.labels) if len(draw.labels) > 1 else GRID_COLUMNS
+        picture = grid(torch.cat(first)[: GRID // columns * columns or columns].numpy(), columns)
         write_picture(
             grid_file,
             picture,
@@ -69,16 +70,23 @@ def sample(
         )
     seconds = time.perf_counter() - start
     return Result(
-        out, {"images": n, "seed": seed, "images_per_second": round(n / seconds, 1), **({"grid": str(grid_file)} if grid_file else {})}
+        out,
+        {
+            "images": n,
+            "seed": draw.seed,
+            "sampler": model.drawn_from,
+            "images_per_second": round(n / seconds, 1),
+            **({"grid": str(grid_file)} if grid_file else {}),
+        },
     )
 
 
-def decode_samples(model: Checkpoint, seed: int, numbers: range, device: torch.device, temperature: float = 1.0) -> torch.Tensor:
+def decode_samples(model: Checkpoint, draw: Draw, numbers: range, device: torch.device) -> torch.Tensor:
     """Samples `numbers` as pixels (n, C, H, W) uint8 on the device.
 
     Raises DivergedError when an image is not finite.
     """
     try:
-        return draw_pixels(model.autoencoder, model.prior, seed, numbers, device, temperature)
+        return draw_pixels(model.autoencoder, model.prior, draw, numbers, device)
     except DivergedError as error:
         raise DivergedError(f"{model.path}: {error}") from error

@@ -1,21 +1,25 @@
-"""train-adversarial: a pretrained reversible network → one whose codes follow the prior (A4)."""
+"""train-adversarial: a pretrained reversible network → one whose codes follow the prior, by an adversary or a distance (A4, A7)."""
 
 import copy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genrev_cli.config import overlaid, read_recipe, split_table, table_of
+from genrev_cli.errors import UsageError
 from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial
+from genrev_cli.methods.matching import LatentMatching, MatchingConfig
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import data_of, load_checkpoint, recipe_of
 from genrev_cli.stages.job import Job, RunOptions, Schedule
 from genrev_cli.stages.training import run_job
-from genrev_cli.training.method import autocast_in
+from genrev_cli.training.method import AutoencoderMethod, autocast_in
 
 STAGE = "train-adversarial"
+ADVERSARY = "adversary"
 
 
 def train_adversarial(
@@ -28,22 +32,40 @@ def train_adversarial(
     run: RunOptions,
     progress: Progress = SILENT,
 ) -> Result:
-    """Train a checkpoint's encoder against an adversary on its active dimensions and write a checkpoint.
+    """Train a checkpoint's encoder until its active dimensions follow the prior and write a checkpoint.
 
-    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own.
+    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own. By the key `matcher` of its table what
+    pulls the codes to the prior: 'adversary', or a distance of `MATCHERS`.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
     origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    schedule, config = split_table(table_of(tables, STAGE, name), f"{name} [{STAGE}]", Schedule, AdversarialConfig)
+    table, method, settings = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
+    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, settings)
 
-    def build(device: torch.device) -> LatentAdversarial:
+    def build(device: torch.device) -> AutoencoderMethod:
         autoencoder = copy.deepcopy(start.autoencoder).to(device).train().requires_grad_(True)
-        return LatentAdversarial(autoencoder, copy.deepcopy(start.prior).to(device), config, autocast_in(device, schedule.precision))
+        return method(autoencoder, copy.deepcopy(start.prior).to(device), config, autocast_in(device, schedule.precision))
 
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
-    job = Job(STAGE, settings, inputs, images, schedule, build, LatentAdversarial.batches_per_step, origin)
+    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin)
     return run_job(job, out, run, progress)
+
+
+def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
+    """The method that the key `matcher` chooses, its settings, and the table without those keys that only the other one has.
+
+    Raises UsageError when such a key was asked for, and not just in the recipe for both.
+    """
+    adversarial = table.get("matcher", ADVERSARY) == ADVERSARY
+    method, settings, other = (
+        (LatentAdversarial, AdversarialConfig, MatchingConfig) if adversarial else (LatentMatching, MatchingConfig, AdversarialConfig)
+    )
+    foreign = {field.name for field in fields(other)} - {field.name for field in fields(settings)}
+    for key in foreign & asked.keys() - {"matcher"}:
+        flag = key.replace("_", "-")
+        raise UsageError(f"--{flag}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
+    return {key: value for key, value in table.items() if key not in foreign}, method, settings

@@ -17,17 +17,13 @@ from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.job import Job, RunOptions
+from genrev_cli.stages.resuming import earlier_run, run_folder
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Hooks, Rhythm, seeded, train
-
-
-def run_folder(out: Path) -> Path:
-    """Where a training stage keeps its state, log and previews; may be deleted once the checkpoint is there."""
-    return out.with_name(out.name + ".run")
 
 
 def best_file(out: Path) -> Path:
@@ -46,12 +42,12 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     device = resolve_device(options.device)
     state = run_folder(out) / "state.safetensors"
     if options.dry_run:
-        return _dry_run(job, None if options.restart else _found(job, out, state))
+        return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state))
     with distributed.joined(device):
         batch, processes = job.schedule.batch, distributed.size()
         if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
             raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
-        found = None if options.restart else _found(job, out, state)
+        found = None if options.restart else earlier_run(job.stage, job.identity, out, state)
         if found is not None and found.step >= job.steps and _is_of(out, found):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
             out.touch()  # it is up to date: make should see so
@@ -61,40 +57,12 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
         return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
 
 
-def _found(job: Job, out: Path, state: Path) -> Header | None:
-    """The header of what an earlier run of the same job left, the state if there is one, else the checkpoint."""
-    for path in (state, out):
-        if path.exists():
-            header = read_checkpoint_header(path)
-            before = header.config.get("identity", {})
-            if before.get("stage") != job.stage:
-                raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
-            changed = sorted(_differences(before, job.identity))
-            if changed:
-                raise UsageError(
-                    f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
-                )
-            return header
-    return None
-
-
 def _is_of(out: Path, found: Header) -> bool:
     """Whether `out` is the checkpoint of what `found` describes, and not an older one that a restart has yet to replace."""
     if not out.exists():
         return False
     header = read_checkpoint_header(out)
     return header.step == found.step and header.config.get("identity") == found.config["identity"]
-
-
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [found for key in {*old, *new} for found in _differences(old.get(key), new.get(key), f"{name}.{key}".strip("."))]
-    return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else text[:12] + "…"
 
 
 def _dry_run(job: Job, found: Header | None) -> Result:

@@ -62,6 +62,14 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
 
+def total(tensor: Tensor) -> Tensor:
+    """The sum over ranks of a tensor, the same on each."""
+    if size() > 1:
+        tensor = tensor.clone()
+        dist.all_reduce(tensor)
+    return tensor
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any rank."""
     if size() == 1:

@@ -11,7 +11,7 @@ from torch import nn
 
 from genrev_cli.bench import fid_extraction, fid_frechet, fid_moments, run
 from genrev_cli.bench.harness import BenchOptions, Table, Timing, Variant, alternate, compared
-from genrev_cli.bench.machine import conditions, has_bf16, threads
+from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.bench.random_inception import pytorch_fid_network, random_inception_weights
 from genrev_cli.cli import main
@@ -20,6 +20,7 @@ from genrev_cli.files.pictures import read_json
 from genrev_cli.metrics.features import InceptionExtractor, inception_trunk
 from genrev_cli.metrics.frechet import frechet_distance
 from genrev_cli.progress import SILENT
+from genrev_cli.stages.devices import has_bf16
 
 CPU = torch.device("cpu")
 
@@ -68,7 +69,7 @@ def test_threads_hold_within_the_block():
 def test_bf16_is_read_from_the_flags(tmp_path, monkeypatch, flags, expected):
     path = tmp_path / "cpuinfo"
     path.write_text(f"model name\t: A\nflags\t\t: {flags}\n\n")
-    monkeypatch.setattr("genrev_cli.bench.machine._CPUINFO", path)
+    monkeypatch.setattr("genrev_cli.stages.devices._CPUINFO", path)
     assert has_bf16(CPU) is expected
 
 

@@ -13,11 +13,12 @@ from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
 from genrev_cli.shapes import to_pixels
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import draw_images
+from genrev_cli.stages.drawing import Draw, draw_images
 from genrev_cli.stages.evaluation import EvalOptions, Evaluator
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.training import best_file, run_folder
+from genrev_cli.stages.resuming import run_folder
+from genrev_cli.stages.training import best_file
 from genrev_cli.training.log import read_log
 
 N = 100  # two blocks of samples, the second not full
@@ -35,7 +36,7 @@ def by_hand(ckpt, data, n=N, split="val"):
     fake, real = Moments(extractor.dims), Moments(extractor.dims)
     with torch.no_grad():
         for number in range(n):
-            fake.add(extractor(to_pixels(draw_images(model.autoencoder, model.prior, 0, [number], torch.device("cpu")))))
+            fake.add(extractor(to_pixels(draw_images(model.autoencoder, model.prior, Draw(), [number], torch.device("cpu")))))
     real.add(extractor(torch.from_numpy(images.read(images.rows(split)))))
     return frechet_distance(fake.statistics(), real.statistics())
 

@@ -17,6 +17,7 @@ from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.fid import FidOptions, fid, measure
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.sample import sample
@@ -127,11 +128,14 @@ def test_samples_that_are_copies_of_one_image_are_noted(tmp_path, sets, notes, l
 
 
 def test_a_checkpoint_is_scored_by_what_it_samples(tmp_path, model, data):
-    sample(model, tmp_path / "s.npz", n=130, seed=5, temperature=0.7, device="cpu")
+    sample(model, tmp_path / "s.npz", n=130, draw=Draw(5, 0.7), device="cpu")
     made = measure(None, FidOptions(str(data), n=130, seed=5, temperature=0.7, ckpt=model, features=PIXEL, device="cpu"), Progress())
-    assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu") | {"seed": 5, "temperature": 0.7}
+    assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu") | {"seed": 5, "temperature": 0.7, "sampler": "prior"}
     record = made.inputs["samples"]
-    assert (record["kind"], record["selection"]) == ("checkpoint", {"n": 130, "seed": 5, "temperature": 0.7})
+    assert (record["kind"], record["selection"]) == (
+        "checkpoint",
+        {"n": 130, "seed": 5, "temperature": 0.7, "labels": (), "sampler": "prior"},
+    )
 
 
 def test_reconstructions(tmp_path, model, data):

@@ -13,6 +13,7 @@ from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import Progress, Task
 from genrev_cli.stages import features, generated_input
 from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
 
@@ -219,14 +220,14 @@ def test_a_checkpoint_samples_only_what_is_missing(tmp_path, recon, monkeypatch)
     model = load_checkpoint(recon(tmp_path / "m.safetensors", steps=1).out, torch.device("cpu"))
     decoded = []
 
-    def counted(model, seed, numbers, *rest, original=generated_input.decode_samples):
-        decoded.append((seed, numbers[0]))
-        return original(model, seed, numbers, *rest)
+    def counted(model, draw, numbers, *rest, original=generated_input.decode_samples):
+        decoded.append((draw.seed, numbers[0]))
+        return original(model, draw, numbers, *rest)
 
     monkeypatch.setattr(generated_input, "decode_samples", counted)
 
     def made(n, seed=0, temperature=1.0):
-        images = generated_input.generated_images(model, n, seed, temperature, torch.device("cpu"))
+        images = generated_input.generated_images(model, n, Draw(seed, temperature), torch.device("cpu"))
         return features_of(images, Costly16(), Progress(), "x").rows()
 
     few, many = made(64), made(150)

@@ -1,6 +1,7 @@
 """Real codes and the prior's, drawn by report from a code file and the checkpoint that it was encoded with."""
 
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record
 from genrev_cli.report.clouds import SIDE, figure
 from genrev_cli.stages.encode import encode
+from genrev_cli.stages.fit_gmm import fit_gmm
 from genrev_cli.stages.latent_planes import code_clouds
 from genrev_cli.stages.report import report
 
@@ -41,7 +43,7 @@ def moved(model, name):
 
 @pytest.mark.parametrize(("full", "dim"), [(False, 4), (True, 64)])
 def test_as_many_codes_of_the_prior_as_of_images(codes, full, dim):
-    found = code_clouds(codes(full), [], SILENT)
+    (found,) = code_clouds(codes(full), [], [], SILENT)
     assert found.dim == dim
     assert [cloud.title for cloud in found.clouds] == ["PCA", "t-SNE"]
     assert {cloud.real.shape for cloud in found.clouds} | {cloud.generated.shape for cloud in found.clouds} == {(22, 2)}
@@ -51,7 +53,7 @@ def test_as_many_codes_of_the_prior_as_of_images(codes, full, dim):
 
 def test_the_drawing_holds_every_point_inside_its_frame_and_both_axes_alike(codes):
     """Distances on the page are those of the plane up to one factor; each class is named once, at one of its own points."""
-    clouds = code_clouds(codes(), [], SILENT)
+    (clouds,) = code_clouds(codes(), [], [], SILENT)
     drawn = figure(clouds)
     flat, near = drawn.plots
     for plot, cloud in zip(drawn.plots, clouds.clouds, strict=True):
@@ -68,9 +70,10 @@ def test_the_drawing_holds_every_point_inside_its_frame_and_both_axes_alike(code
 
 def test_a_checkpoint_that_moved_is_found_among_the_given_by_its_content(codes, model):
     record = codes()
-    before = code_clouds(record, [], SILENT)
+    (before,) = code_clouds(record, [], [], SILENT)
     there = moved(model, "elsewhere.safetensors")
-    np.testing.assert_array_equal(code_clouds(record, [there], SILENT).clouds[0].generated, before.clouds[0].generated)
+    (after,) = code_clouds(record, [there], [], SILENT)
+    np.testing.assert_array_equal(after.clouds[0].generated, before.clouds[0].generated)
 
 
 def test_without_its_checkpoint_there_is_a_note_and_no_picture(codes, model, recon, tmp_path):
@@ -102,3 +105,15 @@ def test_the_report_says_what_is_drawn(codes, model, tmp_path):
         "split train",
     ):
         assert fact in section, fact
+
+
+def test_codes_of_a_sampler_that_is_given(codes, tmp_path):
+    """In the prior's place, and of those alone that were fitted to these codes."""
+    record = codes()
+    gmm = fit_gmm(record.path, tmp_path / "gmm.safetensors", components=2).out
+    sampler = Record(gmm, read_checkpoint_header(gmm))
+    (found,) = code_clouds(record, [], [sampler], SILENT)
+    assert found.source == "gmm.safetensors"
+    assert "22 codes drawn from gmm.safetensors" in [text for _, text in figure(found).legend]
+    other = Record(gmm, replace(sampler.header, inputs={}))
+    assert [cloud.source for cloud in code_clouds(record, [], [other], SILENT)] == ["the prior"]

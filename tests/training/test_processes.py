@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from genrev_cli.cli import main
+from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint
+from genrev_cli.files.header import Header
 from genrev_cli.training.log import read_log
 
 SECONDS = 300
@@ -104,3 +107,20 @@ def test_two_processes_equal_one(tmp_path, write_images, recipe):
             assert (a["step"], a["kind"]) == (b["step"], b["kind"])
             for key in ("L_x", "L_z", "L_D", "grad_norm", "l1_restricted"):
                 assert abs(a.get(key, 0) - b.get(key, 0)) < 1e-5
+
+
+@pytest.mark.slow
+def test_fit_ot_in_two_processes_equals_one(tmp_path):
+    codes = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    arrays = {"codes": codes, "labels": np.arange(60) % 2, "rows": np.arange(60)}
+    with hdf5.writing(tmp_path / "codes.h5", Header("codes", {"latent": "restricted", "dim": 3, "split": "train"}, "")) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
+    words = ["fit-ot", f"{tmp_path}/codes.h5", "--per-class", "--precision", "fp32", "--device", "cpu", "--out"]
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    assert main([*words, str(one)]) == 0
+    spoken = run_processes(2, [[*words, str(two)]])
+    assert [stdout.split() for stdout in spoken] == [[str(two)], []]
+    for name, tensor in tensors_of(one).items():
+        torch.testing.assert_close(tensors_of(two)[name], tensor, rtol=0, atol=1e-5)

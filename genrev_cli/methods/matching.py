@@ -1,0 +1,96 @@
+"""A network whose codes are brought to the prior by a distance in the adversary's place (Schirrmeister et al. 2018, section 4; A7).
+
+R: x → z encoder;   y the active dimensions of z;   y' ~ p(y) as many samples of the prior
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from genrev_cli.errors import UsageError
+from genrev_cli.latents import Prior
+from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
+from genrev_cli.metrics.kernel import mmd
+from genrev_cli.metrics.sliced import sliced_wasserstein
+from genrev_cli.models import Autoencoder
+from genrev_cli.ot.discrete import transport_loss
+from genrev_cli.shapes import Codes, Images, Labels, Scalar
+from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.method import AutoencoderMethod
+from genrev_cli.training.optim import Optimizer, descend
+
+MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""s of the kernels C / (C + |u − v|²), C = 2·d·s (Tolstikhin et al. 2018)."""
+PROJECTIONS = 256
+
+
+def mmd_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
+    """MMD²(q(y), p(y)), the unbiased estimate with the kernels of the WAE-MMD."""
+    return mmd(y, y_prior, [2 * y.shape[1] * s for s in MMD_SCALES])
+
+
+def sliced_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
+    """SWD₂(q(y), p(y)) over new random directions in every step."""
+    return sliced_wasserstein(y, y_prior, projections=PROJECTIONS, generator=generator)
+
+
+def transport_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
+    """OT(q(y), p(y)) of the mini-batch, exactly, with Euclidean cost."""
+    return transport_loss(y, y_prior)
+
+
+MATCHERS: dict[str, Callable[[Codes, Codes, torch.Generator], Scalar]] = {
+    "mmd": mmd_distance,
+    "sliced": sliced_distance,
+    "ot": transport_distance,
+}
+"""What can stand in the adversary's place: (codes, samples of the prior, generator) → distance."""
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """The reconstruction losses and the optimizer of the adversarial phase (A4), without its adversary."""
+
+    matcher: str
+    weight_match: float = 1.0
+    weight_x: float = 10.0
+    weight_z: float = 10.0
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    max_grad_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        require_weights(self.weight_match, self.weight_x, self.weight_z)
+        if self.matcher not in MATCHERS:
+            raise UsageError(f"matcher {self.matcher}: there is adversary, {', '.join(MATCHERS)}")
+
+
+@final
+class LatentMatching(AutoencoderMethod):
+    """L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder.
+
+    Across processes the distance is that of each one's share of the batch, averaged.
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, prior: Prior, config: MatchingConfig, autocast: Callable[[], AbstractContextManager]
+    ) -> None:
+        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+
+    def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
+        """One update of R."""
+        c = self.config
+        with self.autocast():
+            z = self.autoencoder.encode(x)
+            z_hat = self.prior.restrict(z)
+            x_hat = self.autoencoder.decode(z_hat)
+        y_prior = shard(self.prior.sample(len(x) * size(), generator))
+        L_match = MATCHERS[c.matcher](self.prior.select(z), y_prior, generator)
+        L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
+        (norm,) = descend((self.optimizers["R"], c.weight_match * L_match + c.weight_x * L_x + c.weight_z * L_z))
+        return {"L_match": L_match.detach(), "L_x": L_x.detach(), "L_z": L_z.detach(), "grad_norm": norm}

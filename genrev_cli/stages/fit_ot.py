@@ -1,0 +1,243 @@
+"""fit-ot: codes → a semi-discrete transport map that samples between them (D3, D4)."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genrev_cli.errors import FileError, InterruptedRun, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.codes import CodeSet, open_codes
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.ot.cells import Accuracy, judge
+from genrev_cli.ot.extension import RULES
+from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, build_solver
+from genrev_cli.ot.source import Ranks
+from genrev_cli.progress import SILENT, Progress, Task
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.stages.devices import has_bf16, resolve_device
+from genrev_cli.stages.resuming import earlier_run, run_folder
+from genrev_cli.stages.samplers import KIND, write_sampler
+from genrev_cli.stages.targets import check_target
+from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
+from genrev_cli.training import distributed
+from genrev_cli.training.log import Log, read_log
+from genrev_cli.training.loop import Stop
+
+STAGE = "fit-ot"
+SAMPLES_PER_CODE = 200  # where no limit is given: rel is about 0.08 then
+JUDGES_PER_CODE, LEAST_JUDGES = 3, 100_000
+
+
+@dataclass(frozen=True)
+class FitOtOptions:
+    """per_class: a map for each label. theta: 'auto', or an angle in radians. rule, neighbours, drop: see `extend`.
+
+    target_error: of the cells' masses, root mean square and relative, on fresh samples. max_samples: for each map, 0 for 200 per code.
+    precision: of the scores: 'auto' is bf16 where the device multiplies it in hardware and the codes lie far enough apart, else fp32.
+    Raises UsageError for what has no meaning.
+    """
+
+    per_class: bool = False
+    theta: str = "auto"
+    rule: str = "barycentric"
+    neighbours: int = 20
+    drop: bool = False
+    target_error: float = 0.2
+    max_samples: int = 0
+    precision: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    save_minutes: float = 10.0
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise UsageError(f"--rule {self.rule}: choose {', '.join(RULES)}")
+        if self.drop and self.rule == "nearest":
+            raise UsageError("--drop: --rule nearest joins no cells, so that every sample would be dropped; choose another rule")
+        if not self.target_error > 0 or self.max_samples < 0 or not 0 < self.save_minutes < math.inf:
+            raise UsageError(f"--target-error {self.target_error} and --save-minutes {self.save_minutes} must be positive")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise UsageError(f"--precision {self.precision}: choose auto, fp32 or bf16")
+        self.angle()
+
+    def angle(self) -> float | None:
+        """--theta as a number, None for 'auto'."""
+        if self.theta == "auto":
+            return None
+        try:
+            angle = float(self.theta)
+        except ValueError:
+            angle = -1.0
+        if not 0 <= angle <= math.pi:
+            raise UsageError(f"--theta {self.theta}: auto, or an angle from 0 to π is needed")
+        return angle
+
+
+def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress = SILENT) -> Result:
+    """Solve for the heights of all codes, or of those of each class, and write the extended map as a sampler.
+
+    Run again it goes on from the state in the run folder; other settings of the map alone, or a smaller error, need no new start.
+    Raises FileError for unusable files, UsageError for unusable options or labels, InterruptedRun after SIGINT or SIGTERM.
+    """
+    check_target(out, KIND, (".safetensors",), [codes])
+    device, given = resolve_device(options.device), open_codes(codes)
+    with distributed.joined(device):
+        return _Fit(given, out, options, device, progress).go()
+
+
+def _parts(given: CodeSet, per_class: bool) -> list[Tensor]:
+    """The rows of each map's codes."""
+    labels = torch.from_numpy(given.labels)
+    if not per_class:
+        return [torch.arange(len(labels))]
+    if labels.min() < 0:
+        raise UsageError(f"{given.path}: some codes have no label; --per-class needs one for each")
+    found = [(labels == k).nonzero().squeeze(1) for k in range(int(labels.max()) + 1)]
+    empty = [k for k, rows in enumerate(found) if not len(rows)]
+    if empty:
+        raise UsageError(f"{given.path}: no code is of class {empty[0]}; --per-class needs some of each")
+    return found
+
+
+class _Fit:
+    """One fit: owns the solvers of all maps, and the clock."""
+
+    def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, progress: Progress) -> None:
+        self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
+        parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in _parts(given, options.per_class)]
+        precision = self._precision(parts)
+        solving = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
+        self.identity = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
+        self.state = run_folder(out) / "state.safetensors"
+        ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
+        self.solvers = [
+            build_solver(codes, None, SolverConfig(precision=precision), self.seed(number), ranks) for number, codes in enumerate(parts)
+        ]
+        self.ranks, self.first = ranks, ranks.rank == 0
+        self.seconds_before, self.clock, self.saved = 0.0, time.monotonic(), time.monotonic()
+
+    def _precision(self, parts: list[Tensor]) -> str:
+        if self.options.precision != "auto":
+            return self.options.precision
+        suffices = has_bf16(self.device) and all(bf16_suffices(codes, None, self.seed(number)) for number, codes in enumerate(parts))
+        return "bf16" if suffices else "fp32"
+
+    def seed(self, number: int) -> int:
+        """Of map number `number`."""
+        return derive(self.options.seed, STAGE, number)
+
+    @property
+    def samples(self) -> int:
+        """How many were used so far, for all maps."""
+        return sum(solver.samples for solver in self.solvers)
+
+    def limit(self, solver: Solver) -> int:
+        """How many samples a map may take, in whole steps."""
+        samples = self.options.max_samples or SAMPLES_PER_CODE * len(solver.target.codes)
+        return math.ceil(samples / solver.batch) * solver.batch
+
+    def go(self) -> Result:
+        """Solve every map, and write them."""
+        found = None if self.options.restart else earlier_run(STAGE, self.identity, self.out, self.state)
+        if found is not None and self.state.exists():
+            self._load()
+        log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
+        try:
+            limit = sum(map(self.limit, self.solvers))
+            with Stop().listening() as stop, self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
+                errors = [self._solve(number, stop, log, bar) for number in range(len(self.solvers))]
+        finally:
+            if log:
+                log.close()
+        self._save()
+        return self._write(errors)
+
+    def _solve(self, number: int, stop: Stop, log: Log | None, bar: Task) -> Accuracy:
+        """Steps until fresh samples find the error small enough; they are asked when there are 2n samples, 4n, 8n, …, and at the limit."""
+        solver, options = self.solvers[number], self.options
+        n = len(solver.target.codes)
+        while True:
+            octave = math.log2(max(solver.samples, 1) / n)
+            doubled = octave >= 1 and math.floor(octave) > math.log2(max(solver.samples - solver.batch, 1) / n)
+            if doubled or solver.samples >= self.limit(solver):
+                judges = max(LEAST_JUDGES, JUDGES_PER_CODE * n)
+                target = solver.target
+                error = judge(
+                    target.codes, solver.heights(), samples=judges, seed=self.seed(number), weights=target.weights, ranks=self.ranks
+                )
+                bar.advance(0, map=number, error=error.rel)
+                if log:
+                    told = {"rel": error.rel, "rel_std": error.rel_std, "empty": error.empty}
+                    log.write(self.samples, kind="error", map=number, map_samples=solver.samples, seconds=round(self._seconds(), 3), **told)
+                if error.within(options.target_error) or solver.samples >= self.limit(solver):
+                    return error
+            solver.step()
+            bar.advance(solver.batch)
+            stopping = distributed.any_rank(stop.requested, self.device)
+            if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * options.save_minutes, self.device):
+                self._save()
+            if stopping:
+                raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.clock
+
+    def _made_by(self) -> dict[str, Any]:
+        made_by = provenance(seconds=self._seconds(), seed=self.options.seed, device=str(self.device))
+        return made_by | {"processes": self.ranks.size}
+
+    def _inputs(self) -> dict[str, Any]:
+        return {"codes": self.given.header.as_input(self.given.path)}
+
+    def _save(self) -> None:
+        """Write the state to resume from."""
+        self.saved = time.monotonic()
+        if self.first:
+            parts = [solver.tensors().items() for solver in self.solvers]
+            tensors = {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part}
+            header = Header("state", {"identity": self.identity}, tensors_digest(tensors), self.samples, self._inputs(), self._made_by())
+            write_checkpoint(self.state, tensors, header)
+
+    def _load(self) -> None:
+        header, tensors = read_checkpoint(self.state)
+        if header.kind != "state":
+            raise FileError(f"{self.state}: not a state to resume from (kind '{header.kind}'); run with --restart")
+        self.seconds_before = header.made_by["seconds"]
+        for number, solver in enumerate(self.solvers):
+            mark = f"{number}."
+            solver.load_tensors({name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)})
+
+    def _write(self, errors: list[Accuracy]) -> Result:
+        options, parts = self.options, []
+        with self.progress.task("cells", len(self.solvers), "maps") as bar:
+            for number, solver in enumerate(self.solvers):
+                parts.append(measure_map(solver, options.angle(), options, self.seed(number), self.ranks))
+                bar.advance()
+        shares = torch.tensor([len(solver.target.index) for solver in self.solvers], dtype=torch.float64)
+        sampler = assemble(parts, shares / shares.sum(), options)
+        numbers = {
+            "codes": int(shares.sum()), "dim": sampler.dim, "maps": len(parts), "samples": self.samples,
+            "rel": max(error.rel for error in errors), "rel_std": max(error.rel_std for error in errors),
+            "empty": sum(error.empty for error in errors), "theta": list(sampler.theta), **averaged([part.statistics for part in parts]),
+            "seconds": round(self._seconds(), 1),
+        }  # fmt: skip
+        for number, error in enumerate(errors):
+            if not error.within(options.target_error):
+                self.progress.note(
+                    f"map {number}: the error of its cells is {error.rel:.3g} ± {error.rel_std:.2g} after {self.solvers[number].samples:,} "
+                    f"samples, not surely below {options.target_error:g}; --max-samples allows more"
+                )
+        config = {
+            "fit": {name: value for name, value in self.identity.items() if name not in ("stage", "inputs")},
+            "identity": self.identity, "numbers": numbers, "history": read_log(run_folder(self.out) / "log.jsonl"),
+        }  # fmt: skip
+        if self.first:
+            write_sampler(self.out, sampler, config=config, inputs=self._inputs(), made_by=self._made_by(), step=self.samples)
+        return Result(self.out, numbers)

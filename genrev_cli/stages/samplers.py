@@ -1,0 +1,74 @@
+"""Files that hold a distribution of codes, made by fit-ot and fit-gmm: written, read, and put in the place of a checkpoint's prior (D5)."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header, require_kind
+from genrev_cli.latents import Distribution, build_sampler
+from genrev_cli.latents.samplers import Resampled
+from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
+
+KIND = "sampler"
+MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
+"""A sampler's name → the command that makes it."""
+
+
+@dataclass(frozen=True)
+class SamplerFile:
+    """A file asked for, and the name of what it should hold, '' for either."""
+
+    path: Path
+    name: str = ""
+
+
+def write_sampler(
+    path: Path, sampler: Distribution, *, config: dict[str, Any], inputs: dict[str, Any], made_by: dict[str, Any], step: int = 0
+) -> None:
+    """Write a sampler that was fitted to a file of codes; `config` is how."""
+    tensors = prefixed("sampler", sampler)
+    write_checkpoint(path, tensors, Header(KIND, {**config, "sampler": sampler.config}, tensors_digest(tensors), step, inputs, made_by))
+
+
+def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
+    """Read a sampler.
+
+    Raises FileError when it is missing, damaged, or not what it should be.
+    """
+    maker = MAKERS.get(file.name, "genrev fit-ot")
+    header, tensors = read_checkpoint(file.path)
+    require_kind(header, KIND, file.path, maker)
+    found = header.config.get("sampler", {}).get("name")
+    if file.name and found != file.name:
+        raise FileError(f"{file.path}: holds a sampler '{found}' where '{file.name}' is needed; '{maker}' makes one")
+    try:
+        with torch.device("meta"):
+            sampler = build_sampler(header.config["sampler"])
+    except (KeyError, UsageError) as error:
+        raise FileError(f"{file.path}: its header does not describe a sampler that this version of genrev knows ({error})") from error
+    load_prefixed(sampler, "sampler", tensors, file.path)
+    return header, sampler.requires_grad_(False)
+
+
+def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None) -> Checkpoint:
+    """A checkpoint, with its own prior or that of a sampler's file, which must have been fitted to codes of this very checkpoint.
+
+    Raises FileError when one of them is unusable, or they do not belong together.
+    """
+    model = load_checkpoint(ckpt, device)
+    if file is None:
+        return model
+    header, sampler = load_sampler(file)
+    codes = header.inputs.get("codes", {})
+    encoder = codes.get("inputs", {}).get("ckpt", {})
+    if encoder.get("sha256") != model.header.sha256:
+        raise FileError(
+            f"{file.path}: was fitted to codes of {encoder.get('path', 'another model')}, not of {ckpt}; "
+            f"run 'genrev encode --ckpt {ckpt}', and '{MAKERS[sampler.config['name']]}' with those codes"
+        )
+    prior = Resampled(model.prior, sampler, codes["config"]["latent"] == "full").to(device)
+    return replace(model, prior=prior, sampler=(file.path, header))

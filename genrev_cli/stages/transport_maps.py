@@ -1,0 +1,71 @@
+"""From solved heights to a transport map that can be drawn from: mass centres, the angle between modes, and what the map does (D4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genrev_cli.latents.transport import TransportMap
+from genrev_cli.ot.cells import mass_centres
+from genrev_cli.ot.extension import auto_theta, extend, neighbour_angles, normals, statistics
+from genrev_cli.ot.semidiscrete import Solver
+from genrev_cli.ot.source import Cube, Ranks
+from genrev_cli.shapes import Codes
+
+if TYPE_CHECKING:
+    from genrev_cli.stages.fit_ot import FitOtOptions
+
+CENTRES_PER_CODE, LEAST_CENTRES = 20, 100_000
+"""Samples by which the mass centres are measured."""
+ANGLES = 20_000
+"""Samples on which the angles between cells are measured, and what the extension does."""
+
+
+@dataclass(frozen=True)
+class MeasuredMap:
+    """One map. codes, centres (n, d), heights, weight (n,). statistics: see `extension.statistics`."""
+
+    codes: Codes
+    heights: Tensor
+    centres: Codes
+    weight: Tensor
+    theta: float
+    statistics: dict[str, float]
+
+
+def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", seed: int, ranks: Ranks) -> MeasuredMap:
+    """The map of a solver's heights. theta: None finds the angle."""
+    target, heights = solver.target, solver.heights()
+    n, dim = target.codes.shape
+    centres = mass_centres(target.codes, heights, samples=max(LEAST_CENTRES, CENTRES_PER_CODE * n), seed=seed, ranks=ranks)
+    directions = normals(target.codes)
+    x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
+    angles = neighbour_angles(x, target.codes, heights, directions, k=options.neighbours)
+    theta = auto_theta(angles) if theta is None else theta
+    made = extend(x, target.codes, heights, centres, directions, theta=theta, k=options.neighbours, rule=options.rule, drop=options.drop)
+    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, statistics(made, angles))
+
+
+def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: "FitOtOptions") -> TransportMap:
+    """The sampler of one map, or of one per class, whose shares (K,) sum to 1."""
+    sampler = TransportMap(
+        parts[0].codes.shape[1],
+        [len(part.codes) for part in parts],
+        [part.theta for part in parts],
+        options.rule,
+        options.neighbours,
+        options.drop,
+        conditional=options.per_class,
+    )
+    for name in ("codes", "heights", "centres"):
+        getattr(sampler, name).copy_(torch.cat([getattr(part, name) for part in parts]))
+    sampler.weight.copy_(torch.cat([share * part.weight.cpu() for part, share in zip(parts, shares, strict=True)]))
+    return sampler
+
+
+def averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The statistics of several maps, each averaged over them."""
+    return {name: fmean(of[name] for of in found) for name in found[0]}

@@ -1,0 +1,248 @@
+"""fit-ot and fit-gmm: codes to samplers, and samplers in a prior's place."""
+
+import json
+import signal
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from genrev_cli.errors import FileError, InterruptedRun, UsageError
+from genrev_cli.files import hdf5
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.header import Header
+from genrev_cli.ot import semidiscrete
+from genrev_cli.progress import Progress, Task
+from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.stages.encode import encode
+from genrev_cli.stages.figures import interpolate
+from genrev_cli.stages.fit_gmm import fit_gmm
+from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
+from genrev_cli.stages.resuming import run_folder
+from genrev_cli.stages.sample import sample
+from genrev_cli.stages.samplers import SamplerFile, load_sampler, open_model
+from genrev_cli.training.log import read_log
+
+OPTIONS = FitOtOptions(target_error=0.4, precision="fp32", device="cpu")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def codes(tmp_path):
+    """Two clusters in the plane, 30 codes of each, far apart; the labels say which."""
+    rng = np.random.default_rng(0)
+    values = {
+        "codes": np.concatenate([rng.normal(-5, 0.3, (30, 2)), rng.normal(5, 0.3, (30, 2))]).astype(np.float32),
+        "labels": np.repeat([0, 1], 30),
+        "rows": np.arange(60),
+    }
+    path = tmp_path / "codes.h5"
+    with hdf5.writing(path, Header("codes", {"latent": "restricted", "dim": 2, "split": "train"}, "")) as writer:
+        for name, array in values.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
+    return path
+
+
+def drawn(path, n=400):
+    return draw_codes(load_sampler(SamplerFile(path))[1], Draw(), range(n), CPU)
+
+
+def test_a_map_of_two_clusters_never_draws_between_them(codes, tmp_path):
+    result = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS)
+    assert result.numbers["rel"] < 0.4
+    assert result.numbers["empty"] == 0
+    assert result.numbers["interpolated"] > 0.8
+    y = drawn(result.out, 2000)
+    with h5py.File(codes) as file:
+        given = torch.from_numpy(file["codes"][:])
+    for side, of in ((y[:, 0] < 0, given[:30]), (y[:, 0] > 0, given[30:])):
+        assert side.double().mean().item() == pytest.approx(0.5, abs=0.05)
+        assert (y[side] >= of.min(0).values - 1e-5).all()
+        assert (y[side] <= of.max(0).values + 1e-5).all()
+
+
+def test_the_file_tells_how_it_was_made(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, theta="0.3", rule="two-cell", neighbours=7)).out
+    header = read_checkpoint_header(out)
+    assert header.kind == "sampler"
+    assert header.config["sampler"] | {"sizes": [60], "theta": [0.3], "rule": "two-cell", "neighbours": 7} == header.config["sampler"]
+    assert header.inputs["codes"]["sha256"] == hdf5.read_header(codes).sha256
+    assert [line["rel"] for line in header.config["history"]][-1] == header.config["numbers"]["rel"]
+    assert header.step == header.config["history"][-1]["map_samples"]
+
+
+def test_errors_are_of_fresh_samples_and_come_down(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.1)).out
+    errors = [line["rel"] for line in read_log(run_folder(out) / "log.jsonl")]
+    assert len(errors) > 2
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_per_class(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, per_class=True)).out
+    _, sampler = load_sampler(SamplerFile(out, "ot"))
+    assert sampler.classes == 2
+    assert sampler.sizes == (30, 30)
+    assert draw_codes(sampler, Draw(labels=(1,)), range(100), CPU)[:, 0].min() > 0
+    turns = draw_codes(sampler, Draw(labels=(1, 0)), range(6), CPU)[:, 0]
+    assert (turns > 0).tolist() == [True, False] * 3
+    assert torch.equal(draw_codes(sampler, Draw(labels=(1, 0)), [3], CPU)[0], draw_codes(sampler, Draw(labels=(1, 0)), range(6), CPU)[3])
+
+
+class Interrupting(Progress):
+    """Sends SIGINT after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def task(self, title, total, unit="images", done=0):
+        listener = self
+
+        class Counter(Task):
+            def advance(self, units=1, **numbers):
+                listener.left -= bool(units)
+                if listener.left == 0:
+                    signal.raise_signal(signal.SIGINT)
+
+        class Block:
+            def __enter__(self):
+                return Counter()
+
+            def __exit__(self, *_):
+                return False
+
+        return Block()
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_interrupted_and_run_again_is_the_same_to_the_bit(codes, tmp_path, steps):
+    options = replace(OPTIONS, target_error=0.2)
+    whole = fit_ot(codes, tmp_path / "whole.safetensors", options).out
+    broken = tmp_path / "broken.safetensors"
+    with pytest.raises(InterruptedRun, match="the same command goes on"):
+        fit_ot(codes, broken, options, progress=Interrupting(steps))
+    assert not broken.exists()
+    fit_ot(codes, broken, options)
+    (_, ours), (_, theirs) = read_checkpoint(whole), read_checkpoint(broken)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    logs = [[line["rel"] for line in read_log(run_folder(path) / "log.jsonl")] for path in (whole, broken)]
+    assert logs[0] == logs[1]
+
+
+def counted(monkeypatch):
+    steps = []
+    step = semidiscrete.StreamingSolver.step
+    monkeypatch.setattr(semidiscrete.StreamingSolver, "step", lambda self: (steps.append(1), step(self))[1])
+    return steps
+
+
+def test_another_rule_needs_no_new_heights_and_a_smaller_error_goes_on(codes, tmp_path, monkeypatch):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
+    heights = read_checkpoint(out)[1]["sampler.heights"]
+    steps = counted(monkeypatch)
+    fit_ot(codes, out, replace(OPTIONS, rule="nearest", theta="0"))
+    assert not steps
+    assert torch.equal(read_checkpoint(out)[1]["sampler.heights"], heights)
+    before = read_checkpoint_header(out).step
+    fit_ot(codes, out, replace(OPTIONS, target_error=0.1))
+    assert steps
+    assert read_checkpoint_header(out).step > before
+
+
+def test_other_settings_are_refused_by_name(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
+    with pytest.raises(UsageError, match=r"other settings \(seed: 0 → 1\); use --restart"):
+        fit_ot(codes, out, replace(OPTIONS, seed=1))
+    fit_ot(codes, out, replace(OPTIONS, seed=1, restart=True))
+    assert read_checkpoint_header(out).config["fit"]["seed"] == 1
+
+
+def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
+    result = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.01, max_samples=500), progress=notes)
+    assert result.numbers["samples"] == 500
+    assert any("not surely below 0.01; --max-samples allows more" in note for note in notes.said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"theta": "wide"}, "--theta wide"),
+        ({"theta": "4"}, "from 0 to π"),
+        ({"rule": "cubic"}, "--rule cubic"),
+        ({"rule": "nearest", "drop": True}, "joins no cells"),
+        ({"target_error": 0.0}, "must be positive"),
+        ({"precision": "fp8"}, "--precision fp8"),
+    ],
+)
+def test_options_without_meaning(settings, said):
+    with pytest.raises(UsageError, match=said):
+        replace(OPTIONS, **settings)
+
+
+@pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "no code is of class 1")])
+def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
+    with h5py.File(codes, "r+") as file:
+        file["labels"][...] = labels
+    with pytest.raises(UsageError, match=said):
+        fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, per_class=True))
+
+
+@pytest.fixture
+def fitted(model, tmp_path):
+    """A checkpoint, and both kinds of samplers of its 22 codes."""
+    codes = encode(model, tmp_path / "own.h5", device="cpu").out
+    files = {
+        "ot": fit_ot(codes, tmp_path / "own-ot.safetensors", replace(OPTIONS, per_class=False)).out,
+        "gmm": fit_gmm(codes, tmp_path / "own-gmm.safetensors", components=2).out,
+    }
+    return model, {name: SamplerFile(path, name) for name, path in files.items()}
+
+
+@pytest.mark.parametrize("name", ["ot", "gmm"])
+def test_samples_are_decoded_codes_of_the_sampler(fitted, tmp_path, name):
+    ckpt, files = fitted
+    result = sample(ckpt, tmp_path / "s.h5", n=5, draw=Draw(3), sampler=files[name], batch=5, device="cpu")
+    model = open_model(ckpt, CPU, files[name])
+    codes = draw_codes(load_sampler(files[name])[1], Draw(3), range(5), CPU)
+    with torch.no_grad(), h5py.File(result.out) as file:
+        images = model.autoencoder.decode(model.prior.base.embed(codes)).clamp(0, 1).mul(255).round()
+        np.testing.assert_array_equal(file["images"][:], images.numpy().astype(np.uint8))
+        header = json.loads(file.attrs["genrev"])
+    assert header["config"]["sampler"] == name
+    assert header["inputs"].keys() == {"ckpt", "sampler"}
+    assert result.numbers["sampler"] == name
+
+
+def test_a_sampler_of_another_model_is_refused(fitted, recon, tmp_path):
+    _, files = fitted
+    other = recon(tmp_path / "other.safetensors", steps=3).out
+    with pytest.raises(FileError, match=r"was fitted to codes of .*, not of .*other.safetensors; run 'genrev encode"):
+        sample(other, tmp_path / "s.h5", sampler=files["ot"], device="cpu")
+
+
+def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
+    ckpt, files = fitted
+    with pytest.raises(FileError, match="holds a sampler 'gmm' where 'ot' is needed; 'genrev fit-ot'"):
+        open_model(ckpt, CPU, replace(files["gmm"], name="ot"))
+    with pytest.raises(FileError, match="kind 'checkpoint' where 'sampler' is needed"):
+        open_model(ckpt, CPU, SamplerFile(ckpt, "ot"))
+
+
+def test_a_path_along_the_map(fitted, data, tmp_path):
+    ckpt, files = fitted
+    result = interpolate(ckpt, tmp_path / "p.png", pairs=[("0", "1")], split="train", ot=files["ot"].path, steps=4, device="cpu")
+    assert result.numbers["path"] == "OT map"
+    with pytest.raises(UsageError, match="leave --latent and --path out"):
+        interpolate(ckpt, tmp_path / "p.png", ot=files["ot"].path, path="spherical", device="cpu")
+
+
+def test_gmm_is_scikit_learns(codes, tmp_path):
+    result = fit_gmm(codes, tmp_path / "gmm.safetensors", components=2)
+    _, sampler = load_sampler(SamplerFile(result.out, "gmm"))
+    assert sorted(round(x) for x in sampler.mean[:, 0].tolist()) == [-5, 5]
+    torch.testing.assert_close(sampler.weight, torch.tensor([0.5, 0.5]))
+    with pytest.raises(UsageError, match="--components 61: from 1 to the number of codes, 60"):
+        fit_gmm(codes, tmp_path / "gmm.safetensors", components=61)
