@@ -38,9 +38,12 @@ class Distribution(nn.Module, ABC):
 
     def given(self, label: int) -> "Distribution":
         """The distribution of one class. Raises UsageError where there is none."""
-        raise UsageError(f"class {label}: '{self.config['name']}' knows no classes")
+        self.require_class(label)
+        return self
 
     def require_class(self, label: int) -> None:
         """Raise UsageError for a class that is none."""
+        if not self.classes:
+            raise UsageError(f"class {label}: '{self.config['name']}' knows no classes")
         if not 0 <= label < self.classes:
             raise UsageError(f"class {label}: there are the classes 0 to {self.classes - 1}")
