@@ -218,7 +218,7 @@ class _Fit:
         options, parts = self.options, []
         with self.progress.task("cells", len(self.solvers), "maps") as bar:
             for number, solver in enumerate(self.solvers):
-                parts.append(measure_map(solver, options.angle(), options, self.seed(number), self.ranks))
+                parts.append(measure_map(solver, options.angle(), options, self.seed(number), self.identity["precision"], self.ranks))
                 bar.advance()
         shares = torch.tensor([len(solver.target.index) for solver in self.solvers], dtype=torch.float64)
         sampler = assemble(parts, shares / shares.sum(), options)

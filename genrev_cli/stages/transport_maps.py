@@ -36,11 +36,12 @@ class MeasuredMap:
     statistics: dict[str, float]
 
 
-def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", seed: int, ranks: Ranks) -> MeasuredMap:
-    """The map of a solver's heights. theta: None finds the angle."""
+def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", seed: int, precision: str, ranks: Ranks) -> MeasuredMap:
+    """The map of a solver's heights. theta: None finds the angle. precision: of the scores that the centres are measured by."""
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
-    centres = mass_centres(target.codes, heights, samples=max(LEAST_CENTRES, CENTRES_PER_CODE * n), seed=seed, ranks=ranks)
+    samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
+    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, ranks=ranks)
     directions = normals(target.codes)
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
     angles = neighbour_angles(x, target.codes, heights, directions, k=options.neighbours)

@@ -105,6 +105,15 @@ def test_centres_of_a_line(device):
     torch.testing.assert_close(centres[order, 0].double(), ends - 0.5 / 20 - 0.5, atol=2e-3, rtol=0)
 
 
+def test_centres_in_bf16_are_near_those_in_fp32():
+    """Samples that it takes for the neighbour's lie on the facet between the two."""
+    codes, heights = normal(40, 16), torch.zeros(40)
+    exact, rounded = (mass_centres(codes, heights, samples=40_000, seed=0, precision=precision) for precision in ("fp32", "bf16"))
+    noise = 0.29 / 1000**0.5  # of a centre, by its number of samples
+    assert not torch.equal(exact, rounded)
+    assert (exact - rounded).square().mean().sqrt() < noise
+
+
 def test_a_buried_cell_has_the_place_where_it_would_appear(device):
     """Of codes −1, 0, 1, the one in the middle is never highest, and nearest to it at x = 0."""
     codes, heights = torch.tensor([[-1.0], [0.0], [1.0]], device=device), torch.tensor([0.0, -0.3, 0.0], device=device)
