@@ -1,6 +1,8 @@
 # Generative reversible networks, from raw images to a score and a page:
 #
-#   prepare-data → pretrain-recon → train-adversarial → encode → sample → reconstruct → interpolate → traverse → fid → report
+#   prepare-data → pretrain-recon → train-adversarial → encode → fit-ot → sample → reconstruct → interpolate → traverse → fid → report
+#
+# Samples are drawn from the prior, and from the transport map of the data's own codes.
 #
 # make -f pipelines/grn.mk SOURCE=celeba SOURCE_PATH=raw/celeba N=10000 DEVICE=cuda
 #
@@ -23,8 +25,9 @@ ADVERSARIAL ?=
 GENREV      ?= genrev
 
 ON       := --device $(DEVICE)
-PICTURES := $(addprefix $(OUT)/,samples.png reconstructions.png interpolations.png interpolations-full.png traversals.png)
-SCORES   := $(OUT)/fid-pretrained.json $(OUT)/fid.json
+PICTURES := $(addprefix $(OUT)/,samples.png samples-ot.png reconstructions.png interpolations.png interpolations-full.png \
+	interpolations-ot.png traversals.png)
+SCORES   := $(addprefix $(OUT)/,fid-pretrained.json fid.json fid-ot.json)
 
 .PHONY: all
 .DELETE_ON_ERROR:
@@ -42,12 +45,18 @@ $(OUT)/adversarial.safetensors: $(OUT)/recon.safetensors
 $(OUT)/codes.h5: $(OUT)/adversarial.safetensors
 	$(GENREV) encode --ckpt $< $(ON) --out $@
 
+$(OUT)/ot.safetensors: $(OUT)/codes.h5
+	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@
+
 # a folder's own time says nothing to make: the file in it that names its origin stands for it
 $(OUT)/samples/genrev.json: $(OUT)/adversarial.safetensors
 	$(GENREV) sample --ckpt $< -n $(N) --seed $(SEED) $(ON) --out $(@D)
 
 $(OUT)/samples.png: $(OUT)/adversarial.safetensors
 	$(GENREV) sample --ckpt $< -n 64 --seed $(SEED) $(ON) --out $(OUT)/samples-64.h5 --grid $@
+
+$(OUT)/samples-ot.png: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors
+	$(GENREV) sample --ckpt $< --ot $(OUT)/ot.safetensors -n 64 --seed $(SEED) $(ON) --out $(OUT)/samples-ot-64.h5 --grid $@
 
 $(OUT)/samples-pretrained.h5: $(OUT)/recon.safetensors
 	$(GENREV) sample --ckpt $< -n $(N) --seed $(SEED) $(ON) --out $@
@@ -61,6 +70,9 @@ $(OUT)/interpolations.png: $(OUT)/adversarial.safetensors
 $(OUT)/interpolations-full.png: $(OUT)/adversarial.safetensors
 	$(GENREV) interpolate --ckpt $< --latent full $(ON) --out $@
 
+$(OUT)/interpolations-ot.png: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors
+	$(GENREV) interpolate --ckpt $< --ot $(OUT)/ot.safetensors $(ON) --out $@
+
 $(OUT)/traversals.png: $(OUT)/adversarial.safetensors
 	$(GENREV) traverse --ckpt $< --around 0 $(ON) --out $@
 
@@ -69,6 +81,9 @@ $(OUT)/fid.json: $(OUT)/samples/genrev.json $(DATA)
 
 $(OUT)/fid-pretrained.json: $(OUT)/samples-pretrained.h5 $(DATA)
 	$(GENREV) fid $< --ref $(DATA) --split $(REF_SPLIT) -n $(N) --features $(FEATURES) $(ON) --out $@
+
+$(OUT)/fid-ot.json: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors $(DATA)
+	$(GENREV) fid --ckpt $< --ot $(OUT)/ot.safetensors --ref $(DATA) --split $(REF_SPLIT) -n $(N) --seed $(SEED) --features $(FEATURES) $(ON) --out $@
 
 $(OUT)/report.html: $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(OUT)/recon.safetensors $(OUT)/adversarial.safetensors
 	$(GENREV) report $^ --title "Generative reversible network: $(SOURCE)" --out $@

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from genrev_cli.stages.devices import cpu
 
-_VERSIONS = ("genrev-cli", "torch", "numpy", "scipy", "pytorch-fid")
+_VERSIONS = ("genrev-cli", "torch", "numpy", "scipy", "pytorch-fid", "POT", "lapx")
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from genrev_cli.bench.fid_moments import moments
 from genrev_cli.bench.harness import BenchOptions, Table
 from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
+from genrev_cli.bench.ot_minibatch import minibatch
+from genrev_cli.bench.ot_semidiscrete import semidiscrete
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
@@ -26,6 +28,7 @@ Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table
 BENCHES: dict[str, dict[str, Section]] = {
     "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
     "inn": {"step": inn_step},
+    "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete},
 }
 """What can be measured: name → its sections, in the order in which they run."""
 

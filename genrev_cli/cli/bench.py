@@ -13,14 +13,17 @@ SIZE = "Size"
 
 @app.command(rich_help_panel="Look", epilog="$ genrev bench fid --only frechet,moments --rounds 5 --threads 1")
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: fid or inn.")],
+    name: Annotated[str, typer.Argument(help="What to measure: fid, inn or ot.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Result to write (.json); default: bench-NAME.json.", rich_help_panel=options.FILES)
     ] = None,
     only: Annotated[
         str,
         typer.Option(
-            "--only", help="Sections: extraction, frechet, moments of fid; step of inn.", show_default="all", rich_help_panel=SIZE
+            "--only",
+            help="Sections: extraction, frechet, moments of fid; step of inn; minibatch, semidiscrete of ot.",
+            show_default="all",
+            rich_help_panel=SIZE,
         ),
     ] = "",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each variant, in turn.", rich_help_panel=SIZE)] = 3,
