@@ -1,0 +1,66 @@
+"""The plan of a training stage that begins with images: recipe → network and prior for these images → job."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.config import overlaid, read_recipe, recipe_for, split_table, table_of
+from genrev_cli.errors import UsageError
+from genrev_cli.files.images import ImageSet, open_images
+from genrev_cli.latents import Prior, build_prior, takes_classes
+from genrev_cli.models import Autoencoder, build_model, sized
+from genrev_cli.stages.job import Job, Schedule
+from genrev_cli.training.method import AutoencoderMethod, autocast_in
+
+Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
+"""(autoencoder, prior, the method's settings, autocast) → the method; a method's class, as a rule."""
+
+
+def job_from_images(
+    data: Path, stage: str, family: str, settings: type, make: Maker, *, recipe: str, overrides: dict[str, dict[str, Any]]
+) -> Job:
+    """A job that trains a fresh network and its prior.
+
+    stage: the table of the recipe whose keys are those of `Schedule` and of the dataclass `settings`. family: of the built-in recipe that
+    is meant by '', with the data's source. overrides: table → key → value, over the recipe's.
+    Raises FileError for unusable data, UsageError for unusable settings.
+    """
+    images = open_images(data)
+    recipe = recipe or recipe_for(images.header.config["source"]["name"], family, data)
+    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
+    tables = overlaid(origin["recipe_tables"], overrides)
+    model, prior = resolved(tables, images, recipe)
+    schedule, config = split_table(table_of(tables, stage, recipe), f"{recipe} [{stage}]", Schedule, settings)
+
+    def build(device: torch.device) -> AutoencoderMethod:
+        return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
+
+    found = {"model": model, "prior": prior, "method": vars(config)}
+    return Job(stage, found, {"data": images.header.as_input(data)}, images, schedule, build, origin=origin)
+
+
+def resolved(tables: dict[str, Any], images: ImageSet, recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configs of model and prior for these images, with every default filled in, so that a recipe that spells one out means the same.
+
+    Raises UsageError for tables that describe none.
+    """
+    of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
+    with torch.device("meta"):
+        model = build_model({**sized(of_model, of_prior.get("dim", 0)), "image_shape": list(images.image_shape)})
+        classes = {"classes": class_count(images)} if takes_classes(of_prior) and "classes" not in of_prior else {}
+        prior = build_prior({**of_prior, **classes, "latent_dim": model.latent_dim})
+    return model.config, prior.config
+
+
+def class_count(images: ImageSet) -> int:
+    """How many classes the training images are of: the greatest label and one, or 1 where none has a label.
+
+    Raises UsageError when some have one and some have not.
+    """
+    labels = images.labels[images.rows("train")]
+    if labels.min() < 0 <= labels.max():
+        raise UsageError(f"{images.path}: some images have a label and some have none; a Gaussian per class needs all of them, or none")
+    return int(labels.max()) + 1 if labels.min() >= 0 else 1
