@@ -1,16 +1,17 @@
-# make demo   the whole chain on scikit-learn's digits, ending in demo/report.html
+# make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
 # make test   the tests
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
 
 .PHONY: demo test lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	@$(MAKE) --no-print-directory -f pipelines/grn.mk GENREV=$(BIN)/genrev SOURCE=digits DATA=demo/digits.h5 OUT=demo \
-		FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
-	@echo "open demo/report.html"
+	@$(MAKE) --no-print-directory -f pipelines/grn.mk GENREV=$(BIN)/genrev OUT=demo $(DEMO)
+	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev OUT=demo/aeot $(DEMO)
+	@echo "open demo/report.html and demo/aeot/report.html"
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -14,7 +14,9 @@ from genrev_cli.errors import FileError, UsageError
 
 T = TypeVar("T")
 
-RECIPE_TABLES = ("model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-flow", "classifier", "fit-features")
+RECIPE_TABLES = (
+    "model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-flow", "train-gan", "classifier", "fit-features",
+)  # fmt: skip
 """What a recipe may hold: the networks, the prior, and the settings of each training stage."""
 
 
@@ -102,7 +104,8 @@ def recipe_for(source: str, family: str, data: Path) -> str:
 
     Raises UsageError when there is none, or more than one.
     """
-    fitting = [name for name in recipe_names() if name.startswith(f"{family}-{source}")]
+    exact = f"{family}-{source}"
+    fitting = [exact] if exact in recipe_names() else [name for name in recipe_names() if name.startswith(exact)]
     if len(fitting) != 1:
         choice = ", ".join(fitting or [name for name in recipe_names() if name.startswith(f"{family}-")])
         raise UsageError(f"{data}: there is no one recipe for data from '{source}'; choose with --recipe ({choice}, or a .toml file)")

@@ -88,6 +88,7 @@ def test_built_in_recipes_are_complete(name):
     """Every table is what is read of it: a network, a prior on its latent, and the settings of stages."""
     from genrev_cli.latents import build_prior, takes_classes
     from genrev_cli.methods.adversarial import AdversarialConfig
+    from genrev_cli.methods.aeotgan import AEOTGANConfig
     from genrev_cli.methods.classification import ClassificationConfig
     from genrev_cli.methods.likelihood import LikelihoodConfig
     from genrev_cli.methods.reconstruction import ReconstructionConfig
@@ -100,6 +101,7 @@ def test_built_in_recipes_are_complete(name):
         "train-adversarial": AdversarialConfig,
         "train-ot": TransportConfig,
         "train-flow": LikelihoodConfig,
+        "train-gan": AEOTGANConfig,
         "fit-features": ClassificationConfig,
     }
     recipe = read_recipe(name)
@@ -176,8 +178,8 @@ def test_recipe_from_a_file(tmp_path):
     ("recipe", "cure"),
     [
         ("grn-mnst", "did you mean 'grn-mnist'?"),
-        ("zzz", "built in: classic-1024-mnist, "),
-        ("missing.toml", "built in: classic-1024-mnist, "),
+        ("zzz", "built in: aeotgan-celeba64, "),
+        ("missing.toml", "built in: aeotgan-celeba64, "),
     ],
 )
 def test_unknown_recipe(recipe, cure):

@@ -18,6 +18,7 @@ from genrev_cli.cli import (
     sweep_bottleneck,
     train_adversarial,
     train_flow,
+    train_gan,
     train_ot,
 )
 
@@ -27,6 +28,7 @@ ORDER = (
     "train-adversarial",
     "train-ot",
     "train-flow",
+    "train-gan",
     "encode",
     "fit-ot",
     "fit-gmm",
@@ -65,5 +67,6 @@ __all__ = [
     "sweep_bottleneck",
     "train_adversarial",
     "train_flow",
+    "train_gan",
     "train_ot",
 ]

@@ -23,13 +23,20 @@ from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
+NORMS = ("l1", "l2")
+
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """Schirrmeister et al.'s settings (A3). weight_mmd, mmd_widths: the MMD of Nguyen et al. and the a of its kernels."""
+    """Schirrmeister et al.'s settings (A3). weight_mmd, mmd_widths: the MMD of Nguyen et al. and the a of its kernels.
+
+    image_norm, weight_code: An et al. have the mean square in the images' loss and a small weight on the codes (D1).
+    """
 
     weight_x: float = 10.0
     weight_z: float = 10.0  # paper; the authors' notebook sets 0 in this phase
+    image_norm: str = "l1"
+    weight_code: float = 0.0
     weight_mmd: float = 0.0
     mmd_widths: tuple[float, ...] = (0.2, 0.5, 0.9, 1.3)
     lr: float = 1e-4
@@ -39,7 +46,9 @@ class ReconstructionConfig:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z, self.weight_mmd)
+        require_weights(self.weight_x, self.weight_z, self.weight_code, self.weight_mmd)
+        if self.image_norm not in NORMS:
+            raise UsageError(f"image_norm {self.image_norm}: there is {', '.join(NORMS)}")
         if not self.mmd_widths or min(self.mmd_widths) <= 0:
             raise UsageError(f"mmd_widths {self.mmd_widths}: at least one is needed, all positive")
 
@@ -50,14 +59,19 @@ def require_weights(*weights: float) -> None:
         raise UsageError(f"weights of losses {weights}: none may be negative")
 
 
-def image_loss(x: Images, x_hat: Images) -> Scalar:
-    """L_x = mean |x − x̂|   (A3)"""
-    return (x - x_hat).abs().mean()
+def image_loss(x: Images, x_hat: Images, norm: str = "l1") -> Scalar:
+    """L_x = mean |x − x̂|   (A3), or with the norm 'l2' mean (x − x̂)²   (D1)"""
+    return (x - x_hat).abs().mean() if norm == "l1" else (x - x_hat).square().mean()
 
 
 def latent_loss(z: Latents, z_hat: Latents) -> Scalar:
     """L_z = mean (z − ẑ)²   (A3)"""
     return (z - z_hat).square().mean()
+
+
+def code_loss(y: Codes) -> Scalar:
+    """L_y = mean y²   (D1)"""
+    return y.square().mean()
 
 
 def mmd_loss(y: Codes, y_prior: Codes, widths: Sequence[float]) -> Scalar:
@@ -76,7 +90,7 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 
 @final
 class Reconstruction(AutoencoderMethod):
-    """L = w_x·L_x + w_z·L_z + w_mmd·L_mmd by Adam on the autoencoder.
+    """L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder.
 
     Across processes the MMD is that of each one's share of the batch, averaged: a mean of distances of smaller samples.
     """
@@ -106,8 +120,11 @@ class Reconstruction(AutoencoderMethod):
             z = self.autoencoder.encode(x)
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
-        L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
+        L_x, L_z = image_loss(x, x_hat, c.image_norm), latent_loss(z, z_hat)
         loss, terms = c.weight_x * L_x + c.weight_z * L_z, {"L_x": L_x.detach(), "L_z": L_z.detach()}
+        if c.weight_code:
+            L_y = code_loss(self.prior.select(z))
+            loss, terms = loss + c.weight_code * L_y, {**terms, "L_y": L_y.detach()}
         if c.weight_mmd:
             y_prior = shard(self.prior.sample(len(x) * size(), generator))
             L_mmd = mmd_loss(self.prior.select(z), y_prior, c.mmd_widths)

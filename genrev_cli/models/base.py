@@ -13,11 +13,13 @@ class Autoencoder(nn.Module, ABC):
 
     image_shape: (C, H, W) of x. latent_dim: D. config: the JSON table that `build_model` makes it again from.
     bijective: decode(encode(x)) == x up to rounding, for every x and whatever the weights.
+    encodes: has an encoder; a GAN's generator from noise has none, and `encode` raises UsageError then.
     """
 
     image_shape: tuple[int, int, int]
     latent_dim: int
     bijective: bool
+    encodes: bool = True
     config: dict[str, Any]
 
     @abstractmethod
@@ -27,6 +29,10 @@ class Autoencoder(nn.Module, ABC):
     @abstractmethod
     def decode(self, z: Latents) -> Images:
         """(B, D) → (B, C, H, W)."""
+
+    @abstractmethod
+    def decoder_modules(self) -> list[nn.Module]:
+        """What `decode` uses, and trains when only the decoder is trained."""
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""
@@ -40,6 +46,10 @@ class Bijection(Autoencoder):
     """
 
     bijective: Final = True
+
+    def decoder_modules(self) -> list[nn.Module]:
+        """All of it."""
+        return [self]
 
     @abstractmethod
     def encode_log_det(self, x: Images) -> tuple[Latents, Tensor]:

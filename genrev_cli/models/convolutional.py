@@ -76,6 +76,9 @@ class Convolutional(Autoencoder):
         """(B, d) → (B, C, H, W) in (−1, 1)."""
         return torch.tanh(self.decoder(z).to(z.dtype))
 
+    def decoder_modules(self) -> list[nn.Module]:
+        return [self.decoder]
+
 
 Shape = tuple[int, int, int]
 

@@ -46,6 +46,9 @@ class Dense(Autoencoder):
         """(B, d) → (B, C, H, W) in (−1, 1)."""
         return torch.tanh(self.decoder(z).to(z.dtype)).unflatten(1, self.image_shape)
 
+    def decoder_modules(self) -> list[nn.Module]:
+        return [self.decoder]
+
 
 def _perceptron(sizes: list[int]) -> nn.Sequential:
     layers = [layer for a, b in pairwise(sizes) for layer in (xavier_linear(a, b), nn.ReLU(inplace=True))]

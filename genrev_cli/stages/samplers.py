@@ -1,6 +1,7 @@
 """Files that hold a distribution of codes, made by fit-ot and fit-gmm: written, read, and put in the place of a checkpoint's prior (D5)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
 
 
 def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None) -> Checkpoint:
-    """A checkpoint, with its own prior or that of a sampler's file, which must have been fitted to codes of this very checkpoint.
+    """A checkpoint, with its own prior or that of a sampler's file, which must have been fitted to its codes: those of this very
+    checkpoint, or of one that it was trained from by train-gan, which trains a decoder for the codes as they are (D6).
 
     Raises FileError when one of them is unusable, or they do not belong together.
     """
@@ -65,10 +67,17 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
     header, sampler = load_sampler(file)
     codes = header.inputs.get("codes", {})
     encoder = codes.get("inputs", {}).get("ckpt", {})
-    if encoder.get("sha256") != model.header.sha256:
+    if encoder.get("sha256") not in _encoders(asdict(model.header)):
         raise FileError(
             f"{file.path}: was fitted to codes of {encoder.get('path', 'another model')}, not of {ckpt}; "
             f"run 'genrev encode --ckpt {ckpt}', and '{MAKERS[sampler.config['name']]}' with those codes"
         )
     prior = Resampled(model.prior, sampler, codes["config"]["latent"] == "full").to(device)
     return replace(model, prior=prior, sampler=(file.path, header))
+
+
+def _encoders(record: dict[str, Any]) -> Iterator[str]:
+    """The digests of a checkpoint and of those that its decoder was trained for, from the record of its header."""
+    yield record["sha256"]
+    if record["config"].get("stage") == "train-gan" and "ckpt" in record["inputs"]:
+        yield from _encoders(record["inputs"]["ckpt"])

@@ -1,7 +1,7 @@
 """The networks of published GANs: generators with the encoders that mirror them as autoencoders, and their discriminators (D7)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any, Final, final
 
 from torch import nn
@@ -29,26 +29,36 @@ class Family:
     """settings: a dataclass with image_shape and latent_dim among its fields. The networks are made of an instance of it.
 
     encoder(settings), generator(settings), discriminator(settings, norm), the norm of the paper being the default.
+    span: how far apart black and white are in the pixels that the discriminator has inside, [0, 1] or [−1, 1].
     """
 
     settings: type
     encoder: Callable[[Any], nn.Module]
     generator: Callable[[Any], nn.Module]
     discriminator: Callable[..., nn.Module]
+    span: float = 2.0
+
+
+def _with_choice(settings: type) -> type:
+    """The same settings and `encoder`: whether there is one. A GAN from noise needs none."""
+    return make_dataclass(settings.__name__, [("encoder", bool, True)], bases=(settings,), frozen=True)
 
 
 FAMILIES: dict[str, Family] = {
-    "infogan": Family(InfoGANConfig, InfoGANEncoder, InfoGANGenerator, InfoGANDiscriminator),
-    "sngan": Family(SNGANConfig, SNGANEncoder, SNGANGenerator, SNGANDiscriminator),
-    "sngan-resnet": Family(SNGANResNetConfig, ResNetEncoder, ResNetGenerator, SNGANResNetDiscriminator),
-    "dcgan": Family(DCGANConfig, DCGANEncoder, DCGANGenerator, DCGANDiscriminator),
-    "wgan-resnet": Family(WGANResNetConfig, ResNetEncoder, ResNetGenerator, WGANResNetDiscriminator),
+    "infogan": Family(_with_choice(InfoGANConfig), InfoGANEncoder, InfoGANGenerator, InfoGANDiscriminator, 1.0),
+    "sngan": Family(_with_choice(SNGANConfig), SNGANEncoder, SNGANGenerator, SNGANDiscriminator),
+    "sngan-resnet": Family(_with_choice(SNGANResNetConfig), ResNetEncoder, ResNetGenerator, SNGANResNetDiscriminator),
+    "dcgan": Family(_with_choice(DCGANConfig), DCGANEncoder, DCGANGenerator, DCGANDiscriminator),
+    "wgan-resnet": Family(_with_choice(WGANResNetConfig), ResNetEncoder, ResNetGenerator, WGANResNetDiscriminator),
 }
 
 
 @final
 class Mirrored(Autoencoder):
-    """A GAN's generator as the decoder, its mirror as the encoder. Both have batch norm: codes depend on the batch in training mode."""
+    """A GAN's generator as the decoder, its mirror as the encoder. Both have batch norm: codes depend on the batch in training mode.
+
+    With `encoder = false` there is the generator alone.
+    """
 
     bijective: Final = False
 
@@ -56,17 +66,25 @@ class Mirrored(Autoencoder):
         """name: of a family; settings: an instance of the dataclass of its settings."""
         super().__init__()
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(settings).items()}
-        self.config = {"name": name, **plain}
+        self.encodes = plain.pop("encoder")
+        self.config = {"name": name, **plain, **({} if self.encodes else {"encoder": False})}
         self.image_shape, self.latent_dim = tuple(settings.image_shape), settings.latent_dim
-        self.encoder, self.generator = FAMILIES[name].encoder(settings), FAMILIES[name].generator(settings)
+        if self.encodes:
+            self.encoder = FAMILIES[name].encoder(settings)
+        self.generator = FAMILIES[name].generator(settings)
 
     def encode(self, x: Images) -> Codes:
-        """(B, C, H, W) in [0, 1] → (B, d)."""
+        """(B, C, H, W) in [0, 1] → (B, d). Raises UsageError where there is no encoder."""
+        if not self.encodes:
+            raise UsageError(f"'{self.config['name']}' was made without an encoder, so images have no codes; take a model that has one")
         return self.encoder(x)
 
     def decode(self, z: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
         return self.generator(z)
+
+    def decoder_modules(self) -> list[nn.Module]:
+        return [self.generator]
 
 
 def mirrored(name: str, **settings: Any) -> Mirrored:
@@ -74,10 +92,11 @@ def mirrored(name: str, **settings: Any) -> Mirrored:
     return Mirrored(name, FAMILIES[name].settings(**settings))
 
 
-def build_discriminator(model: dict[str, Any], norm: str) -> nn.Module:
+def build_discriminator(model: dict[str, Any], norm: str | None = None) -> nn.Module:
     """The discriminator that belongs to an autoencoder's config, with fresh weights: (B, C, H, W) in [0, 1] → (B,) logits.
 
-    norm: one of NORMS. An autoencoder of another kind has none of its own and gets the first of these that its images fit:
+    norm: one of NORMS, None for that of the discriminator's own paper. An autoencoder of another kind has no discriminator of its own
+    and gets the first of these that its images fit:
 
         sides up to 32, multiples of 4, unless in colour and multiples of 8    infogan
         sides up to 48, multiples of 8                                         sngan
@@ -86,10 +105,26 @@ def build_discriminator(model: dict[str, Any], norm: str) -> nn.Module:
 
     Raises UsageError for an unknown norm or config, and when none fits.
     """
-    require_norm(norm)
-    name, table = (model["name"], model) if model.get("name") in FAMILIES else _fitting(tuple(model["image_shape"]))
+    if norm is not None:
+        require_norm(norm)
+    name, table = _discriminator_of(model)
     family = FAMILIES[name]
-    return family.discriminator(from_table(family.settings, {key: table[key] for key in table if key != "name"}, "[model]"), norm)
+    settings = from_table(family.settings, {key: table[key] for key in table if key != "name"}, "[model]")
+    return family.discriminator(settings) if norm is None else family.discriminator(settings, norm)
+
+
+def span_of(model: dict[str, Any]) -> float:
+    """How far apart black and white are in the pixels that the discriminator of a config has inside: 1 or 2.
+
+    Its gradients in the images, whose pixels are in [0, 1], are as many times those that its paper speaks of.
+    Raises UsageError like `build_discriminator`.
+    """
+    return FAMILIES[_discriminator_of(model)[0]].span
+
+
+def _discriminator_of(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The family, and the table of its settings."""
+    return (model["name"], model) if model.get("name") in FAMILIES else _fitting(tuple(model["image_shape"]))
 
 
 _CHANNELS = (512, 512, 256, 128, 64, 32, 16)  # of the residual network for 256×256 pixels
@@ -118,4 +153,4 @@ def _fitting(image_shape: Shape) -> tuple[str, dict[str, Any]]:
     )
 
 
-__all__ = ["FAMILIES", "NORMS", "Family", "Mirrored", "build_discriminator", "mirrored"]
+__all__ = ["FAMILIES", "NORMS", "Family", "Mirrored", "build_discriminator", "mirrored", "span_of"]

@@ -1,0 +1,140 @@
+"""What the two players of a GAN minimise (An et al. 2020, D6) and of the GANs that it is compared with (E).
+
+x real and x̃ generated images, in [0, 1];   D: images → scores, greater for more real;   L_D, L_G: what D and what the generator minimise
+u = span·x: the pixels that D sees inside, up to a shift. The papers' penalties are of gradients in u, so that their constants hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ot as pot
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from genrev_cli.ot.discrete import costs
+from genrev_cli.shapes import Images, Scalar
+from genrev_cli.training.distributed import shard, size
+
+Discriminator = Callable[[Images], Tensor]
+
+GP_WEIGHT = 10.0  # λ (Gulrajani et al. 2017)
+DIV_WEIGHT, DIV_POWER = 2.0, 6.0  # k, p (Wu et al. 2018); the authors' code has k = 10
+QC_WEIGHT = 0.1  # γ (the code of Liu et al. 2019)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """loss: L_D. real, fake: D(x) and D(x̃), (B,) each."""
+
+    loss: Scalar
+    real: Tensor
+    fake: Tensor
+
+
+def vanilla_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
+    """L_D = E softplus(−D(x)) + E softplus(D(x̃)) = −E log σ(D(x)) − E log(1 − σ(D(x̃)))   (Goodfellow et al. 2014, eq. 1)"""
+    real, fake = D(x), D(x_fake)
+    return Judged(softplus(-real).mean() + softplus(fake).mean(), real, fake)
+
+
+def vanilla_generator(fake: Tensor) -> Scalar:
+    """L_G = E softplus(−D(x̃)) = −E log σ(D(x̃)), which does not saturate   (Goodfellow et al. 2014, section 3)"""
+    return softplus(-fake).mean()
+
+
+def hinge_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
+    """L_D = E relu(1 − D(x)) + E relu(1 + D(x̃))   (Miyato et al. 2018, eq. 16)"""
+    real, fake = D(x), D(x_fake)
+    return Judged(relu(1 - real).mean() + relu(1 + fake).mean(), real, fake)
+
+
+def critic_generator(fake: Tensor) -> Scalar:
+    """L_G = −E D(x̃)   (Miyato et al. 2018, eq. 17; Arjovsky et al. 2017)"""
+    return -fake.mean()
+
+
+def slopes(D: Discriminator, x: Images, span: float) -> Tensor:
+    """‖∇_u D‖ of each image on its own, (B, C, H, W) → (B,), differentiable in the weights of D."""
+    x = x.detach().requires_grad_()
+    return _slopes(D(x), x, span)
+
+
+def _slopes(scores: Tensor, x: Images, span: float) -> Tensor:
+    (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return gradient.flatten(1).norm(dim=1) / span
+
+
+def interpolates(x: Images, x_fake: Images, generator: torch.Generator) -> Images:
+    """x̂ = ε x + (1 − ε) x̃,  ε ~ U[0, 1] for each pair of images."""
+    epsilon = shard(torch.rand(len(x) * size(), generator=generator, device=x.device))
+    return x_fake + epsilon.view(-1, *[1] * (x.ndim - 1)).to(x) * (x - x_fake)
+
+
+def wgan_gp_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
+    """L_D = E D(x̃) − E D(x) + λ E (‖∇D(x̂)‖ − 1)²,  λ = 10   (Gulrajani et al. 2017, eq. 3)"""
+    real, fake = D(x), D(x_fake)
+    penalty = (slopes(D, interpolates(x, x_fake, generator), span) - 1).square().mean()
+    return Judged(fake.mean() - real.mean() + GP_WEIGHT * penalty, real, fake)
+
+
+def wgan_div_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
+    """L_D = E D(x̃) − E D(x) + k E ‖∇D(x̂)‖^p,  k = 2,  p = 6   (Wu et al. 2018, eq. 8, with the sign of D turned round)"""
+    real, fake = D(x), D(x_fake)
+    penalty = slopes(D, interpolates(x, x_fake, generator), span).pow(DIV_POWER).mean()
+    return Judged(fake.mean() - real.mean() + DIV_WEIGHT * penalty, real, fake)
+
+
+@torch.no_grad()
+def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The potentials of the mini-batch's optimal transport with quadratic cost, and what is matched with what.
+
+    max E φ(x) − E ψ(x̃),   φ(x_i) − ψ(x̃_j) ≤ c_ij = scale/2 · ‖x_i − x̃_j‖²,   E φ(x) + E ψ(x̃) = 0
+
+    (B, C, H, W) twice → φ (B,), ψ (B,), and for each x̃ the number of its x (B,). Solved exactly, on the CPU.
+    """
+    cost = scale / 2 * costs(x.flatten(1), x_fake.flatten(1), squared=True)
+    plan, log = pot.emd([], [], cost.double().cpu().numpy(), log=True)
+    phi, psi = (torch.from_numpy(potential) for potential in (log["u"], -log["v"]))
+    shift = (phi.mean() + psi.mean()) / 2
+    matched = torch.from_numpy(plan.argmax(0))
+    return (phi - shift).to(x), (psi - shift).to(x), matched.to(x.device)
+
+
+def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
+    """L_D = ½ (E D(x) − E φ(x))² + ½ E (D(x̃) − ψ(x̃))² + γ/(2√K) E (‖∇D(x̃)‖ − K ‖u' − ũ‖)²,  γ = 0.1
+
+    φ, ψ: `quadratic_potentials` with the cost K/2 ‖u − ũ‖², K = 1 / (C·H·W); u': what ũ is matched with, towards which an optimal ψ
+    rises with just that slope. Liu et al. 2019 as their published code has it; the text of the paper was not at hand.
+    """
+    K = 1 / x[0].numel()
+    phi, psi, matched = quadratic_potentials(x, x_fake, K * span**2)
+    x_fake = x_fake.detach().requires_grad_()
+    real, fake = D(x), D(x_fake)
+    distance = span * (x[matched] - x_fake.detach()).flatten(1).norm(dim=1)
+    regularity = (_slopes(fake, x_fake, span) - K * distance).square().mean()
+    regression = (real.mean() - phi.mean()).square() + (fake - psi).square().mean()
+    return Judged(regression / 2 + QC_WEIGHT / (2 * K**0.5) * regularity, real, fake)
+
+
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """discriminator: (D, x, x̃, span, generator) → L_D and the scores. generator: D(x̃) → L_G.
+
+    norm: the normalisation of D that goes with it, None for that of the paper of D's own. shown: a score as it is logged.
+    """
+
+    discriminator: Callable[[Discriminator, Images, Images, float, torch.Generator], Judged]
+    generator: Callable[[Tensor], Scalar]
+    norm: str | None
+    shown: Callable[[Tensor], Tensor] = torch.Tensor.detach
+
+
+LOSSES: dict[str, AdversarialLoss] = {
+    "vanilla": AdversarialLoss(vanilla_discriminator, vanilla_generator, None, torch.sigmoid),
+    "hinge-sn": AdversarialLoss(hinge_discriminator, critic_generator, "spectral"),
+    "wgan-gp": AdversarialLoss(wgan_gp_discriminator, critic_generator, "layer"),
+    "wgan-div": AdversarialLoss(wgan_div_discriminator, critic_generator, "layer"),
+    "wgan-qc": AdversarialLoss(wgan_qc_discriminator, critic_generator, "none"),
+}
+"""name → both losses, and the discriminator that they are for."""

@@ -1,0 +1,165 @@
+"""train-gan: a pretrained autoencoder and a map of its codes → a GAN that starts from its decoder; or a GAN from noise (D6, E)."""
+
+import copy
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from genrev_cli.config import overlaid, read_recipe, recipe_for, split_table, table_of
+from genrev_cli.errors import UsageError
+from genrev_cli.files.header import Header
+from genrev_cli.files.images import open_images
+from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.latents import Prior, build_prior
+from genrev_cli.latents.samplers import Resampled
+from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
+from genrev_cli.metrics.sliced import sliced_wasserstein
+from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.shapes import to_float, to_pixels
+from genrev_cli.stages.checkpoints import data_of, recipe_of, write_autoencoder
+from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.job import Job, RunOptions, Schedule
+from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
+from genrev_cli.stages.planning import resolved
+from genrev_cli.stages.samplers import SamplerFile, open_model
+from genrev_cli.stages.training import run_job
+from genrev_cli.training.method import Method, autocast_in
+
+STAGE = "train-gan"
+FAMILY = "gan"  # of the recipes for training from noise
+NOISE = {"weight_content": 0.0, "weight_feature": 0.0}  # where there are no pairs
+
+
+def train_gan(
+    out: Path,
+    *,
+    ckpt: Path | None = None,
+    data: Path | None = None,
+    ot: SamplerFile | None = None,
+    recipe: str = "",
+    overrides: dict[str, dict[str, Any]],
+    run: RunOptions,
+    progress: Progress = SILENT,
+) -> Result:
+    """Train a generator against a discriminator and write a checkpoint.
+
+    ckpt: its decoder is where the generator starts, and its codes are what it is trained on; those of `ot`, or of the checkpoint's prior.
+    recipe: '' is the checkpoint's own. None: a fresh network and the prior of a recipe, '' being the one for the data's source.
+    The checkpoint has the prior, and not the codes: to draw from them again, give the same map to what draws.
+    Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
+    """
+    job = _from_checkpoint(ckpt, data, ot, recipe, overrides) if ckpt else _from_noise(data, ot, recipe, overrides)
+    return run_job(job, out, run, progress)
+
+
+def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
+    start = open_model(ckpt, torch.device("cpu"), ot)
+    if not start.autoencoder.encodes:
+        raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
+    images = data_of(start.header, data, ckpt)
+    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
+    tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
+    schedule, config = split_table(table_of(tables, STAGE, name), f"{name} [{STAGE}]", Schedule, AEOTGANConfig)
+    config.pairs(schedule.batch)
+
+    def build(device: torch.device) -> AEOTGAN:
+        trained, frozen = (copy.deepcopy(start.autoencoder).to(device) for _ in range(2))
+        prior = _without_codes(copy.deepcopy(start.prior)).to(device)
+        return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), frozen)
+
+    settings = {"model": start.autoencoder.config, "prior": base_of(start.prior).config, "method": vars(config)}
+    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    if start.sampler:
+        path, header = start.sampler
+        inputs["ot"] = header.as_input(path)
+    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, write=_write)
+
+
+def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
+    if ot:
+        raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that one as --ckpt")
+    if data is None:
+        raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
+    images = open_images(data)
+    recipe = recipe or recipe_for(images.header.config["source"]["name"], FAMILY, data)
+    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
+    tables = overlaid(origin["recipe_tables"], overrides)
+    model, prior = resolved(tables, images, recipe)
+    table = NOISE | table_of(tables, STAGE, recipe)
+    schedule, config = split_table(table, f"{recipe} [{STAGE}]", Schedule, AEOTGANConfig)
+    if config.paired:
+        raise UsageError(
+            f"{recipe} [{STAGE}]: without --ckpt no image has a code to be compared by; set weight_content and weight_feature to 0"
+        )
+    with torch.device("meta"):
+        network = build_model(model)
+    _require_trained(network)
+
+    def build(device: torch.device) -> AEOTGAN:
+        return AEOTGAN(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
+
+    settings = {"model": model, "prior": prior, "method": vars(config)}
+    inputs = {"data": images.header.as_input(data)}
+    monitor = AutoencoderMonitor if network.encodes else GeneratorMonitor
+    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, monitor)
+
+
+def _require_trained(network: Autoencoder) -> None:
+    """Raise UsageError for a network of which a GAN from noise trains the decoder alone, and which has an encoder all the same."""
+    trained = sum(parameter.numel() for module in network.decoder_modules() for parameter in module.parameters())
+    if trained < network.parameter_count():
+        raise UsageError(
+            f"'{network.config['name']}': its encoder is not trained without --ckpt; "
+            "take a GAN's network with encoder = false in [model], or an invertible one"
+        )
+
+
+def base_of(prior: Prior) -> Prior:
+    """A checkpoint's own prior, whatever codes are drawn from in its place."""
+    return prior.base if isinstance(prior, Resampled) else prior
+
+
+def _without_codes(prior: Prior) -> Prior:
+    """The same, whose sampler stays out of states: its tensors, among them all codes, are in a file of their own."""
+    if isinstance(prior, Resampled):
+        for name, tensor in list(prior.sampler.named_buffers(recurse=False)):
+            prior.sampler.register_buffer(name, tensor, persistent=False)
+    return prior
+
+
+def _write(
+    path: Path, model: nn.ModuleDict, *, settings: dict[str, Any], step: int, inputs: dict[str, Any], made_by: dict[str, Any]
+) -> None:
+    """Write the generator's checkpoint, with its own prior."""
+    pair = nn.ModuleDict({"autoencoder": model["autoencoder"], "prior": base_of(model["prior"])})
+    write_autoencoder(path, pair, settings=settings, step=step, inputs=inputs, made_by=made_by)
+
+
+@final
+class GeneratorMonitor(Monitor):
+    """Samples of a generator that has no encoder."""
+
+    @torch.no_grad()
+    def numbers(self, method: Method, model: nn.ModuleDict) -> dict[str, float]:
+        """Sliced Wasserstein distance of the pixels of as many samples to those of the held-out images."""
+        generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "directions"))
+        samples = torch.cat([self._samples(model, part) for part in torch.arange(len(self.pixels)).split(BATCH)])
+        distance = sliced_wasserstein(samples.flatten(1), to_float(self.pixels).flatten(1), projections=256, generator=generator)
+        return {"pixel_swd": distance.item()}
+
+    @torch.no_grad()
+    def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
+        """Write a grid of samples, the same seeds every time."""
+        name = f"step-{step:07d}-samples.png"
+        picture = grid(to_pixels(self._samples(model, torch.arange(64))).cpu().numpy(), 8)
+        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+
+    def _samples(self, model: nn.ModuleDict, numbers: torch.Tensor) -> torch.Tensor:
+        samples = draw_images(model["autoencoder"].eval(), model["prior"], Draw(self.seed), numbers.tolist(), self.device)
+        model["autoencoder"].train()
+        return samples.clamp(0, 1)
