@@ -1,18 +1,18 @@
 """train-gan: a pretrained autoencoder and a map of its codes → a GAN that starts from its decoder; or a GAN from noise (D6, E)."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import nn
 
-from genrev_cli.config import overlaid, read_recipe, recipe_for, split_table, table_of
+from genrev_cli.config import overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
-from genrev_cli.files.images import open_images
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
-from genrev_cli.latents import Prior, build_prior
+from genrev_cli.latents import Prior
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
 from genrev_cli.metrics.sliced import sliced_wasserstein
@@ -25,14 +25,13 @@ from genrev_cli.stages.checkpoints import data_of, recipe_of, write_autoencoder
 from genrev_cli.stages.drawing import Draw, draw_images
 from genrev_cli.stages.job import Job, RunOptions, Schedule
 from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
-from genrev_cli.stages.planning import resolved
+from genrev_cli.stages.planning import job_from_images
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import Method, autocast_in
 
 STAGE = "train-gan"
 FAMILY = "gan"  # of the recipes for training from noise
-NOISE = {"weight_content": 0.0, "weight_feature": 0.0}  # where there are no pairs
 
 
 def train_gan(
@@ -85,28 +84,12 @@ def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, override
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that one as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    images = open_images(data)
-    recipe = recipe or recipe_for(images.header.config["source"]["name"], FAMILY, data)
-    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
-    tables = overlaid(origin["recipe_tables"], overrides)
-    model, prior = resolved(tables, images, recipe)
-    table = NOISE | table_of(tables, STAGE, recipe)
-    schedule, config = split_table(table, f"{recipe} [{STAGE}]", Schedule, AEOTGANConfig)
-    if config.paired:
-        raise UsageError(
-            f"{recipe} [{STAGE}]: without --ckpt no image has a code to be compared by; set weight_content and weight_feature to 0"
-        )
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, recipe=recipe, overrides=overrides)
     with torch.device("meta"):
-        network = build_model(model)
+        network = build_model(job.settings["model"])
     _require_trained(network)
-
-    def build(device: torch.device) -> AEOTGAN:
-        return AEOTGAN(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
-
-    settings = {"model": model, "prior": prior, "method": vars(config)}
-    inputs = {"data": images.header.as_input(data)}
     monitor = AutoencoderMonitor if network.encodes else GeneratorMonitor
-    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, monitor)
+    return replace(job, batches_per_step=job.settings["method"]["discriminator_updates"], monitor=monitor)
 
 
 def _require_trained(network: Autoencoder) -> None:

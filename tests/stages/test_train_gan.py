@@ -1,0 +1,171 @@
+"""train-gan: from an autoencoder and a map of its codes, or from noise; and what draws from what it writes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.methods.gan_losses import LOSSES
+from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.encode import encode
+from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
+from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.stages.resuming import run_folder
+from genrev_cli.stages.samplers import SamplerFile, open_model
+from genrev_cli.stages.train_gan import train_gan
+
+CPU = torch.device("cpu")
+RUN = RunOptions(device="cpu", log_every=1)
+RECIPE = """
+[model]
+name = "infogan"
+width = 4
+{encoder}
+[prior]
+name = "active-gaussian"
+dim = 3
+bound = 0.0
+choose = "first"
+[pretrain-recon]
+image_norm = "l2"
+weight_z = 0.0
+weight_code = 1e-3
+batch = 8
+steps = 4
+[train-gan]
+weight_content = {paired}
+weight_feature = {paired}
+batch = 8
+steps = 10
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "gan.toml"
+    path.write_text(RECIPE.format(encoder="", paired=1.0))
+    return str(path)
+
+
+@pytest.fixture
+def noise(tmp_path):
+    path = tmp_path / "noise.toml"
+    path.write_text(RECIPE.format(encoder="encoder = false", paired=0.0))
+    return str(path)
+
+
+@pytest.fixture
+def start(data, recipe, tmp_path):
+    """An autoencoder, and the map of its 22 codes."""
+    ckpt = pretrain_recon(data, tmp_path / "ae.safetensors", recipe=recipe, overrides={}, run=RUN).out
+    codes = encode(ckpt, tmp_path / "codes.h5", device="cpu").out
+    options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu")
+    return ckpt, SamplerFile(fit_ot(codes, tmp_path / "ot.safetensors", options).out, "ot")
+
+
+@pytest.fixture
+def gan(start):
+    """(out, **settings) → one call of train-gan on them."""
+    ckpt, ot = start
+
+    def run(out, *, run=RUN, ot=ot, **settings):
+        return train_gan(out, ckpt=ckpt, ot=ot, overrides={"train-gan": settings}, run=run)
+
+    return run
+
+
+def weights(path):
+    return read_checkpoint(path)[1]
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema_halflife_images": 20}, {"generator_updates": 2}], ids=str)
+def test_five_and_five_are_ten(gan, tmp_path, settings):
+    whole, broken = gan(tmp_path / "whole.safetensors", **settings).out, tmp_path / "broken.safetensors"
+    gan(broken, steps=5, **settings)
+    gan(broken, **settings)
+    states = [run_folder(path) / "state.safetensors" for path in (whole, broken)]
+    for mine, theirs in ((weights(whole), weights(broken)), map(weights, states)):
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_at_step_0_it_is_the_autoencoder(start, gan, tmp_path):
+    """A learning rate of 0 and no step in training mode is what no step would be: the decoder's own samples along the map."""
+    ckpt, ot = start
+    out = gan(tmp_path / "gan.safetensors", steps=1, lr=0.0).out
+    own, trained = open_model(ckpt, CPU, ot), open_model(out, CPU, ot)
+    for name, tensor in own.autoencoder.named_parameters():
+        assert torch.equal(tensor, dict(trained.autoencoder.named_parameters())[name]), name
+    trained.autoencoder.load_state_dict(own.autoencoder.state_dict())
+    a, b = (draw_images(model.autoencoder, model.prior, Draw(), range(4), CPU) for model in (own, trained))
+    assert torch.equal(a, b)
+
+
+def test_what_is_written(start, gan, tmp_path):
+    ckpt, _ = start
+    out = gan(tmp_path / "gan.safetensors").out
+    header, before, after = read_checkpoint_header(out), weights(ckpt), weights(out)
+    assert header.config["prior"]["name"] == "active-gaussian"
+    assert header.inputs.keys() == {"ckpt", "data", "ot"}
+    assert before.keys() == after.keys()
+    assert {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])} == {"generator"}
+    state = weights(run_folder(out) / "state.safetensors")
+    assert not [name for name in state if "codes" in name]
+
+
+def test_another_models_map_is_refused(start, gan, recon, tmp_path):
+    out = gan(tmp_path / "gan.safetensors", steps=1).out
+    _, ot = start
+    assert open_model(out, CPU, ot).drawn_from == "ot"
+    other = recon(tmp_path / "other.safetensors", steps=1, recipe=str(tmp_path / "gan.toml")).out
+    with pytest.raises(FileError, match="was fitted to codes of"):
+        train_gan(tmp_path / "x.safetensors", ckpt=other, ot=ot, overrides={}, run=RUN)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_runs(gan, tmp_path, loss):
+    assert gan(tmp_path / "gan.safetensors", steps=2, loss=loss).numbers["steps"] == 2
+
+
+def test_from_noise(data, noise, tmp_path):
+    result = train_gan(tmp_path / "gan.safetensors", data=data, recipe=noise, overrides={}, run=RUN)
+    assert "pixel_swd" in result.numbers
+    model = open_model(result.out, CPU)
+    assert draw_images(model.autoencoder, model.prior, Draw(), range(3), CPU).shape == (3, 1, 8, 8)
+    with pytest.raises(UsageError, match="without an encoder"):
+        encode(result.out, tmp_path / "codes.h5", device="cpu")
+
+
+def test_a_reversible_network_as_the_generator(data, tmp_path):
+    path = tmp_path / "rev.toml"
+    path.write_text(
+        '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 4 }]\n[prior]\nname = "active-gaussian"\ndim = 4\nbound = 0.0\n'
+        "[train-gan]\nbatch = 8\nsteps = 3\n"
+    )
+    result = train_gan(tmp_path / "gan.safetensors", data=data, recipe=str(path), overrides={}, run=RUN)
+    assert result.numbers["roundtrip_max"] < 1e-5
+    assert encode(result.out, tmp_path / "codes.h5", device="cpu").numbers["dim"] == 4
+
+
+def test_what_cannot_be_trained(start, data, recipe, noise, tmp_path):
+    ckpt, ot = start
+    out = tmp_path / "x.safetensors"
+    for said, call in {
+        "give --ckpt to train from an autoencoder, or --data": {},
+        "is a map of a checkpoint's codes": {"data": data, "ot": ot},
+        "its encoder is not trained without --ckpt": {"data": data, "recipe": recipe},
+        "weight_content and weight_feature": {"data": data, "recipe": noise, "overrides": {"train-gan": {"weight_content": 1.0}}},
+        "multiple of 4": {"ckpt": ckpt, "overrides": {"train-gan": {"batch": 6}}},
+    }.items():
+        with pytest.raises(UsageError, match=said):
+            train_gan(out, **{"overrides": {}, "run": RUN, **call})
+    assert not out.exists()
+
+
+def test_dry_run(gan, tmp_path):
+    numbers = gan(tmp_path / "gan.safetensors", run=replace(RUN, dry_run=True)).numbers
+    assert numbers["steps"] == 10
+    assert not (tmp_path / "gan.safetensors").exists()
