@@ -148,6 +148,8 @@ class _Fit:
         found = None if self.options.restart else earlier_run(STAGE, self.identity, self.out, self.state)
         if found is not None and self.state.exists():
             self._load()
+        elif self.options.restart and (self.state.exists() or self.out.exists()):
+            self._save()  # from now on the run is this one, also when it is killed
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
         try:
             limit = sum(map(self.limit, self.solvers))

@@ -160,6 +160,15 @@ def test_other_settings_are_refused_by_name(codes, tmp_path):
     assert read_checkpoint_header(out).config["fit"]["seed"] == 1
 
 
+def test_a_restart_is_final_also_when_it_is_interrupted(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.2)).out
+    with pytest.raises(InterruptedRun):
+        fit_ot(codes, out, replace(OPTIONS, seed=1, restart=True), progress=Interrupting(1))
+    assert read_checkpoint_header(run_folder(out) / "state.safetensors").config["identity"]["seed"] == 1
+    fit_ot(codes, out, replace(OPTIONS, seed=1))
+    assert read_checkpoint_header(out).config["fit"]["seed"] == 1
+
+
 def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
     result = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.01, max_samples=500), progress=notes)
     assert result.numbers["samples"] == 500
