@@ -1,12 +1,15 @@
 """genrev fid"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genrev_cli.cli import app, options
 from genrev_cli.cli.console import listener, report
+
+if TYPE_CHECKING:
+    from genrev_cli.stages.samplers import SamplerFile
 
 PROTOCOL = "Protocol"
 
@@ -78,12 +81,13 @@ def fid(
 
     names = tuple(name.strip() for name in metrics.split(","))
     choices = FidOptions(ref, split, n, names, seed, of.options(), ckpt, sampling.file(), temperature, build_ref, save_stats, device, cache)
-    report(fid(samples, out or _target(samples, ckpt), choices, progress=listener()), as_json=json)
+    report(fid(samples, out or _target(samples, ckpt, choices.sampler), choices, progress=listener()), as_json=json)
 
 
-def _target(samples: Path | None, ckpt: Path | None) -> Path:
+def _target(samples: Path | None, ckpt: Path | None, sampler: "SamplerFile | None") -> Path:
     """Beside what is scored; where nothing is, which the stage refuses, any name."""
     if samples:
         beside = samples if samples.name else samples.resolve()  # '.' has no name of its own
         return beside.with_name(f"{beside.name}.fid.json")
-    return ckpt.with_name(f"{ckpt.stem}.fid.json") if ckpt else Path("fid.json")
+    drawn = f".{sampler.name}" if sampler else ""
+    return ckpt.with_name(f"{ckpt.stem}{drawn}.fid.json") if ckpt else Path("fid.json")

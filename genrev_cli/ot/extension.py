@@ -193,7 +193,7 @@ def _joined(cosines: Tensor, theta: float, rule: str, pairwise: bool) -> Tensor:
     close = cosines >= math.cos(min(theta, math.pi))
     joined = torch.zeros_like(close[:, 0])
     joined[:, 0] = True
-    if rule == "nearest":
+    if rule == "nearest" or theta == 0:  # equal up to rounding is not within 0
         return joined
     if rule == "two-cell":
         partner = close[:, 0].clone()

@@ -74,7 +74,8 @@ def _sampler(checkpoint: Record) -> dict[str, Any]:
     if checkpoint.sampler is None:
         return {"name": "prior"}
     config = checkpoint.sampler.header.config
-    return {**config["sampler"], **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
+    asked = {name: value for name, value in config["sampler"].items() if name not in ("sizes", "theta")}  # these are found, not asked for
+    return {**asked, **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
 
 
 def _which(checkpoint: Record) -> str:
@@ -126,7 +127,7 @@ def differing(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
 
 def _named(labelled: Sequence[tuple[str, list[Record]]]) -> list[Group]:
     """Labels that were not given: what the files' names have in common; those alike are told apart by their folders, or else numbered."""
-    names = [label or _stem(records) for label, records in labelled]
+    names = [label or _stem(records) + _drawn(records[0]) for label, records in labelled]
     folders = [records[0].path.resolve().parent.name for _, records in labelled]
     own = [bool(label) for label, _ in labelled]
     names = _told_apart(names, [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)], own)
@@ -138,6 +139,10 @@ def _told_apart(names: list[str], others: list[str], own: list[bool]) -> list[st
     """Each name, or its other one where it is not the only one of its kind; those of the user's own stay."""
     count = Counter(names)
     return [other if count[name] > 1 and not fixed else name for name, other, fixed in zip(names, others, own, strict=True)]
+
+
+def _drawn(record: Record) -> str:
+    return f"+{record.sampler.path.stem}" if record.sampler else ""
 
 
 def _stem(records: list[Record]) -> str:

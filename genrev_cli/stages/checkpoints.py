@@ -12,6 +12,7 @@ from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_c
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import Prior, build_prior
+from genrev_cli.latents.samplers import Resampled
 from genrev_cli.models import Autoencoder, build_model
 
 _MAKER = "genrev pretrain-recon"
@@ -38,6 +39,11 @@ class Checkpoint:
             path, header = self.sampler
             inputs["sampler"] = header.as_input(path)
         return inputs
+
+    @property
+    def own_prior(self) -> Prior:
+        """The prior that it was trained with, whatever codes are drawn from."""
+        return self.prior.base if isinstance(self.prior, Resampled) else self.prior
 
     @property
     def drawn_from(self) -> str:

@@ -1,5 +1,6 @@
 """compare: several checkpoints of one data set → one page with a table, pictures from the same seeds, and all curves (Table 1, Fig. 10)."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,12 +102,14 @@ def _require_comparable(rivals: Sequence[Rival]) -> None:
     if len(rivals) < 2:
         raise UsageError("compare: one model cannot be compared; give two checkpoints or more")
     first = rivals[0].record
-    seen: dict[tuple[str, str | None], Path] = {}
+    seen: dict[tuple[str, Any], str] = {}
     for model in (rival.record for rival in rivals):
-        key = model.header.sha256, model.sampler and model.sampler.header.sha256
+        sampler = model.sampler and (model.sampler.header.sha256, json.dumps(model.sampler.header.config["sampler"], sort_keys=True))
+        shown = f"{model.path}+{model.sampler.path}" if model.sampler else str(model.path)
+        key = model.header.sha256, sampler
         if key in seen:
-            raise UsageError(f"{model.path}: is the same model as {seen[key]}; give it once")
-        seen[key] = model.path
+            raise UsageError(f"{shown}: is the same model as {seen[key]}; give it once")
+        seen[key] = shown
         for name, wanted, found in zip(("makes images", "was trained on"), _trained_on(first), _trained_on(model), strict=True):
             if wanted and found and wanted[0] != found[0]:
                 raise FileError(f"{model.path}: {name} {found[1]}, {first.path} {wanted[1]}; only models of one data set can be compared")
@@ -164,7 +167,7 @@ def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.devic
     model = open_model(record.path, device, _sampler_file(record))
     samples = decode_samples(model, Draw(seed), range(SAMPLES), device)
     z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
-    restored = to_pixels(model.autoencoder.decode(model.prior.restrict(z)))
+    restored = to_pixels(model.autoencoder.decode(model.own_prior.restrict(z)))
     return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), grid(restored.cpu().numpy(), RECONSTRUCTIONS)
 
 

@@ -87,6 +87,8 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
         raise UsageError("fid: nothing to score; give samples, or a checkpoint with --ckpt")
     if samples and options.ckpt and not options.of_models:
         raise UsageError(f"{samples} and --ckpt {options.ckpt}: both are samples to score; give one of them, or add recon to --metrics")
+    if samples and options.sampler:
+        raise UsageError(f"{options.sampler.path}: nothing is drawn where samples are given; leave one of them out")
     if samples and not options.compares:
         raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} looks at no samples; leave them out, or add fid")
     if options.save_stats:

@@ -8,14 +8,12 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import UsageError
-from genrev_cli.files.codes import open_codes
 from genrev_cli.files.header import provenance
 from genrev_cli.latents.samplers import Mixture
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
-from genrev_cli.stages.samplers import KIND, write_sampler
-from genrev_cli.stages.targets import check_target
+from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
 
 
 def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, progress: Progress = SILENT) -> Result:
@@ -27,9 +25,11 @@ def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, prog
     from sklearn.mixture import GaussianMixture
 
     start = time.perf_counter()
-    check_target(out, KIND, (".safetensors",), [codes])
-    given = open_codes(codes)
+    check_sampler_target(out, "gmm", codes)
+    given = open_finite_codes(codes)
     n, dim = given.codes.shape
+    if n < 2:
+        raise UsageError(f"{codes}: a covariance needs at least 2 codes")
     if not 1 <= components <= n:
         raise UsageError(f"--components {components}: from 1 to the number of codes, {n}, are possible")
     fitted = GaussianMixture(components, covariance_type="full", random_state=derive(seed, "gmm") % 2**32)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genrev_cli.errors import FileError, InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
-from genrev_cli.files.codes import CodeSet, open_codes
+from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.ot.cells import Accuracy, judge
 from genrev_cli.ot.extension import RULES
@@ -22,8 +22,7 @@ from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.stages.devices import has_bf16, resolve_device
 from genrev_cli.stages.resuming import earlier_run, run_folder
-from genrev_cli.stages.samplers import KIND, write_sampler
-from genrev_cli.stages.targets import check_target
+from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
 from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
 from genrev_cli.training import distributed
 from genrev_cli.training.log import Log, read_log
@@ -31,6 +30,7 @@ from genrev_cli.training.loop import Stop
 
 STAGE = "fit-ot"
 SAMPLES_PER_CODE = 200  # where no limit is given: rel is about 0.08 then
+MOST_NEIGHBOURS = 100
 JUDGES_PER_CODE, LEAST_JUDGES = 3, 100_000
 
 
@@ -59,6 +59,8 @@ class FitOtOptions:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise UsageError(f"--rule {self.rule}: choose {', '.join(RULES)}")
+        if not 1 <= self.neighbours <= MOST_NEIGHBOURS:
+            raise UsageError(f"--neighbours {self.neighbours}: from 1 to {MOST_NEIGHBOURS} cells can be looked at")
         if self.drop and self.rule == "nearest":
             raise UsageError("--drop: --rule nearest joins no cells, so that every sample would be dropped; choose another rule")
         if not self.target_error > 0 or self.max_samples < 0 or not 0 < self.save_minutes < math.inf:
@@ -86,8 +88,8 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     Run again it goes on from the state in the run folder; other settings of the map alone, or a smaller error, need no new start.
     Raises FileError for unusable files, UsageError for unusable options or labels, InterruptedRun after SIGINT or SIGTERM.
     """
-    check_target(out, KIND, (".safetensors",), [codes])
-    device, given = resolve_device(options.device), open_codes(codes)
+    check_sampler_target(out, "ot", codes)
+    device, given = resolve_device(options.device), open_finite_codes(codes)
     with distributed.joined(device):
         return _Fit(given, out, options, device, progress).go()
 
@@ -175,18 +177,29 @@ class _Fit:
                     target.codes, solver.heights(), samples=judges, seed=self.seed(number), weights=target.weights, ranks=self.ranks
                 )
                 bar.advance(0, map=number, error=error.rel)
-                if log:
-                    told = {"rel": error.rel, "rel_std": error.rel_std, "empty": error.empty}
-                    log.write(self.samples, kind="error", map=number, map_samples=solver.samples, seconds=round(self._seconds(), 3), **told)
+                self._log(log, number, error)
+                self._heed(stop)
                 if error.within(options.target_error) or solver.samples >= self.limit(solver):
                     return error
             solver.step()
             bar.advance(solver.batch)
-            stopping = distributed.any_rank(stop.requested, self.device)
-            if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * options.save_minutes, self.device):
-                self._save()
-            if stopping:
-                raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
+            self._heed(stop)
+
+    def _heed(self, stop: Stop) -> None:
+        """Save the state now and then, and when the run is to stop."""
+        stopping = distributed.any_rank(stop.requested, self.device)
+        if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * self.options.save_minutes, self.device):
+            self._save()
+        if stopping:
+            raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
+
+    def _log(self, log: Log | None, number: int, error: Accuracy) -> None:
+        """One line for each judgement, also when a run that goes on makes it again."""
+        found = {"map": number, "map_samples": self.solvers[number].samples}
+        path = run_folder(self.out) / "log.jsonl"
+        if log and not any(found.items() <= line.items() for line in read_log(path)):
+            told = {"rel": error.rel, "rel_std": error.rel_std, "empty": error.empty}
+            log.write(self.samples, kind="error", **found, seconds=round(self._seconds(), 3), **told)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.clock
@@ -237,7 +250,7 @@ class _Fit:
                     f"samples, not surely below {options.target_error:g}; --max-samples allows more"
                 )
         config = {
-            "fit": {name: value for name, value in self.identity.items() if name not in ("stage", "inputs")},
+            "fit": {**{name: value for name, value in self.identity.items() if name not in ("stage", "inputs")}, "theta": options.theta},
             "identity": self.identity, "numbers": numbers, "history": read_log(run_folder(self.out) / "log.jsonl"),
         }  # fmt: skip
         if self.first:

@@ -35,7 +35,7 @@ def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device
 
     def digest(start: int, stop: int) -> str:
         network = [model.header.sha256, model.header.config["model"], model.header.config["prior"]]  # equal weights do not make it equal
-        sampler = [model.sampler[1].sha256, model.sampler[1].config] if model.sampler else []
+        sampler = [model.sampler[1].sha256, model.sampler[1].config["sampler"]] if model.sampler else []
         parts = [*network, *sampler, device.type, *vars(draw).values(), start, stop]  # there are no pixels before they are made
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -89,7 +89,9 @@ def _material(records: list[Record], progress: Progress) -> Material:
 def _drawn_by(record: Record) -> tuple[Any, ...]:
     """Equal for samples and for a grid of the same samples."""
     checkpoint, config = checkpoint_of(record), record.header.config
-    return checkpoint and checkpoint.key, config.get("seed"), config.get("temperature"), config.get("sampler")
+    sampler = record.inputs.get("sampler")
+    drawn = sampler and (sampler.header.sha256, str(sampler.header.config["sampler"]))
+    return checkpoint and checkpoint.key, config.get("seed"), config.get("temperature"), str(config.get("labels", [])), drawn
 
 
 def _first_images(record: Record, progress: Progress) -> Picture:

@@ -61,13 +61,7 @@ def sample(
             bar.advance(len(pixels))
         header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
     if grid_file:
-        columns = len(draw.labels) if len(draw.labels) > 1 else GRID_COLUMNS
-        picture = grid(torch.cat(first)[: GRID // columns * columns or columns].numpy(), columns)
-        write_picture(
-            grid_file,
-            picture,
-            Header("picture", {"shows": "samples", **config}, pixels_digest(picture), header.step, header.inputs, header.made_by),
-        )
+        _write_grid(grid_file, torch.cat(first), draw, replace(header, kind="picture", config={"shows": "samples", **config}))
     seconds = time.perf_counter() - start
     return Result(
         out,
@@ -79,6 +73,14 @@ def sample(
             **({"grid": str(grid_file)} if grid_file else {}),
         },
     )
+
+
+def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) -> None:
+    """The first samples in whole rows, a column for each class where classes take turns."""
+    turns = len(draw.labels)
+    columns, shown = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
+    picture = grid(pixels[:shown].numpy(), columns)
+    write_picture(path, picture, replace(header, sha256=pixels_digest(picture)))
 
 
 def decode_samples(model: Checkpoint, draw: Draw, numbers: range, device: torch.device) -> torch.Tensor:

@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
+from genrev_cli.files.codes import CodeSet, open_codes
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.latents import Distribution, build_sampler
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
+from genrev_cli.stages.targets import check_target
 
 KIND = "sampler"
 MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
@@ -25,6 +28,24 @@ class SamplerFile:
 
     path: Path
     name: str = ""
+
+
+def check_sampler_target(out: Path, name: str, codes: Path) -> None:
+    """Like `check_target`; a sampler of another name is not replaced either."""
+    check_target(out, KIND, (".safetensors",), [codes])
+    if out.exists() and read_checkpoint_header(out).config.get("sampler", {}).get("name") != name:
+        raise FileError(f"{out}: exists and is no sampler '{name}'; choose another --out, or remove it")
+
+
+def open_finite_codes(path: Path) -> CodeSet:
+    """Codes that a distribution can be fitted to. Raises FileError where there are none, or one is not finite."""
+    given = open_codes(path)
+    if not given.codes.size:
+        raise FileError(f"{path}: has no codes; encode a split that has images")
+    bad = (~np.isfinite(given.codes)).any(1)
+    if bad.any():
+        raise FileError(f"{path}: code {bad.argmax()} is not finite ({bad.sum()} of {len(bad)}); the model that made them has diverged")
+    return given
 
 
 def write_sampler(

@@ -113,13 +113,13 @@ def likelihood_numbers(model: Checkpoint, images: ImageInput, device: torch.devi
 
     The standard error is that of the mean over images. Raises UsageError for a model without a likelihood.
     """
-    require_density(model.autoencoder, model.prior)
+    require_density(model.autoencoder, model.own_prior)
     generator, bits = torch.Generator(device).manual_seed(derive(seed, "bpd")), []
     with progress.task("likelihood", images.n) as bar:
         for pixels in images.blocks():
             x = to_float(torch.from_numpy(pixels).to(device))
             u = torch.rand(x.shape, generator=generator, device=device)
-            bits.append(bits_per_dim(log_likelihood(model.autoencoder, model.prior, dequantise(x, u)), model.autoencoder.latent_dim))
+            bits.append(bits_per_dim(log_likelihood(model.autoencoder, model.own_prior, dequantise(x, u)), model.autoencoder.latent_dim))
             bar.advance(len(pixels))
     found = torch.cat(bits).double()
     if not found.isfinite().all():
@@ -138,7 +138,7 @@ def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.
     with progress.task("reconstruct", images.n) as bar:
         for pixels in images.blocks():
             x = to_float(torch.from_numpy(pixels).to(device))
-            y = model.autoencoder.decode(model.prior.restrict(model.autoencoder.encode(x)))
+            y = model.autoencoder.decode(model.own_prior.restrict(model.autoencoder.encode(x)))
             error.add(x, y)
             ratios.append(psnr(x, y))
             similarities.append(ssim(x, y))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genrev_cli.errors import UsageError
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.cells import mass_centres
 from genrev_cli.ot.extension import auto_theta, extend, neighbour_angles, normals, statistics
@@ -47,7 +48,13 @@ def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", se
     angles = neighbour_angles(x, target.codes, heights, directions, k=options.neighbours)
     theta = auto_theta(angles) if theta is None else theta
     made = extend(x, target.codes, heights, centres, directions, theta=theta, k=options.neighbours, rule=options.rule, drop=options.drop)
-    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, statistics(made, angles))
+    found = statistics(made, angles)
+    if not found["kept"]:
+        raise UsageError(
+            f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so that every sample would be "
+            "rejected; take a larger --theta, more --neighbours, or --keep"
+        )
+    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, found)
 
 
 def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: "FitOtOptions") -> TransportMap:

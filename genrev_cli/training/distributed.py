@@ -19,6 +19,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def first() -> bool:
+    """Whether this is the process that writes; also known before and after they work together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def size() -> int:
     """How many processes work together."""
     return dist.get_world_size() if dist.is_initialized() else 1
