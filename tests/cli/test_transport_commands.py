@@ -164,3 +164,12 @@ def test_a_path_along_the_map(maps, run, tmp_path):
 def test_a_report_of_codes_and_the_map_that_draws_them(maps, run, tmp_path):
     assert run("report", maps / "codes.h5", maps / "ot.safetensors", "--out", tmp_path / "r.html")[0] == 0
     assert "codes drawn from ot.safetensors" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_two_maps_of_the_same_codes_are_two_models(maps, run_json, tmp_path):
+    other = tmp_path / "nearest.safetensors"
+    run_json("fit-ot", maps / "codes.h5", "--rule", "nearest", "--target-error", 0.4, "--out", other)
+    ckpt = maps / "adversarial.safetensors"
+    words = ["-n", 40, "--features", "pixel", "--metrics", "fid", "--out", tmp_path / "c.html"]
+    result = run_json("compare", f"{ckpt}+{maps / 'ot.safetensors'}", f"{ckpt}+{other}", *words)
+    assert sorted(row["model"] for row in result["tables"][0]["rows"]) == ["adversarial+nearest", "adversarial+ot"]

@@ -255,3 +255,56 @@ def test_gmm_is_scikit_learns(codes, tmp_path):
     torch.testing.assert_close(sampler.weight, torch.tensor([0.5, 0.5]))
     with pytest.raises(UsageError, match="--components 61: from 1 to the number of codes, 60"):
         fit_gmm(codes, tmp_path / "gmm.safetensors", components=61)
+
+
+def test_a_signal_during_the_last_judgement_is_heard(codes, tmp_path, monkeypatch):
+    from genrev_cli.stages import fit_ot as stage
+
+    def judged(*words, **settings):
+        signal.raise_signal(signal.SIGINT)
+        return judge(*words, **settings)
+
+    judge = stage.judge
+    monkeypatch.setattr(stage, "judge", judged)
+    with pytest.raises(InterruptedRun):
+        fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS)
+    assert not (tmp_path / "ot.safetensors").exists()
+
+
+def test_a_rerun_logs_no_judgement_twice(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, per_class=True)).out
+    before = read_log(run_folder(out) / "log.jsonl")
+    fit_ot(codes, out, replace(OPTIONS, per_class=True))
+    assert [line["map_samples"] for line in read_log(run_folder(out) / "log.jsonl")] == [line["map_samples"] for line in before]
+
+
+@pytest.mark.parametrize("settings", [{"theta": "0", "drop": True}, {"theta": "0", "rule": "two-cell"}, {"neighbours": 1, "drop": True}])
+def test_a_map_that_could_draw_nothing_is_not_written(codes, tmp_path, settings):
+    with pytest.raises(UsageError, match="every sample would be rejected"):
+        fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, **settings))
+    assert not (tmp_path / "ot.safetensors").exists()
+
+
+def test_one_sampler_does_not_replace_another(codes, tmp_path):
+    out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
+    with pytest.raises(FileError, match="is no sampler 'gmm'"):
+        fit_gmm(codes, out, components=2)
+
+
+@pytest.mark.parametrize("fit", [lambda codes, out: fit_ot(codes, out, OPTIONS), lambda codes, out: fit_gmm(codes, out, components=2)])
+def test_codes_that_are_not_finite(codes, tmp_path, fit):
+    with h5py.File(codes, "r+") as file:
+        file["codes"][3, 1] = np.nan
+    with pytest.raises(FileError, match="code 3 is not finite"):
+        fit(codes, tmp_path / "out.safetensors")
+
+
+def test_what_a_model_reconstructs_is_no_matter_of_its_sampler(fitted, data, tmp_path):
+    from genrev_cli.stages.fid import FidOptions, measure
+
+    ckpt, files = fitted
+    options = FidOptions(str(data), "train", 20, ("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)
+    options = replace(options, features=replace(options.features, features="pixel"))
+    plain, resampled = (measure(None, replace(options, sampler=sampler), Progress()).numbers for sampler in (None, files["ot"]))
+    assert plain["L1"] == resampled["L1"]
+    assert plain["value"] != resampled["value"]

@@ -124,3 +124,17 @@ def test_fit_ot_in_two_processes_equals_one(tmp_path):
     assert [stdout.split() for stdout in spoken] == [[str(two)], []]
     for name, tensor in tensors_of(one).items():
         torch.testing.assert_close(tensors_of(two)[name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_train_ot_in_two_processes(tmp_path, write_images):
+    """The result is told by the process that wrote it, and by no other."""
+    recipe = tmp_path / "ot.toml"
+    recipe.write_text(
+        '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 8 }]\n[prior]\nname = "class-gaussians"\nclasses = 1\n[train-ot]\n'
+    )
+    words = ["train-ot", "--data", str(write_images(tmp_path / "data.h5")), "--recipe", str(recipe), "--device", "cpu", "--steps", "3"]
+    out = tmp_path / "two.safetensors"
+    spoken = run_processes(2, [[*words, "--batch", "8", "--out", str(out)]])
+    assert [stdout.split() for stdout in spoken] == [[str(out)], []]
+    assert read_checkpoint(out)[0].step == 3
