@@ -190,6 +190,7 @@ def test_unknown_recipe(recipe, cure):
 def test_recipe_for_a_source():
     assert recipe_for("celeba", "grn", Path("x.h5")) == "grn-celeba64"
     assert recipe_for("mnist", "classic", Path("x.h5")) == "classic-mnist"
+    assert recipe_for("cifar10", "aeotgan", Path("x.h5")) == "aeotgan-cifar10"  # there is aeotgan-cifar10-resnet too
     with pytest.raises(UsageError, match=r"^x\.h5: there is no one recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
         recipe_for("folder", "grn", Path("x.h5"))
 

@@ -87,9 +87,7 @@ class AEOTGAN(AutoencoderMethod):
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
-        device, G = next(autoencoder.parameters()).device, autoencoder.requires_grad_(False).decoder_modules()
-        for module in G:
-            module.requires_grad_(True)
+        device, G = next(autoencoder.parameters()).device, autoencoder.requires_grad_(True).decoder_modules()
         self.D = build_discriminator(autoencoder.config, self.loss.norm or c.norm or None).to(device)
         self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
         adam = Optimizer([self.D], lr=c.lr_discriminator, betas=c.betas_discriminator, max_grad_norm=c.max_grad_norm_discriminator)

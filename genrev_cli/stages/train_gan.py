@@ -76,6 +76,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
     if start.sampler:
         path, header = start.sampler
         inputs["ot"] = header.as_input(path)
+        settings["ot"] = header.config["sampler"]  # its digest is that of the cells: how they are joined must not change either
     return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, write=_write)
 
 

@@ -10,7 +10,9 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.models import build_model
+from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig
+from genrev_cli.models import MODELS, build_model
+from genrev_cli.models.gan import FAMILIES, build_discriminator, span_of
 
 INFOGAN = {"name": "infogan", "image_shape": [1, 8, 8], "latent_dim": 3, "width": 4}
 REVNET = {"name": "revnet", "image_shape": [1, 8, 8], "scales": [{"blocks": 1, "hidden": 4}]}
@@ -167,3 +169,83 @@ def test_a_batch_that_cannot_be_shared_out():
         AEOTGANConfig().pairs(18)
     with pytest.raises(UsageError, match="no image has a code"):
         AEOTGAN(build_model(INFOGAN), ActiveGaussian(3, 3), AEOTGANConfig(weight_content=1.0), nullcontext)
+
+
+def test_the_autoencoder_has_squared_errors_and_a_weight_on_its_codes():
+    """D1: L = w_x·mean (x − x̂)² + w_y·mean y² by Adam, y being the active dimensions alone."""
+    torch.manual_seed(0)
+    autoencoder = build_model(REVNET)
+    config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, max_grad_norm=0.0, lr=1e-3)
+    method = Reconstruction(autoencoder, ActiveGaussian(3, 64, bound=0.0, choose="first"), config, nullcontext)
+    x, spelled = images(), copy.deepcopy(autoencoder)
+    y = spelled.encode(x)[:, :3]
+    x_hat = spelled.decode(torch.cat([y, torch.zeros(16, 61)], dim=1))
+    L_x, L_y = (x - x_hat).square().mean(), y.square().mean()
+    gradients = torch.autograd.grad(2 * L_x + 3 * L_y, list(spelled.parameters()))
+    scalars = stepped(method, x)
+    assert scalars["L_x"].item() == pytest.approx(L_x.item(), rel=1e-5)
+    assert scalars["L_y"].item() == pytest.approx(L_y.item(), rel=1e-5)
+    assert scalars["grad_norm"].item() == pytest.approx(torch.cat([g.flatten() for g in gradients]).norm().item(), rel=1e-4)
+    assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
+    with pytest.raises(UsageError, match="image_norm l3: there is l1, l2"):
+        ReconstructionConfig(image_norm="l3")
+
+
+SMALL = {
+    "revnet": REVNET,
+    "inn": {"name": "inn", "image_shape": [1, 8, 8], "levels": [{"couplings": 1, "hidden": 2}], "hidden_dense": 2},
+    "dense": {"name": "dense", "image_shape": [1, 8, 8], "latent_dim": 3, "hidden": [4]},
+    "convolutional": {"name": "convolutional", "image_shape": [1, 8, 8], "latent_dim": 3, "stages": [{"channels": 2}]},
+    "infogan": INFOGAN,
+    "sngan": {**INFOGAN, "name": "sngan"},
+    "sngan-resnet": {**INFOGAN, "name": "sngan-resnet"},
+    "dcgan": {**INFOGAN, "name": "dcgan", "stages": 2},
+    "wgan-resnet": {"name": "wgan-resnet", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [4, 2]},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_decoder_modules_are_what_decode_uses(name):
+    """All of their parameters, and no other ones."""
+    model = build_model(SMALL[name])
+    loss = model.decode(torch.randn(4, model.latent_dim)).square().sum()
+    loss.backward()
+    used = {id(parameter) for parameter in model.parameters() if parameter.grad is not None}
+    assert {id(parameter) for module in model.decoder_modules() for parameter in module.parameters()} == used
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_generator_alone(name):
+    """The same generator, and a config that makes it again; one with an encoder is written as it always was."""
+    torch.manual_seed(0)
+    alone = build_model({**SMALL[name], "encoder": False})
+    assert alone.config["encoder"] is False
+    assert "encoder" not in build_model(SMALL[name]).config
+    again = build_model(alone.config)
+    again.load_state_dict(alone.state_dict())
+    assert {key.split(".")[0] for key in alone.state_dict()} == {"generator"}
+    assert (alone.encodes, build_model(SMALL[name]).encodes) == (False, True)
+    with pytest.raises(UsageError, match=f"'{name}' was made without an encoder"):
+        alone.encode(images())
+    assert build_discriminator(alone.config)(images()).shape == (16,)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_span_is_how_far_apart_black_and_white_are_inside(name):
+    D = build_discriminator(SMALL[name], "none")
+    first = next(module for module in D.modules() if isinstance(module, torch.nn.Conv2d))
+    seen = []
+    first.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    D(torch.cat([torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)]))
+    assert (seen[0][1] - seen[0][0]).unique().tolist() == [span_of(SMALL[name])]
+
+
+@pytest.mark.parametrize(("name", "loss", "norm", "layer"), [
+    ("infogan", "vanilla", "", torch.nn.BatchNorm2d), ("wgan-resnet", "vanilla", "", torch.nn.GroupNorm),
+    ("infogan", "vanilla", "layer", torch.nn.GroupNorm), ("infogan", "wgan-gp", "", torch.nn.GroupNorm),
+    ("infogan", "wgan-gp", "batch", torch.nn.GroupNorm),
+])  # fmt: skip
+def test_the_norm_of_the_discriminator(name, loss, norm, layer):
+    """That of the loss, which the gradient penalties fix; where it is open, the one asked for, else that of D's paper."""
+    norms = {type(module) for module in make(SMALL[name], loss=loss, norm=norm).D.modules()} & {torch.nn.BatchNorm2d, torch.nn.GroupNorm}
+    assert norms == {layer}

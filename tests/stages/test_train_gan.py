@@ -116,6 +116,17 @@ def test_what_is_written(start, gan, tmp_path):
     assert not [name for name in state if "codes" in name]
 
 
+def test_a_map_that_joins_its_cells_otherwise_is_another(start, gan, tmp_path):
+    """The maps' tensors are the same, and what they draw is not."""
+    ckpt, ot = start
+    options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu", rule="nearest")
+    nearest = SamplerFile(fit_ot(tmp_path / "codes.h5", tmp_path / "nearest.safetensors", options).out, "ot")
+    assert read_checkpoint_header(nearest.path).sha256 == read_checkpoint_header(ot.path).sha256
+    gan(tmp_path / "gan.safetensors", steps=1)
+    with pytest.raises(UsageError, match=r"other settings \(.*ot\.rule: barycentric → nearest"):
+        gan(tmp_path / "gan.safetensors", ot=nearest)
+
+
 def test_another_models_map_is_refused(start, gan, recon, tmp_path):
     out = gan(tmp_path / "gan.safetensors", steps=1).out
     _, ot = start
