@@ -118,7 +118,7 @@ def test_what_is_written(start, gan, tmp_path):
 
 def test_a_map_that_joins_its_cells_otherwise_is_another(start, gan, tmp_path):
     """The maps' tensors are the same, and what they draw is not."""
-    ckpt, ot = start
+    _, ot = start
     options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu", rule="nearest")
     nearest = SamplerFile(fit_ot(tmp_path / "codes.h5", tmp_path / "nearest.safetensors", options).out, "ot")
     assert read_checkpoint_header(nearest.path).sha256 == read_checkpoint_header(ot.path).sha256
