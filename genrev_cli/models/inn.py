@@ -5,7 +5,6 @@ from math import prod
 from typing import final
 
 import torch
-from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Bijection
@@ -64,43 +63,29 @@ class INN(Bijection):
         layers.append(AffineCoupling(*(AffineDenseBranch(self.latent_dim // 2, hidden_dense) for _ in "FG"), clamp=clamp))
         self.chain = Chain(layers)
 
-    def encode(self, x: Images) -> Latents:
-        """(B, C, H, W) → (B, D)."""
-        return self._latent(self.chain(_split(x)))
+    def split_image(self, x: Images) -> Streams:
+        """Haar: (B, C, H, W) → twice (B, 2C, H/2, W/2)."""
+        a, b = haar(x).chunk(2, dim=1)
+        return a, b
 
-    def decode(self, z: Latents) -> Images:
-        """(B, D) → (B, C, H, W)."""
-        return _join(self.chain.inverse(self._streams(z)))
+    def join_image(self, streams: Streams) -> Images:
+        """Inverse Haar."""
+        return unhaar(torch.cat(streams, dim=1))
 
-    def encode_log_det(self, x: Images) -> tuple[Latents, Tensor]:
-        streams, log_det = self.chain.forward_log_det(_split(x))
-        return self._latent(streams), log_det
-
-    def decode_log_det(self, z: Latents) -> tuple[Images, Tensor]:
-        streams, log_det = self.chain.inverse_log_det(self._streams(z))
-        return _join(streams), log_det
-
-    def _latent(self, streams: Streams) -> Latents:
+    def join_latent(self, streams: Streams) -> Latents:
+        """As many inverse Haars as levels, and a vector."""
         y = torch.cat(streams, dim=1)
         for _ in range(self.levels):
             y = unhaar(y)
         return y.flatten(1)
 
-    def _streams(self, z: Latents) -> Streams:
+    def split_latent(self, z: Latents) -> Streams:
+        """The latent as an image, and as many Haars as levels."""
         y = z.unflatten(1, self.image_shape)
         for _ in range(self.levels):
             y = haar(y)
         a, b = y.chunk(2, dim=1)
         return a, b
-
-
-def _split(x: Images) -> Streams:
-    a, b = haar(x).chunk(2, dim=1)
-    return a, b
-
-
-def _join(streams: Streams) -> Images:
-    return unhaar(torch.cat(streams, dim=1))
 
 
 def _check(image_shape: tuple[int, int, int], levels: tuple[Level, ...], hidden_dense: int, clamp: float) -> None:

@@ -1,6 +1,7 @@
 """The reversible network of Schirrmeister et al. 2018 (A1, Fig. 4): encoder from top to bottom, decoder from bottom to top."""
 
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import final
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn.functional import pad
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Bijection
-from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, squeeze, unsqueeze
+from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, Streams, grid_range, squeeze, to_grid, unsqueeze
 from genrev_cli.shapes import Images, Latents
 
 
@@ -24,10 +25,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class RevNetConfig:
-    """image_shape: (C, H, W). scales: from the image to the latent."""
+    """image_shape: (C, H, W). scales: from the image to the latent. exact_bits: K of the grid that streams are kept on, or 0."""
 
     image_shape: tuple[int, int, int]
     scales: tuple[Scale, ...]
+    exact_bits: int = 0
 
 
 @final
@@ -36,12 +38,23 @@ class RevNet(Bijection):
 
     Images whose sides are not multiples of 2^(number of scales) are padded with zeros on all sides (MNIST: 28 → 32), and the
     decoder crops them again; D counts the padded pixels. There is no output non-linearity: decoded pixels may leave [0, 1].
+
+    exact_bits: K rounds images, latents and what couplings add to multiples of 2^−K, so that in float32, and with branches under
+    autocast, decode(encode(x)) == round(2^K x) / 2^K to the bit, as long as every |stream| stays under `grid_range` (`take_largest`
+    says what they reach). The branches must be evaluated alike in both directions: on another device, or where a library chooses
+    another kernel for another batch size (oneDNN did for one image, not for half a batch), the error is as large as without. 0: off.
+
+    Raises UsageError for a shape and scales that make no network, and for another K than 0 and 8 … 22.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...], exact_bits: int = 0) -> None:
         super().__init__()
         _check(image_shape, scales)
         self.config = {"name": "revnet", "image_shape": list(image_shape), "scales": [asdict(scale) for scale in scales]}
+        if exact_bits:  # not in the config of others, which is older
+            grid_range(exact_bits)
+            self.config["exact_bits"] = exact_bits
+        self.exact_bits = exact_bits
         self.image_shape = tuple(image_shape)
         channels, height, width = image_shape
         factor = 2 ** len(scales)
@@ -56,29 +69,39 @@ class RevNet(Bijection):
             if depth:  # the first squeeze acts on the image itself and makes the two streams
                 layers.append(Squeeze())
                 stream *= 4
-            layers += [AdditiveCoupling(*(ConvBranch(stream, scale.hidden, scale.kernel) for _ in "FG")) for _ in range(scale.blocks)]
+            for _ in range(scale.blocks):
+                F, G = (ConvBranch(stream, scale.hidden, scale.kernel) for _ in "FG")
+                layers.append(AdditiveCoupling(F, G, exact_bits))
         self.chain = Chain(layers)
 
-    def encode(self, x: Images) -> Latents:
-        """R: (B, C, H, W) → (B, D)."""
-        a, b = squeeze(pad(x, self.padding)).chunk(2, dim=1)
-        return torch.cat(self.chain((a, b)), dim=1).flatten(1)
+    @property
+    def grid_range(self) -> float:
+        """2^(24−K), under which every |stream| must stay for the inverse to be exact; ∞ where it is not meant to be."""
+        return grid_range(self.exact_bits) if self.exact_bits else inf
 
-    def decode(self, z: Latents) -> Images:
-        """R⁻¹: (B, D) → (B, C, H, W)."""
-        a, b = z.unflatten(1, self.latent_shape).chunk(2, dim=1)
-        padded = unsqueeze(torch.cat(self.chain.inverse((a, b)), dim=1))
+    def split_image(self, x: Images) -> Streams:
+        """pad · squeeze: (B, C, H, W) → twice (B, 2C, H'/2, W'/2)."""
+        a, b = squeeze(self._snapped(pad(x, self.padding))).chunk(2, dim=1)
+        return a, b
+
+    def join_image(self, streams: Streams) -> Images:
+        """unsqueeze · crop."""
+        padded = unsqueeze(torch.cat(streams, dim=1))
         left, _, top, _ = self.padding
         _, height, width = self.image_shape
         return padded[:, :, top : top + height, left : left + width]
 
-    def encode_log_det(self, x: Images) -> tuple[Latents, Tensor]:
-        """The log-determinant is 0: couplings are shears, squeezes permutations."""
-        return self.encode(x), x.new_zeros(len(x))
+    def join_latent(self, streams: Streams) -> Latents:
+        """One vector, the first stream before the second."""
+        return torch.cat(streams, dim=1).flatten(1)
 
-    def decode_log_det(self, z: Latents) -> tuple[Images, Tensor]:
-        """The log-determinant is 0."""
-        return self.decode(z), z.new_zeros(len(z))
+    def split_latent(self, z: Latents) -> Streams:
+        """The two halves of the latent, as maps."""
+        a, b = self._snapped(z).unflatten(1, self.latent_shape).chunk(2, dim=1)
+        return a, b
+
+    def _snapped(self, x: Tensor) -> Tensor:
+        return to_grid(x, self.exact_bits) if self.exact_bits else x
 
 
 def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None:

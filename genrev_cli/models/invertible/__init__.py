@@ -1,25 +1,31 @@
 """Layers with an exact inverse. They act on a pair of streams, which stay apart from the first squeeze to the last."""
 
+from genrev_cli.models.invertible.additive import AdditiveCoupling, ConvBranch
 from genrev_cli.models.invertible.affine import AffineConvBranch, AffineCoupling, AffineDenseBranch
-from genrev_cli.models.invertible.chain import Chain, Invertible, Streams, VolumePreserving
-from genrev_cli.models.invertible.coupling import AdditiveCoupling, ConvBranch
+from genrev_cli.models.invertible.chain import MEMORY, Chain
+from genrev_cli.models.invertible.coupling import Coupling
+from genrev_cli.models.invertible.grid import grid_range, to_grid
 from genrev_cli.models.invertible.haar import Haar, haar, unhaar
+from genrev_cli.models.invertible.layer import Invertible, Streams
 from genrev_cli.models.invertible.squeeze import Squeeze, squeeze, unsqueeze
 
 __all__ = [
+    "MEMORY",
     "AdditiveCoupling",
     "AffineConvBranch",
     "AffineCoupling",
     "AffineDenseBranch",
     "Chain",
     "ConvBranch",
+    "Coupling",
     "Haar",
     "Invertible",
     "Squeeze",
     "Streams",
-    "VolumePreserving",
+    "grid_range",
     "haar",
     "squeeze",
+    "to_grid",
     "unhaar",
     "unsqueeze",
 ]

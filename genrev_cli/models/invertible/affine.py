@@ -1,10 +1,12 @@
 """The affine coupling (Nguyen, Ardizzone & Köthe 2019, eq. 1–4): each stream is scaled and shifted by functions of the other."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu_
 
-from genrev_cli.models.invertible.chain import Invertible, Streams
+from genrev_cli.models.invertible.coupling import Coupling
 
 SLOPE = 0.1
 """Of the leaky ReLUs (section 3.1)."""
@@ -57,53 +59,37 @@ def initialise_as_identity(branch: nn.Module, *last: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
-class AffineCoupling(Invertible):
+@final
+class AffineCoupling(Coupling):
     """y₁ = x₁ ⊙ exp(s₂(x₂)) + t₂(x₂),  y₂ = x₂ ⊙ exp(s₁(y₁)) + t₁(y₁)   (eq. 1, 2);   F = (s₂, t₂), G = (s₁, t₁).
+
+    x₂ = (y₂ − t₁(y₁)) ⊙ exp(−s₁(y₁)),  x₁ = (y₁ − t₂(x₂)) ⊙ exp(−s₂(x₂))   (eq. 3, 4);   log |det| = Σ s₂ + Σ s₁.
 
     The scale is softly clamped: s → clamp · 0.636 · atan(s / clamp), where 0.636 ≈ 2/π, so exp(s) stays within exp(±clamp).
     (The authors' dense coupling does not divide by the clamp; theirs is 1, where that is the same.)
-    log |det| = Σ s₂ + Σ s₁.
     """
 
     def __init__(self, F: nn.Module, G: nn.Module, clamp: float) -> None:
-        super().__init__()
-        self.F = F
-        self.G = G
+        super().__init__(F, G)
         self.clamp = clamp
 
-    def forward(self, streams: Streams) -> Streams:
-        """(x₁, x₂) → (y₁, y₂)   (eq. 1, 2)"""
-        return self._forward(streams)[0]
+    def combine(self, x: Tensor, h: tuple[Tensor, Tensor]) -> Tensor:
+        """x ⊙ exp(s) + t   (eq. 1, 2)"""
+        s, t = h
+        return x * s.exp() + t
 
-    def inverse(self, streams: Streams) -> Streams:
-        """x₂ = (y₂ − t₁(y₁)) ⊙ exp(−s₁(y₁)),  x₁ = (y₁ − t₂(x₂)) ⊙ exp(−s₂(x₂))   (eq. 3, 4)"""
-        return self._inverse(streams)[0]
+    def separate(self, y: Tensor, h: tuple[Tensor, Tensor]) -> Tensor:
+        """(y − t) ⊙ exp(−s)   (eq. 3, 4)"""
+        s, t = h
+        return (y - t) * (-s).exp()
 
-    def forward_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        out, s2, s1 = self._forward(streams)
-        return out, s2.flatten(1).sum(1) + s1.flatten(1).sum(1)
-
-    def inverse_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        out, s2, s1 = self._inverse(streams)
-        return out, -(s2.flatten(1).sum(1) + s1.flatten(1).sum(1))
-
-    def _forward(self, streams: Streams) -> tuple[Streams, Tensor, Tensor]:
-        x1, x2 = streams
-        s2, t2 = self._scale_and_shift(self.F, x2)
-        y1 = x1 * s2.exp() + t2
-        s1, t1 = self._scale_and_shift(self.G, y1)
-        y2 = x2 * s1.exp() + t1
-        return (y1, y2), s2, s1
-
-    def _inverse(self, streams: Streams) -> tuple[Streams, Tensor, Tensor]:
-        y1, y2 = streams
-        s1, t1 = self._scale_and_shift(self.G, y1)
-        x2 = (y2 - t1) * (-s1).exp()
-        s2, t2 = self._scale_and_shift(self.F, x2)
-        x1 = (y1 - t2) * (-s2).exp()
-        return (x1, x2), s2, s1
-
-    def _scale_and_shift(self, branch: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, output: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """s, clamped, and t."""
         # in the streams' float32 also where the branch ran in bfloat16, in which exp(s)·exp(−s) misses 1 by 2e-3
-        s, t = (part.to(x.dtype) for part in branch(x))
+        s, t = (part.to(dtype) for part in output)
         return self.clamp * 0.636 * torch.atan(s / self.clamp), t
+
+    def log_det(self, h: tuple[Tensor, Tensor]) -> Tensor:
+        """Σ s"""
+        s, _ = h
+        return s.flatten(1).sum(1)

@@ -1,78 +1,63 @@
-"""Invertible layers one after another.
+"""Invertible layers one after another, and how much memory their gradients take."""
 
-A layer maps a pair of streams (a, b), each (B, c, H, W), to another pair. Keeping the pair, instead of joining and splitting it
-around every block, saves two copies of the activations per block.
-"""
+from collections.abc import Callable, Iterable, Sequence
+from typing import final
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TypeAlias
-
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-Streams: TypeAlias = tuple[Tensor, Tensor]
+from genrev_cli.models.invertible.layer import Invertible, Step, Streams, run, zeros
+from genrev_cli.models.invertible.reversible import run_reversible
+from genrev_cli.models.invertible.watch import Largest
 
-
-class Invertible(nn.Module, ABC):
-    """A bijection on pairs of streams: inverse(forward(s)) == s up to rounding.
-
-    The log-determinants are log |det ∂output/∂input| per image; `forward` and `inverse` alone compute nothing of them.
-    """
-
-    @abstractmethod
-    def forward(self, streams: Streams) -> Streams:
-        """Image side → latent side."""
-
-    @abstractmethod
-    def inverse(self, streams: Streams) -> Streams:
-        """Latent side → image side."""
-
-    @abstractmethod
-    def forward_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        """`forward`, and its log-determinant (B,)."""
-
-    @abstractmethod
-    def inverse_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        """`inverse`, and its log-determinant (B,): minus that of `forward` at the same pair of points."""
+MEMORY = ("plain", "reversible", "checkpoint")
+"""What is kept for the backward pass: everything; the last streams; the streams of every step. The others compute the rest again."""
 
 
-class VolumePreserving(Invertible):
-    """A bijection whose determinant is ±1 everywhere: a permutation, a rotation, a shear."""
-
-    def forward_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        return self(streams), streams[0].new_zeros(len(streams[0]))
-
-    def inverse_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        return self.inverse(streams), streams[0].new_zeros(len(streams[0]))
-
-
+@final
 class Chain(Invertible):
-    """Layers in order; its inverse runs their inverses in reverse order, and log-determinants add up."""
+    """Layers in order; its inverse runs their inverses in reverse order, and log-determinants add up.
+
+    memory: of MEMORY. roundtrip: the largest difference of an input that the reversible backward pass recomputed from the real one.
+    """
 
     def __init__(self, layers: Iterable[Invertible]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.memory = MEMORY[0]
+        self.roundtrip = Largest()
 
-    def forward(self, streams: Streams) -> Streams:
-        for layer in self.layers:
-            streams = layer(streams)
-        return streams
+    def steps(self) -> Sequence[Step]:
+        """Those of the layers."""
+        return [step for layer in self.layers for step in layer.steps()]
 
-    def inverse(self, streams: Streams) -> Streams:
-        for layer in reversed(self.layers):
-            streams = layer.inverse(streams)
-        return streams
+    def take_largest(self) -> Tensor | None:
+        """Of all layers."""
+        seen = [largest for layer in self.layers if (largest := layer.take_largest()) is not None]
+        return torch.stack(seen).amax() if seen else None
 
-    def forward_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        total = streams[0].new_zeros(len(streams[0]))
-        for layer in self.layers:
-            streams, log_det = layer.forward_log_det(streams)
-            total = total + log_det
-        return streams, total
+    def run(self, steps: Sequence[Step], origin: Callable[[], Streams], log_det: bool = False) -> tuple[Streams, Tensor | None]:
+        """steps: this chain's in either direction, on the streams that `origin` makes; with log |det| (B,), or None if it is not asked for.
 
-    def inverse_log_det(self, streams: Streams) -> tuple[Streams, Tensor]:
-        total = streams[0].new_zeros(len(streams[0]))
-        for layer in reversed(self.layers):
-            streams, log_det = layer.inverse_log_det(streams)
-            total = total + log_det
-        return streams, total
+        Values and gradients are those of `forward` and the others, by `memory`; without gradients there is nothing to save.
+        """
+        if self.memory == "reversible" and torch.is_grad_enabled():
+            return run_reversible(steps, origin, log_det, self.roundtrip)
+        if self.memory == "checkpoint":
+            steps = [_checkpointed(step) for step in steps]
+        streams = origin()
+        return run(steps, streams, zeros(streams) if log_det else None)
+
+
+def _checkpointed(step: Step) -> Callable[[Streams, Tensor | None], tuple[Streams, Tensor | None]]:
+    """The step, of which the inputs are kept and what it computes on the way is not.
+
+    With the parameters as they are now: where `torch.func.functional_call` put them, they are others when the step is run again.
+    """
+    bound = step.bound(step.parameters)
+
+    def flat(a: Tensor, b: Tensor, log_det: Tensor | None) -> tuple[Streams, Tensor | None]:
+        return bound((a, b), log_det)
+
+    return lambda streams, log_det: checkpoint(flat, *streams, log_det, use_reentrant=False, preserve_rng_state=False)

@@ -1,35 +1,22 @@
-"""The additive coupling: one stream changes by a function of the other, so subtracting the same function undoes it."""
+"""Couplings: one stream changes by a function of the other, which stays, so that the same function undoes the change."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from genrev_cli.models.invertible.chain import Streams, VolumePreserving
-
-
-class ConvBranch(nn.Module):
-    """F or G of a coupling: conv k×k (c → h) · ReLU · conv k×k (h → c), zero padding, with biases (A1, Fig. 4).
-
-    Xavier-uniform weights with gain 1, zero biases (A1).
-    Without normalisation or dropout: the inverse must see the very function that the forward pass saw.
-    """
-
-    def __init__(self, channels: int, hidden: int, kernel: int) -> None:
-        super().__init__()
-        self.inner = nn.Conv2d(channels, hidden, kernel, padding=kernel // 2)
-        self.outer = nn.Conv2d(hidden, channels, kernel, padding=kernel // 2)
-        for conv in (self.inner, self.outer):
-            nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.outer(torch.relu_(self.inner(x)))
+from genrev_cli.models.invertible.layer import Invertible, Step, Streams, Undone
 
 
-class AdditiveCoupling(VolumePreserving):
-    """y₁ = F(x₂) + x₁,  y₂ = G(y₁) + x₂   (eq. 1);   x₂ = y₂ − G(y₁),  x₁ = y₁ − F(x₂)   (eq. 2).
+class Coupling(Invertible):
+    """y₁ = combine(x₁, F(x₂)),  y₂ = combine(x₂, G(y₁));   x₂ = separate(y₂, G(y₁)),  x₁ = separate(y₁, F(x₂)).
 
-    Volume preserving. Under autocast F and G run in bfloat16 and the streams stay in float32, because a rounded *stream* is lost
-    for the inverse and a rounded F is not.
+    A subclass says how a stream x and what a branch said of the other, h, are combined. F and G may be any networks without
+    randomness, normalisation over the batch or other state: the inverse must see the very function that the forward pass saw.
     """
 
     def __init__(self, F: nn.Module, G: nn.Module) -> None:
@@ -37,16 +24,99 @@ class AdditiveCoupling(VolumePreserving):
         self.F = F
         self.G = G
 
-    def forward(self, streams: Streams) -> Streams:
-        """(x₁, x₂) → (y₁, y₂)   (eq. 1)"""
-        x1, x2 = streams
-        y1 = x1 + self.F(x2)
-        y2 = x2 + self.G(y1)
-        return y1, y2
+    def steps(self) -> Sequence[Step]:
+        """The two equations."""
+        return Half(self, self.F, first=True), Half(self, self.G, first=False)
 
-    def inverse(self, streams: Streams) -> Streams:
-        """(y₁, y₂) → (x₁, x₂)   (eq. 2)"""
-        y1, y2 = streams
-        x2 = y2 - self.G(y1)
-        x1 = y1 - self.F(x2)
-        return x1, x2
+    @abstractmethod
+    def terms(self, output: Any, dtype: torch.dtype) -> Any:
+        """h, of a branch's output and the dtype of the streams, which that of the output need not be."""
+
+    @abstractmethod
+    def combine(self, x: Tensor, h: Any) -> Tensor:
+        """The stream changed."""
+
+    @abstractmethod
+    def separate(self, y: Tensor, h: Any) -> Tensor:
+        """separate(combine(x, h), h) == x up to rounding."""
+
+    @abstractmethod
+    def log_det(self, h: Any) -> Tensor | None:
+        """log |det| of `combine` with respect to x, (B,); None: it is 0."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Half(Step):
+    """One of the two equations. first: whether it changes the first stream. undoes: by `separate`, not by `combine`.
+
+    values: the parameters of the branch, where they are not its own.
+    """
+
+    coupling: Coupling
+    branch: nn.Module
+    first: bool
+    undoes: bool = False
+    values: dict[str, Tensor] | None = None
+
+    def __call__(self, streams: Streams, log_det: Tensor | None) -> tuple[Streams, Tensor | None]:
+        x, fixed = self._ordered(streams)
+        h = self._terms(fixed)
+        own = None if log_det is None else self._log_det(h)
+        return self._ordered((self._change(x, h), fixed)), log_det if own is None else log_det + own
+
+    @property
+    def inverse(self) -> "Half":
+        return replace(self, undoes=not self.undoes)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return dict(self.branch.named_parameters()) if self.values is None else self.values
+
+    def bound(self, parameters: dict[str, Tensor]) -> "Half":
+        return replace(self, values=parameters)
+
+    def undo(self, outputs: Streams, gradients: Streams, log_det: Tensor | None, needed: tuple[bool, bool]) -> Undone:
+        """The branch runs once, for both: x = separate(y, h), and y = combine(x, h) is differentiated."""
+        y, fixed = self._ordered(outputs)
+        upstream, passed = self._ordered(gradients)
+        x_needed, fixed_needed = self._ordered(needed)
+        # aliases, because a hook on a parameter is for the gradient that autograd gets from here, and would run twice
+        parameters = {name: leaf.detach().requires_grad_(leaf.requires_grad) for name, leaf in self.parameters.items()}
+        with torch.enable_grad():
+            fixed = fixed.detach().requires_grad_(fixed_needed)
+            h = self.bound(parameters)._terms(fixed)
+            with torch.no_grad():
+                x = self.inverse._change(y, h)
+            x.requires_grad_(x_needed)
+            results = [(self._change(x, h), upstream)]
+            if log_det is not None and (own := self._log_det(h)) is not None:
+                results.append((own, log_det))
+        of_x, of_fixed, *of_parameters = _gradients(results, [x, fixed, *parameters.values()])
+        return Undone(self._ordered((x, fixed)), self._ordered((of_x, _plus(of_fixed, passed))), log_det, tuple(of_parameters))
+
+    def _ordered(self, pair: tuple) -> tuple:
+        """(first, second) → (what changes, what stays), and back."""
+        return pair if self.first else pair[::-1]
+
+    def _terms(self, fixed: Tensor) -> Any:
+        output = self.branch(fixed) if self.values is None else functional_call(self.branch, self.values, fixed)
+        return self.coupling.terms(output, fixed.dtype)
+
+    def _change(self, x: Tensor, h: Any) -> Tensor:
+        return self.coupling.separate(x, h) if self.undoes else self.coupling.combine(x, h)
+
+    def _log_det(self, h: Any) -> Tensor | None:
+        log_det = self.coupling.log_det(h)
+        return -log_det if self.undoes and log_det is not None else log_det
+
+
+def _gradients(results: list[tuple[Tensor, Tensor]], leaves: list[Tensor]) -> list[Tensor | None]:
+    """Of Σ ⟨result, upstream⟩ with respect to the leaves; None for those that require none or have none."""
+    outputs, upstream = zip(*[(result, gradient) for result, gradient in results if result.requires_grad], strict=True)
+    found = iter(torch.autograd.grad(outputs, [leaf for leaf in leaves if leaf.requires_grad], upstream, allow_unused=True))
+    return [next(found) if leaf.requires_grad else None for leaf in leaves]
+
+
+def _plus(gradient: Tensor | None, other: Tensor) -> Tensor:
+    return other if gradient is None else gradient + other

@@ -8,10 +8,13 @@ The matrix is symmetric and its own inverse, so its determinant is ±1 and one b
 channel stay together, as in the authors' code: then the first half of an image's channels, which couplings split off, is the same as there.
 """
 
+from collections.abc import Sequence
+from typing import final
+
 import torch
 from torch import Tensor
 
-from genrev_cli.models.invertible.chain import Streams, VolumePreserving
+from genrev_cli.models.invertible.layer import Invertible, Rearrangement, Step
 from genrev_cli.models.invertible.orthogonal import Orthogonal
 
 
@@ -58,13 +61,10 @@ def unhaar(y: Tensor) -> Tensor:
     return _UnhaarFunction.apply(y)
 
 
-class Haar(VolumePreserving):
+@final
+class Haar(Invertible):
     """The Haar squeeze on each of two streams, which is that of the two joined."""
 
-    def forward(self, streams: Streams) -> Streams:
-        a, b = streams
-        return haar(a), haar(b)
-
-    def inverse(self, streams: Streams) -> Streams:
-        a, b = streams
-        return unhaar(a), unhaar(b)
+    def steps(self) -> Sequence[Step]:
+        """One rotation."""
+        return (Rearrangement(haar, unhaar),)

@@ -5,10 +5,13 @@ that the first half of the channels is one colour of a checkerboard and the seco
 whole image, at every depth.
 """
 
+from collections.abc import Sequence
+from typing import final
+
 import torch
 from torch import Tensor
 
-from genrev_cli.models.invertible.chain import Streams, VolumePreserving
+from genrev_cli.models.invertible.layer import Invertible, Rearrangement, Step
 from genrev_cli.models.invertible.orthogonal import Orthogonal
 
 _OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -56,13 +59,10 @@ def unsqueeze(y: Tensor) -> Tensor:
     return _UnsqueezeFunction.apply(y)
 
 
-class Squeeze(VolumePreserving):
+@final
+class Squeeze(Invertible):
     """The squeeze on each of two streams."""
 
-    def forward(self, streams: Streams) -> Streams:
-        a, b = streams
-        return squeeze(a), squeeze(b)
-
-    def inverse(self, streams: Streams) -> Streams:
-        a, b = streams
-        return unsqueeze(a), unsqueeze(b)
+    def steps(self) -> Sequence[Step]:
+        """One permutation."""
+        return (Rearrangement(squeeze, unsqueeze),)
