@@ -15,7 +15,8 @@ from genrev_cli.errors import FileError, UsageError
 T = TypeVar("T")
 
 RECIPE_TABLES = (
-    "model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-flow", "train-gan", "classifier", "fit-features",
+    "model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-pga", "train-vae", "train-flow", "train-gan",
+    "classifier", "fit-features",
 )  # fmt: skip
 """What a recipe may hold: the networks, the prior, and the settings of each training stage."""
 

@@ -10,6 +10,8 @@ from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.pretrain_recon import pretrain_recon
 from genrev_cli.stages.train_adversarial import train_adversarial
 from genrev_cli.stages.train_ot import train_ot
+from genrev_cli.stages.train_pga import train_pga
+from genrev_cli.stages.train_vae import train_vae
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
 
@@ -47,6 +49,35 @@ name = "class-gaussians"
 classes = 1
 
 [train-ot]
+batch = 8
+steps = 10
+"""
+
+STRIDED_RECIPE = """
+[model]
+name = "strided"
+channels = [4]
+dense = 8
+norm = "inner"
+variational = true
+
+[prior]
+name = "active-gaussian"
+dim = 3
+bound = 0.0
+choose = "first"
+
+[train-pga]
+variant = "lvpga"
+weight_noise = 0.1
+weight_kl = 0.1
+warm_up = 3
+batch = 8
+steps = 10
+
+[train-vae]
+variant = "wae-gan"
+hidden = 8
 batch = 8
 steps = 10
 """
@@ -144,7 +175,35 @@ def transport(tmp_path, data):
     return run
 
 
-@pytest.fixture(params=["recon", "adversarial", "matching", "transport"])
+@pytest.fixture
+def strided(tmp_path, data):
+    """(the stage) → (out, **settings) → one call of it on a small network with scales of codes."""
+    own = tmp_path / "strided" / "tiny.toml"
+    own.parent.mkdir()
+    own.write_text(STRIDED_RECIPE)
+
+    def of(name, stage):
+        def call(out, *, run=RUN, progress=SILENT, data=data, recipe=str(own), **settings):
+            return stage(data, out, recipe=recipe, overrides={name: settings}, run=run, progress=progress)
+
+        return call
+
+    return of
+
+
+@pytest.fixture
+def perceptual(strided):
+    """(out, **settings) → one call of train-pga."""
+    return strided("train-pga", train_pga)
+
+
+@pytest.fixture
+def variational(strided):
+    """(out, **settings) → one call of train-vae."""
+    return strided("train-vae", train_vae)
+
+
+@pytest.fixture(params=["recon", "adversarial", "matching", "transport", "perceptual", "variational"])
 def stage(request):
     """Every training stage."""
     return request.getfixturevalue(request.param)

@@ -91,8 +91,10 @@ def test_built_in_recipes_are_complete(name):
     from genrev_cli.methods.aeotgan import AEOTGANConfig
     from genrev_cli.methods.classification import ClassificationConfig
     from genrev_cli.methods.likelihood import LikelihoodConfig
+    from genrev_cli.methods.perceptual import PerceptualConfig
     from genrev_cli.methods.reconstruction import ReconstructionConfig
     from genrev_cli.methods.transport import TransportConfig
+    from genrev_cli.methods.variational import VARIANTS
     from genrev_cli.models import MODELS, sized
     from genrev_cli.stages.job import Schedule
 
@@ -100,6 +102,8 @@ def test_built_in_recipes_are_complete(name):
         "pretrain-recon": ReconstructionConfig,
         "train-adversarial": AdversarialConfig,
         "train-ot": TransportConfig,
+        "train-pga": PerceptualConfig,
+        "train-vae": VARIANTS.get(read_recipe(name).get("train-vae", {}).get("variant"), (None,))[0],
         "train-flow": LikelihoodConfig,
         "train-gan": AEOTGANConfig,
         "fit-features": ClassificationConfig,
@@ -200,3 +204,26 @@ def test_derived_seeds():
     seeds = {derive(seed, word, number) for seed in range(5) for word in ("step", "epoch") for number in range(100)}
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [  # C's table of the authors' settings: epochs, lr, norm, d, then α, β and γ of nll, vrec, vkld
+        ("lpga-mnist", (600, 0.1, "none", 12, 6e-2, 0, 1.5e-2, 0, 0)),
+        ("lpga-cifar10", (400, 0.2, "inner", 128, 3e-2, 0, 1.5e-2, 0, 0)),
+        ("lpga-celeba64", (100, 0.4, "inner", 128, 3e-2, 1e-2, 1e-2, 0, 0)),
+        ("vpga-mnist", (600, 0.1, "none", 32, 6e-2, 0, 0, 1e-2, 2e-2)),
+        ("vpga-cifar10", (400, 0.2, "inner", 128, 3e-2, 0, 0, 5e-3, 3e-2)),
+        ("vpga-celeba64", (60, 0.4, "inner", 128, 3e-2, 1e-2, 0, 1e-2, 2e-3)),
+        ("lvpga-mnist", (600, 0.1, "none", 32, 6e-2, 0, 1e-2, 1.5e-2, 2e-2)),
+        ("lvpga-cifar10", (400, 0.2, "inner", 128, 3e-2, 0, 2e-2, 1.5e-2, 5e-2)),
+        ("lvpga-celeba64", (100, 0.4, "inner", 128, 3e-2, 1e-2, 1e-2, 1e-2, 5e-3)),
+    ],
+)
+def test_perceptual_recipes_are_the_authors(name, values):
+    recipe = read_recipe(name)
+    table = recipe["train-pga"]
+    keys = ("weight_prior", "weight_codes", "weight_nll", "weight_noise", "weight_kl")
+    found = (table["epochs"], table["lr"], recipe["model"]["norm"], recipe["prior"]["dim"], *(table[key] for key in keys))
+    assert found == values
+    assert (table["batch"], table["momentum"], table["variant"]) == (64, 0.9, name.split("-")[0])

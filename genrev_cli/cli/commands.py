@@ -20,6 +20,8 @@ from genrev_cli.cli import (
     train_flow,
     train_gan,
     train_ot,
+    train_pga,
+    train_vae,
 )
 
 ORDER = (
@@ -27,6 +29,8 @@ ORDER = (
     "pretrain-recon",
     "train-adversarial",
     "train-ot",
+    "train-pga",
+    "train-vae",
     "train-flow",
     "train-gan",
     "encode",
@@ -69,4 +73,6 @@ __all__ = [
     "train_flow",
     "train_gan",
     "train_ot",
+    "train_pga",
+    "train_vae",
 ]

@@ -66,7 +66,7 @@ class LatentAdversarial(AutoencoderMethod):
         self.D = LatentAdversary(prior.dim, config.hidden).to(device)
         self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
         self.optimizers = {
-            "R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm),
+            "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm),
             "D": Optimizer([self.D], lr=config.lr_adversary, betas=config.betas, max_grad_norm=config.max_grad_norm_adversary),
         }
 

@@ -101,7 +101,7 @@ class Reconstruction(AutoencoderMethod):
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
         adam = Optimizer(
-            [autoencoder],
+            autoencoder.coding_modules(),
             lr=config.lr,
             betas=config.betas,
             max_grad_norm=config.max_grad_norm,

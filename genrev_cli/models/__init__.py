@@ -12,12 +12,15 @@ from genrev_cli.models.dense import Dense, DenseConfig
 from genrev_cli.models.gan import FAMILIES, mirrored
 from genrev_cli.models.inn import INN, INNConfig
 from genrev_cli.models.revnet import RevNet, RevNetConfig
+from genrev_cli.models.variational import ResidualConfig, StridedConfig, Variational, residual, strided
 
 MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
     "revnet": (RevNetConfig, RevNet),
     "inn": (INNConfig, INN),
     "dense": (DenseConfig, Dense),
     "convolutional": (ConvolutionalConfig, Convolutional),
+    "strided": (StridedConfig, strided),
+    "residual": (ResidualConfig, residual),
     **{name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()},
 }
 """name → its settings and what is called with them."""
@@ -41,4 +44,4 @@ def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
     return {"latent_dim": dim, **table} if free and dim else table
 
 
-__all__ = ["MODELS", "Autoencoder", "Bijection", "build_model", "sized"]
+__all__ = ["MODELS", "Autoencoder", "Bijection", "Variational", "build_model", "sized"]

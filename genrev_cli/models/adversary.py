@@ -1,4 +1,6 @@
-"""The adversary on latent codes (A4): an MLP with spectral normalisation."""
+"""Networks that judge latent codes: the adversary of A4, an MLP with spectral normalisation, and the WAE-GAN's discriminator."""
+
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -26,3 +28,16 @@ class LatentAdversary(nn.Module):
         h = self.linear1(y)
         h = torch.relu(torch.cat([h, -h], dim=1))
         return self.linear3(torch.relu(self.linear2(h))).squeeze(1)
+
+
+class CodeDiscriminator(nn.Module):
+    """D: z → logit: linear · ReLU, `layers` times with `hidden` units, linear to one (Tolstikhin et al. 2018, appendix F)."""
+
+    def __init__(self, dim: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        sizes = [dim, *(hidden,) * layers]
+        self.layers = nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())), nn.Linear(hidden, 1))
+
+    def forward(self, z: Codes) -> Scalar:
+        """(B, d) → (B,)."""
+        return self.layers(z).squeeze(1)

@@ -1,6 +1,6 @@
-"""What the networks of several GANs share: layers with the normalisation asked for, residual blocks, initialisations, checks.
+"""What several networks share: layers with the normalisation asked for, residual blocks, initialisations, checks.
 
-Normalisations of a discriminator: "batch" (Ioffe & Szegedy 2015); "layer" over channels and pixels of one image with a scale and a
+Normalisations: "batch" (Ioffe & Szegedy 2015); "layer" over channels and pixels of one image with a scale and a
 shift per channel (Ba et al. 2016, as Gulrajani et al. 2017 have it); "spectral" of the weights (Miyato et al. 2018); "none".
 Only "batch" lets the images of a batch meet, which a gradient penalty per image does not allow.
 """
@@ -102,9 +102,9 @@ def doubling(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.ConvTr
     return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
 
 
-def transposed(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """Transposed convolution of stride 2 · batch norm · ReLU."""
-    return nn.Sequential(doubling(inputs, outputs, kernel, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+def transposed(inputs: int, outputs: int, kernel: int, norm: str = "batch") -> nn.Sequential:
+    """Transposed convolution of stride 2 · norm · ReLU."""
+    return nn.Sequential(doubling(inputs, outputs, kernel, bias=norm not in _WITH_SHIFT), normalisation(norm, outputs), nn.ReLU())
 
 
 def projected(latent_dim: int, shape: Shape) -> nn.Sequential:
@@ -147,6 +147,24 @@ def up_block(inputs: int, outputs: int) -> Residual:
     first = [*activated(inputs, "batch"), double, _conv3(inputs, outputs, False)]
     second = [*activated(outputs, "batch"), _conv3(outputs, outputs, False)]
     return Residual(nn.Sequential(*first, *second), nn.Sequential(_conv1(inputs, outputs, False), double))
+
+
+@final
+class Spread(nn.Module):
+    """Every pixel at the upper left of a 2×2 patch that is zero elsewhere: (B, C, H, W) → (B, C, 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = x.new_zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+        spread[:, :, ::2, ::2] = x
+        return spread
+
+
+def spread_block(inputs: int, outputs: int, norm: str) -> Residual:
+    """An up block that puts zeros between the pixels where `up_block` repeats them; with biases, norm or none."""
+    spread = Spread()
+    first = [*activated(inputs, norm), spread, _conv3(inputs, outputs, norm not in _WITH_SHIFT)]
+    second = [*activated(outputs, norm), _conv3(outputs, outputs, True)]
+    return Residual(nn.Sequential(*first, *second), nn.Sequential(spread, _conv1(inputs, outputs, True)))
 
 
 def down_block(inputs: int, outputs: int, norm: str, *, bias: bool = True) -> Residual:

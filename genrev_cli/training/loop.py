@@ -153,6 +153,7 @@ def train(
             x, labels = batches(step - 1)
             for optimizer in method.optimizers.values():
                 optimizer.scale(rate(step))
+            method.begin(step)
             window.add(method.step(x, labels, generator.manual_seed(derive(seed, "step", step))))
             if ema:
                 ema.update(method.model, batches.batch)

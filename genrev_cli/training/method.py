@@ -35,6 +35,9 @@ class Method(ABC):
     def start(self, passes: Passes) -> None:  # noqa: B027 (optional on purpose)
         """What depends on the data and happens once, before step 0."""
 
+    def begin(self, step: int) -> None:  # noqa: B027 (optional on purpose)
+        """Told before each step which one it is, the first being 1: for what counts from some step on."""
+
     @abstractmethod
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """One update; a pure function of the modules, the batch and the generator.

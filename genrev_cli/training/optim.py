@@ -11,10 +11,11 @@ from genrev_cli.training.distributed import average
 
 
 class Optimizer:
-    """Adam on the parameters of some modules, with the gradient's norm clipped to `max_grad_norm` (0: not clipped).
+    """Adam on the parameters of some modules, or with `momentum` in the place of `betas` gradient descent with momentum.
 
-    weight_decay: times the parameter, added to the clipped gradient. eps: added to Adam's denominator.
-    Raises UsageError for a negative rate, norm, decay or eps, and for betas outside [0, 1).
+    max_grad_norm: the gradient's norm is clipped to it (0: not clipped). weight_decay: times the parameter, added to the clipped
+    gradient. eps: added to Adam's denominator.
+    Raises UsageError for a negative rate, norm, decay or eps, and for betas or a momentum outside [0, 1).
     """
 
     def __init__(
@@ -22,25 +23,32 @@ class Optimizer:
         modules: Iterable[nn.Module],
         *,
         lr: float,
-        betas: tuple[float, float],
         max_grad_norm: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        momentum: float | None = None,
         weight_decay: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if not (min(lr, max_grad_norm, weight_decay, eps) >= 0 and all(0 <= beta < 1 for beta in betas)):
+        decays = betas if momentum is None else (momentum,)
+        if not (min(lr, max_grad_norm, weight_decay, eps) >= 0 and all(0 <= decay < 1 for decay in decays)):
+            said = f"betas {betas}" if momentum is None else f"momentum {momentum}"
             raise UsageError(
-                f"lr {lr}, betas {betas}, max_grad_norm {max_grad_norm}, weight_decay {weight_decay}, eps {eps}: "
-                "no negative number and 0 ≤ betas < 1 are needed"
+                f"lr {lr}, {said}, max_grad_norm {max_grad_norm}, weight_decay {weight_decay}, eps {eps}: "
+                f"no negative number and 0 ≤ {said.split()[0]} < 1 are needed"
             )
         self.lr = lr
         self.parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
-        fused = not self.parameters[0].is_meta  # a dry run has no device to fuse on
-        self.adam = torch.optim.Adam(self.parameters, lr=lr, betas=betas, weight_decay=weight_decay, eps=eps, fused=fused)
+        how = {"lr": lr, "weight_decay": weight_decay, "fused": not self.parameters[0].is_meta}  # a dry run has no device to fuse on
+        self.rule = (
+            torch.optim.Adam(self.parameters, betas=betas, eps=eps, **how)
+            if momentum is None
+            else torch.optim.SGD(self.parameters, momentum=momentum, **how)
+        )
         self.max_grad_norm = max_grad_norm
 
     def scale(self, factor: float) -> None:
         """From now on the learning rate is `factor` times the config's. Not part of the state: a schedule says it anew each step."""
-        for group in self.adam.param_groups:
+        for group in self.rule.param_groups:
             group["lr"] = factor * self.lr
 
     def apply(self, gradients: list[Tensor]) -> Scalar:
@@ -50,13 +58,14 @@ class Optimizer:
             parameter.grad = gradient
         if self.max_grad_norm:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.max_grad_norm, norm)
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        self.rule.step()
+        self.rule.zero_grad(set_to_none=True)
         return norm
 
     def tensors(self) -> dict[str, Tensor]:
-        """The moments and step counts: `number of the parameter . name of the tensor`."""
-        return {f"{i}.{name}": tensor for i, state in self.adam.state_dict()["state"].items() for name, tensor in state.items()}
+        """What the rule remembers (moments, step counts): `number of the parameter . name of the tensor`."""
+        states = self.rule.state_dict()["state"]
+        return {f"{i}.{name}": tensor for i, state in states.items() for name, tensor in state.items() if tensor is not None}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take back what `tensors` gave; learning rates come from the config and not from here."""
@@ -64,7 +73,7 @@ class Optimizer:
         for key, tensor in tensors.items():
             number, name = key.split(".", 1)
             state.setdefault(int(number), {})[name] = tensor
-        self.adam.load_state_dict({"state": state, "param_groups": self.adam.state_dict()["param_groups"]})
+        self.rule.load_state_dict({"state": state, "param_groups": self.rule.state_dict()["param_groups"]})
 
 
 def descend(*pairs: tuple[Optimizer, Scalar]) -> list[Scalar]:

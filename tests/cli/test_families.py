@@ -12,6 +12,8 @@ TABLES = {
     "inn": 'name = "inn"\nlevels = [{ couplings = 1, hidden = 4 }]\nhidden_dense = 4',
     "dense": 'name = "dense"\nhidden = [8]',
     "convolutional": 'name = "convolutional"\nstages = [{ channels = 4 }, { channels = 4, pool = true }]',
+    "strided": 'name = "strided"\nchannels = [4, 4]\nvariational = true',
+    "residual": 'name = "residual"\nwidth = 2',
     "infogan": 'name = "infogan"\nwidth = 2',
     "sngan": 'name = "sngan"\nwidth = 2',
     "sngan-resnet": 'name = "sngan-resnet"\nwidth = 2',

@@ -79,7 +79,10 @@ class Recorder:
     batch, device, optimizers = 4, torch.device("cpu"), {}
 
     def __init__(self):
-        self.model, self.asked, self.drawn, self.seen = Weights(0.0), [], [], []
+        self.model, self.asked, self.drawn, self.seen, self.begun = Weights(0.0), [], [], [], []
+
+    def begin(self, step):
+        self.begun.append(step)
 
     def __call__(self, step):
         self.asked.append(step)

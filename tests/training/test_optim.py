@@ -126,7 +126,7 @@ def test_learning_rate_is_not_taken_from_saved_tensors():
     descend((one, number.value.sum()))
     two = optimizer(number, lr=0.25)
     two.load_tensors(one.tensors())
-    assert two.adam.param_groups[0]["lr"] == 0.25
+    assert two.rule.param_groups[0]["lr"] == 0.25
 
 
 def test_float32_on_every_device(device):

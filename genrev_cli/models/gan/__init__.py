@@ -9,7 +9,7 @@ from torch import nn
 from genrev_cli.config import from_table
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Autoencoder
-from genrev_cli.models.gan.blocks import NORMS, Shape, require_norm
+from genrev_cli.models.blocks import NORMS, Shape, require_norm
 from genrev_cli.models.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from genrev_cli.models.gan.infogan import InfoGANConfig, InfoGANDiscriminator, InfoGANEncoder, InfoGANGenerator
 from genrev_cli.models.gan.resnet import (

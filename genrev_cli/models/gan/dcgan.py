@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import nn
 
-from genrev_cli.models.gan.blocks import (
+from genrev_cli.models.blocks import (
     Shape,
     bound_spectrally,
     convolution,

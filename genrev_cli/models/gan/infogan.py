@@ -9,7 +9,7 @@ from typing import final
 
 from torch import nn
 
-from genrev_cli.models.gan.blocks import (
+from genrev_cli.models.blocks import (
     Shape,
     bound_spectrally,
     convolution,

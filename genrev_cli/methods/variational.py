@@ -1,0 +1,156 @@
+"""The variational autoencoder (Kingma & Welling 2014) and the Wasserstein ones (Tolstikhin et al. 2018), which the papers compare with.
+
+μ(x), σ(x): the posterior q(z|x) = N(μ, diag σ²);   f: x → z a deterministic encoder;   g: z → x̂ decoder;   p(z) the prior, N(0, I)
+Pixels are in [−1, 1].
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch.nn.functional import softplus
+
+from genrev_cli.errors import UsageError
+from genrev_cli.latents import Prior
+from genrev_cli.methods.matching import mmd_distance
+from genrev_cli.methods.perceptual import require_scales
+from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
+from genrev_cli.methods.reconstruction import fit_prior, require_weights
+from genrev_cli.models import Autoencoder
+from genrev_cli.models.adversary import CodeDiscriminator
+from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.optim import Optimizer, descend
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """variant: vae. decoder_std: s of p(x|z) = N(g(z), s² I) in pixels of [−1, 1]; 0 is the likeliest one of each mini-batch
+    (Rybkin et al. 2021).
+    """
+
+    variant: str = "vae"
+    decoder_std: float = 0.0
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.decoder_std < 0:
+            raise UsageError(f"decoder_std {self.decoder_std}: a standard deviation is not negative")
+
+
+def gaussian_nll(squared_error: Scalar, std: float) -> Scalar:
+    """−log N(x; x̂, s² I) of each pixel but for a constant: e / 2s² + log s, with e their mean squared error; s² = e where std is 0."""
+    return squared_error.log() / 2 if std == 0 else squared_error / (2 * std**2) + math.log(std)
+
+
+@final
+class VAE(AutoencoderMethod):
+    """L = −E log p(x|z) + KL(q(z|x) ‖ p(z)) of each pixel, z = μ + σ u, by Adam: the negative evidence lower bound divided by C·H·W."""
+
+    def __init__(self, autoencoder: Autoencoder, prior: Prior, config: VAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
+        """Raises UsageError for a network whose codes have no variance."""
+        require_scales("vae", autoencoder)
+        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+
+    def start(self, passes: Passes) -> None:
+        fit_prior(self.autoencoder, self.prior, passes)
+
+    def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
+        """One update of encoder and decoder."""
+        with self.autocast():
+            mean, log_variance = (self.prior.select(part) for part in self.autoencoder.posterior(x))
+            u = shard(torch.randn(len(x) * size(), self.prior.dim, generator=generator, device=x.device))
+            x_hat = self.autoencoder.decode(self.prior.embed(mean + (log_variance / 2).exp() * u))
+        L_x, L_kl = signed_image_loss(x, x_hat), kl_loss(mean, log_variance)
+        L = gaussian_nll(L_x, self.config.decoder_std) + L_kl * mean.shape[1] / x[0].numel()
+        (norm,) = descend((self.optimizers["R"], L))
+        return {"L": L.detach(), "L_x": L_x.detach(), "L_kl": L_kl.detach(), "grad_norm": norm}
+
+
+@dataclass(frozen=True)
+class WAEConfig:
+    """Tolstikhin et al.'s settings for CelebA (E). weight_penalty: λ. weight_x: of the squared error, summed over an image.
+
+    variant: wae-mmd or wae-gan, by their penalties. lr_discriminator, hidden, layers: of the latter's discriminator, which has so many
+    layers of so many units.
+    """
+
+    variant: str = "wae-mmd"
+    weight_penalty: float = 100.0
+    weight_x: float = 0.05
+    lr: float = 1e-3
+    lr_discriminator: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.999)
+    max_grad_norm: float = 0.0
+    hidden: int = 1024
+    layers: int = 4
+
+    def __post_init__(self) -> None:
+        require_weights(self.weight_penalty, self.weight_x)
+        if min(self.hidden, self.layers) < 1:
+            raise UsageError(f"hidden {self.hidden}, layers {self.layers}: at least 1 of each is needed")
+
+
+def discrimination_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:
+    """L_D = −E_p log D(z) − E_x log(1 − D(f(x))),  D = sigmoid(score)   (Algorithm 1)"""
+    return softplus(-scores_prior).mean() + softplus(scores_codes).mean()
+
+
+def confusion_loss(scores_codes: Scalar) -> Scalar:
+    """L_f = −E_x log D(f(x))   (Algorithm 1)"""
+    return softplus(-scores_codes).mean()
+
+
+@final
+class WAE(AutoencoderMethod):
+    """L = w_x · E ‖x − g(f(x))‖² + λ · penalty, by Adam on f and g: WAE-MMD, or WAE-GAN against a discriminator of codes.
+
+    wae-mmd: the unbiased MMD² with the kernels C / (C + |u − v|²), C = 2·H·s (the prior being N(0, I)). Across processes it is that of each
+    one's share, averaged. wae-gan: D is updated at the same point as f and g, each by its own loss.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
+        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        c = config
+        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        self.optimizers = {"R": Optimizer(autoencoder.coding_modules(), lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm)}
+        if c.variant == "wae-gan":
+            device = next(autoencoder.parameters()).device
+            self.D = self.modules["D"] = CodeDiscriminator(prior.dim, c.hidden, c.layers).to(device)
+            self.optimizers["D"] = Optimizer([self.D], lr=c.lr_discriminator, betas=c.betas, max_grad_norm=c.max_grad_norm)
+
+    def start(self, passes: Passes) -> None:
+        fit_prior(self.autoencoder, self.prior, passes)
+
+    def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
+        """One update of f and g, and of D where there is one."""
+        c = self.config
+        with self.autocast():
+            z = self.prior.select(self.autoencoder.encode(x))
+            x_hat = self.autoencoder.decode(self.prior.embed(z))
+        L_x = x[0].numel() * signed_image_loss(x, x_hat)
+        z_prior = shard(self.prior.sample(len(x) * size(), generator))
+        if c.variant == "wae-mmd":
+            L_mmd = mmd_distance(z, z_prior, generator)
+            (norm,) = descend((self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_mmd))
+            return {"L_x": L_x.detach(), "L_mmd": L_mmd.detach(), "grad_norm": norm}
+        L_D, L_f = discrimination_loss(self.D(z_prior), self.D(z.detach())), confusion_loss(self.D(z))
+        pairs = (self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_f), (self.optimizers["D"], L_D)
+        norm, norm_D = descend(*pairs)
+        return {"L_x": L_x.detach(), "L_f": L_f.detach(), "L_D": L_D.detach(), "grad_norm": norm, "grad_norm_D": norm_D}
+
+
+VARIANTS: dict[str, tuple[type, type[AutoencoderMethod]]] = {
+    "vae": (VAEConfig, VAE),
+    "wae-mmd": (WAEConfig, WAE),
+    "wae-gan": (WAEConfig, WAE),
+}
+"""name → its settings and its method."""

@@ -1,0 +1,176 @@
+"""Autoencoders whose encoder gives a Gaussian of codes, by the networks of Zhang et al. 2020 (section 3 and the authors' code) and of
+Tolstikhin et al. 2018 (appendix F): pixels in [0, 1] outside, [−1, 1] inside, tanh at the end.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log, prod
+from typing import Final, final
+
+import torch
+from torch import nn
+
+from genrev_cli.errors import UsageError
+from genrev_cli.models.base import Autoencoder
+from genrev_cli.models.blocks import (
+    Shape,
+    convolution,
+    doubling,
+    down_block,
+    first_block,
+    flat_block,
+    glorot,
+    halved,
+    linear,
+    maps,
+    normalisation,
+    require_sizes,
+    spread_block,
+    transposed,
+)
+from genrev_cli.shapes import Codes, Images, Latents
+
+NORMALISED = ("none", "inner", "all")
+FIRST_LOG_VARIANCE = 2 * log(0.1)
+"""Of q(z|x) at the start: the bias of its layer (the authors' code)."""
+
+
+@final
+class Variational(Autoencoder):
+    """q(z|x) = N(μ(x), diag σ²(x)), μ and log σ² linear in the features of x;   x̂ = g(z);   its code of an image is μ(x).
+
+    Without `variational` in its config there is no σ, and `posterior` raises UsageError.
+    """
+
+    bijective: Final = False
+
+    def __init__(self, config: dict, features: nn.Module, width: int, decoder: nn.Module) -> None:
+        """features: (B, C, H, W) in [−1, 1] → (B, width). decoder: (B, d) → (B, C, H, W), before the tanh."""
+        super().__init__()
+        self.config = {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
+        self.image_shape, self.latent_dim = tuple(config["image_shape"]), config["latent_dim"]
+        self.features, self.decoder = features, decoder
+        self.mean = nn.Linear(width, self.latent_dim)
+        self.log_variance = nn.Linear(width, self.latent_dim) if config["variational"] else None
+        for layer in maps(self):
+            glorot(layer)
+        if self.log_variance is not None:
+            nn.init.constant_(self.log_variance.bias, FIRST_LOG_VARIANCE)
+
+    def encode(self, x: Images) -> Latents:
+        """(B, C, H, W) → μ, (B, d)."""
+        return self.mean(self.features(2 * x - 1)).to(x.dtype)  # codes and pixels stay in float32 under autocast
+
+    def posterior(self, x: Images) -> tuple[Codes, Codes]:
+        """(B, C, H, W) → μ and log σ², (B, d) each. Raises UsageError where there is no σ."""
+        if self.log_variance is None:
+            raise UsageError(f"'{self.config['name']}' gives codes no variance; set variational = true in [model]")
+        h = self.features(2 * x - 1)
+        return self.mean(h).to(x.dtype), self.log_variance(h).to(x.dtype)
+
+    def decode(self, z: Latents) -> Images:
+        """(B, d) → (B, C, H, W) in [0, 1]."""
+        return (torch.tanh(self.decoder(z).to(z.dtype)) + 1) / 2
+
+    def decoder_modules(self) -> list[nn.Module]:
+        return [self.decoder]
+
+    def coding_modules(self) -> list[nn.Module]:
+        """All but what σ is made by."""
+        return [self.features, self.mean, self.decoder]
+
+
+@dataclass(frozen=True)
+class StridedConfig:
+    """image_shape: (C, H, W). latent_dim: d. channels: behind each convolution of stride 2, from the image on. kernel: k, odd.
+
+    dense: units of one more layer on each side of the code; 0 is none. slope: of the encoder's rectifiers.
+    norm: batch norm behind 'none' of the layers, 'all', or the 'inner' ones (Zhang et al.): the encoder's last two convolutions (never its
+    first) and dense layer, and all of the decoder but its first and its last hidden layer.
+    last_stride: of the decoder's last layer; with 1 it begins at twice the size (Tolstikhin et al.).
+    """
+
+    image_shape: Shape
+    latent_dim: int
+    channels: tuple[int, ...]
+    kernel: int = 5
+    dense: int = 0
+    norm: str = "none"
+    slope: float = 0.2
+    last_stride: int = 2
+    variational: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = {"latent_dim": self.latent_dim, "the least of channels": min(self.channels, default=0), "kernel": self.kernel}
+        require_sizes("strided", self.image_shape, len(self.channels), sizes)
+        if self.kernel % 2 == 0 or self.dense < 0 or self.last_stride not in (1, 2):
+            raise UsageError(
+                f"strided: kernel {self.kernel} must be odd, dense {self.dense} not negative and last_stride {self.last_stride} 1 or 2"
+            )
+        if self.norm not in NORMALISED:
+            raise UsageError(f"strided: norm = {self.norm!r} is unknown; there is {', '.join(NORMALISED)}")
+
+    def kind(self, inner: bool) -> str:
+        """The norm behind a layer."""
+        return "batch" if self.norm == "all" or (inner and self.norm == "inner") else "none"
+
+
+def strided(**settings) -> Variational:
+    """k×k convolutions of stride 2 · dense · μ, σ;   g: dense · linear · transposed convolutions · tanh. Settings: `StridedConfig`."""
+    c = StridedConfig(**settings)
+    channels, last = [c.image_shape[0], *c.channels], len(c.channels) - 1
+    convolutions = [convolution(a, b, c.kernel, 2, c.kind(i > 0 and i >= last - 1), c.slope) for i, (a, b) in enumerate(pairwise(channels))]
+    size = prod(halved(c.image_shape, len(c.channels), c.channels[-1]))
+    dense = [linear(size, c.dense, c.kind(True), c.slope)] if c.dense else []
+    features = nn.Sequential(*convolutions, nn.Flatten(), *dense)
+    return Variational({"name": "strided", **vars(c)}, features, c.dense or size, _transposed(c))
+
+
+def _transposed(c: StridedConfig) -> nn.Sequential:
+    """The decoder; its last layer ends what it draws."""
+    coarse = halved(c.image_shape, len(c.channels) + c.last_stride - 2, c.channels[-1])
+    up = list(pairwise(c.channels[::-1]))
+    dense = [linear(c.latent_dim, c.dense, c.kind(False), 0.0)] if c.dense else []
+    kind = c.kind(bool(dense))
+    first = [nn.Linear(c.dense or c.latent_dim, prod(coarse), bias=kind == "none"), nn.Unflatten(1, coarse), normalisation(kind, coarse[0])]
+    hidden = [transposed(a, b, c.kernel, c.kind(i < len(up) - 1)) for i, (a, b) in enumerate(up)]
+    if c.last_stride == 2:
+        end = doubling(c.channels[0], c.image_shape[0], c.kernel, bias=True)
+    else:
+        end = nn.Conv2d(c.channels[0], c.image_shape[0], c.kernel, padding=c.kernel // 2)
+    return nn.Sequential(*dense, *first, nn.ReLU(), *hidden, end)
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of every block. norm: batch norm or not."""
+
+    image_shape: Shape
+    latent_dim: int
+    width: int = 512
+    norm: bool = False
+    variational: bool = False
+
+    def __post_init__(self) -> None:
+        require_sizes("residual", self.image_shape, 3, {"latent_dim": self.latent_dim, "width": self.width})
+
+
+def residual(**settings) -> Variational:
+    """Two blocks down, two flat, ReLU, μ, σ;   g: linear to 4w channels · three blocks up · ReLU · 3×3 · tanh (the authors' code).
+
+    Settings: `ResidualConfig`.
+    """
+    c = ResidualConfig(**settings)
+    norm, w = "batch" if c.norm else "none", c.width
+    down = [first_block(c.image_shape[0], w, norm), down_block(w, w, norm), flat_block(w, norm), flat_block(w, norm)]
+    coarse = halved(c.image_shape, 3, 4 * w)
+    decoder = nn.Sequential(
+        nn.Linear(c.latent_dim, prod(coarse)),
+        nn.Unflatten(1, coarse),
+        spread_block(4 * w, w, norm),
+        *(spread_block(w, w, norm) for _ in range(2)),
+        nn.ReLU(),
+        nn.Conv2d(w, c.image_shape[0], 3, padding=1),
+    )
+    width = prod(halved(c.image_shape, 2, w))
+    return Variational({"name": "residual", **vars(c)}, nn.Sequential(*down, nn.ReLU(), nn.Flatten()), width, decoder)

@@ -1,0 +1,130 @@
+"""The networks of perceptual and Wasserstein autoencoders: layers, sizes, the posterior, and what makes none."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from genrev_cli.config import read_recipe
+from genrev_cli.errors import UsageError
+from genrev_cli.models import build_model
+from genrev_cli.models.blocks import Spread
+
+FACES = {"name": "strided", "image_shape": [3, 16, 16], "latent_dim": 5, "channels": [2, 4, 6, 8]}
+
+
+def model_of(**settings):
+    torch.manual_seed(0)
+    return build_model({**FACES, **settings})
+
+
+def norms(module):
+    """For each convolution or linear layer that has a rectifier behind it, whether batch norm comes before that."""
+    kinds = [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d)
+    ]
+    is_norm = [isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d) for layer in kinds] + [False]
+    return [is_norm[i + 1] for i in range(len(kinds)) if not is_norm[i]]
+
+
+# The authors' code: batch norm behind these layers, from the input on; the last of a decoder has none.
+@pytest.mark.parametrize(
+    ("channels", "dense", "encoder", "decoder"),
+    [
+        ([2, 4], 8, [False, True, True], [False, True, False, False]),  # MNIST's, where they offer it
+        ([2, 4, 6], 0, [False, True, True], [False, True, False, False]),  # 32×32
+        ([2, 4, 6, 8], 0, [False, False, True, True], [False, True, True, False, False]),  # 64×64
+    ],
+)
+def test_inner_layers_are_normalised_as_published(channels, dense, encoder, decoder):
+    model = model_of(channels=channels, dense=dense, norm="inner")
+    assert norms(model.features) == encoder
+    assert norms(model.decoder) == decoder
+    plain = model_of(channels=channels, dense=dense)
+    assert not any(norms(plain.features) + norms(plain.decoder))
+
+
+def test_all_layers_are_normalised_and_the_decoder_begins_at_twice_the_size():
+    """The Wasserstein autoencoder's: 4 convolutions down to 1×1, linear to 2×2, three up, one of stride 1."""
+    model = model_of(norm="all", slope=0.0, last_stride=1)
+    assert all(norms(model.features))
+    assert norms(model.decoder) == [True] * 4 + [False]
+    assert model.decoder[0].out_features == 8 * 2 * 2
+    assert model.decoder[-1].stride == (1, 1)
+    assert model.decode(torch.randn(2, 5)).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shape", "count"),
+    [
+        ("lpga-mnist", (1, 28, 28), 13_291_021),
+        ("vpga-mnist", (1, 28, 28), 13_364_801),
+        ("lpga-cifar10", (3, 32, 32), 3_111_555),
+        ("vpga-celeba64", (3, 64, 64), 11_767_939),
+        ("wae-mmd-celeba64", (3, 64, 64), 39_676_227),
+    ],
+)
+def test_parameter_counts_of_the_recipes(recipe, shape, count):
+    tables = read_recipe(recipe)
+    with torch.device("meta"):
+        model = build_model({**tables["model"], "image_shape": list(shape), "latent_dim": tables["prior"]["dim"]})
+    assert model.parameter_count() == count
+
+
+@pytest.mark.parametrize("name", ["strided", "residual"])
+def test_the_posterior_begins_narrow_and_its_mean_is_the_code(name):
+    table = FACES if name == "strided" else {"name": "residual", "image_shape": [3, 16, 16], "latent_dim": 5, "width": 4}
+    torch.manual_seed(0)
+    model, x = build_model({**table, "variational": True}).eval(), torch.rand(6, 3, 16, 16)
+    mean, log_variance = model.posterior(x)
+    assert torch.equal(mean, model.encode(x))
+    assert model.log_variance.bias.tolist() == pytest.approx([2 * math.log(0.1)] * 5)
+    assert log_variance.mean().item() == pytest.approx(2 * math.log(0.1), abs=2)
+    assert build_model(model.config).config == model.config
+
+
+def test_without_scales_there_is_no_posterior():
+    with pytest.raises(UsageError, match="gives codes no variance"):
+        model_of().posterior(torch.rand(1, 3, 16, 16))
+
+
+def test_pixels_are_in_the_unit_interval():
+    x_hat = model_of().decode(100 * torch.randn(50, 5))
+    assert x_hat.min() >= 0
+    assert x_hat.max() <= 1
+    assert x_hat.max() - x_hat.min() > 0.9
+
+
+def test_spread_puts_zeros_between_pixels():
+    spread = Spread()(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    assert spread[0, 0].tolist() == [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_the_residual_network_has_the_published_blocks(norm):
+    """Down to a quarter of the sides and flat; from an eighth of them with 4w channels up; batch norm if asked for."""
+    torch.manual_seed(0)
+    model = build_model({"name": "residual", "image_shape": [3, 16, 16], "latent_dim": 5, "width": 4, "norm": norm})
+    assert model.features(torch.rand(2, 3, 16, 16)).shape == (2, 4 * 4 * 4)
+    assert model.decoder[0].out_features == 16 * 2 * 2
+    assert any(norms(model)) == norm
+    assert model.decode(model.encode(torch.rand(2, 3, 16, 16))).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kernel": 4}, "kernel 4 must be odd"),
+        ({"norm": "batch"}, "there is none, inner, all"),
+        ({"last_stride": 3}, "last_stride 3"),
+        ({"channels": []}, "the least of channels = 0"),
+        ({"image_shape": [3, 24, 16]}, "multiples of 16"),
+        ({"latent_dim": 0}, "latent_dim = 0"),
+    ],
+)
+def test_settings_that_make_no_network(settings, message):
+    with pytest.raises(UsageError, match=message):
+        model_of(**settings)
