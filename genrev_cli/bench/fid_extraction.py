@@ -15,12 +15,14 @@ from genrev_cli.shapes import Pixels
 from genrev_cli.stages.devices import has_bf16
 
 BATCH = 50  # pytorch-fid's default
+IMAGES = 100
 SIDE = 64
 
 
 def extraction(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
     """Images per second. The images are in memory, so that decoding files is not counted; the weights are random (nothing is fetched)."""
-    n = min(options.images, 10) if options.quick else options.images
+    n = options.images or IMAGES
+    n = min(n, 10) if options.quick else n
     images = torch.randint(0, 256, (n, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(derive(0, "images")), dtype=torch.uint8)
     state = random_inception_weights(derive(0, "inception"))
     theirs = pytorch_fid_network(state).to(device)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,13 +16,17 @@ from genrev_cli.progress import Progress
 class BenchOptions:
     """only: sections to run, () for all. rounds: timed runs of every variant. threads: 0 for what the libraries would take.
 
-    images: per run, where images are run. quick: small sizes, to see that it works. bf16: also where the CPU only emulates it.
+    images: per run, where images are run; batch: of them at a time; 0 for as many as the section takes by itself.
+    path: a folder of images, None for those that the section draws. quick: small sizes, to see that it works.
+    bf16: also where the CPU only emulates it.
     """
 
     only: tuple[str, ...] = ()
     rounds: int = 3
     threads: int = 0
-    images: int = 100
+    images: int = 0
+    batch: int = 0
+    path: Path | None = None
     device: str = "auto"
     quick: bool = False
     bf16: bool = False
@@ -38,7 +43,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Timing:
-    """Of every round, in order: seconds on the clock, and of all the process's threads. result: what the variant gave in the warm-up."""
+    """Of every round, in order: seconds on the clock, and of all the process's threads. result: what the variant gave in the warm-up.
+
+    On CUDA the clock is read when the device has nothing left to do, and the CPU's seconds are what it took to keep the device busy.
+    """
 
     variant: Variant
     seconds: tuple[float, ...]
@@ -89,7 +97,7 @@ def compared(timings: Sequence[Timing], error: Callable[[Any], float]) -> list[d
     """A row for every variant: median seconds, and how many times faster than the first one.
 
     The ratio is the median of the ratios within each round, as the two runs of a round are neighbours in time; `ratio_min` and
-    `ratio_max` are the least and greatest of them, `ratio_cpu` is the same median of CPU time, which a busy machine disturbs less.
+    `ratio_max` are the least and greatest of them; `ratio_cpu` and the others are the same of CPU time, which a busy machine disturbs less.
     error: of a variant's result.
     """
     return [_row(timing, timings[0]) | {"error": error(timing.result)} for timing in timings]
@@ -105,5 +113,7 @@ def _row(timing: Timing, baseline: Timing) -> dict[str, Any]:
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
         "ratio_cpu": median(ratios_cpu),
+        "ratio_cpu_min": min(ratios_cpu),
+        "ratio_cpu_max": max(ratios_cpu),
         "target": timing.variant.target,
     }

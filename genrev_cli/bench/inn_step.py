@@ -3,91 +3,82 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.peers import installed, left_out
+from genrev_cli.bench.training_step import REVERSIBLE, Network, Problem, own_networks, peak_of_step, step_tables
 from genrev_cli.config import read_recipe
-from genrev_cli.errors import UnavailableError
+from genrev_cli.latents import build_prior
+from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.models.inn import INN
 from genrev_cli.models.invertible import AffineCoupling
 from genrev_cli.models.invertible.affine import SLOPE
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
-from genrev_cli.shapes import Images, Latents
-from genrev_cli.stages.devices import has_bf16
+from genrev_cli.shapes import Images, Latents, Scalar
 
 RECIPE = "inn-mnist"
 IMAGE_SHAPE = (1, 28, 28)
 BATCH = 64
-DIMS = 12
-NOISE = 0.02
+STD = 0.05
+PEER = "FrEIA"
+TARGET_KB = 20
 
 
 def inn_step(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds of encode, restrict, decode and backward (without the optimizer), from the same weights on the same images.
+    """Seconds, kept bytes and peak of encode, restrict, decode and backward, from the same weights on the same images."""
+    batch = options.batch or BATCH
+    problem, networks = make(batch, options.quick, device)
+    count = sum(parameter.numel() for parameter in problem.parameters)
+    notes = [
+        f"{count:,} parameters, {batch} images, L = mean |x − x̂| + mean (z − ẑ)², the first 12 dimensions kept; "
+        f"{REVERSIBLE} is meant to keep at most {TARGET_KB} kB per image",
+        "FrEIA's inverse Haar layer halves its input in place; it is given a copy, without which the step would raise an error"
+        if _peer(networks)
+        else left_out(PEER),
+    ]
+    title = f"training step of the MNIST INN on {device.type}"
+    return step_tables(title, problem, networks, lambda name: peak_of_step(make, name, batch, options, device), options, progress, notes)
 
-    Raises UnavailableError without FrEIA.
-    """
-    table = read_recipe(RECIPE)["model"] | ({"levels": [{"couplings": 1, "hidden": 8}], "hidden_dense": 8} if options.quick else {})
-    ours = build_model({**table, "image_shape": list(IMAGE_SHAPE)}).to(device)
+
+def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[str, Network]]:
+    """The step and everyone who does it, FrEIA first where it is installed."""
+    recipe = read_recipe(RECIPE)
+    table = recipe["model"] | ({"levels": [{"couplings": 1, "hidden": 8}], "hidden_dense": 8} if quick else {})
+    model = build_model({**table, "image_shape": list(IMAGE_SHAPE)}).to(device)
     generator = torch.Generator().manual_seed(derive(0, "inn"))
     with torch.no_grad():
-        for parameter in ours.parameters():  # a fresh network is the identity, of which nothing could be told apart
-            parameter.add_(NOISE * torch.randn(parameter.shape, generator=generator).to(device))
-    theirs, parameters = freia_network(ours).to(device), list(ours.parameters())
-    x = torch.rand(BATCH, *IMAGE_SHAPE, generator=generator).to(device)
-    variants = [
-        Variant("FrEIA SequenceINN", _step(lambda x: theirs(x)[0].flatten(1), lambda z: _freia_decode(theirs, z), parameters, x)),
-        Variant("genrev fp32", _step(ours.encode, ours.decode, parameters, x), target=1 / 0.95),
-    ]
-    notes = [
-        f"{ours.parameter_count():,} parameters, {BATCH} images, {DIMS} of {ours.latent_dim} dimensions kept; "
-        "error: of the gradient, relative to FrEIA's in the Euclidean norm",
-        "FrEIA's inverse Haar layer halves its input in place; it is given a copy, without which the step would raise an error",
-    ]
-    if options.bf16 or has_bf16(device):
-        variants.append(Variant("genrev bf16", _step(ours.encode, ours.decode, parameters, x, bf16=True), target=1 / 0.6))
-    else:
-        notes.append("bf16 left out: this CPU has no AVX512_BF16 or AMX and emulates it, slower than fp32; --bf16 measures it all the same")
-    timings = alternate(variants, options.rounds, f"INN training step on {device.type}", progress)
-    rows = compared(timings, lambda gradient: ((gradient - timings[0].result).norm() / timings[0].result.norm()).item())
-    return [Table(f"training step of the MNIST INN on {device.type}", rows, tuple(notes))]
+        for parameter in model.parameters():  # a fresh network is the identity, of which nothing could be told apart
+            parameter.copy_(STD * torch.randn(parameter.shape, generator=generator))
+    prior = build_prior({**recipe["prior"], "latent_dim": model.latent_dim}).to(device)
+    x = torch.rand(batch, *IMAGE_SHAPE, generator=generator).to(device)
+    problem = Problem(x, prior.restrict, _loss, list(model.parameters()))
+    if not installed(PEER):
+        return problem, own_networks(model, None, None)
+    theirs = freia_network(model).to(device)
+    network = Network(lambda x: theirs(x)[0].flatten(1), lambda z: _decode(theirs, z))
+    return problem, {"FrEIA SequenceINN": network, **own_networks(model, 1 / 0.95, 1 / 0.6)}
 
 
-def _freia_decode(network: nn.Module, z: Latents) -> Images:
+def _peer(networks: dict[str, Network]) -> bool:
+    return any(name.startswith(PEER) for name in networks)
+
+
+def _loss(x: Images, x_hat: Images, z: Latents, z_hat: Latents) -> Scalar:
+    """L_x + L_z   (Nguyen et al. 2019, eq. 5)"""
+    return image_loss(x, x_hat) + latent_loss(z, z_hat)
+
+
+def _decode(network: nn.Module, z: Latents) -> Images:
     return network(z.clone().unflatten(1, IMAGE_SHAPE), rev=True)[0]
 
 
-def _step(
-    encode: Callable[[Images], Latents],
-    decode: Callable[[Latents], Images],
-    parameters: list[nn.Parameter],
-    x: Images,
-    bf16: bool = False,
-) -> Callable[[], Tensor]:
-    """One step's gradient as a vector: L = mean |x − x̂| + mean z² over the dimensions that are cut off   (Nguyen et al. 2019, eq. 5)"""
-
-    def run() -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-            z = encode(x)
-            kept = torch.cat([z[:, :DIMS], torch.zeros_like(z[:, DIMS:])], dim=1)
-            x_hat = decode(kept)
-        loss = (x - x_hat).abs().mean() + (z - kept).square().mean()
-        return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, parameters)])
-
-    return run
-
-
 def freia_network(model: INN) -> nn.Module:
-    """The same network of FrEIA's layers, on the very weights of `model`.
+    """The same network of FrEIA's layers, on the very weights of `model`."""
+    from FrEIA import framework, modules
 
-    Raises UnavailableError without FrEIA.
-    """
-    try:
-        from FrEIA import framework, modules
-    except ImportError as error:
-        raise UnavailableError("bench inn: FrEIA is not installed; pip install 'genrev-cli[bench]'") from error
     *convolutional, dense = [layer for layer in model.chain.layers if isinstance(layer, AffineCoupling)]
     network = framework.SequenceINN(*model.image_shape)
     network.append(modules.HaarDownsampling)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from genrev_cli.stages.devices import cpu
 
-_VERSIONS = ("genrev-cli", "torch", "numpy", "scipy", "pytorch-fid", "POT", "lapx")
+_VERSIONS = ("genrev-cli", "torch", "torchvision", "numpy", "scipy", "pytorch-fid", "POT", "lapx", "FrEIA", "memcnn")
 
 
 @contextmanager
@@ -33,4 +33,6 @@ def conditions(device: torch.device) -> dict[str, Any]:
     pools = {f"{pool['internal_api']} {pool['version'] or ''}".strip(): pool["num_threads"] for pool in threadpool_info()}
     used = {"torch": torch.get_num_threads(), **pools}
     load = {"load": round(os.getloadavg()[0], 2)} if hasattr(os, "getloadavg") else {}
-    return {**cpu(), **accelerator, "threads": used, **load, "device": str(device), "versions": versions}
+    malloc = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
+    allocator = {"malloc": malloc} if malloc else {}  # who gives memory back to the system pays for it anew in every step
+    return {**cpu(), **accelerator, "threads": used, **allocator, **load, "device": str(device), "versions": versions}

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import torch
 
+from genrev_cli.bench.batches_loading import loading
 from genrev_cli.bench.fid_extraction import extraction
 from genrev_cli.bench.fid_frechet import frechet
 from genrev_cli.bench.fid_moments import moments
@@ -15,6 +16,8 @@ from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.bench.ot_minibatch import minibatch
 from genrev_cli.bench.ot_semidiscrete import semidiscrete
+from genrev_cli.bench.revnet_step import revnet_depth, revnet_step
+from genrev_cli.bench.sample_images import sampling
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
@@ -26,20 +29,30 @@ from genrev_cli.stages.targets import check_target
 Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table]]
 
 BENCHES: dict[str, dict[str, Section]] = {
+    "batches": {"loading": loading},
     "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
     "inn": {"step": inn_step},
     "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete},
+    "revnet": {"step": revnet_step, "depth": revnet_depth},
+    "sample": {"sampling": sampling},
 }
 """What can be measured: name → its sections, in the order in which they run."""
+
+TAKES = {"images": ("batches", "fid", "sample"), "batch": ("batches", "inn", "revnet", "sample"), "path": ("batches",)}
+"""The options of size that not every benchmark has a use for."""
 
 
 def bench(name: str, out: Path, options: BenchOptions, *, progress: Progress = SILENT) -> Result:
     """Run the sections of one benchmark and write a JSON of kind 'bench': conditions, and a list of tables.
 
-    Raises UsageError for an unknown name or section, UnavailableError for a missing device, FileError for a target that is not ours.
+    Raises UsageError for an unknown name or section and for an option that the benchmark has no use for, UnavailableError for a missing
+    device, FileError for a target that is not ours.
     """
     if name not in BENCHES:
         raise UsageError(f"bench {name}: there is {', '.join(BENCHES)}")
+    for option, names in TAKES.items():
+        if getattr(options, option) and name not in names:
+            raise UsageError(f"--{option} has no meaning for bench {name}; it is for {', '.join(names)}")
     chosen = options.only or tuple(BENCHES[name])
     for section in chosen:
         if section not in BENCHES[name]:
@@ -53,7 +66,8 @@ def bench(name: str, out: Path, options: BenchOptions, *, progress: Progress = S
     config = {
         "bench": name,
         "sections": list(chosen),
-        **{key: getattr(options, key) for key in ("rounds", "threads", "images", "quick", "bf16")},
+        **{key: getattr(options, key) for key in ("rounds", "threads", "images", "batch", "quick", "bf16")},
+        "path": str(options.path or ""),
     }
     numbers = {"conditions": {**before, "load_after": load_after}, "tables": [table.as_json() for table in tables]}
     made_by = provenance(seconds=time.perf_counter() - start, device=str(device))

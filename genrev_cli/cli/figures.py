@@ -18,6 +18,18 @@ def reconstruct(
     out: options.Picture = Path("reconstructions.png"),
     split: options.Split = "test",
     columns: Columns = 16,
+    exact_bits: Annotated[
+        int,
+        typer.Option(
+            "--exact-bits", help="Run additive couplings on a grid of 2^-K; 0: as they were trained.", rich_help_panel=options.METHOD
+        ),
+    ] = 0,
+    verify_exact: Annotated[
+        bool, typer.Option("--verify-exact", help="Fail unless every image comes back to the bit.", rich_help_panel=options.METHOD)
+    ] = False,
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, or bf16: networks in bfloat16, streams in float32.", rich_help_panel=options.RUN)
+    ] = "fp32",
     seed: options.Seed = 0,
     batch: options.BatchSize = 256,
     device: options.Device = "auto",
@@ -26,10 +38,11 @@ def reconstruct(
     """Show originals, reconstructions from the restricted and from the full latent; measure both over the whole split."""
     from genrev_cli.stages.figures import reconstruct
 
-    report(
-        reconstruct(ckpt, out, data=data, split=split, columns=columns, seed=seed, batch=batch, device=device, progress=listener()),
-        as_json=json,
-    )
+    result = reconstruct(
+        ckpt, out, data=data, split=split, columns=columns, exact_bits=exact_bits, verify_exact=verify_exact, precision=precision,
+        seed=seed, batch=batch, device=device, progress=listener(),
+    )  # fmt: skip
+    report(result, as_json=json)
 
 
 @app.command(rich_help_panel="Look", epilog="$ genrev interpolate --ckpt adversarial.safetensors 3 17 me.png you.png --latent full")

@@ -43,6 +43,9 @@ def Overrides(kind: type, flag: str, help: str, panel: str, least: float | None 
 
 
 Lr = Overrides(float, "--lr", "Learning rate.", TRAINING)
+ExactBits = Overrides(
+    int, "--exact-bits", "Additive couplings on a grid of 2^-K: their inverse is exact to the bit. 0: off; 16 is a good K.", METHOD, 0
+)
 WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
 WeightMMD = Overrides(float, "--weight-mmd", "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.", METHOD)
 WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
@@ -64,6 +67,9 @@ class Training:
     epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
     batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
     precision: Overrides(str, "--precision", "fp32, or bf16: networks in bfloat16, streams in float32.", TRAINING) = None
+    memory: Overrides(
+        str, "--memory", "What invertible networks keep for the backward pass: plain (all), reversible or checkpoint.", TRAINING
+    ) = None
     ema_halflife_images: Overrides(int, "--ema-halflife-images", "Average the weights with this half-life; 0 is off.", TRAINING) = None
     seed: Overrides(int, "--seed", "Seed of weights, order and noise.", TRAINING) = None
     device: Device = "auto"
@@ -81,6 +87,10 @@ class Training:
             "--resident-megabytes", min=0, help="Keep the images on the device up to this size, else read as needed.", rich_help_panel=RUN
         ),
     ] = 4096
+    compile: Annotated[bool, typer.Option("--compile", help="Run networks by torch.compile.", rich_help_panel=RUN)] = False
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Keep weights with the channels innermost in memory.", rich_help_panel=RUN)
+    ] = False
     restart: Restart = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open the inputs, print settings, parameters and steps; write nothing.", rich_help_panel=RUN)
@@ -93,7 +103,9 @@ class Training:
         """
         if self.steps is not None and self.epochs is not None:
             raise UsageError(f"--steps {self.steps} and --epochs {self.epochs:g} say the same thing twice; give one of them")
-        values = given(**{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "ema_halflife_images", "seed")})
+        values = given(
+            **{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "memory", "ema_halflife_images", "seed")}
+        )
         return values if self.epochs is None else {**values, "steps": 0}
 
     def run(self, evaluation: "Evaluation | None" = None) -> "RunOptions":

@@ -26,6 +26,7 @@ def pretrain_recon(
     weight_mmd: options.WeightMMD = None,
     dims: Dims = None,
     bound: Bound = None,
+    exact_bits: options.ExactBits = None,
     json: options.Json = False,
 ) -> None:
     """Train an autoencoder to reconstruct images from a restricted latent.
@@ -35,7 +36,11 @@ def pretrain_recon(
     from genrev_cli.stages.pretrain_recon import STAGE, pretrain_recon
 
     method = options.given(lr=lr, weight_x=weight_x, weight_z=weight_z, weight_mmd=weight_mmd)
-    overrides = {STAGE: training.schedule() | method, "prior": options.given(dim=dims, bound=bound)}
+    overrides = {
+        STAGE: training.schedule() | method,
+        "prior": options.given(dim=dims, bound=bound),
+        "model": options.given(exact_bits=exact_bits),
+    }
     report(
         pretrain_recon(data, out, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()),
         as_json=json,

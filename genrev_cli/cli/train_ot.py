@@ -23,6 +23,7 @@ def train_ot(
     lr: options.Lr = None,
     weight_perturbation: WeightPerturbation = None,
     noise: Noise = None,
+    exact_bits: options.ExactBits = None,
     json: options.Json = False,
 ) -> None:
     """Train a reversible network and a Gaussian for each class by exact optimal transport, without an adversary.
@@ -32,5 +33,5 @@ def train_ot(
     from genrev_cli.stages.train_ot import STAGE, train_ot
 
     method = options.given(lr=lr, weight_perturbation=weight_perturbation, noise=noise)
-    overrides = {STAGE: training.schedule() | method}
+    overrides = {STAGE: training.schedule() | method, "model": options.given(exact_bits=exact_bits)}
     report(train_ot(data, out, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()), as_json=json)

@@ -1,0 +1,67 @@
+"""Images sampled from the CelebA RevNet: by the published layers one batch after another, and by ours as `genrev sample` draws them."""
+
+from collections.abc import Callable
+
+import torch
+
+from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.published_revnet import PublishedRevNet
+from genrev_cli.bench.revnet_step import RECIPE, celeba_revnet, drawn
+from genrev_cli.bench.training_step import EQUAL, NO_BF16, deviation
+from genrev_cli.config import read_recipe
+from genrev_cli.latents import Prior, build_prior
+from genrev_cli.models.revnet import RevNet
+from genrev_cli.progress import Progress
+from genrev_cli.shapes import Pixels, to_pixels
+from genrev_cli.stages.devices import has_bf16
+from genrev_cli.stages.drawing import Draw, draw_codes, draw_pixels
+
+BATCH = 64
+IMAGES = 128
+
+
+def sampling(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
+    """Images per second from codes to pixels in memory, with the weights of an untrained one; files are not written."""
+    n, batch = (6, 3) if options.quick else (options.images or IMAGES, options.batch or BATCH)
+    model = drawn(celeba_revnet(options.quick)).to(device)
+    prior = build_prior({**read_recipe(RECIPE)["prior"], "latent_dim": model.latent_dim}).to(device)
+    theirs = published(PublishedRevNet(model), prior, n, batch, device)
+    variants = [Variant("published layers", theirs), Variant("genrev fp32", own(model, prior, n, batch, device, bf16=False))]
+    notes = [
+        "error: of the pixels, relative to the published ones' in the Euclidean norm",
+        "no gradients on either side; the published side is given the codes, genrev draws them, each image's by a generator of its own",
+    ]
+    if options.bf16 or has_bf16(device):
+        variants.append(Variant("genrev bf16", own(model, prior, n, batch, device, bf16=True)))
+    else:
+        notes.append(NO_BF16)
+    title = f"{n} samples of the CelebA RevNet in batches of {batch} on {device.type}"
+    timings = alternate(variants, options.rounds, title, progress)
+    rows = compared(timings, lambda pixels: deviation([pixels.float()], [timings[0].result.float()]))
+    assert rows[1]["error"] < EQUAL, "genrev and the published layers do not sample the same images"
+    for row in rows:
+        row["images_per_second"] = n / row["seconds"]
+    return [Table(title, rows, tuple(notes))]
+
+
+def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device: torch.device) -> Callable[[], Pixels]:
+    """Codes and zeros, decoded batch by batch."""
+    codes = draw_codes(prior, Draw(), range(n), device)
+
+    @torch.no_grad()
+    def run() -> Pixels:
+        return torch.cat([to_pixels(network.decode(prior.embed(some))).cpu() for some in codes.split(batch)])
+
+    return run
+
+
+def own(model: RevNet, prior: Prior, n: int, batch: int, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
+    """As the stage `sample` does it: the last batch is filled up, and cut."""
+
+    @torch.no_grad()
+    def run() -> Pixels:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            blocks = [draw_pixels(model, prior, Draw(), range(start, start + batch), device).cpu() for start in range(0, n, batch)]
+        return torch.cat(blocks)[:n]
+
+    return run
