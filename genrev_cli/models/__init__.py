@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from genrev_cli.config import build
-from genrev_cli.models.base import Autoencoder, Bijection
+from genrev_cli.models.base import MEMORY, Autoencoder, Bijection
 from genrev_cli.models.convolutional import Convolutional, ConvolutionalConfig
 from genrev_cli.models.dense import Dense, DenseConfig
 from genrev_cli.models.gan import FAMILIES, mirrored
@@ -44,4 +44,4 @@ def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
     return {"latent_dim": dim, **table} if free and dim else table
 
 
-__all__ = ["MODELS", "Autoencoder", "Bijection", "Variational", "build_model", "sized"]
+__all__ = ["MEMORY", "MODELS", "Autoencoder", "Bijection", "RevNet", "Variational", "build_model", "sized"]

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 from torch import Tensor, nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.models.invertible import MEMORY, Chain, Streams
+from genrev_cli.models.invertible import MEMORY, Chain, Coupling, Streams
 from genrev_cli.shapes import Images, Latents
 
 
@@ -40,6 +41,10 @@ class Autoencoder(nn.Module, ABC):
     def coding_modules(self) -> list[nn.Module]:
         """What `encode` and `decode` use, and trains where only they are asked; by default all of it."""
         return [self]
+
+    def networks(self) -> list[nn.Module]:
+        """Its parts that are called as a whole, each a function of tensors alone."""
+        return list(self.children())
 
     def parameter_count(self) -> int:
         """How many numbers are trained."""
@@ -93,6 +98,15 @@ class Bijection(Autoencoder):
     def decoder_modules(self) -> list[nn.Module]:
         """All of it."""
         return [self]
+
+    def networks(self) -> list[nn.Module]:
+        """F and G of every coupling."""
+        return [branch for layer in self.chain.layers if isinstance(layer, Coupling) for branch in (layer.F, layer.G)]
+
+    @property
+    def grid_range(self) -> float:
+        """How large streams may become while the inverse is exact to the bit; infinite where it is exact up to rounding only."""
+        return inf
 
     @property
     def memory(self) -> str:

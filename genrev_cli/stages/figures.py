@@ -24,8 +24,10 @@ from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
 from genrev_cli.stages.checkpoints import Checkpoint, data_of
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.exactness import Exactness, exact, filled
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.method import autocast_in
 
 LATENTS = ("restricted", "full")
 
@@ -72,6 +74,9 @@ def reconstruct(
     data: Path | None = None,
     split: str = "test",
     columns: int = 16,
+    exact_bits: int = 0,
+    verify_exact: bool = False,
+    precision: str = "fp32",
     seed: int = 0,
     batch: int = 256,
     device: str = "auto",
@@ -79,27 +84,39 @@ def reconstruct(
 ) -> Result:
     """Fig. 6, three rows: originals, reconstructions from the restricted latent, from the full latent; and the errors over the whole split.
 
-    columns: how many images, drawn at random by `seed`. Raises FileError for unusable files, UsageError for an unknown split.
+    columns: how many images, drawn at random by `seed`. exact_bits: of the network, 0 being its own. verify_exact: that the full round
+    trip gives back every image to the bit. Raises FileError for unusable files and where a network does not keep that, UsageError for an
+    unknown split and for a network that promises no such thing.
     """
     figure = _Figure(ckpt, out, device, data)
-    images, model = figure.images(), figure.model
+    images, prior = figure.images(), figure.model.prior
+    autoencoder = exact(figure.model.autoencoder, exact_bits) if exact_bits else figure.model.autoencoder
+    autocast = autocast_in(figure.place, precision)
+    check = Exactness(autoencoder) if verify_exact else None
     rows = images.rows(split)
     restricted, full, widest = L1(), L1(), 0.0
-    with progress.task("reconstruct", len(rows)) as bar:
+    with progress.task("reconstruct", len(rows)) as bar, autocast():
         for first in range(0, len(rows), batch):
-            x = to_float(figure.read(images, rows[first : first + batch]))
-            z = model.autoencoder.encode(x)
-            restricted.add(x, model.autoencoder.decode(model.prior.restrict(z)))
-            full.add(x, model.autoencoder.decode(z))
-            widest = max(widest, z.abs().max().item())
-            bar.advance(len(x))
+            pixels = figure.read(images, rows[first : first + batch])
+            n, x = len(pixels), to_float(filled(pixels, min(batch, len(rows))))
+            z = autoencoder.encode(x)
+            x_hat = autoencoder.decode(z)
+            restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n])
+            full.add(x[:n], x_hat[:n])
+            widest = max(widest, z[:n].abs().max().item())
+            if check:
+                check.add(pixels, x[:n], x_hat[:n])
+            bar.advance(n)
+    if check:
+        check.require(ckpt)
     chosen = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[:columns].numpy()]
     pixels = figure.read(images, np.sort(chosen))
-    z = model.autoencoder.encode(to_float(pixels))
-    shown = [pixels, to_pixels(model.autoencoder.decode(model.prior.restrict(z))), to_pixels(model.autoencoder.decode(z))]
+    with autocast():
+        z = autoencoder.encode(to_float(pixels))
+        shown = [pixels, to_pixels(autoencoder.decode(prior.restrict(z))), to_pixels(autoencoder.decode(z))]
     numbers = {
         "images": len(rows), "split": split, "l1_restricted": restricted.mean,
-        "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest,
+        "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
     return figure.write(
         torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed

@@ -11,19 +11,18 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
+from genrev_cli.models import MEMORY
 from genrev_cli.stages.checkpoints import write_autoencoder
 from genrev_cli.stages.evaluation import EvalOptions
 from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
-from genrev_cli.training.method import Method
-
-PRECISIONS = ("fp32", "bf16")
-
+from genrev_cli.training.method import Method, require_precision
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs.
 
-    lr_drop_epochs: at each of them the learning rates become a tenth of what they were.
+    lr_drop_epochs: at each of them the learning rates become a tenth of what they were. memory: what an invertible network keeps for the
+    backward pass, of MEMORY.
     """
 
     batch: int = 250
@@ -33,10 +32,12 @@ class Schedule:
     precision: str = "fp32"
     ema_halflife_images: int = 0
     lr_drop_epochs: tuple[float, ...] = ()
+    memory: str = MEMORY[0]
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
+        require_precision(self.precision)
+        if self.memory not in MEMORY:
+            raise UsageError(f"--memory {self.memory}: choose {', '.join(MEMORY[:-1])} or {MEMORY[-1]}")
         if self.batch < 1 or self.epochs < 0 or self.steps < 0 or self.ema_halflife_images < 0:
             raise UsageError(
                 f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed"
@@ -45,7 +46,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run behaves on this machine; nothing of it changes the result."""
+    """How a run behaves on this machine; nothing of it changes the result, beyond rounding where networks are run otherwise.
+
+    compile: networks by torch.compile. channels_last: weights with the channels innermost in memory.
+    """
 
     device: str = "auto"
     restart: bool = False
@@ -55,6 +59,8 @@ class RunOptions:
     preview_every: int = 500
     save_minutes: float = 10.0
     resident_megabytes: int = 4096
+    compile: bool = False
+    channels_last: bool = False
     evaluation: EvalOptions = field(default_factory=EvalOptions)
 
     def __post_init__(self) -> None:
@@ -103,6 +109,8 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be resumed: all settings but the length, and the content of all inputs."""
         schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps")}
+        if schedule["memory"] == MEMORY[0]:
+            del schedule["memory"]  # so do runs have it that were begun before there was a choice
         inputs = {role: record["sha256"] for role, record in self.inputs.items()}
         return json.loads(
             json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})

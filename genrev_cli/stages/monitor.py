@@ -52,15 +52,19 @@ class AutoencoderMonitor(Monitor):
 
     @torch.no_grad()
     def numbers(self, method: AutoencoderMethod, model: nn.ModuleDict) -> dict[str, float]:
-        """Errors of the restricted and the full round trip, max |z|, relative sliced Wasserstein distance (A4, A5); the method's own."""
+        """Errors of the restricted and the full round trip, max |z|, relative sliced Wasserstein distance (A4, A5); the method's own.
+
+        In the precision of the training.
+        """
         autoencoder, prior = model["autoencoder"].eval(), model["prior"]
         restricted, full, codes, widest, own = L1(), L1(), [], 0.0, []
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "method"))
         for pixels in self.pixels.split(BATCH):
             x = to_float(pixels)
-            z = autoencoder.encode(x)
-            restricted.add(x, autoencoder.decode(prior.restrict(z)))
-            full.add(x, autoencoder.decode(z))
+            with method.autocast():
+                z = autoencoder.encode(x)
+                restricted.add(x, autoencoder.decode(prior.restrict(z)))
+                full.add(x, autoencoder.decode(z))
             codes.append(prior.select(z))
             widest = max(widest, z.abs().max().item())
             own.append(method.measure(autoencoder, prior, x, generator))

@@ -11,17 +11,20 @@ from torch import nn
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.evaluation import Evaluator
+from genrev_cli.stages.execution import execute
 from genrev_cli.stages.job import Job, RunOptions
 from genrev_cli.stages.resuming import earlier_run, run_folder
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
+from genrev_cli.training.guard import warnings_of
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Hooks, Rhythm, seeded, train
 
@@ -68,6 +71,7 @@ def _is_of(out: Path, found: Header) -> bool:
 def _dry_run(job: Job, found: Header | None) -> Result:
     with torch.device("meta"):
         method = job.build(torch.device("meta"))
+        execute(method, job.schedule, RunOptions())
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
     return Result(None, {"parameters": trained, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
 
@@ -79,6 +83,7 @@ class _Run:
         self.job, self.out, self.options, self.device, self.progress = job, out, options, device, progress
         with seeded(job.schedule.seed, "weights"):
             self.method = job.build(device)
+        execute(self.method, job.schedule, options)
         halflife = job.schedule.ema_halflife_images
         self.ema = EMA(self.method.model, halflife) if halflife else None
         self.seconds_before = 0.0
@@ -188,6 +193,7 @@ class _Looks:
         self.evaluator = Evaluator(evaluation, run.job.images, seed, run.device, run.progress) if evaluation.every else None
         self.log = Log(folder / "log.jsonl", start or -1)  # -1: no line of an earlier run stays
         self.monitor = run.job.monitor(run.job.images, seed, run.device, folder / "previews")
+        self.warned: set[str] = set()
         self.best = self._best_before(folder / "log.jsonl")
         if not start:
             self._discard_best()
@@ -242,10 +248,21 @@ class _Looks:
 
     def write(self, step: int, means: dict[str, float]) -> None:
         self.log.write(step, kind="loss", seconds=round(self.run.seconds(), 3), **means)
+        self._warn(step, means)
 
     def measure(self, step: int) -> None:
         numbers = self.monitor.numbers(self.run.method, self.run.trained)
         self.log.write(step, kind="monitor", seconds=round(self.run.seconds(), 3), **numbers)
+        self._warn(step, numbers)
+
+    def _warn(self, step: int, numbers: dict[str, float]) -> None:
+        """Say once of each kind what threatens the inverse."""
+        model, precision = getattr(self.run.method, "autoencoder", None), self.run.job.schedule.precision
+        if isinstance(model, Bijection):
+            for kind, sentence in warnings_of(numbers, model, precision).items():
+                if kind not in self.warned:
+                    self.warned.add(kind)
+                    self.run.progress.note(f"step {step}: {sentence}")
 
     def preview(self, step: int) -> None:
         self.monitor.preview(step, self.run.trained, self.run.made_by())

@@ -15,6 +15,7 @@ from genrev_cli.shapes import Scalar
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
+from genrev_cli.training.guard import WATCHED, require_inverse
 from genrev_cli.training.method import Method
 
 
@@ -101,7 +102,10 @@ class Window:
     def read(self, step: int) -> tuple[dict[str, float], int, float]:
         """Means over the window and over ranks, its length in steps and in seconds; the window starts anew.
 
-        step: the number of steps done. Raises DivergedError naming the first term and step that are not finite.
+        Of what is watched it is the largest of the window, averaged over ranks.
+
+        step: the number of steps done. Raises DivergedError naming the first term and step that are not finite, and like
+        `require_inverse`.
         """
         names = list(self._rows[0])
         table = torch.stack([torch.stack([row[name].float() for name in names]) for row in self._rows])
@@ -116,7 +120,10 @@ class Window:
             )
         steps, now = len(self._rows), time.perf_counter()
         seconds, self._since, self._rows = now - self._since, now, []
-        return dict(zip(names, values.mean(0).tolist(), strict=True)), steps, seconds
+        means, worst = values.mean(0).tolist(), values.amax(0).tolist()
+        numbers = {name: worst[i] if name in WATCHED else means[i] for i, name in enumerate(names)}
+        require_inverse(numbers, step)
+        return numbers, steps, seconds
 
 
 def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> None:
@@ -154,7 +161,8 @@ def train(
             for optimizer in method.optimizers.values():
                 optimizer.scale(rate(step))
             method.begin(step)
-            window.add(method.step(x, labels, generator.manual_seed(derive(seed, "step", step))))
+            scalars = method.step(x, labels, generator.manual_seed(derive(seed, "step", step)))
+            window.add({**scalars, **method.watched()})
             if ema:
                 ema.update(method.model, batches.batch)
 

@@ -8,10 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.models import Autoencoder
+from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.training.guard import LARGEST, ROUNDTRIP
 from genrev_cli.training.optim import Optimizer
+
+PRECISIONS = ("fp32", "bf16")
 
 Passes = Callable[[], Iterator[tuple[Images, Labels]]]
 """Passes over all training images and their labels, in batches, (B, C, H, W), (B,)."""
@@ -46,6 +50,10 @@ class Method(ABC):
         Returns the scalars worth logging, detached, without waiting for the device.
         """
 
+    def watched(self) -> dict[str, Scalar]:
+        """How exact the last step was, see `guard`: numbers of which the largest matters and not the mean."""
+        return {}
+
 
 class AutoencoderMethod(Method):
     """One paper's way of training an autoencoder, of whose latent a prior says where the codes are."""
@@ -57,6 +65,13 @@ class AutoencoderMethod(Method):
     def model(self) -> nn.ModuleDict:
         """Both, under these names."""
         return nn.ModuleDict({"autoencoder": self.autoencoder, "prior": self.prior})
+
+    def watched(self) -> dict[str, Scalar]:
+        """Of a bijection: the error of inputs that its backward pass recomputed, and in exact mode the largest number of its streams."""
+        if not isinstance(self.autoencoder, Bijection):
+            return {}
+        found = {ROUNDTRIP: self.autoencoder.take_roundtrip(), LARGEST: self.autoencoder.take_largest()}
+        return {name: number for name, number in found.items() if number is not None}
 
     def measure(self, autoencoder: Autoencoder, prior: Prior, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
         """What else is worth knowing of held-out images, beside what every autoencoder is asked: one number per image, (B,) each.
@@ -70,6 +85,16 @@ class AutoencoderMethod(Method):
         return {}
 
 
+def require_precision(precision: str) -> None:
+    """Raise UsageError for another word than those of PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: choose {' or '.join(PRECISIONS)}")
+
+
 def autocast_in(device: torch.device, precision: str) -> Callable[[], AbstractContextManager]:
-    """The autocast context of `--precision`: fp32 as it is, bf16 with convolutions and linear maps in bfloat16."""
+    """The autocast context of `--precision`: fp32 as it is, bf16 with convolutions and linear maps in bfloat16.
+
+    Raises UsageError like `require_precision`.
+    """
+    require_precision(precision)
     return lambda: torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

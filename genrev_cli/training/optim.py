@@ -55,7 +55,7 @@ class Optimizer:
         """One step with these gradients; returns their norm before clipping."""
         norm = torch.nn.utils.get_total_norm(gradients)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = _laid_out(gradient, parameter)
         if self.max_grad_norm:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.max_grad_norm, norm)
         self.rule.step()
@@ -65,15 +65,23 @@ class Optimizer:
     def tensors(self) -> dict[str, Tensor]:
         """What the rule remembers (moments, step counts): `number of the parameter . name of the tensor`."""
         states = self.rule.state_dict()["state"]
-        return {f"{i}.{name}": tensor for i, state in states.items() for name, tensor in state.items() if tensor is not None}
+        return {f"{i}.{name}": tensor.contiguous() for i, state in states.items() for name, tensor in state.items() if tensor is not None}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take back what `tensors` gave; learning rates come from the config and not from here."""
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             number, name = key.split(".", 1)
-            state.setdefault(int(number), {})[name] = tensor
+            parameter = self.parameters[int(number)]
+            state.setdefault(int(number), {})[name] = _laid_out(tensor, parameter) if tensor.shape == parameter.shape else tensor
         self.rule.load_state_dict({"state": state, "param_groups": self.rule.state_dict()["param_groups"]})
+
+
+def _laid_out(tensor: Tensor, like: Tensor) -> Tensor:
+    """The same values in the memory order of `like`: fused rules walk through both in that order and do not look."""
+    if tensor.stride() == like.stride():
+        return tensor
+    return torch.empty_like(like, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def descend(*pairs: tuple[Optimizer, Scalar]) -> list[Scalar]:

@@ -134,3 +134,29 @@ def test_float32_on_every_device(device):
     before = layer.weight.detach().clone()
     descend((optimizer(layer, lr=1e-3), layer(torch.ones(4, 3, device=device)).square().mean()))
     torch.testing.assert_close((layer.weight - before).abs(), torch.full_like(before, 1e-3), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("rule", [{"betas": (0.9, 0.99)}, {"momentum": 0.9}])
+def test_gradients_in_another_memory_order_are_the_same_gradients(rule):
+    """Fused rules walk through parameters and gradients in memory order and would pair the wrong numbers."""
+    layers = [nn.Linear(3, 4, bias=False) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    gradient = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    for layer, given in zip(layers, (gradient.T, gradient.T.contiguous()), strict=True):
+        optimizer = Optimizer([layer], lr=0.1, max_grad_norm=0.0, **rule)
+        for _ in range(3):
+            optimizer.apply([given])
+    assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_moments_are_saved_in_order_and_loaded_as_their_parameters_lie():
+    conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    optimizer = Optimizer([conv], lr=0.1, max_grad_norm=0.0)
+    optimizer.apply([torch.randn_like(parameter) for parameter in conv.parameters()])
+    saved = optimizer.tensors()
+    assert all(tensor.is_contiguous() for tensor in saved.values())
+    again = Optimizer([conv], lr=0.1, max_grad_norm=0.0)
+    again.load_tensors(saved)
+    state = again.rule.state_dict()["state"][0]
+    assert state["exp_avg"].stride() == conv.weight.stride()
+    assert torch.equal(state["exp_avg"], saved["0.exp_avg"])

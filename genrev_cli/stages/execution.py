@@ -1,0 +1,33 @@
+"""How the networks of a training stage are run: what they keep for the backward pass, how they lie in memory, compiled or not."""
+
+import torch
+
+from genrev_cli.errors import UsageError
+from genrev_cli.models import MEMORY, Autoencoder, Bijection
+from genrev_cli.stages.job import RunOptions, Schedule
+from genrev_cli.training.method import Method
+
+_VARIANTS = 256
+"""How often one piece of code may be compiled: all branches of a network share theirs, with and without gradients."""
+
+
+def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
+    """Make the networks of a method run as the options say; called before the first step.
+
+    Raises UsageError where memory is to be saved by an inverse that there is not.
+    """
+    autoencoder = getattr(method, "autoencoder", None)
+    if schedule.memory != MEMORY[0]:
+        if not isinstance(autoencoder, Bijection):
+            name = autoencoder.config["name"] if autoencoder else "a classifier"
+            raise UsageError(
+                f"--memory {schedule.memory}: needs an invertible network, and '{name}' is none; take revnet or inn, or leave it out"
+            )
+        autoencoder.memory = schedule.memory
+    if options.channels_last:
+        for module in method.modules.values():
+            module.to(memory_format=torch.channels_last)
+    if options.compile and isinstance(autoencoder, Autoencoder):
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+        for network in autoencoder.networks():
+            network.compile()

@@ -1,0 +1,182 @@
+"""--memory, --compile, --channels-last, --exact-bits and the guard: through the stages."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from fid_files import Notes
+from torch import nn
+
+from genrev_cli.cli import main
+from genrev_cli.errors import DivergedError, FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint
+from genrev_cli.models import MEMORY, RevNet
+from genrev_cli.models.revnet import Scale
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.exactness import Exactness, exact, filled
+from genrev_cli.stages.figures import reconstruct
+from genrev_cli.stages.job import RunOptions, Schedule
+from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.stages.resuming import run_folder
+from genrev_cli.training import guard
+from genrev_cli.training.log import read_log
+
+RUN = RunOptions(device="cpu", log_every=1)
+
+
+def weights(path):
+    return read_checkpoint(path)[1]
+
+
+def distance(a, b):
+    """Largest difference of two checkpoints' weights."""
+    return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
+
+
+@pytest.mark.parametrize("memory", MEMORY[1:])
+def test_memory_changes_rounding_alone(recon, tmp_path, memory):
+    plain = weights(recon(tmp_path / "plain.safetensors", steps=4).out)
+    saved = weights(recon(tmp_path / "saved.safetensors", steps=4, memory=memory).out)
+    assert distance(plain, saved) < 1e-5
+    assert distance(plain, saved) == 0 or memory == "reversible"
+
+
+def test_memory_decides_and_older_runs_go_on_as_plain(recon, tmp_path):
+    out = recon(tmp_path / "a.safetensors", steps=2).out
+    assert "memory" not in read_checkpoint(out)[0].config["identity"]["schedule"]
+    with pytest.raises(UsageError, match="memory: None → reversible"):
+        recon(out, steps=4, memory="reversible")
+
+
+@pytest.mark.parametrize("name", ["adversarial", "transport"])
+def test_other_stages_save_memory_too(request, tmp_path, name):
+    stage = request.getfixturevalue(name)
+    plain, saved = (weights(stage(tmp_path / f"{memory}.safetensors", steps=3, memory=memory).out) for memory in ("plain", "reversible"))
+    assert distance(plain, saved) < 1e-4
+
+
+def test_memory_needs_an_inverse(perceptual, tmp_path):
+    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is none"):
+        perceptual(tmp_path / "a.safetensors", memory="reversible")
+    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network"):
+        perceptual(tmp_path / "a.safetensors", memory="reversible", run=replace(RUN, dry_run=True))
+    with pytest.raises(UsageError, match="--memory lean: choose plain, reversible or checkpoint"):
+        Schedule(memory="lean")
+
+
+def test_channels_last_changes_rounding_alone_and_resumes(recon, tmp_path):
+    run = replace(RUN, channels_last=True)
+    plain = weights(recon(tmp_path / "plain.safetensors", steps=6).out)
+    whole = weights(recon(tmp_path / "whole.safetensors", steps=6, run=run).out)
+    assert distance(plain, whole) < 1e-5
+    out = recon(tmp_path / "parts.safetensors", steps=3, run=run).out
+    assert distance(whole, weights(recon(out, steps=6, run=run).out)) == 0
+
+
+def test_compile_is_asked_of_the_branches_alone(recon, perceptual, tmp_path, monkeypatch):
+    """Never of what holds state or chooses between modes of memory."""
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
+    assert compiled == ["ConvBranch", "ConvBranch"]
+    compiled.clear()
+    perceptual(tmp_path / "b.safetensors", steps=1, run=replace(RUN, compile=True))
+    assert compiled == ["Sequential", "Sequential", "Linear", "Linear"]
+
+
+def test_the_guard_logs_the_error_of_recomputed_inputs(recon, tmp_path):
+    out = recon(tmp_path / "a.safetensors", steps=4, memory="reversible").out
+    lines = [line for line in read_log(run_folder(out) / "log.jsonl") if line["kind"] == "loss"]
+    assert len(lines) == 4
+    assert all(0 < line[guard.ROUNDTRIP] < 1e-5 for line in lines)
+
+
+def test_the_guard_refuses_gradients_of_an_inverse_that_is_none(recon, tmp_path, monkeypatch):
+    """Weights grown fourfold: nothing is saved, and the sentence says what to do."""
+    built = RevNet.__init__
+
+    def grown(self, *args, **settings):
+        built(self, *args, **settings)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(60)
+
+    monkeypatch.setattr(RevNet, "__init__", grown)
+    with pytest.raises(DivergedError, match="gradients of --memory reversible are wrong .limit 0.01.; begin anew with --memory plain"):
+        recon(tmp_path / "a.safetensors", steps=2, memory="reversible")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_warnings_are_said_once_of_each_kind(recon, tmp_path, monkeypatch):
+    notes = Notes()
+    monkeypatch.setattr(guard, "WARN", 0.0)
+    recon(tmp_path / "a.safetensors", steps=4, progress=notes)
+    assert sum("the round trip misses its input" in note for note in notes.said) == 1
+
+
+def test_of_bf16_branches_no_roundtrip_is_warned_of():
+    model = RevNet((1, 4, 4), (Scale(1, 2),), 16)
+    assert guard.warnings_of({"roundtrip_max": 5e-3}, model, "bf16") == {}
+    assert list(guard.warnings_of({"roundtrip_max": 5e-3}, model, "fp32")) == ["roundtrip"]
+    assert list(guard.warnings_of({guard.LARGEST: 256.0}, model, "bf16")) == ["range"]
+    assert guard.warnings_of({guard.LARGEST: 255.9}, model, "bf16") == {}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("trained_so", [True, False])
+def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_so, recon):
+    """Also by a network that was not trained so, and with the split not a multiple of the batch."""
+    model = {"exact_bits": 16} if trained_so else {}
+    overrides = {"pretrain-recon": {"steps": 3}, "model": model}
+    ckpt = pretrain_recon(data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=RUN).out
+    settings = {"split": "train", "batch": 16, "verify_exact": True, "precision": precision, "device": "cpu"}
+    numbers = reconstruct(ckpt, tmp_path / "r.png", exact_bits=0 if trained_so else 16, **settings).numbers
+    assert (numbers["images"], numbers["images_differing"], numbers["exact_error"]) == (22, 0, 0.0)
+    assert 0 < numbers["largest_stream"] < numbers["exact_range"] == 256
+    assert numbers["roundtrip_max"] <= 2**-17
+
+
+def test_what_is_not_exact_is_refused(recon, tmp_path):
+    ckpt = recon(tmp_path / "a.safetensors", steps=2).out
+    with pytest.raises(UsageError, match="inverts up to rounding only"):
+        reconstruct(ckpt, tmp_path / "r.png", verify_exact=True, device="cpu")
+    with pytest.raises(UsageError, match="exact_bits = 30 must be"):
+        reconstruct(ckpt, tmp_path / "r.png", verify_exact=True, exact_bits=30, device="cpu")
+    with pytest.raises(UsageError, match="--precision fp16"):
+        reconstruct(ckpt, tmp_path / "r.png", precision="fp16", device="cpu")
+    assert not (tmp_path / "r.png").exists()
+
+
+def test_other_couplings_have_no_exact_mode(perceptual, tmp_path):
+    ckpt = load_checkpoint(perceptual(tmp_path / "a.safetensors", steps=1).out, torch.device("cpu"))
+    with pytest.raises(UsageError, match="needs additive couplings, and 'strided' has none"):
+        exact(ckpt.autoencoder, 16)
+
+
+def test_one_wrong_pixel_is_found(tmp_path):
+    """The check itself."""
+    model = exact(RevNet((1, 4, 4), (Scale(1, 2),)), 16)
+    pixels = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8)
+    x = pixels.float() / 255
+    x_hat = model.decode(model.encode(x))
+    check = Exactness(model)
+    check.add(pixels, x, x_hat)
+    check.require(tmp_path)
+    x_hat[1, 0, 2, 2] += 1 / 255
+    check.add(pixels, x, x_hat)
+    with pytest.raises(FileError, match="1 images differ, in 1 pixels, by up to 0.0039"):
+        check.require(tmp_path)
+
+
+def test_batches_are_filled_with_their_last_image():
+    pixels = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1)
+    assert filled(pixels, 5).flatten().tolist() == [0, 1, 2, 2, 2]
+    assert torch.equal(filled(pixels, 3), pixels)
+
+
+def test_exact_mode_is_in_the_checkpoint(data, recipe, tmp_path):
+    out = tmp_path / "a.safetensors"
+    words = ["pretrain-recon", "--data", data, "--recipe", recipe, "--exact-bits", 14, "--steps", 1, "--out", out, "--device", "cpu"]
+    assert main([str(word) for word in words]) == 0
+    assert read_checkpoint(out)[0].config["model"]["exact_bits"] == 14
+    assert load_checkpoint(out, torch.device("cpu")).autoencoder.exact_bits == 14
