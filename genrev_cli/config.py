@@ -92,7 +92,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError too of a number with thousands of digits
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
     _refuse_unknown(tables, list(RECIPE_TABLES), recipe)
     for name in tables:

@@ -9,14 +9,17 @@ import numpy as np
 from PIL import Image
 
 from genrev_cli.data.config import PrepareConfig
-from genrev_cli.data.container import Container, image_names, open_container
+from genrev_cli.data.container import Container, Folder, image_names, open_container
 from genrev_cli.data.decode import FileSource
 from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
 from genrev_cli.errors import FileError
+from genrev_cli.files.archives import BROKEN_ZIP
 from genrev_cli.progress import Progress
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PARTITION = "list_eval_partition.txt"
+
+_MAX_PARTITION = 1 << 24  # the published one has 2.8 MB
 
 WIDTH, HEIGHT = 178, 218
 _LAST = (162_770, 182_637, 202_599)
@@ -134,14 +137,16 @@ def _container(root: Path) -> Container:
 
 def _partition(container: Container) -> dict[int, int] | None:
     """The partition file within the images' folder or zip, or beside it; None when there is none."""
-    inside = [name for name in container.names() if PurePosixPath(name).name == PARTITION]
-    beside = container.path.resolve().parent / PARTITION
+    inside = next((name for name in container.names() if PurePosixPath(name).name == PARTITION), None)
+    beside = Folder(container.path.resolve().parent)
+    if inside is None and not (beside.path / PARTITION).is_file():
+        return None
+    there, name = (beside, PARTITION) if inside is None else (container, inside)
     try:
-        if inside:
-            with container.reader() as read:
-                return parse_partition(read(inside[0]).decode("ascii", "replace"), container.where(inside[0]))
-        if beside.is_file():
-            return parse_partition(beside.read_text("ascii", "replace"), str(beside))
-    except (OSError, ValueError, RuntimeError) as error:
+        with there.reader() as read:
+            data = read(name)
+    except BROKEN_ZIP as error:
         raise FileError(f"{PARTITION}: cannot be read ({error})") from error
-    return None
+    if len(data) > _MAX_PARTITION:
+        raise FileError(f"{there.where(name)}: is larger than CelebA's; get the file again from {PAGE}")
+    return parse_partition(data.decode("ascii", "replace"), there.where(name))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genrev_cli.data.checksum import require_md5
+from genrev_cli.data.checksum import require_file_md5, require_md5
 from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.data.unpickle import unpickle
@@ -18,6 +18,7 @@ from genrev_cli.progress import Progress
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 FOLDER = "cifar-10-batches-py"
 TAR = "cifar-10-python.tar.gz"
+TAR_MD5 = "c58f30108f718f92721af3b95e74349a"
 
 MD5 = {  # as torchvision lists them
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -80,9 +81,10 @@ def _files(root: Path) -> Iterator[tuple[str, bytes, str]]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes, str]]:
-    """The published files of a tar, known by their exact names and read in memory, in one pass."""
+    """The published files of the published tar, known by their exact names and read in memory, in one pass."""
     wanted = {f"{FOLDER}/{name}": name for name in MD5}
     try:
+        require_file_md5(path, TAR_MD5)  # a tar can hold a header of any size, and tarfile takes it into memory
         with tarfile.open(path) as tar:
             for member in tar:
                 if member.name in wanted and member.isfile():

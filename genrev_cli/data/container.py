@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from genrev_cli.data.pixels import EXTENSIONS
 from genrev_cli.errors import FileError
+from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
 from genrev_cli.files.samples import MARK
 
 MAX_FILE_BYTES = 1 << 29  # nothing we decode is larger; a zip bomb is
@@ -38,11 +40,14 @@ class Folder:
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
-        """A function that reads a file by its name. It raises OSError, or ValueError for a file that is too large."""
+        """A function that reads a file by its name. It raises OSError, or ValueError for what is too large or no file of bytes."""
 
         def read(name: str) -> bytes:
             path = self.path / name
-            _check_size(path.stat().st_size)
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device read without end
+                raise ValueError("not a file of bytes")
+            _check_size(about.st_size)
             return path.read_bytes()
 
         yield read
@@ -66,7 +71,7 @@ class Archive:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        except (zipfile.BadZipFile, OSError) as error:
+        except BROKEN_ZIP as error:
             raise FileError(f"{self.path}: not a readable zip archive, or truncated ({error})") from error
         for name in names:
             if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in re.split(r"[/\\]", name):
@@ -79,8 +84,10 @@ class Archive:
         with zipfile.ZipFile(self.path) as archive:
 
             def read(name: str) -> bytes:
-                _check_size(archive.getinfo(name).file_size)
-                return archive.read(name)
+                entry = archive.getinfo(name)
+                _check_size(entry.file_size)
+                require_plausible(entry)
+                return archive.read(entry)
 
             yield read
 
@@ -101,7 +108,7 @@ def open_container(path: Path, missing: str) -> Container:
         return Folder(path)
     if not path.exists():
         raise FileError(f"{path}: no such folder or file; {missing}")
-    if not zipfile.is_zipfile(path):
+    if not path.is_file() or not zipfile.is_zipfile(path):
         raise FileError(f"{path}: neither a folder nor a zip archive (or a truncated one)")
     return Archive(path)
 
@@ -122,10 +129,10 @@ def image_names(container: Container) -> tuple[list[str], int]:
     return images, len(names) - len(images) - (MARK in names)
 
 
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sorts img2 before img10."""
-    parts = re.split(r"(\d+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
+    """Sorts img2 before img10; numbers by their length first, for they may have more digits than Python makes a number of."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(len(part.lstrip("0")), part.lstrip("0")) if i % 2 else part for i, part in enumerate(parts)], name
 
 
 def _check_size(size: int) -> None:

@@ -151,4 +151,4 @@ class FileSource(Source):
 
     def checksums(self) -> dict[str, str]:
         """sha256 over the lines 'sha256  name' of all files read: the same for a folder and a zip of it."""
-        return {"files_sha256": hashlib.sha256("".join(self._sums).encode()).hexdigest()}
+        return {"files_sha256": hashlib.sha256("".join(self._sums).encode(errors="surrogateescape")).hexdigest()}

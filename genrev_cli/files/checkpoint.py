@@ -1,6 +1,9 @@
 """Safetensors files: checkpoints that `sample` needs nothing else than, and the state that a killed run resumes from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,9 +37,9 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: Header) -> 
 def read_checkpoint_header(path: Path) -> Header:
     """The header alone.
 
-    Raises FileError when the file is missing, truncated, or not of genrev's.
+    Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
     """
-    with _open(path) as file:
+    with _reading(path) as file:
         return parse_header((file.metadata() or {}).get(KEY), path)
 
 
@@ -45,20 +48,23 @@ def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
 
     Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
     """
-    with _open(path) as file:
+    with _reading(path) as file:
         header = parse_header((file.metadata() or {}).get(KEY), path)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    if tensors_digest(tensors) != header.sha256:
+        digest = tensors_digest(tensors)
+    if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header, tensors
 
 
-def _open(path: Path):
-    if not path.exists():
-        raise FileError(f"{path}: no such file")
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
     if path.is_dir():
         raise FileError(f"{path}: a folder where a .safetensors file is needed")
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
     try:
-        return safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError) as error:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, TypeError, RuntimeError, ValueError) as error:  # the last three of types that torch or numpy lacks
         raise FileError(f"{path}: not a readable safetensors file, or truncated ({error})") from error

@@ -22,7 +22,7 @@ class CodeSet:
 
 
 def open_codes(path: Path) -> CodeSet:
-    """Read a code file whole.
+    """Read a code file whole; a flipped byte shows in the checksum of its chunk.
 
     Raises FileError when it is missing, damaged, or not a code file.
     """
@@ -30,4 +30,7 @@ def open_codes(path: Path) -> CodeSet:
         require_kind(header, "codes", path, "genrev encode")
         if not {"codes", "labels", "rows"} <= file.keys():
             raise FileError(f"{path}: damaged: codes, labels or rows are missing; run 'genrev encode' again")
-        return CodeSet(path, header, file["codes"][:], file["labels"][:], file["rows"][:])
+        dim = header.config["dim"]
+        if file["codes"].shape[1] != dim:
+            raise FileError(f"{path}: damaged: its codes are not of the {dim} dimensions that its header says; run 'genrev encode' again")
+        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), file["rows"][:])

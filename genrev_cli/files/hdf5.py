@@ -3,6 +3,9 @@
 Data sets are chunked with Fletcher-32 checksums, so a flipped byte is an error when it is read and not a wrong pixel.
 """
 
+import functools
+import math
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +20,14 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 
 _CHUNK_BYTES = 1 << 16  # small, so that a random row costs one small read
 _BLOCK_BYTES = 1 << 24  # what is held while hashing or copying
+
+MOST_CLASSES = 1 << 16
+
+_HEAP = b"GCOL\x01\0\0\0"
+_ARRAYS = {"images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "codes": ("float32", 2), "rows": ("int64", 1)}
+"""The arrays that we write, their types and how many axes they have; as many rows in all of a file."""
+_BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError)
+"""h5py's words for damaged metadata."""
 
 
 def _rows(shape: tuple[int, ...], itemsize: int, budget: int) -> int:
@@ -62,34 +73,106 @@ def writing(path: Path, header: Header) -> Iterator[Writer]:
     with atomic_path(path) as part, h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
         writer = Writer(file, header)
         yield writer
-        file.attrs[KEY] = replace(writer.header, sha256=_digest(file)).to_json()
+        text = replace(writer.header, sha256=_digest(file)).to_json().encode()
+        # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
+        file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
-    """Header and open file.
+    """Header and open file. Its arrays are of the types that we write, and not larger than the file, however little of it is read.
 
     Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
     """
-    if not path.exists():
-        raise FileError(f"{path}: no such file")
     if path.is_dir():
         raise FileError(f"{path}: a folder where a .h5 file is needed")
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except _BROKEN as error:
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:
-            header = parse_header(file.attrs.get(KEY), path)
-            for name in file:
-                file[name]  # opens every array: later a KeyError would not tell damage from a mistake of ours
-        except (OSError, KeyError) as error:  # KeyError is h5py's word for damaged metadata
+            header = parse_header(_text(file, path), path)
+            _require_sound_arrays(file, path.stat().st_size)
+        except _BROKEN as error:
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         try:
             yield header, file
         except OSError as error:  # Fletcher-32 mismatch, or cut short inside a data set
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
+
+
+def _text(file: h5py.File, path: Path) -> bytes | str | None:
+    """The header's text; None where there is none."""
+    if KEY not in file.attrs:
+        return None
+    kind = file.attrs.get_id(KEY)
+    text = h5py.check_string_dtype(kind.dtype)
+    if kind.shape != () or text is None:
+        raise ValueError("its header is no text")
+    if text.length is None:
+        about = path.stat()
+        _require_sound_heaps(path, about.st_size, about.st_mtime_ns)
+    return file.attrs[KEY]
+
+
+@functools.cache
+def _require_sound_heaps(path: Path, size: int, changed: int) -> None:
+    """Raise ValueError for a file of an earlier version, whose header stands in a global heap, with a heap in it that is damaged.
+
+    HDF5's library does not check these, and goes round in circles in one that has an object of no size.
+    """
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        heap = content.find(_HEAP)
+        while heap >= 0:
+            end, place = min(heap + _integer(content, heap + 8), len(content)), heap + 16
+            while place + 16 <= end:
+                length = _integer(content, place + 8)
+                step = 16 + (length + 7) // 8 * 8 if any(content[place : place + 2]) else length  # number 0 is the rest, which is free
+                if step < 16:
+                    raise ValueError("a heap in it has an object of no size")
+                place += step
+            heap = content.find(_HEAP, heap + 8)
+
+
+def _integer(content: mmap.mmap, place: int) -> int:
+    return int.from_bytes(content[place : place + 8], "little")
+
+
+def _require_sound_arrays(file: h5py.File, size: int) -> None:
+    """Raise ValueError unless everything in a file of `size` bytes is an array of numbers that stands in it, and not packed."""
+    lengths = set()
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link to somewhere else")
+        array = file[name]
+        if not isinstance(array, h5py.Dataset) or array.shape is None or array.dtype.kind not in "fiub":
+            raise ValueError(f"{name} is no array of numbers")
+        if array.is_virtual or array.external:
+            raise ValueError(f"{name} stands in another file")
+        shape, kind = array.shape, array.dtype
+        promised = kind.itemsize * max(math.prod(shape), math.prod(array.chunks or ()))
+        if promised > max(size, _CHUNK_BYTES):  # a chunk may be there and not written yet
+            raise ValueError(f"{name} promises {promised} bytes in a file of {size}")
+        if name in _ARRAYS:
+            lengths.add(shape[:1])
+            if (kind.name, len(shape)) != _ARRAYS[name] or 0 in shape[1:]:
+                raise ValueError(f"{name} is {kind.name} of shape {shape}")
+    if len(lengths) > 1:
+        raise ValueError("its arrays have different lengths")
+
+
+def labels_of(file: h5py.File, path: Path) -> np.ndarray:
+    """The labels of an open file, (n,) int64.
+
+    Raises FileError for a number that no class can have: what goes through all classes would not come to an end.
+    """
+    labels = file["labels"][:]
+    if len(labels) and not -1 <= labels.min() <= labels.max() < MOST_CLASSES:
+        raise FileError(f"{path}: damaged: its labels are {labels.min()} … {labels.max()}, where −1 … {MOST_CLASSES - 1} is possible")
+    return labels
 
 
 def read_header(path: Path) -> Header:

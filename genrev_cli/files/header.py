@@ -2,7 +2,8 @@
 
 The same JSON stands in the safetensors metadata under `genrev`, in the HDF5 root attribute `genrev`, in a PNG's text chunk
 `genrev` and under the key `genrev` of a JSON file. Inputs are kept with *their* headers, so the whole chain can be read from
-the last file alone, even when the others are gone.
+the last file alone, even when the others are gone. With the fields stands `checksum`, that of the header itself; the files of
+earlier versions have none.
 """
 
 import datetime
@@ -25,6 +26,18 @@ from genrev_cli.invocation import command
 FORMAT = 1
 KEY = "genrev"
 
+_CHECKSUM = "checksum"
+_DEEPEST = 256  # of nested tables, two for each file in the chain; Python's own stack ends behind some 450
+_FIELDS = {"kind": str, "config": dict, "sha256": str, "step": int, "inputs": dict, "made_by": dict, "format": int}
+
+_REBUILDS: dict[str, dict[str, type]] = {
+    "data": {"source": dict, "image_shape": list},
+    "checkpoint": {"model": dict, "prior": dict},
+    "sampler": {"sampler": dict},
+    "codes": {"dim": int},
+}
+"""What the config of a kind must hold for anything to be made of the file."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -45,38 +58,78 @@ class Header:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """The fields and their checksum."""
+        # As a reader will have them: tuples as lists, keys as strings, and a path that is no text with its odd bytes replaced.
+        fields = json.loads(json.dumps(asdict(self), ensure_ascii=False).encode(errors="replace"))
+        return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, ensure_ascii=False)
 
     def as_input(self, path: Path) -> dict[str, Any]:
         """How a file made from this one records it."""
         return {"path": str(path.resolve()), **asdict(self)}
 
 
+def _checksum(fields: dict[str, Any]) -> str:
+    """sha256 of a header's JSON, whatever order and spacing it was written in."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
 def parse_header(text: str | bytes | None, path: Path) -> Header:
     """The header in `text`, read from `path`.
 
-    Raises FileError when there is none, or it was written by a later format.
+    Raises FileError when there is none, it is damaged, or it was written by a later format.
     """
-    foreign = FileError(f"{path}: not a file of genrev's: it has no header that says how it was made")
-    if text is None:
-        raise foreign
     try:
-        fields = json.loads(text)
+        fields = _loaded(text)
         later = fields.get("format", FORMAT) > FORMAT  # asked first: a later format may have fields that this one does not know
-        header = None if later else Header(**fields)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise foreign from error
-    if header is None:
+        checksum = fields.pop(_CHECKSUM, None)
+        header = None if later or checksum not in (None, _checksum(fields)) or not _well_formed(fields) else Header(**fields)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise FileError(f"{path}: not a file of genrev's: it has no header that says how it was made") from error
+    if later:
         raise FileError(
             f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
         )
+    if header is None:
+        raise FileError(f"{path}: damaged: its header is not as genrev writes it, or does not match its own checksum; make it again")
     return header
 
 
+def _loaded(text: str | bytes | None) -> dict[str, Any]:
+    """JSON that can be printed and walked through. Raises ValueError, TypeError or RecursionError of other."""
+    fields = json.loads(text.decode() if isinstance(text, bytes) else text)
+    depth, level = 0, [fields]
+    while level:
+        depth += 1
+        level = [
+            inner for outer in level if isinstance(outer, dict | list) for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if depth > _DEEPEST:
+        raise ValueError(f"{depth} tables in one another")
+    json.dumps(fields, ensure_ascii=False).encode()  # halves of characters, which JSON can escape, are of no text
+    return fields
+
+
+def _well_formed(fields: dict[str, Any]) -> bool:
+    """Whether the fields of a header, and of the headers of its inputs, are of the types that everybody takes them for."""
+    made_by = fields.get("made_by")
+    return (
+        all(isinstance(fields[name], kind) for name, kind in _FIELDS.items() if name in fields)
+        and (not made_by or (isinstance(made_by.get("command"), str) and isinstance(made_by.get("seconds"), int | float)))
+        and all(isinstance(record, dict) for record in fields.get("inputs", {}).values())
+        and all(
+            all(isinstance(record.get(name), str) for name in ("path", "kind", "sha256")) and _well_formed(record)
+            for record in fields.get("inputs", {}).values()
+        )
+    )
+
+
 def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
-    """`header`, if it is of `kind`; otherwise FileError naming `maker`, the command that makes such a file."""
+    """`header`, if it is of `kind` and says what such a file needs; otherwise FileError naming `maker`, the command that makes one."""
     if header.kind != kind:
         raise FileError(f"{path}: a file of kind '{header.kind}' where '{kind}' is needed; '{maker}' makes one")
+    for name, of in _REBUILDS.get(kind, {}).items():
+        if not isinstance(header.config.get(name), of):
+            raise FileError(f"{path}: damaged: its header does not say its {name}; run '{maker}' again")
     return header
 
 

@@ -73,4 +73,4 @@ def open_images(path: Path) -> ImageSet:
         require_kind(header, "data", path, "genrev prepare-data")
         if not {"images", "labels", "split"} <= file.keys():
             raise FileError(f"{path}: damaged: images, labels or split are missing; run 'genrev prepare-data' again")
-        return ImageSet(path, header, tuple(file["images"].shape[1:]), file["labels"][:], file["split"][:])
+        return ImageSet(path, header, file["images"].shape[1:], hdf5.labels_of(file, path), file["split"][:])

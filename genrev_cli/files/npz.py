@@ -1,38 +1,88 @@
 """NumPy's own files, ours and other people's."""
 
-import lzma
+import math
 import tokenize
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, final
 
 import numpy as np
+from numpy.lib import format as npy
 
 from genrev_cli.errors import FileError
+from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
+from genrev_cli.files.header import array_digest, content_digest
 
 _NPY = b"\x93NUMPY"
-_BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, SyntaxError, tokenize.TokenError)
-"""What numpy and zipfile raise of broken bytes: RuntimeError of an entry that is encrypted or packed by an unknown method, the last two
-of an array's header, which is written like a Python literal."""
+_SUFFIX = ".npy"
+_BROKEN = (*BROKEN_ZIP, SyntaxError, tokenize.TokenError)  # the last two of an array's header, which is written like a Python literal
+
+
+def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """The content digest of named arrays. Raises ValueError of arrays that are not made of bytes, such as dates."""
+    return content_digest(
+        {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
+    )
 
 
 @contextmanager
 def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """The arrays of an .npz file by name, read when they are asked for; the one of an .npy file as 'arr_0', mapped from the disk.
 
-    Nothing is unpickled.
+    Nothing is unpickled, and nothing allocated that the file only promises.
 
     Raises FileError when the file is missing, damaged, or neither.
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        # opened here, because np.load leaves its own open when the archive is damaged; it does not unpickle unless asked to
         with path.open("rb") as raw:
-            single = raw.read(len(_NPY)) == _NPY
-            raw.seek(0)
-            yield {"arr_0": np.load(path, mmap_mode="r")} if single else np.load(raw)
+            if raw.read(len(_NPY)) == _NPY:
+                yield {"arr_0": npy.open_memmap(path, mode="r")}
+            else:
+                with zipfile.ZipFile(raw) as archive:
+                    yield _Arrays(archive)
     except _BROKEN as error:
         raise FileError(f"{path}: not a readable NumPy file, or truncated or damaged ({error}); make it again") from error
+    except MemoryError as error:
+        raise FileError(f"{path}: its arrays do not fit into memory ({error}); give fewer images") from error
+
+
+@final
+class _Arrays(Mapping[str, np.ndarray]):
+    """Those of an open .npz. Other entries do not count."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._entries = {entry.filename.removesuffix(_SUFFIX): entry for entry in archive.infolist() if entry.filename.endswith(_SUFFIX)}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        entry = self._entries[name]
+        require_plausible(entry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            with self._archive.open(entry) as file:
+                promised = _header_and_data(file)
+            if promised != entry.file_size:
+                raise ValueError(f"'{name}' promises {promised} bytes and has {entry.file_size}")
+            with self._archive.open(entry) as file:
+                return npy.read_array(file, allow_pickle=False)
+
+
+def _header_and_data(file: IO[bytes]) -> int:
+    """How many bytes an array takes in a file, by its header."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):  # 3 differs by the names of fields, which no array of numbers has
+        raise ValueError(f"version {version} of the format is not supported")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return file.tell() + math.prod(shape) * dtype.itemsize

@@ -1,11 +1,12 @@
 """PNG pictures that carry a header, and JSON results that do."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from genrev_cli.errors import FileError
@@ -53,10 +54,14 @@ def read_picture(path: Path) -> tuple[Header, np.ndarray]:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            image.load()
-            text, pixels = image.text.get(KEY), np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=["PNG"]) as image:
+                if image.mode not in ("L", "RGB"):
+                    raise ValueError(f"its mode is {image.mode}")
+                image.load()
+                text, pixels = image.text.get(KEY), np.asarray(image)
+    except Exception as error:  # a decoder raises nearly anything on broken bytes
         raise FileError(f"{path}: not a readable PNG, or truncated ({error})") from error
     return parse_header(text, path), pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -80,7 +85,7 @@ def read_json(path: Path) -> tuple[Header, dict[str, Any]]:
         raise FileError(f"{path}: no such file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(content, dict):
         raise FileError(f"{path}: not a result of genrev's")

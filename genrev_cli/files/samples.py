@@ -12,7 +12,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
-from genrev_cli.files.npz import reading_npz
+from genrev_cli.files.npz import arrays_digest, reading_npz
 from genrev_cli.files.pictures import to_pil
 
 MARK = "genrev.json"
@@ -91,9 +91,23 @@ def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header)
 
 
 def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:
-    digest = content_digest({"images": array_digest(str(images.dtype), images.shape, [images])})
+    digest = arrays_digest({"images": images})
     with atomic_path(out) as part, part.open("wb") as file:
         np.savez(file, **{"images": images, KEY: np.array(replace(header, sha256=digest).to_json())})
+
+
+def read_mark(folder: Path) -> Header | None:
+    """The header of a folder of samples; None where there is none.
+
+    Raises FileError when it is damaged, or not of genrev's.
+    """
+    mark = folder / MARK
+    if not mark.is_file():
+        return None
+    try:
+        return parse_header(mark.read_bytes(), mark)
+    except OSError as error:
+        raise FileError(f"{mark}: cannot be read ({error})") from error
 
 
 def folder_digest(folder: Path) -> str:
@@ -103,7 +117,7 @@ def folder_digest(folder: Path) -> str:
 
 def sample_files(folder: Path) -> list[Path]:
     """The files whose content `folder_digest` tells; whatever else lies in or below the folder is not of the samples."""
-    return list(folder.glob("*.png"))
+    return [file for file in folder.glob("*.png") if file.is_file()]
 
 
 def read_npz_header(path: Path) -> Header:
@@ -113,10 +127,7 @@ def read_npz_header(path: Path) -> Header:
     """
     with reading_npz(path) as file:
         header = parse_header(str(file[KEY]) if KEY in file else None, path)
-        arrays = {name: file[name] for name in ("images", "mu", "sigma") if name in file}
-    digest = content_digest(
-        {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
-    )
+        digest = arrays_digest({name: file[name] for name in ("images", "mu", "sigma") if name in file})
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header

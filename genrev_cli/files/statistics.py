@@ -7,20 +7,13 @@ import numpy as np
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import atomic_path
-from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
-from genrev_cli.files.npz import reading_npz
-
-
-def _digest(mu: np.ndarray, sigma: np.ndarray) -> str:
-    arrays = {"mu": mu, "sigma": sigma}
-    return content_digest(
-        {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
-    )
+from genrev_cli.files.header import KEY, Header, parse_header
+from genrev_cli.files.npz import arrays_digest, reading_npz
 
 
 def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, header: Header) -> None:
     """Write the mean (d,) and covariance (d, d) of n features, atomically."""
-    text = replace(header, sha256=_digest(mu, sigma)).to_json()
+    text = replace(header, sha256=arrays_digest({"mu": mu, "sigma": sigma})).to_json()
     with atomic_path(path) as part, part.open("wb") as file:
         np.savez(file, **{"mu": mu, "sigma": sigma, "n": np.int64(n), KEY: np.array(text)})
 
@@ -31,17 +24,19 @@ def read_statistics(path: Path) -> tuple[Header | None, int | None, np.ndarray, 
     Raises FileError when the file is missing, damaged, or holds no statistics that a distance could be measured to.
     """
     with reading_npz(path) as file:
-        arrays = {name: file[name] for name in ("mu", "sigma", "n", KEY) if name in file}
-    if not {"mu", "sigma"} <= arrays.keys():
-        raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")
-    header = parse_header(str(arrays[KEY]), path) if KEY in arrays else None
-    if header and header.sha256 != _digest(arrays["mu"], arrays["sigma"]):
-        raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
-    mu, sigma = (_sound(arrays[name], name, path) for name in ("mu", "sigma"))
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        if not {"mu", "sigma"} <= file.keys():
+            raise FileError(f"{path}: holds no statistics; an .npz with 'mu' and 'sigma' is needed")
+        mu, sigma, n = file["mu"], file["sigma"], file.get("n")
+        header = parse_header(str(file[KEY]), path) if KEY in file else None
+        if header and header.sha256 != arrays_digest({"mu": mu, "sigma": sigma}):
+            raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
+    mu, sigma = _sound(mu, "mu", path), _sound(sigma, "sigma", path)
+    if mu.ndim != 1 or not len(mu) or sigma.shape != (len(mu), len(mu)):
         raise FileError(f"{path}: a mean {mu.shape} and a covariance {sigma.shape} do not belong together; (d,) and (d, d) are needed")
-    n = arrays.get("n")
-    return header, int(n) if n is not None and n.ndim == 0 and n.dtype.kind in "iu" else None, mu, sigma
+    n = int(n) if n is not None and n.ndim == 0 and n.dtype.kind in "iu" else None
+    if n is not None and n < 2:
+        raise FileError(f"{path}: statistics of {n} images, where at least 2 are needed; make them again")
+    return header, n, mu, sigma
 
 
 def _sound(array: np.ndarray, name: str, path: Path) -> np.ndarray:

@@ -80,7 +80,9 @@ class LatentMatching(AutoencoderMethod):
     ) -> None:
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
-        self.optimizers = {"R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+        self.optimizers = {
+            "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)
+        }
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """One update of R."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from genrev_cli.errors import FileError
 from genrev_cli.shapes import Pixels
 
+_RATIO = 1032  # the most that deflate, by which torch packs, makes of one byte
+
 
 @final
 class ScriptedNetwork:
@@ -29,7 +31,10 @@ class ScriptedNetwork:
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         self._module = _load(path, torch.device(device)).eval()
-        asks = any(argument.name == "return_features" for argument in self._module.forward.schema.arguments)
+        forward = getattr(self._module, "forward", None)
+        if forward is None:
+            raise FileError(f"{path}: its network has no 'forward'; script one that does")
+        asks = any(argument.name == "return_features" for argument in forward.schema.arguments)
         self._arguments, self.layer = ({"return_features": True}, "features") if asks else ({}, "output")
         self._device = torch.device(device)
 
@@ -64,6 +69,8 @@ def _require_torchscript(path: Path) -> None:
     if not pickled:
         try:
             with zipfile.ZipFile(path) as archive:
+                if any(_is_bomb(entry) for entry in archive.infolist()):
+                    raise ValueError("an entry would grow beyond measure")
                 damaged, names = archive.testzip(), archive.namelist()
         except Exception as error:  # of damaged archives it raises whatever it stumbles upon
             raise FileError(f"{path}: not a TorchScript file, or truncated ({type(error).__name__}); fetch or save it again") from error
@@ -76,11 +83,17 @@ def _require_torchscript(path: Path) -> None:
         )
 
 
+def _is_bomb(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is packed by what torch does not pack by, or cannot become as large as it says."""
+    return entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > _RATIO * entry.compress_size
+
+
 def _load(path: Path, device: torch.device) -> torch.jit.ScriptModule:
     try:
         with warnings.catch_warnings():
             # torch.export is to replace TorchScript; published extractors are TorchScript all the same.
             warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", FutureWarning)
             return torch.jit.load(path, map_location=device)
-    except (RuntimeError, ValueError) as error:
-        raise FileError(f"{path}: not a TorchScript file that this torch can read ({str(error).strip().splitlines()[0]})") from error
+    except Exception as error:  # its interpreter raises whatever it stumbles upon
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise FileError(f"{path}: not a TorchScript file that this torch can read ({first})") from error

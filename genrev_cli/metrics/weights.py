@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import urllib.request
+import warnings
 from pathlib import Path
 
 import torch
@@ -66,7 +67,9 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 def _load_torch(path: Path) -> dict[str, Tensor]:
     # pytorch-fid publishes its weights in torch's own format only. weights_only admits tensors and plain containers and never runs
     # code from the file; this is the one place where such a file is read.
-    return torch.serialization.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd protocols, in files that are refused below
+        return torch.serialization.load(path, map_location="cpu", weights_only=True)
 
 
 def _sha256(path: Path) -> str:

@@ -94,7 +94,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     try:
         with torch.device("meta"):  # the file's tensors become the weights: nothing is initialised or copied
             autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
-    except (KeyError, UsageError) as error:
+    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
         raise FileError(f"{path}: its header does not describe a model that this version of genrev knows ({error})") from error
     load_prefixed(autoencoder, "autoencoder", tensors, path)
     load_prefixed(prior, "prior", tensors, path)

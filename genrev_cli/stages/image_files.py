@@ -1,28 +1,23 @@
 """Images as files in a folder or zip, whatever their names, depths and sizes."""
 
 import hashlib
-import io
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from genrev_cli.data.container import Container, image_names, open_container
 from genrev_cli.data.decode import run
 from genrev_cli.data.folder import Square
-from genrev_cli.data.pixels import decode, probe
+from genrev_cli.data.pixels import has_alpha, opened, probe
 from genrev_cli.errors import FileError
 from genrev_cli.progress import Progress
 
 _WORKERS = 1  # decoding small images is quicker than starting processes, and their features cost far more
 _CHUNK = 64
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 _NAMED = 5  # damaged files that a message lists
 
 
@@ -95,23 +90,14 @@ class _Look:
 
 def _look(data: bytes) -> _Look:
     known = probe(data)
-    with _opened(data) as image:
-        has_alpha = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
-    return _Look(known.size, known.gray, has_alpha and _shows_through(data))
+    with opened(data) as image:
+        maybe = has_alpha(image)
+    return _Look(known.size, known.gray, maybe and _shows_through(data))
 
 
 def _shows_through(data: bytes) -> bool:
-    decode(data, 3)  # whatever is damaged raises DamagedImage here, and not what Pillow thinks of
-    with _opened(data) as image:
+    with opened(data) as image:
         return image.convert("RGBA").getextrema()[3][0] < 255
-
-
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            yield image
 
 
 def _survey(container: Container, names: Sequence[str], progress: Progress) -> tuple[list[_Look], list[str]]:

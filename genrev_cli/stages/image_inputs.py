@@ -10,10 +10,10 @@ import numpy as np
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import hdf5
-from genrev_cli.files.header import KEY, Header, array_digest, parse_header
+from genrev_cli.files.header import KEY, Header, array_digest
 from genrev_cli.files.images import open_images
 from genrev_cli.files.npz import reading_npz
-from genrev_cli.files.samples import MARK, folder_digest, read_npz_header, sample_files
+from genrev_cli.files.samples import MARK, folder_digest, read_mark, read_npz_header, sample_files
 from genrev_cli.progress import Progress
 from genrev_cli.stages.image_files import open_image_files
 
@@ -200,10 +200,9 @@ def _not_bytes(images: np.ndarray) -> str:
 
 
 def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
-    files, mark = open_image_files(path, n, progress), path / MARK
-    header = parse_header(mark.read_text(encoding="utf-8"), mark) if mark.is_file() else None
+    files, header = open_image_files(path, n, progress), read_mark(path)
     if header and not (header.sha256 == folder_digest(path) and set(files.names) <= {file.name for file in sample_files(path)}):
-        progress.note(f"{path}: is no longer what {mark} describes, so it is recorded as images of unknown origin")
+        progress.note(f"{path}: is no longer what {path / MARK} describes, so it is recorded as images of unknown origin")
         header = None
     count = len(files.names)
     return ImageInput(path, count, files.sizes, header, {"n": count}, files.digest, files.blocks, files.lossy)

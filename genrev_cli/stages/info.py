@@ -1,16 +1,16 @@
 """info: any file of ours → what it is and the whole chain of what it was made from."""
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
-from genrev_cli.files.header import Header, parse_header
+from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture
-from genrev_cli.files.samples import MARK, folder_digest, read_npz_header
+from genrev_cli.files.samples import folder_digest, read_mark, read_npz_header
 from genrev_cli.result import Result
 
 
@@ -20,9 +20,10 @@ def read_any_header(path: Path) -> Header:
     Raises FileError when it is missing, damaged, or not of genrev's.
     """
     if path.is_dir():
-        if not (path / MARK).is_file():
+        header = read_mark(path)
+        if header is None:
             raise FileError(f"{path}: a folder that genrev did not make")
-        return parse_header((path / MARK).read_text(encoding="utf-8"), path)
+        return header
     readers = {
         ".safetensors": read_checkpoint_header,
         ".h5": hdf5.read_header,
@@ -63,7 +64,7 @@ def info(path: Path, *, verify: bool = False) -> Result:
     Raises FileError when the file is not ours or, with `verify`, when anything does not match.
     """
     header = read_any_header(path)
-    numbers: dict[str, Any] = json.loads(header.to_json())
+    numbers: dict[str, Any] = asdict(header)
     if verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]

@@ -17,6 +17,7 @@ from genrev_cli.stages.evaluation import EvalOptions
 from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
 from genrev_cli.training.method import Method, require_precision
 
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet, open_codes
 from genrev_cli.files.header import Header, require_kind
@@ -70,7 +70,7 @@ def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
     try:
         with torch.device("meta"):
             sampler = build_sampler(header.config["sampler"])
-    except (KeyError, UsageError) as error:
+    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
         raise FileError(f"{file.path}: its header does not describe a sampler that this version of genrev knows ({error})") from error
     load_prefixed(sampler, "sampler", tensors, file.path)
     return header, sampler.requires_grad_(False)

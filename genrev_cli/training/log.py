@@ -4,19 +4,30 @@ import json
 from pathlib import Path
 from typing import Any
 
+from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import write_text
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last line cut short by a kill is left out. [] where there is no log."""
+    """The lines of a log; a last line cut short by a kill is left out. [] where there is no log.
+
+    Raises FileError for a file that is none.
+    """
     if not path.exists():
         return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise FileError(f"{path}: not a log of genrev's, or damaged ({error}); remove it to go on without") from error
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in lines:
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            raise FileError(f"{path}: not a log of genrev's: a line has no step; remove it to go on without")
+        records.append(record)
     return records
 
 

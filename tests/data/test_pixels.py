@@ -150,3 +150,21 @@ def test_centre_crop_rounds_its_corner_down(size, side, corner):
     crop = centre_crop(picture, side)
     assert crop.size == (side, side)
     assert crop.getpixel((0, 0))[:2] == corner
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_tall_transparent_image_has_no_seams(encode, mode):
+    """It is put on white in bands; here in one piece."""
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 3, len(mode)), np.uint8)
+    picture = Image.fromarray(pixels)
+    whole = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")).convert("RGB")
+    assert np.array_equal(np.asarray(decode(encode(picture), 3)), np.asarray(whole))
+
+
+def test_libtiff_does_not_speak(encode, capfd):
+    data = bytearray(encode(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8), "TIFF", compression="tiff_lzw"))
+    for position in range(8, 40):  # the begin of its strips
+        data[position] ^= 0x55
+    with pytest.raises(DamagedImage):
+        decode(bytes(data), 1)
+    assert capfd.readouterr() == ("", "")

@@ -25,7 +25,8 @@ PIXELS = RNG.integers(0, 256, (3, 9, 7), np.uint8)
 TENSORS = {"w": torch.randn(4, 3), "half": torch.randn(5).bfloat16(), "n": torch.tensor(7), "empty": torch.zeros(0, 2)}
 RESULT = {"fid": 12.5, "name": "é", "n": [1, 2]}
 MU, SIGMA = RNG.normal(size=4), np.eye(4)
-MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, {"data": {"path": "/a", "sha256": "b"}}, {"seconds": 0.5})
+INPUTS = {"data": {"path": "/a", "kind": "data", "sha256": "b"}}
+MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, INPUTS, {"command": "make", "seconds": 0.5})
 
 
 def write_h5(path, header, array=PIXELS):
@@ -94,7 +95,7 @@ def test_header_round_trip(tmp_path, suffix):
 @every_format
 def test_equal_content_has_an_equal_digest_whenever_made(tmp_path, suffix):
     write, read = FORMATS[suffix]
-    for name, header in (("a", MADE), ("b", replace(MADE, made_by={"seconds": 99.0}))):
+    for name, header in (("a", MADE), ("b", replace(MADE, made_by={"command": "make", "seconds": 99.0}))):
         write(tmp_path / f"{name}.{suffix}", header)
     assert read(tmp_path / f"a.{suffix}").sha256 == read(tmp_path / f"b.{suffix}").sha256
 
@@ -232,3 +233,40 @@ def test_every_flipped_byte_of_a_checkpoints_tensors_is_noticed(tmp_path):
     for position in range(start, len(whole)):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
         check_refused(read_checkpoint, path, "damaged: its content does not match the checksum")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "h5"])
+def test_a_flipped_byte_of_a_header_is_noticed_or_harmless(tmp_path, suffix):
+    """What decides how weights or codes are used stands in the header, which their digest does not cover."""
+    path = tmp_path / f"a.{suffix}"
+    write, read = FORMATS[suffix]
+    write(path, MADE)
+    whole, found = path.read_bytes(), read(path)
+    start, end = whole.index(b'{"kind' if suffix == "h5" else b"{"), whole.index(b"checksum")
+    for position in range(start, end):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        try:
+            again = read(path)
+        except FileError:
+            continue
+        assert again == found, f"byte {position}"
+
+
+def earlier_h5(path, text):
+    """As it was: of variable length."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["genrev"] = text
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("safetensors", FOREIGN["safetensors"]), ("h5", earlier_h5), ("json", FOREIGN["json"])])
+def test_headers_of_earlier_versions_have_no_checksum_and_are_read(tmp_path, suffix, write):
+    path = tmp_path / f"a.{suffix}"
+    fields = json.loads(replace(MADE, sha256=tensors_digest({"w": torch.ones(2)})).to_json())
+    del fields["checksum"]
+    write(path, json.dumps(fields))
+    assert replace(FORMATS[suffix][1](path), sha256="") == MADE
+
+
+def test_a_path_that_is_no_text_can_stand_in_a_header(tmp_path):
+    text = replace(MADE, inputs={"data": {**INPUTS["data"], "path": "/a/\udcff.h5"}}).to_json()
+    assert parse_header(text.encode(), tmp_path).inputs["data"]["path"] == "/a/?.h5"

@@ -123,7 +123,7 @@ def test_a_missing_split_names_what_is_there(tmp_path, write_images):
 def test_wrong_kind_and_missing_arrays(tmp_path, opened, kind, maker):
     with pytest.raises(FileError, match=f"of kind 'samples' where '{kind}' is needed; 'genrev {maker}' makes one"):
         opened(write(tmp_path / "a.h5", ARRAY))
-    with hdf5.writing(tmp_path / "b.h5", Header(kind, {}, "")) as writer:
+    with hdf5.writing(tmp_path / "b.h5", Header(kind, {"source": {}, "image_shape": [], "dim": 1}, "")) as writer:
         writer.create("labels", (3,), "int64")
     with pytest.raises(FileError, match=f"damaged.*missing; run 'genrev {maker}' again"):
         opened(tmp_path / "b.h5")

@@ -23,7 +23,7 @@ def read(path):
         return arrays["images"]
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_damaged_stream(tmp_path, method):
     path = packed(tmp_path / "x.npz", method)
     assert (read(path) == X).all()

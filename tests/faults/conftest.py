@@ -1,0 +1,83 @@
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+
+import pytest
+from sound_files import build, published
+
+from genrev_cli.cli import main
+from genrev_cli.data import cifar10, mnist
+
+SECONDS = 20
+THEN = 1_000_000_000
+"""When the input was last changed, as it says itself."""
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory):
+    """The folder of all sound files."""
+    folder = tmp_path_factory.mktemp("sound")
+    build(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """error: the one sentence, '' where there is none."""
+
+    code: int
+    error: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd):
+    """words → what became of a command: at worst one sentence on stderr and an exit code that the user can cause, within seconds."""
+
+    def command(*words):
+        capfd.readouterr()
+        signal.alarm(SECONDS)
+        try:
+            code = main([str(word) for word in words])
+        finally:
+            signal.alarm(0)
+        out, err = capfd.readouterr()
+        errors = [line for line in err.splitlines() if "error:" in line]
+        assert code in (0, 2, 3, 4), err
+        assert "Traceback" not in err
+        assert len(errors) == (code != 0), err
+        assert code == 0 or out == ""
+        return Outcome(code, "".join(errors), err)
+
+    def late(*_):
+        raise TimeoutError(f"no answer within {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    yield command
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def read(sound, tmp_path, run, monkeypatch):
+    """(reader, bytes of its file) → what became of reading it; the file itself is as it was afterwards."""
+    for module, name, value in zip((mnist, cifar10, cifar10), ("MD5", "MD5", "TAR_MD5"), published(sound), strict=True):
+        monkeypatch.setattr(module, name, value)
+    count = iter(range(1_000_000))
+
+    def attempt(reader, data):
+        folder = tmp_path / str(next(count))
+        for name in reader.beside:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(sound / name, folder / name)
+        path = folder / reader.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (THEN, THEN))
+        outcome = run(*(word.format(w=folder, s=sound) for word in reader.words.split()))
+        if not reader.replaced:
+            assert path.read_bytes() == data
+            assert path.stat().st_mtime == THEN
+        return outcome, folder
+
+    return attempt

@@ -1,0 +1,221 @@
+"""Files of arrays that were made to do harm: a few kB that promise terabytes, lead elsewhere, or never end."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import h5py
+import hostile_packing as packing
+import numpy as np
+from safetensors.torch import save_file
+
+from genrev_cli.files import hdf5
+from genrev_cli.files.header import Header
+
+GIGABYTES = 1 << 40
+DATA = {"source": {"name": "digits"}, "image_shape": [1, 8, 8], "counts": {"train": 4}}
+CODES = {"latent": "restricted", "dim": 4, "split": "all"}
+
+
+def header(kind: str = "data", config: dict | None = None) -> str:
+    return Header(kind, DATA if config is None else config, "0" * 64).to_json()
+
+
+def _h5(path: Path, fill) -> None:
+    """A sound file of four images, and what `fill` makes of it."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs.create("genrev", header(), dtype=h5py.string_dtype("utf-8", len(header())))
+        file["images"], file["labels"], file["split"] = np.zeros((4, 1, 8, 8), np.uint8), np.zeros(4, np.int64), np.zeros(4, np.uint8)
+        fill(file)
+
+
+def _instead(name: str, make):
+    """Put something else in the place of an array."""
+
+    def fill(file):
+        del file[name]
+        make(file)
+
+    return fill
+
+
+def h5_promises(path: Path) -> None:
+    """Labels of eight terabytes, none of which is there."""
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", (GIGABYTES,), "int64", chunks=(1024,))))
+
+
+def h5_packed(path: Path) -> None:
+    """Labels of 32 megabytes in 32 kilobytes."""
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=np.zeros(1 << 22, np.int64), compression="gzip")))
+
+
+def h5_chunk(path: Path) -> None:
+    """Four labels in a chunk of two gigabytes."""
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", (4,), "int64", chunks=(1 << 28,), maxshape=(None,))))
+
+
+def h5_external_link(path: Path) -> None:
+    _h5(path.with_name("other.h5"), lambda file: None)
+    _h5(path, _instead("labels", lambda file: file.__setitem__("labels", h5py.ExternalLink("other.h5", "/labels"))))
+
+
+def h5_external_storage(path: Path) -> None:
+    path.with_name("secret").write_bytes(bytes(32))
+    _h5(
+        path,
+        _instead("labels", lambda file: file.create_dataset("labels", (4,), "int64", external=[(str(path.with_name("secret")), 0, 32)])),
+    )
+
+
+def h5_virtual(path: Path) -> None:
+    _h5(path.with_name("other.h5"), lambda file: None)
+    layout = h5py.VirtualLayout((4,), "int64")
+    layout[:] = h5py.VirtualSource("other.h5", "labels", shape=(4,))
+    _h5(path, _instead("labels", lambda file: file.create_virtual_dataset("labels", layout)))
+
+
+def h5_circle(path: Path) -> None:
+    """A link to itself."""
+    _h5(path, _instead("labels", lambda file: file.__setitem__("labels", h5py.SoftLink("/labels"))))
+
+
+def h5_group(path: Path) -> None:
+    _h5(path, _instead("labels", lambda file: file.create_group("labels")))
+
+
+def h5_text(path: Path) -> None:
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=["a"] * 4, dtype=h5py.string_dtype())))
+
+
+def h5_lengths(path: Path) -> None:
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=np.zeros(3, np.int64))))
+
+
+def h5_classes(path: Path) -> None:
+    """A class of number 2^62: what makes something for each would not end."""
+    _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=np.full(4, 1 << 62))))
+
+
+def h5_heap(path: Path) -> None:
+    """As of an earlier version, the header in a heap, of whose objects the first is of no size: HDF5 goes round in circles."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["genrev"] = header()
+    content = bytearray(path.read_bytes())
+    place = content.index(b"GCOL") + 16
+    content[place : place + 16] = bytes(16)
+    path.write_bytes(content)
+
+
+def h5_header(path: Path) -> None:
+    """A header that is no text."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["genrev"] = np.zeros(3)
+
+
+def codes(path: Path, fill) -> None:
+    """A file of four codes whose header is true of what `fill` makes of them."""
+    arrays = {"codes": np.ones((4, 4), np.float32), "labels": np.zeros(4, np.int64), "rows": np.arange(4)}
+    fill(arrays)
+    with hdf5.writing(path, Header("codes", CODES, "")) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
+
+
+def codes_nan(path: Path) -> None:
+    codes(path, lambda arrays: arrays["codes"].fill(np.nan))
+
+
+def codes_dims(path: Path) -> None:
+    codes(path, lambda arrays: arrays.update(codes=np.ones((4, 5), np.float32)))
+
+
+def _safetensors(path: Path, table: dict, data: bytes = b"", length: int | None = None) -> None:
+    text = json.dumps({"__metadata__": {"genrev": header("checkpoint")}, **table}).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
+
+
+def safetensors_length(path: Path) -> None:
+    _safetensors(path, {}, length=1 << 62)
+
+
+def safetensors_shape(path: Path) -> None:
+    _safetensors(path, {"a": {"dtype": "F32", "shape": [0, 1 << 62], "data_offsets": [0, 0]}})
+
+
+def safetensors_offsets(path: Path) -> None:
+    _safetensors(path, {"a": {"dtype": "U8", "shape": [2], "data_offsets": [1 << 60, (1 << 60) + 2]}}, b"ab")
+
+
+def safetensors_type(path: Path) -> None:
+    """Of a type that numpy does not have."""
+    _safetensors(path, {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}, b"ab")
+
+
+def safetensors_nothing(path: Path) -> None:
+    save_file({}, path, metadata={"genrev": header("checkpoint", {"model": {}, "prior": {}})})
+
+
+def _npy(shape: str, descr: str = "'|u1'", data: bytes = b"") -> bytes:
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def npy_promises(path: Path) -> None:
+    path.write_bytes(_npy(f"({GIGABYTES}, 8, 8, 1)"))
+
+
+def npy_objects(path: Path) -> None:
+    np.save(path, np.array([print]), allow_pickle=True)
+
+
+def npy_deep(path: Path) -> None:
+    text = b"(" * 9000
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+
+
+def npz_promises(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", _npy(f"({GIGABYTES}, 8, 8, 1)"))
+
+
+def npz_objects(path: Path) -> None:
+    np.savez(path, images=np.array([print]), allow_pickle=True)
+
+
+def npz_bzip2(path: Path) -> None:
+    """16 megabytes in 50 bytes."""
+    packing.packed(path, "images.npy", zipfile.ZIP_BZIP2, packing.bzip2(_npy(f"({1 << 18}, 8, 8, 1)"), 1 << 24), (1 << 24) + 128)
+
+
+def npz_lies(path: Path) -> None:
+    """An entry that says it is larger than deflate could make it."""
+    packing.packed(path, "images.npy", zipfile.ZIP_DEFLATED, packing.deflated(bytes(1000)), 1 << 31)
+
+
+def npz_bytes(path: Path) -> None:
+    """An entry of the name that is looked for and no array."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images", b"1234")
+
+
+def _statistics(path: Path, **arrays) -> None:
+    np.savez(path, **{"mu": np.zeros(64), "sigma": np.eye(64), **arrays})
+
+
+def statistics_nan(path: Path) -> None:
+    _statistics(path, sigma=np.full((64, 64), np.nan))
+
+
+def statistics_none(path: Path) -> None:
+    _statistics(path, mu=np.zeros(0), sigma=np.zeros((0, 0)))
+
+
+def statistics_n(path: Path) -> None:
+    _statistics(path, n=np.int64(-5))
+
+
+def statistics_dates(path: Path) -> None:
+    dates = np.zeros(64, "M8[s]")
+    _statistics(path, mu=dates, genrev=np.array(header("statistics", {})))

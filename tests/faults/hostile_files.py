@@ -1,0 +1,132 @@
+"""Archives, images and texts that were made to do harm: each function writes one at a path, or gives a function that does."""
+
+import functools
+import io
+import json
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import hostile_packing as packing
+from hostile_arrays import header
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+
+def zip_with(**files: bytes):
+    """Writes a zip of these."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+
+    return write
+
+
+def zip_version(path: Path) -> None:
+    """Made by a zip of version 9.9, says the directory."""
+    zip_with(**{"a.png": b""})(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(content)
+
+
+def zip_name(path: Path) -> None:
+    """A name that is said to be UTF-8 and is not."""
+    zip_with(**{"\xe4.png": b""})(path)
+    path.write_bytes(path.read_bytes().replace("\xe4".encode(), b"\xff\xff"))
+
+
+def zip_nameless(path: Path) -> None:
+    """An entry without a name."""
+    zip_with(**{"a.png": b""})(path)
+    path.write_bytes(path.read_bytes().replace(b"a.png", b"\0.png"))
+
+
+def zip_bzip2(path: Path) -> None:
+    """An image of 16 megabytes in 50 bytes, which says that it is small."""
+    packing.packed(path, "a.png", zipfile.ZIP_BZIP2, packing.bzip2(b"", 1 << 24), 1000)
+
+
+def zip_link(path: Path) -> None:
+    """An entry that is a symbolic link to a file elsewhere."""
+    link = zipfile.ZipInfo("a.png")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+
+
+@functools.cache
+def image(size: tuple[int, int], kind: str = "PNG", mode: str = "L", info: PngInfo | None = None) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, kind, **({"pnginfo": info} if info else {}))
+    return file.getvalue()
+
+
+def folder_with(name: str, make):
+    """A folder with one file, made by `make`."""
+
+    def write(path: Path) -> None:
+        path.mkdir()
+        make(path / name)
+
+    return write
+
+
+def pipe(path: Path) -> None:
+    """Which would be waited for."""
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    """A link to what can be read forever."""
+    path.symlink_to("/dev/zero")
+
+
+def png_large(path: Path) -> None:
+    """Says that it is 60000 × 60000."""
+    content = bytearray(image((8, 8)))
+    content[16:24] = struct.pack(">II", 60000, 60000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+
+
+def png_wide(path: Path) -> None:
+    """51 million pixels in 6 kB."""
+    path.write_bytes(image((7168, 7168), mode="1"))
+
+
+def png_text(path: Path) -> None:
+    """A header of ten megabytes in ten kilobytes."""
+    info = PngInfo()
+    info.add_itxt("genrev", "x" * 10_000_000, zip=True)
+    path.write_bytes(image((8, 8), info=info))
+
+
+def png_palette(path: Path) -> None:
+    """A picture whose pixels are not those of a picture of ours."""
+    info = PngInfo()
+    info.add_itxt("genrev", header("picture", {}))
+    path.write_bytes(image((8, 8), mode="P", info=info))
+
+
+def text(content: str | bytes):
+    def write(path: Path) -> None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return write
+
+
+def score(genrev: str, result: str = '"fid": 1'):
+    return text(f'{{{result}, "genrev": {genrev}}}')
+
+
+def nested(depth: int) -> str:
+    """A header whose inputs go that deep."""
+    inner: dict = {"path": "a", "kind": "data", "sha256": ""}
+    for _ in range(depth):
+        inner = {"path": "a", "kind": "data", "sha256": "", "inputs": {"a": inner}}
+    return json.dumps({"kind": "score", "config": {}, "sha256": "", "inputs": {"a": inner}})

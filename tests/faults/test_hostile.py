@@ -1,0 +1,141 @@
+"""Files that were made to do harm, through the commands that read them: one sentence, and nothing else happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import hostile_arrays as arrays
+import hostile_files as made
+import pytest
+from hostile_arrays import header
+from hostile_files import folder_with, score, text, zip_with
+
+DATA = "pretrain-recon --data {f} --recipe {s}/tiny.toml --out {w}/x.safetensors --device cpu"
+SAMPLE = "sample --ckpt {f} -n 2 --out {w}/x.h5 --device cpu"
+GMM = "fit-gmm {f} --out {w}/x.safetensors --components 1"
+SAMPLES = "fid {f} --ref {s}/data.h5 --features pixel --no-cache --device cpu --split all --out {w}/x.json"
+REF = "fid {s}/samples --ref {f} --features pixel --no-cache --device cpu --out {w}/x.json"
+PREPARE = "prepare-data folder --path {f} --size 8 --out {w}/x.h5 --workers 1"
+CELEBA = "prepare-data celeba --path {f} --size 8 --out {w}/x.h5 --workers 1"
+INFO = "info {f} --verify"
+
+BY_SUFFIX = {
+    "h5": DATA, "safetensors": SAMPLE, "npz": SAMPLES, "npy": SAMPLES, "png": INFO, "json": INFO, "html": INFO, "zip": PREPARE,
+}  # fmt: skip
+
+CASES = {
+    "HDF5 promises terabytes": ("x.h5", arrays.h5_promises, DATA, "labels promises 8796093022208 bytes"),
+    "HDF5 packed": ("x.h5", arrays.h5_packed, DATA, "labels promises 33554432 bytes"),
+    "HDF5 chunk of gigabytes": ("x.h5", arrays.h5_chunk, DATA, "labels promises 2147483648 bytes"),
+    "HDF5 link to another file": ("x.h5", arrays.h5_external_link, DATA, "labels is a link to somewhere else"),
+    "HDF5 bytes of another file": ("x.h5", arrays.h5_external_storage, DATA, "labels stands in another file"),
+    "HDF5 virtual": ("x.h5", arrays.h5_virtual, DATA, "labels stands in another file"),
+    "HDF5 link to itself": ("x.h5", arrays.h5_circle, DATA, "labels is a link to somewhere else"),
+    "HDF5 group for an array": ("x.h5", arrays.h5_group, DATA, "labels is no array of numbers"),
+    "HDF5 texts for numbers": ("x.h5", arrays.h5_text, DATA, "labels is no array of numbers"),
+    "HDF5 lengths": ("x.h5", arrays.h5_lengths, DATA, "different lengths"),
+    "HDF5 class 2^62": ("x.h5", arrays.h5_classes, DATA, "its labels are 4611686018427387904"),
+    "HDF5 heap without an end": ("x.h5", arrays.h5_heap, INFO, "an object of no size"),
+    "HDF5 header of numbers": ("x.h5", arrays.h5_header, INFO, "its header is no text"),
+    "codes that are NaN": ("x.h5", arrays.codes_nan, GMM, "code 0 is not finite"),
+    "codes of other dimensions": ("x.h5", arrays.codes_dims, GMM, "not of the 4 dimensions"),
+    "safetensors header of exabytes": ("x.safetensors", arrays.safetensors_length, SAMPLE, "not a readable safetensors file"),
+    "safetensors shape": ("x.safetensors", arrays.safetensors_shape, SAMPLE, "not a readable safetensors file"),
+    "safetensors offsets": ("x.safetensors", arrays.safetensors_offsets, SAMPLE, "not a readable safetensors file"),
+    "safetensors type": ("x.safetensors", arrays.safetensors_type, SAMPLE, "not a readable safetensors file"),
+    "safetensors digest": ("x.safetensors", arrays.safetensors_nothing, SAMPLE, "does not match the checksum"),
+    "npy promises terabytes": ("x.npy", arrays.npy_promises, SAMPLES, "not a readable NumPy file"),
+    "npy of objects": ("x.npy", arrays.npy_objects, SAMPLES, "not a readable NumPy file"),
+    "npy header": ("x.npy", arrays.npy_deep, SAMPLES, "not a readable NumPy file"),
+    "npz promises terabytes": ("x.npz", arrays.npz_promises, SAMPLES, "promises 70368744177792 bytes and has 128"),
+    "npz of objects": ("x.npz", arrays.npz_objects, SAMPLES, "not a readable NumPy file"),
+    "npz bzip2 bomb": ("x.npz", arrays.npz_bzip2, SAMPLES, "packed by bzip2"),
+    "npz that lies": ("x.npz", arrays.npz_lies, SAMPLES, "which they cannot"),
+    "npz of bytes": ("x.npz", arrays.npz_bytes, SAMPLES, "has no array 'images'"),
+    "statistics that are NaN": ("x.npz", arrays.statistics_nan, REF, "'sigma' has NaN"),
+    "statistics of nothing": ("x.npz", arrays.statistics_none, REF, "do not belong together"),
+    "statistics of −5 images": ("x.npz", arrays.statistics_n, REF, "statistics of -5 images"),
+    "statistics of dates": ("x.npz", arrays.statistics_dates, REF, "does not match the checksum"),
+    "zip name above": ("x.zip", zip_with(**{"../x.png": b""}), PREPARE, "leads outside of the archive"),
+    "zip absolute name": ("x.zip", zip_with(**{"/etc/x.png": b""}), PREPARE, "leads outside of the archive"),
+    "zip name of Windows": ("x.zip", zip_with(**{"C:\\x.png": b""}), PREPARE, "leads outside of the archive"),
+    "zip link": ("x.zip", made.zip_link, PREPARE, "no known image format"),
+    "zip name of digits": ("x.zip", zip_with(**{"9" * 5000 + ".png": b""}), PREPARE, "no known image format"),
+    "zip version": ("x.zip", made.zip_version, PREPARE, "not a readable zip archive"),
+    "zip name that is no text": ("x.zip", made.zip_name, PREPARE, "not a readable zip archive"),
+    "zip entry without a name": ("x.zip", made.zip_nameless, PREPARE, "not a readable zip archive"),
+    "zip bzip2 bomb": ("x.zip", made.zip_bzip2, PREPARE, "packed by bzip2"),
+    "zip with a partition of 17 MB": (
+        "x.zip", zip_with(**{"000001.jpg": b"", "list_eval_partition.txt": bytes(17 << 20)}), CELEBA, "is larger than CelebA's"),
+    "image of 3.6 gigapixels": ("x", folder_with("a.png", made.png_large), PREPARE, "Image size (3600000000 pixels) exceeds limit"),
+    "image of 51 megapixels": ("x", folder_with("a.png", made.png_wide), PREPARE, "7168x7168, more pixels"),
+    "samples of 51 megapixels": ("x", folder_with("a.png", made.png_wide), SAMPLES, "7168x7168, more pixels"),
+    "image that is a pipe": ("x", folder_with("a.png", made.pipe), PREPARE, "not a file of bytes"),
+    "image that is a device": ("x", folder_with("a.png", made.endless), PREPARE, "not a file of bytes"),
+    "image that is a folder": ("x", folder_with("a.png", Path.mkdir), PREPARE, "has no images"),
+    "samples with a pipe": ("x", folder_with("a.png", made.pipe), SAMPLES, "not a file of bytes"),
+    "picture of 3.6 gigapixels": ("x.png", made.png_large, INFO, "not a readable PNG"),
+    "picture with a header of 100 MB": ("x.png", made.png_text, INFO, "not a readable PNG"),
+    "picture with a palette": ("x.png", made.png_palette, INFO, "its mode is P"),
+    "JSON without an end": ("x.json", text("[" * 100_000), INFO, "not readable as JSON"),
+    "JSON number of 5000 digits": ("x.json", text('{"a": ' + "9" * 5000 + "}"), INFO, "not readable as JSON"),
+    "header chain of 1000 files": ("x.json", score(made.nested(200)), INFO, "not a file of genrev's"),
+    "header of half a character": (
+        "x.json", score('{"kind": "score", "config": {"a": "\\ud800"}, "sha256": ""}'), INFO, "not a file of genrev's"),
+    "header of other types": ("x.json", score('{"kind": "score", "config": [], "sha256": ""}'), INFO, "its header is not as genrev"),
+    "header made by nothing": (
+        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "made_by": {"seconds": "1"}}'), INFO, "its header is not as"),
+    "header with inputs of numbers": (
+        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "inputs": {"a": 1}}'), INFO, "its header is not as genrev"),
+    "edited header": ("x.json", score(header("score", {"n": 1}).replace('"n": 1', '"n": 2')), INFO, "does not match its own checksum"),
+    "folder's header that is no text": (
+        "x", folder_with("genrev.json", text(b"\xff\xfe")), INFO, "not a file of genrev's"),
+    "page without an end": (
+        "x.html", text('<script type="application/json" id="genrev">' + "[" * 100_000 + "</script>"), INFO, "not a file of genrev's"),
+    **{f"a pipe: {suffix}": (f"x.{suffix}", made.pipe, line, "") for suffix, line in BY_SUFFIX.items()},
+    **{f"an endless device: {suffix}": (f"x.{suffix}", made.endless, line, "") for suffix, line in BY_SUFFIX.items()},
+}  # fmt: skip
+"""name → a file's name, what writes it, the command that reads it, and a part of the sentence."""
+
+
+@pytest.mark.parametrize(("name", "write", "line", "said"), CASES.values(), ids=CASES)
+def test_refused(sound, tmp_path, run, name, write, line, said):
+    path = tmp_path / name
+    write(path)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = run(*line.format(f=path, s=sound, w=tmp_path).split())
+    assert (outcome.code, said in outcome.error) == (3, True), outcome.err
+    assert sorted(tmp_path.rglob("*")) == before  # nothing was extracted, and nothing half-made
+
+
+CHILD = """
+import json, resource, sys
+from genrev_cli.cli import main
+import genrev_cli.stages.fid, genrev_cli.stages.prepare_data, genrev_cli.stages.pretrain_recon, genrev_cli.stages.sample
+lines, limit = json.load(sys.stdin)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+codes = [main(line.split()) for line in lines]
+print(json.dumps([codes, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory is used")
+def test_memory_stays_in_proportion(sound, tmp_path):
+    """All of them once more in a process that may take a gigabyte more than it has."""
+    lines = []
+    for number, (name, write, line, _) in enumerate(CASES.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder / name)
+        lines.append(line.format(f=folder / name, s=sound, w=folder))
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], input=json.dumps([lines, 1 << 30]), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    codes, grown = json.loads(done.stdout)
+    assert codes == [3] * len(CASES), done.stderr
+    assert grown < 1 << 29
