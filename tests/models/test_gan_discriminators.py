@@ -6,8 +6,8 @@ from gan_cases import SMALL, autoencoder, discriminator, every_family, every_nor
 from torch import nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.models.gan import FAMILIES, build_discriminator
 from genrev_cli.models.blocks import down_block, first_block, flat_block, maps, up_block
+from genrev_cli.models.gan import FAMILIES, build_discriminator
 from genrev_cli.models.gan.dcgan import DCGANDiscriminator
 from genrev_cli.models.gan.infogan import InfoGANDiscriminator
 from genrev_cli.models.gan.resnet import SNGANResNetDiscriminator, WGANResNetDiscriminator

@@ -11,8 +11,8 @@ from torch import nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models import build_model
-from genrev_cli.models.gan import FAMILIES, NORMS, build_discriminator
 from genrev_cli.models.blocks import maps
+from genrev_cli.models.gan import FAMILIES, NORMS, build_discriminator
 
 
 def test_every_family_is_tested():
