@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from genrev_cli.config import from_table
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.models.classifier import Classifier, ClassifierConfig
@@ -44,7 +44,7 @@ def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Heade
     try:
         with torch.device("meta"):
             classifier = build_classifier(header.config["classifier"], str(path))
-    except (KeyError, UsageError) as error:
+    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
         raise FileError(f"{path}: its header does not describe a classifier that this version of genrev knows ({error})") from error
     load_prefixed(classifier, "classifier", tensors, path)
     return classifier.to(device).eval().requires_grad_(False), header

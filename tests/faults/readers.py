@@ -10,7 +10,7 @@ class Reader:
     """A command that reads a file. words: {w} is a folder with the file in it, and a copy of `beside`; {s} that of all sound files.
 
     out: where the command puts what it made of the file, if that must be the same whenever the file is accepted. code: of the sound file.
-    replaced: the command writes the file too. lenient: what is empty or of zeros alone is refused for another reason.
+    replaced: the command writes the file too. lenient: it may be empty.
     """
 
     file: str
@@ -121,6 +121,15 @@ READERS = {
     "recipe: pretrain-recon": Reader(
         "tiny.toml",
         "pretrain-recon --data {s}/data.h5 --recipe {w}/tiny.toml --dry-run --device cpu --out {w}/x.safetensors",
+        lenient=True,
+    ),
+    "log: report": Reader("m.safetensors.run/log.jsonl", "report {w}/m.safetensors --out {w}/out.html", ("m.safetensors",), lenient=True),
+    "log: pretrain-recon": Reader(
+        "m.safetensors.run/log.jsonl",
+        "pretrain-recon --data {s}/data.h5 --recipe {s}/tiny.toml --out {w}/m.safetensors --device cpu --steps 3",
+        ("m.safetensors", "m.safetensors.run/state.safetensors"),
+        out="m.safetensors",
+        replaced=True,
         lenient=True,
     ),
     "torchscript: fid": Reader("network.pt", _SCORE + "--features {w}/network.pt"),

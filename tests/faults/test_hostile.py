@@ -20,6 +20,8 @@ PREPARE = "prepare-data folder --path {f} --size 8 --out {w}/x.h5 --workers 1"
 CELEBA = "prepare-data celeba --path {f} --size 8 --out {w}/x.h5 --workers 1"
 INFO = "info {f} --verify"
 
+RECIPE = "pretrain-recon --data {s}/data.h5 --recipe {f} --dry-run --device cpu --out {w}/x.safetensors"
+
 BY_SUFFIX = {
     "h5": DATA, "safetensors": SAMPLE, "npz": SAMPLES, "npy": SAMPLES, "png": INFO, "json": INFO, "html": INFO, "zip": PREPARE,
 }  # fmt: skip
@@ -80,6 +82,8 @@ CASES = {
     "picture with a palette": ("x.png", made.png_palette, INFO, "its mode is P"),
     "JSON without an end": ("x.json", text("[" * 100_000), INFO, "not readable as JSON"),
     "JSON number of 5000 digits": ("x.json", text('{"a": ' + "9" * 5000 + "}"), INFO, "not readable as JSON"),
+    "recipe without an end": ("x.toml", text("a = " + "[" * 100_000), RECIPE, "not valid TOML"),
+    "recipe number of 5000 digits": ("x.toml", text("a = " + "9" * 5000), RECIPE, "not valid TOML"),
     "header chain of 1000 files": ("x.json", score(made.nested(200)), INFO, "not a file of genrev's"),
     "header of half a character": (
         "x.json", score('{"kind": "score", "config": {"a": "\\ud800"}, "sha256": ""}'), INFO, "not a file of genrev's"),
