@@ -53,6 +53,7 @@ def fit_ot(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     save_minutes: options.SaveMinutes = 10.0,
+    time_limit: options.TimeLimit = 0.0,
     restart: options.Restart = False,
     json: options.Json = False,
 ) -> None:
@@ -63,6 +64,18 @@ def fit_ot(
     from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
 
     choices = FitOtOptions(
-        per_class, theta, rule, neighbours, drop, target_error, max_samples, precision, seed, device, save_minutes, restart
+        per_class,
+        theta,
+        rule,
+        neighbours,
+        drop,
+        target_error,
+        max_samples,
+        precision,
+        seed,
+        device,
+        save_minutes,
+        restart,
+        time_limit,
     )
     report(fit_ot(codes, out, choices, progress=listener()), as_json=json)

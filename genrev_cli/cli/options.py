@@ -34,6 +34,12 @@ BatchSize = Annotated[int, typer.Option("--batch", min=1, help="Images at a time
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=RUN)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=RUN)]
 SaveMinutes = Annotated[float, typer.Option("--save-minutes", help="Minutes between two saves of the state.", rich_help_panel=RUN)]
+TimeLimit = Annotated[
+    float,
+    typer.Option(
+        "--time-limit", help="Save the state and stop after so many minutes; the same command goes on. 0: never.", rich_help_panel=RUN
+    ),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)]
 
 
@@ -81,6 +87,7 @@ class Training:
         int, typer.Option("--preview-every", min=1, help="Steps between two preview pictures.", rich_help_panel=RUN)
     ] = 500
     save_minutes: SaveMinutes = 10.0
+    time_limit: TimeLimit = 0.0
     resident_megabytes: Annotated[
         int,
         typer.Option(

@@ -21,7 +21,8 @@ from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.stages.devices import has_bf16, resolve_device
-from genrev_cli.stages.resuming import earlier_run, run_folder
+from genrev_cli.stages.job import require_time_limit
+from genrev_cli.stages.resuming import alone, earlier_run, run_folder
 from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
 from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
 from genrev_cli.training import distributed
@@ -40,6 +41,7 @@ class FitOtOptions:
 
     target_error: of the cells' masses, root mean square and relative, on fresh samples. max_samples: for each map, 0 for 200 per code.
     precision: of the scores: 'auto' is bf16 where the device multiplies it in hardware and the codes lie far enough apart, else fp32.
+    time_limit: minutes after which the state is saved and the fit stops; 0 is never.
     Raises UsageError for what has no meaning.
     """
 
@@ -55,6 +57,7 @@ class FitOtOptions:
     device: str = "auto"
     save_minutes: float = 10.0
     restart: bool = False
+    time_limit: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -67,6 +70,7 @@ class FitOtOptions:
             raise UsageError(f"--target-error {self.target_error} and --save-minutes {self.save_minutes} must be positive")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UsageError(f"--precision {self.precision}: choose auto, fp32 or bf16")
+        require_time_limit(self.time_limit)
         self.angle()
 
     def angle(self) -> float | None:
@@ -90,7 +94,7 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     """
     check_sampler_target(out, "ot", codes)
     device, given = resolve_device(options.device), open_finite_codes(codes)
-    with distributed.joined(device):
+    with distributed.joined(device), alone(out):
         return _Fit(given, out, options, device, progress).go()
 
 
@@ -155,7 +159,7 @@ class _Fit:
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
         try:
             limit = sum(map(self.limit, self.solvers))
-            with Stop().listening() as stop, self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
+            with Stop(self.options.time_limit).listening() as stop, self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
                 errors = [self._solve(number, stop, log, bar) for number in range(len(self.solvers))]
         finally:
             if log:

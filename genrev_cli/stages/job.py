@@ -45,10 +45,17 @@ class Schedule:
             )
 
 
+def require_time_limit(minutes: float) -> None:
+    """Raise UsageError for a time that is none."""
+    if not 0 <= minutes < math.inf:
+        raise UsageError(f"--time-limit {minutes:g}: a number of minutes is needed, or 0 for none")
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a run behaves on this machine; nothing of it changes the result, beyond rounding where networks are run otherwise.
 
+    time_limit: minutes after which the state is saved and the run stops; 0 is never.
     compile: networks by torch.compile. channels_last: weights with the channels innermost in memory.
     """
 
@@ -59,6 +66,7 @@ class RunOptions:
     monitor_every: int = 500
     preview_every: int = 500
     save_minutes: float = 10.0
+    time_limit: float = 0.0
     resident_megabytes: int = 4096
     compile: bool = False
     channels_last: bool = False
@@ -67,6 +75,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         if min(self.log_every, self.monitor_every, self.preview_every) < 1 or not 0 < self.save_minutes < math.inf:
             raise UsageError("--log-every, --monitor-every, --preview-every and --save-minutes must be positive")
+        require_time_limit(self.time_limit)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,24 @@
 """What a stage that can be resumed finds of its earlier run, and whether it may go on from there."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
+from genrev_cli.files.lock import locked
+from genrev_cli.training import distributed
 
 
 def run_folder(out: Path) -> Path:
     """Where a training stage keeps its state, log and previews; may be deleted once the checkpoint is there."""
     return out.with_name(out.name + ".run")
+
+
+def alone(out: Path) -> AbstractContextManager[None]:
+    """Within it no other run writes `out`: the first process holds a lock in the run folder. Raises like `locked`."""
+    return locked(run_folder(out) / "lock", out) if distributed.rank() == 0 else nullcontext()
 
 
 def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path) -> Header | None:

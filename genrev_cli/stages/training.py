@@ -19,14 +19,14 @@ from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.execution import execute
 from genrev_cli.stages.job import Job, RunOptions
-from genrev_cli.stages.resuming import earlier_run, run_folder
+from genrev_cli.stages.resuming import alone, earlier_run, run_folder
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import warnings_of
 from genrev_cli.training.log import Log, read_log
-from genrev_cli.training.loop import Hooks, Rhythm, seeded, train
+from genrev_cli.training.loop import Hooks, Rhythm, Stop, seeded, train
 
 
 def best_file(out: Path) -> Path:
@@ -46,7 +46,7 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     state = run_folder(out) / "state.safetensors"
     if options.dry_run:
         return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state))
-    with distributed.joined(device):
+    with distributed.joined(device), alone(out):
         batch, processes = job.schedule.batch, distributed.size()
         if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
             raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
@@ -87,7 +87,7 @@ class _Run:
         halflife = job.schedule.ema_halflife_images
         self.ema = EMA(self.method.model, halflife) if halflife else None
         self.seconds_before = 0.0
-        self.clock = time.monotonic()
+        self.clock, self.stop = time.monotonic(), Stop(options.time_limit)
 
     @property
     def trained(self) -> nn.Module:
@@ -122,7 +122,7 @@ class _Run:
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
                     self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm, rate=job.rate,
-                    save_seconds=60 * options.save_minutes, hooks=looks.hooks() if looks else Hooks(), bar=bar,
+                    save_seconds=60 * options.save_minutes, stop=self.stop, hooks=looks.hooks() if looks else Hooks(), bar=bar,
                 )  # fmt: skip
         finally:
             batches.close()

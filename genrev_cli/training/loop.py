@@ -1,5 +1,6 @@
 """The one loop. Every step is a pure function of (seed, step), so 10 steps == 5 + kill + resume + 5, to the bit on the CPU."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -28,17 +29,24 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
 
 
 class Stop:
-    """Turns SIGINT and SIGTERM into a wish to stop that the loop grants between two steps."""
+    """Turns SIGINT, SIGTERM and the end of the time that a run may take into a wish to stop, granted between two steps.
 
-    def __init__(self) -> None:
-        self.requested = False
+    minutes: from now on; 0 is without end.
+    """
+
+    def __init__(self, minutes: float = 0.0) -> None:
+        self._signalled, self._end = False, time.monotonic() + 60 * (minutes or math.inf)
+
+    @property
+    def requested(self) -> bool:
+        return self._signalled or time.monotonic() >= self._end
 
     @contextmanager
     def listening(self) -> Iterator["Stop"]:
         """Listen within the block; a second signal stops at once."""
 
         def wish(number: int, frame: object) -> None:
-            self.requested = True
+            self._signalled = True
             signal.signal(number, before[number])
 
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -145,17 +153,18 @@ def train(
     rhythm: Rhythm,
     rate: Callable[[int], float],
     save_seconds: float,
+    stop: Stop,
     hooks: Hooks,
     bar: Task,
 ) -> None:
     """Steps start + 1 … steps. rate: what the learning rates are multiplied by in each.
 
-    Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun after
-    SIGINT or SIGTERM (the state saved first).
+    Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun when `stop`
+    wishes so (the state saved first).
     """
     window, saved = Window(), time.monotonic()
     generator = torch.Generator(batches.device)
-    with Stop().listening() as stop:
+    with stop.listening():
         for step in range(start + 1, steps + 1):
             x, labels = batches(step - 1)
             for optimizer in method.optimizers.values():

@@ -13,6 +13,7 @@ import torch
 from genrev_cli.cli import main
 from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.lock import locked
 from genrev_cli.files.pictures import read_picture
 from genrev_cli.progress import Progress, Task
 from genrev_cli.stages.checkpoints import load_checkpoint
@@ -265,3 +266,25 @@ def test_ema_weights_are_those_of_the_checkpoint(tmp_path, recon):
         assert not torch.equal(a[name], b[name])
         assert torch.equal(a[name], state[f"module.{name}"])  # averaging does not change the training
         assert torch.equal(b[name], state[f"ema.{name}"])
+
+
+def test_two_runs_on_one_target(recon, tmp_path):
+    """The second one is refused before it reads or writes anything, also where the first is done."""
+    out = recon(tmp_path / "a.safetensors", steps=2).out
+    before = out.read_bytes()
+    with locked(run_folder(out) / "lock", out), pytest.raises(UsageError, match=f"process {os.getpid()} on .* is writing it"):
+        recon(out, steps=4)
+    assert out.read_bytes() == before
+    assert recon(out, steps=4).numbers["steps"] == 4
+    assert not (run_folder(out) / "lock").exists()
+
+
+def test_a_time_limit_stops_and_the_same_command_goes_on(stage, tmp_path):
+    whole = stage(tmp_path / "whole.safetensors", steps=6).out
+    out = tmp_path / "parts.safetensors"
+    for _ in range(3):
+        with pytest.raises(InterruptedRun, match="the same command goes on from there"):
+            stage(out, steps=6, run=replace(RUN, time_limit=1e-9))
+    assert read_checkpoint_header(state_of(out)).step == 3
+    stage(out, steps=6)
+    assert read_checkpoint_header(out).sha256 == read_checkpoint_header(whole).sha256

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
 from genrev_cli.progress import Task
 from genrev_cli.training import distributed
 from genrev_cli.training.ema import EMA
@@ -84,6 +84,9 @@ class Recorder:
     def begin(self, step):
         self.begun.append(step)
 
+    def watched(self):
+        return {}
+
     def __call__(self, step):
         self.asked.append(step)
         return torch.zeros(4, 1), torch.zeros(4)
@@ -96,7 +99,7 @@ class Recorder:
         names = ("log", "monitor", "preview", "save")
         return Hooks(**{name: lambda step, *rest, name=name: self.seen.append((name, step, *rest)) for name in names})
 
-    def run(self, start, steps, seed=0, rhythm=Rhythm(2, 3, 4), save_seconds=1e9):  # noqa: B008 (frozen)
+    def run(self, start, steps, seed=0, rhythm=Rhythm(2, 3, 4), save_seconds=1e9, stop=None):  # noqa: B008 (frozen)
         train(
             self,
             self,
@@ -107,6 +110,7 @@ class Recorder:
             rhythm=rhythm,
             rate=lambda step: 1.0,
             save_seconds=save_seconds,
+            stop=stop or Stop(),
             hooks=self.hooks(),
             bar=Task(),
         )
@@ -117,6 +121,7 @@ def test_every_step_is_its_own_and_the_same_in_every_run():
     whole, tail, other = Recorder().run(0, 6), Recorder().run(4, 6), Recorder().run(0, 6, seed=1)
     assert whole.asked == list(range(6))
     assert tail.asked == [4, 5]
+    assert (whole.begun, tail.begun) == ([1, 2, 3, 4, 5, 6], [5, 6])
     assert whole.drawn[4:] == tail.drawn
     assert len({tuple(numbers) for numbers in whole.drawn + other.drawn}) == 12
 
@@ -214,3 +219,13 @@ def test_rows_that_cannot_be_dealt_out(monkeypatch):
 def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
+
+
+def test_a_run_out_of_time_saves_and_stops():
+    """After the step in which the time ran out; without a limit never."""
+    recorder = Recorder()
+    with pytest.raises(InterruptedRun, match="stopped after step 1 of 5; the state is saved, and the same command goes on"):
+        recorder.run(0, 5, stop=Stop(1e-9))
+    assert recorder.seen[-1][:2] == ("save", 1)
+    assert not Stop().requested
+    assert not Stop(60).requested

@@ -1,0 +1,78 @@
+"""One run for one target: kept out while its holder lives, taken over when it is dead, gone when it is done."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.lock import locked
+
+HOLDER = """
+import sys
+from pathlib import Path
+from genrev_cli.files.lock import locked
+with locked(Path(sys.argv[1]), Path("out.safetensors")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock, and the lock."""
+    path = tmp_path / "out.run" / "lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process, path
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_one_is_told_who_holds_it(holder, tmp_path):
+    process, path = holder
+    with (
+        pytest.raises(UsageError, match=f"out.safetensors: process {process.pid} on {platform.node()} .since 20.*choose another --out"),
+        locked(path, tmp_path / "out.safetensors"),
+    ):
+        raise AssertionError("two at once")
+    assert json.loads(path.read_text())["pid"] == process.pid
+
+
+def test_a_dead_ones_lock_is_taken_over(holder, tmp_path):
+    """Killed without a chance to tidy up, and whatever process has its number now."""
+    process, path = holder
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert path.exists()
+    with locked(path, tmp_path / "out.safetensors"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+
+
+def test_nothing_is_left_behind(tmp_path):
+    path = tmp_path / "out.run" / "lock"
+    with locked(path, tmp_path / "a"):
+        assert path.exists()
+    assert list(tmp_path.iterdir()) == []
+    with locked(path, tmp_path / "a"):
+        (path.parent / "log.jsonl").write_text("")
+    assert [file.name for file in path.parent.iterdir()] == ["log.jsonl"]
+
+
+def test_it_is_released_by_an_error(tmp_path):
+    path = tmp_path / "lock"
+    with pytest.raises(ZeroDivisionError), locked(path, tmp_path / "a"):
+        raise ZeroDivisionError
+    with locked(path, tmp_path / "a"):
+        pass
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot be written"), locked(tmp_path / "file" / "lock", tmp_path / "a"):
+        pass
