@@ -1,11 +1,12 @@
 # make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
 # make test   the tests
+# make torture   every stage killed twenty times and compared with a run that nobody touched; an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
 
-.PHONY: demo test lint docs docs-check clean
+.PHONY: demo test torture lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -15,6 +16,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+torture: $(READY)
+	$(BIN)/python tests/faults/torture.py --kills 20
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -197,6 +197,8 @@ SMALL = {
     "dense": {"name": "dense", "image_shape": [1, 8, 8], "latent_dim": 3, "hidden": [4]},
     "convolutional": {"name": "convolutional", "image_shape": [1, 8, 8], "latent_dim": 3, "stages": [{"channels": 2}]},
     "infogan": INFOGAN,
+    "strided": {"name": "strided", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [2, 4]},
+    "residual": {"name": "residual", "image_shape": [1, 8, 8], "latent_dim": 3, "width": 2},
     "sngan": {**INFOGAN, "name": "sngan"},
     "sngan-resnet": {**INFOGAN, "name": "sngan-resnet"},
     "dcgan": {**INFOGAN, "name": "dcgan", "stages": 2},
