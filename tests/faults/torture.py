@@ -95,11 +95,11 @@ class Outcome:
     losses: list[str]
 
 
-def prepare(folder: Path, steps: int) -> None:
-    """Make all that the stages begin with."""
+def prepare(folder: Path, steps: int, lines: tuple[str, ...] = PREPARED) -> None:
+    """Make what the stages begin with."""
     for name, (prior, dim) in RECIPES.items():
         (folder / f"{name}.toml").write_text(RECIPE.format(prior=prior, dim=dim, steps=steps))
-    for line in PREPARED:
+    for line in lines:
         subprocess.run(_words(line, folder, steps), check=True, capture_output=True)
 
 
