@@ -1,4 +1,4 @@
-"""A handful of kills; `make torture` has the rest."""
+"""Two kills; `make torture` has the rest."""
 
 import pytest
 from torture import PREPARED, prepare, torture
@@ -8,14 +8,13 @@ from torture import PREPARED, prepare, torture
 def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("torture") / "start"
     folder.mkdir()
-    prepare(folder, steps=30, lines=PREPARED[:2])
+    prepare(folder, steps=30, lines=PREPARED[:1])
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pretrain-recon", "encode"])
-def test_nothing_is_lost(start, name):
-    outcome = torture(name, start, steps=30, kills=2, seed=0)
+def test_nothing_is_lost(start):
+    outcome = torture("pretrain-recon", start, steps=30, kills=2, seed=0)
     assert outcome.losses == []
     assert outcome.kills.total() == 2
     assert outcome.runs >= 1

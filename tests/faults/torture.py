@@ -23,6 +23,7 @@ from genrev_cli.stages.info import read_any_header
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are tiny, and threads that wait take other work's time
 
 RECIPE = """
 [model]
@@ -77,7 +78,7 @@ STAGES = {
     "train-gan": (
         "train-gan --ckpt {w}/start.safetensors --ot {w}/map.safetensors --recipe {w}/gaussian.toml --out {w}/out.safetensors " + RUN,
         "out.safetensors"),
-    "encode": ("encode --ckpt {w}/start.safetensors --split all --batch 4 --out {w}/out.h5 --device cpu", "out.h5"),
+    "encode": ("encode --ckpt {w}/start.safetensors --split all --batch 32 --out {w}/out.h5 --device cpu", "out.h5"),
     "fit-ot": (
         "fit-ot {w}/start.h5 --target-error 0.05 --max-samples 2000000 --save-minutes 0.001 --out {w}/out.safetensors --device cpu",
         "out.safetensors"),
@@ -100,7 +101,7 @@ def prepare(folder: Path, steps: int, lines: tuple[str, ...] = PREPARED) -> None
     for name, (prior, dim) in RECIPES.items():
         (folder / f"{name}.toml").write_text(RECIPE.format(prior=prior, dim=dim, steps=steps))
     for line in lines:
-        subprocess.run(_words(line, folder, steps), check=True, capture_output=True)
+        subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcome:
@@ -111,7 +112,7 @@ def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcom
         folder = Path(temporary) / "a b [c] ü"  # spaces, brackets and unicode on the way
         shutil.copytree(start, folder)
         began = time.monotonic()
-        subprocess.run(_words(line, folder, steps), check=True, capture_output=True)
+        subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
         duration, wanted = time.monotonic() - began, read_any_header(folder / out).sha256
         _clear(folder, start)
         while True:
@@ -139,7 +140,7 @@ def _words(line: str, folder: Path, steps: int) -> list[str]:
 
 def _run(words: list[str], seconds: float, number: signal.Signals) -> tuple[signal.Signals | None, int, str]:
     """Run a command and send it a signal after so many seconds, 0 for none: the signal if it hit, the exit code, stderr."""
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     try:
         _, err = process.communicate(timeout=seconds or None)
         return None, process.returncode, err
