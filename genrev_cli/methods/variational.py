@@ -4,13 +4,13 @@
 Pixels are in [−1, 1].
 """
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from genrev_cli.errors import UsageError
@@ -22,7 +22,7 @@ from genrev_cli.methods.reconstruction import fit_prior, require_weights
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import CodeDiscriminator
 from genrev_cli.shapes import Images, Labels, Scalar
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import average, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -44,9 +44,9 @@ class VAEConfig:
             raise UsageError(f"decoder_std {self.decoder_std}: a standard deviation is not negative")
 
 
-def gaussian_nll(squared_error: Scalar, std: float) -> Scalar:
-    """−log N(x; x̂, s² I) of each pixel but for a constant: e / 2s² + log s, with e their mean squared error; s² = e where std is 0."""
-    return squared_error.log() / 2 if std == 0 else squared_error / (2 * std**2) + math.log(std)
+def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
+    """−log N(x; x̂, s² I) = e / 2s² + ½ log s² of each pixel but for a constant, e their mean squared error and s² the variance."""
+    return squared_error / (2 * variance) + variance.log() / 2
 
 
 @final
@@ -70,9 +70,14 @@ class VAE(AutoencoderMethod):
             u = shard(torch.randn(len(x) * size(), self.prior.dim, generator=generator, device=x.device))
             x_hat = self.autoencoder.decode(self.prior.embed(mean + (log_variance / 2).exp() * u))
         L_x, L_kl = signed_image_loss(x, x_hat), kl_loss(mean, log_variance)
-        L = gaussian_nll(L_x, self.config.decoder_std) + L_kl * mean.shape[1] / x[0].numel()
+        std = self.config.decoder_std
+        variance = L_x.new_tensor(std**2) if std else average([L_x.detach()])[0]  # at its best its own slope is 0
+        L = gaussian_nll(L_x, variance) + L_kl * mean.shape[1] / x[0].numel()
         (norm,) = descend((self.optimizers["R"], L))
         return {"L": L.detach(), "L_x": L_x.detach(), "L_kl": L_kl.detach(), "grad_norm": norm}
+
+
+MOST_LAYERS = 100
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ class WAEConfig:
 
     def __post_init__(self) -> None:
         require_weights(self.weight_penalty, self.weight_x)
-        if min(self.hidden, self.layers) < 1:
-            raise UsageError(f"hidden {self.hidden}, layers {self.layers}: at least 1 of each is needed")
+        if self.hidden < 1 or not 1 <= self.layers <= MOST_LAYERS:
+            raise UsageError(f"hidden {self.hidden}, layers {self.layers}: at least 1 of each is needed, and at most {MOST_LAYERS} layers")
 
 
 def discrimination_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from genrev_cli.config import build
+from genrev_cli.errors import UsageError
 from genrev_cli.models.base import MEMORY, Autoencoder, Bijection
 from genrev_cli.models.convolutional import Convolutional, ConvolutionalConfig
 from genrev_cli.models.dense import Dense, DenseConfig
@@ -29,9 +30,12 @@ MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
 def build_model(config: dict[str, Any]) -> Autoencoder:
     """The autoencoder that a config describes, with fresh weights.
 
-    Raises UsageError on an unknown name or key.
+    Raises UsageError on an unknown name or key, and for sizes that no tensor can have.
     """
-    return build(MODELS, config, "[model]")
+    try:
+        return build(MODELS, config, "[model]")
+    except (RuntimeError, OverflowError) as error:
+        raise UsageError(f"[model]: cannot be built ({str(error).splitlines()[0]})") from error
 
 
 def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:

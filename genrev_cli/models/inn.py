@@ -11,6 +11,9 @@ from genrev_cli.models.base import Bijection
 from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling, AffineDenseBranch, Chain, Haar, Streams, haar, unhaar
 from genrev_cli.shapes import Images, Latents
 
+MOST_COUPLINGS = 1000
+"""Of one level: a file may ask for more than can be built in a lifetime."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -93,8 +96,8 @@ def _check(image_shape: tuple[int, int, int], levels: tuple[Level, ...], hidden_
     if not levels or min(channels, height, width) < 1:
         raise UsageError(f"inn: image shape {tuple(image_shape)} with {len(levels)} levels is no network; at least one level is needed")
     for level in levels:
-        if level.couplings < 0 or level.hidden < 1:
-            raise UsageError(f"inn: {level}: couplings ≥ 0 and hidden ≥ 1 are needed")
+        if not 0 <= level.couplings <= MOST_COUPLINGS or level.hidden < 1:
+            raise UsageError(f"inn: {level}: couplings from 0 to {MOST_COUPLINGS} and hidden ≥ 1 are needed")
     if hidden_dense < 1 or clamp <= 0:
         raise UsageError(f"inn: hidden_dense = {hidden_dense} and clamp = {clamp} must be positive")
     factor = 2 ** len(levels)

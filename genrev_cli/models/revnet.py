@@ -13,6 +13,9 @@ from genrev_cli.models.base import Bijection
 from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, Streams, grid_range, squeeze, to_grid, unsqueeze
 from genrev_cli.shapes import Images, Latents
 
+MOST_BLOCKS = 1000
+"""Of one scale: a file may ask for more than can be built in a lifetime."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -109,7 +112,7 @@ def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None
     if not scales or min(channels, height, width) < 1:
         raise UsageError(f"revnet: image shape {tuple(image_shape)} with {len(scales)} scales is no network; at least one scale is needed")
     for scale in scales:
-        if scale.blocks < 0 or scale.hidden < 1 or scale.kernel < 1 or scale.kernel % 2 == 0:
-            raise UsageError(f"revnet: {scale}: blocks ≥ 0, hidden ≥ 1 and an odd kernel are needed")
+        if not 0 <= scale.blocks <= MOST_BLOCKS or scale.hidden < 1 or scale.kernel < 1 or scale.kernel % 2 == 0:
+            raise UsageError(f"revnet: {scale}: blocks from 0 to {MOST_BLOCKS}, hidden ≥ 1 and an odd kernel are needed")
     if 2 ** len(scales) > 2 * max(height, width):
         raise UsageError(f"revnet: {len(scales)} scales are too many for images of {height}×{width}; the last one would only see padding")

@@ -96,6 +96,8 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
             autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
     except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
         raise FileError(f"{path}: its header does not describe a model that this version of genrev knows ({error})") from error
+    if autoencoder.latent_dim != prior.latent_dim:
+        raise FileError(f"{path}: damaged: its network has {autoencoder.latent_dim} latent dimensions and its prior {prior.latent_dim}")
     load_prefixed(autoencoder, "autoencoder", tensors, path)
     load_prefixed(prior, "prior", tensors, path)
     return Checkpoint(path, header, autoencoder.to(device).eval().requires_grad_(False), prior.to(device).requires_grad_(False))

@@ -1,6 +1,7 @@
 """How the networks of a training stage are run: what they keep for the backward pass, how they lie in memory, compiled or not."""
 
 import torch
+import torch._functorch.config
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models import MEMORY, Autoencoder, Bijection
@@ -19,9 +20,9 @@ def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
     autoencoder = getattr(method, "autoencoder", None)
     if schedule.memory != MEMORY[0]:
         if not isinstance(autoencoder, Bijection):
-            name = autoencoder.config["name"] if autoencoder else "a classifier"
+            name = f"'{autoencoder.config['name']}'" if autoencoder else "a classifier"
             raise UsageError(
-                f"--memory {schedule.memory}: needs an invertible network, and '{name}' is none; take revnet or inn, or leave it out"
+                f"--memory {schedule.memory}: needs an invertible network, and {name} is none; take revnet or inn, or leave it out"
             )
         autoencoder.memory = schedule.memory
     if options.channels_last:
@@ -29,5 +30,6 @@ def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
             module.to(memory_format=torch.channels_last)
     if options.compile and isinstance(autoencoder, Autoencoder):
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+        torch._functorch.config.donated_buffer = False  # two losses may go back through one graph
         for network in autoencoder.networks():
             network.compile()

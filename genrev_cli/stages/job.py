@@ -117,10 +117,8 @@ class Job:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be resumed: all settings but the length, and the content of all inputs."""
-        schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps")}
-        if schedule["memory"] == MEMORY[0]:
-            del schedule["memory"]  # so do runs have it that were begun before there was a choice
+        """What must be equal for a run to be resumed: all settings but the length and the memory, and the content of all inputs."""
+        schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps", "memory")}
         inputs = {role: record["sha256"] for role, record in self.inputs.items()}
         return json.loads(
             json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})

@@ -1,6 +1,6 @@
 """The plan of a training stage that begins with images: recipe → network and prior for these images → job."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def job_from_images(
     origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
     tables = overlaid(origin["recipe_tables"], overrides)
     model, prior = resolved(tables, images, recipe)
+    table_of(origin["recipe_tables"], stage, recipe)  # options that are laid over it would make one
     schedule, config = split_table(table_of(tables, stage, recipe), f"{recipe} [{stage}]", Schedule, settings)
 
     def build(device: torch.device) -> AutoencoderMethod:
@@ -42,12 +43,29 @@ def job_from_images(
     return Job(stage, found, {"data": images.header.as_input(data)}, images, schedule, build, origin=origin)
 
 
+def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Iterable[str]) -> str:
+    """Which of a stage's variants is meant: the one asked for, else the recipe's, else the first.
+
+    Raises UsageError for one that there is not, and for a recipe of another variant: its settings would mean something else.
+    """
+    asked = overrides.get(stage, {}).get("variant")
+    named = table_of(read_recipe(recipe), stage, recipe).get("variant") if recipe else None
+    variant = asked or named or next(iter(variants))
+    if not isinstance(variant, str) or variant not in variants:
+        raise UsageError(f"variant {variant}: there is {', '.join(variants)}")
+    if asked and named and asked != named:
+        raise UsageError(f"--variant {asked}: {recipe} is a recipe of {named}; leave one of the two out")
+    return variant
+
+
 def resolved(tables: dict[str, Any], images: ImageSet, recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configs of model and prior for these images, with every default filled in, so that a recipe that spells one out means the same.
 
     Raises UsageError for tables that describe none.
     """
     of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
+    if "exact_bits" in of_model and of_model.get("name") != "revnet":
+        raise UsageError(f"--exact-bits: needs additive couplings, and '{of_model.get('name')}' has none; take a recipe with a revnet")
     with torch.device("meta"):
         model = build_model({**sized(of_model, of_prior.get("dim", 0)), "image_shape": list(images.image_shape)})
         classes = {"classes": class_count(images)} if takes_classes(of_prior) and "classes" not in of_prior else {}

@@ -8,7 +8,7 @@ from genrev_cli.methods.perceptual import VARIANTS, PerceptualAutoencoder, Perce
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.planning import job_from_images
+from genrev_cli.stages.planning import chosen_variant, job_from_images
 from genrev_cli.stages.training import run_job
 
 STAGE = "train-pga"
@@ -24,8 +24,8 @@ def train_pga(
     Raises FileError for unusable data, UsageError for unusable settings or a network that the variant cannot use, and what `run_job`
     raises.
     """
-    family = overrides.get(STAGE, {}).get("variant", PerceptualConfig.variant)
-    if family not in VARIANTS:
-        raise UsageError(f"variant {family}: there is {', '.join(VARIANTS)}")
+    family = chosen_variant(STAGE, recipe, overrides, VARIANTS)
     job = job_from_images(data, STAGE, family, PerceptualConfig, PerceptualAutoencoder, recipe=recipe, overrides=overrides)
+    if family != "vpga" and job.schedule.precision != "fp32":
+        raise UsageError(f"--precision {job.schedule.precision}: {family} compares codes 1 % apart, which that rounds; use fp32, or vpga")
     return run_job(job, out, run, progress)

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.config import overlaid, read_recipe, table_of
-from genrev_cli.errors import UsageError
 from genrev_cli.methods.variational import VARIANTS
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.planning import job_from_images
+from genrev_cli.stages.planning import chosen_variant, job_from_images
 from genrev_cli.stages.training import run_job
 
 STAGE = "train-vae"
@@ -25,10 +23,7 @@ def train_vae(
     Raises FileError for unusable data, UsageError for unusable settings or a network that the variant cannot use, and what `run_job`
     raises.
     """
-    named = table_of(overlaid(read_recipe(recipe), overrides), STAGE, recipe) if recipe else overrides.get(STAGE, {})
-    variant = named.get("variant", "vae")
-    if variant not in VARIANTS:
-        raise UsageError(f"variant {variant}: there is {', '.join(VARIANTS)}")
+    variant = chosen_variant(STAGE, recipe, overrides, VARIANTS)
     settings, method = VARIANTS[variant]
     job = job_from_images(data, STAGE, variant, settings, method, recipe=recipe, overrides=overrides)
     return run_job(job, out, run, progress)

@@ -18,7 +18,7 @@ def require_inverse(numbers: dict[str, float], step: int) -> None:
     if (error := numbers.get(ROUNDTRIP, 0.0)) > REFUSE:
         raise DivergedError(
             f"the inverse missed its input by {error:.1e} before step {step}, so gradients of --memory reversible are wrong "
-            f"(limit {REFUSE:g}); begin anew with --memory plain --restart, or with a lower learning rate"
+            f"(limit {REFUSE:g}); go on from the last saved state with --memory plain, or begin anew with a lower learning rate"
         )
 
 

@@ -110,13 +110,16 @@ class Window:
     def read(self, step: int) -> tuple[dict[str, float], int, float]:
         """Means over the window and over ranks, its length in steps and in seconds; the window starts anew.
 
-        Of what is watched it is the largest of the window, averaged over ranks.
+        Of what is watched it is the largest of the window and of all ranks.
 
         step: the number of steps done. Raises DivergedError naming the first term and step that are not finite, and like
         `require_inverse`.
         """
-        names = list(self._rows[0])
-        table = torch.stack([torch.stack([row[name].float() for name in names]) for row in self._rows])
+        names = list(dict.fromkeys(name for row in self._rows for name in row))  # some terms count from some step on
+        counts = [sum(name in row for row in self._rows) for name in names]
+        nothing = next(iter(self._rows[0].values())).new_zeros(()).float()
+        table = torch.stack([torch.stack([row[name].float() if name in row else nothing for name in names]) for row in self._rows])
+        worst = distributed.largest(table.amax(0))
         (table,) = distributed.average([table])
         values = table.double().cpu()
         if not values.isfinite().all():
@@ -128,8 +131,8 @@ class Window:
             )
         steps, now = len(self._rows), time.perf_counter()
         seconds, self._since, self._rows = now - self._since, now, []
-        means, worst = values.mean(0).tolist(), values.amax(0).tolist()
-        numbers = {name: worst[i] if name in WATCHED else means[i] for i, name in enumerate(names)}
+        means = {name: total / count for name, total, count in zip(names, values.sum(0).tolist(), counts, strict=True)}
+        numbers = means | {name: value for name, value in zip(names, worst.tolist(), strict=True) if name in WATCHED}
         require_inverse(numbers, step)
         return numbers, steps, seconds
 

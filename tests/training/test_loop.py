@@ -12,6 +12,7 @@ from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
 from genrev_cli.progress import Task
 from genrev_cli.training import distributed
 from genrev_cli.training.ema import EMA
+from genrev_cli.training.guard import ROUNDTRIP
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Hooks, Rhythm, Stop, Window, seeded, train
 
@@ -229,3 +230,18 @@ def test_a_run_out_of_time_saves_and_stops():
     assert recorder.seen[-1][:2] == ("save", 1)
     assert not Stop().requested
     assert not Stop(60).requested
+
+
+def test_a_window_has_terms_that_began_within_it():
+    """Their mean is over the steps that had them, and one that is not finite is found; of what is watched the largest counts."""
+    window = Window()
+    window.add({"a": torch.tensor(1.0), ROUNDTRIP: torch.tensor(1e-6)})
+    window.add({"a": torch.tensor(2.0), "b": torch.tensor(4.0), ROUNDTRIP: torch.tensor(3e-6)})
+    window.add({"a": torch.tensor(6.0), "b": torch.tensor(5.0), ROUNDTRIP: torch.tensor(2e-6)})
+    numbers, steps, _ = window.read(3)
+    assert (numbers["a"], numbers["b"], steps) == (3.0, 4.5, 3)
+    assert numbers[ROUNDTRIP] == pytest.approx(3e-6)
+    window.add({"a": torch.tensor(1.0)})
+    window.add({"a": torch.tensor(1.0), "b": torch.tensor(float("nan"))})
+    with pytest.raises(DivergedError, match="b is nan at step 5"):
+        window.read(5)
