@@ -1,5 +1,6 @@
 """The app and its one entry point. Importing this must stay fast: torch is imported by the stages, when one runs."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -35,8 +36,19 @@ def root(
     """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage."""
 
 
+_interrupts: list[int] = []
+"""Signals of Ctrl-C that arrived."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 def run() -> None:
-    """The console script."""
+    """The console script. Ctrl-C is remembered, for a library that is being loaded when it comes turns it into another error."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is to be ignored, as behind nohup
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(main())
 
 
@@ -65,7 +77,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
         return 2, error.format_message()
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):
         return 3, str(error)

@@ -1,6 +1,9 @@
 """Wrong input: one sentence on stderr, nothing on stdout, and the exit code of its kind."""
 
+import os
 import shutil
+import signal
+import time
 
 import h5py
 import numpy as np
@@ -150,3 +153,27 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
         assert "its content has changed" in err
     finally:
         moved.rename(chain / "digits.h5")
+
+
+def test_an_interrupt_that_a_library_made_another_error_of(monkeypatch, capsys):
+    """Extension modules that are being loaded answer Ctrl-C with an ImportError."""
+    from genrev_cli import cli
+    from genrev_cli.cli import commands  # noqa: F401 (registered before the app is another)
+
+    def loading(*_, **__):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr(cli, "app", loading)
+    monkeypatch.setattr(cli, "_interrupts", [])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "genrev: error: interrupted\n"
