@@ -35,6 +35,15 @@ def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
     return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()})
 
 
+def defaults_of(cls: type) -> dict[str, Any]:
+    """Key → default, of the keys of a dataclass that have one."""
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(cls)
+        if field.default is not MISSING or field.default_factory is not MISSING
+    }
+
+
 def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
     for key in table:
         if key not in known:

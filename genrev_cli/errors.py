@@ -39,3 +39,17 @@ class InterruptedRun(GenrevError):
     """SIGINT or SIGTERM arrived; the state was saved first."""
 
     exit_code = 130
+
+
+class LostProcessError(GenrevError):
+    """Another process of the same run has ended or cannot be reached."""
+
+    exit_code = 6
+
+
+class ToldError(GenrevError):
+    """An error of which another process of the same run tells; it has no message and keeps its exit code."""
+
+    def __init__(self, error: GenrevError) -> None:
+        super().__init__("")
+        self.exit_code = error.exit_code

@@ -18,6 +18,7 @@ def train_flow(
     out: Annotated[Path, typer.Option("--out", help="Checkpoint to write.", rich_help_panel=options.FILES)] = Path("flow.safetensors"),
     recipe: options.Recipe = "",
     lr: options.Lr = None,
+    exact_bits: options.ExactBits = None,
     json: options.Json = False,
 ) -> None:
     """Train an invertible network by maximum likelihood, measured in bits per dimension.
@@ -26,6 +27,6 @@ def train_flow(
     """
     from genrev_cli.stages.train_flow import STAGE, train_flow
 
-    overrides = {STAGE: training.schedule() | options.given(lr=lr)}
+    overrides = {STAGE: training.schedule() | options.given(lr=lr), "model": options.given(exact_bits=exact_bits)}
     result = train_flow(data, out, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener())
     report(result, as_json=json)

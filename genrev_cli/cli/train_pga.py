@@ -33,6 +33,7 @@ def train_pga(
     weight_noise: WeightNoise = None,
     weight_kl: WeightKl = None,
     warm_up: WarmUp = None,
+    exact_bits: options.ExactBits = None,
     json: options.Json = False,
 ) -> None:
     """Train a perceptual generative autoencoder: generated images are compared with real ones as codes of the encoder.
@@ -46,5 +47,5 @@ def train_pga(
         variant=variant, lr=lr, weight_prior=weight_prior, weight_codes=weight_codes, weight_nll=weight_nll, weight_noise=weight_noise,
         weight_kl=weight_kl, warm_up=warm_up,
     )  # fmt: skip
-    overrides = {STAGE: training.schedule() | method}
+    overrides = {STAGE: training.schedule() | method, "model": options.given(exact_bits=exact_bits)}
     report(train_pga(data, out, recipe=recipe, overrides=overrides, run=training.run(evaluation), progress=listener()), as_json=json)

@@ -1,14 +1,20 @@
 """A target exists whole or not at all: write beside it, flush to the disk, rename."""
 
+import errno
+import hashlib
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from genrev_cli.errors import FileError
 
 _SUFFIX = ".genrev-part"
+_LONGEST = 100  # bytes of a name that is kept in that of its part, which is longer and must not be too long
+_ATTEMPTS = 10  # at putting a folder in the place of another one, while other processes do the same
 
 _UMASK = os.umask(0)  # can only be read by setting it
 os.umask(_UMASK)
@@ -39,11 +45,31 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _here() -> str:
+    """This machine, in a name: many may write to one disk, and have processes of the same number."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _stem(target: Path) -> str:
+    name = os.fsencode(target.name)
+    return f".{target.name}" if len(name) <= _LONGEST else f".{hashlib.sha256(name).hexdigest()[:32]}"
+
+
+def _beside(target: Path, mark: str = "") -> Path:
+    """Where this process puts what is to become the target, or with `.old` what was in its place."""
+    return target.with_name(f"{_stem(target)}{mark}.{os.getpid()}-{_here()}{_SUFFIX}")
+
+
 def _drop_orphans(target: Path) -> None:
-    """Remove what killed writers of this target left behind; a folder that was moved away and not yet replaced comes back."""
+    """Remove what killed writers of this target left behind; a folder that was moved away and not yet replaced comes back.
+
+    Other machines' parts stay: whether their writers are alive cannot be seen from here.
+    """
+    stem = _stem(target)
     for part in target.parent.glob(f".*{_SUFFIX}"):
-        name, _, pid = part.name.removesuffix(_SUFFIX).rpartition(".")
-        if name not in (f".{target.name}", f".{target.name}.old") or not pid.isdigit() or _alive(int(pid)):
+        name, _, owner = part.name.removesuffix(_SUFFIX).rpartition(".")
+        pid, _, machine = owner.partition("-")  # earlier versions named no machine
+        if name not in (stem, f"{stem}.old") or machine not in ("", _here()) or not pid.isdigit() or _alive(int(pid)):
             continue
         if name.endswith(".old") and not target.exists():
             os.replace(part, target)
@@ -60,32 +86,59 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises FileError when the folder cannot be written to, or the disk is full.
     """
     target = Path(os.path.realpath(target))
-    part = target.with_name(f".{target.name}.{os.getpid()}{_SUFFIX}")
+    part = _beside(target)
     try:
+        if target.is_symlink():  # what it leads to is itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         target.parent.mkdir(parents=True, exist_ok=True)
         _drop_orphans(target)
         _remove(part)
         yield part
         for file in [part, *part.rglob("*")] if part.is_dir() else [part]:
             _sync(file)
-        if part.is_file():  # safetensors writes for its owner alone
-            part.chmod(0o666 & ~_UMASK)
-        if target.is_dir():  # os.replace cannot put one folder in the place of another that has files
-            old = target.with_name(f".{target.name}.old.{os.getpid()}{_SUFFIX}")
-            os.replace(target, old)
-            try:
-                os.replace(part, target)
-            except OSError:
-                os.replace(old, target)
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(part, target)
-        _sync(target.parent)
+        if part.is_file():
+            with suppress(PermissionError):  # on disks that have no modes
+                part.chmod(0o666 & ~_UMASK)  # safetensors writes for its owner alone
+        _put(part, target)
+        with suppress(OSError):  # the content is on the disk by now; not every one can flush a folder's names
+            _sync(target.parent)
     except OSError as error:
-        raise FileError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise FileError(f"{target}: cannot be written: {system_error(error) or error}") from error
     finally:
-        _remove(part)
+        with suppress(OSError):  # a disk that is gone keeps it
+            _remove(part)
+
+
+def system_error(error: BaseException) -> str:
+    """The operating system's words for what went wrong, also where a library (HDF5, safetensors) wraps them into its own; '' if none."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    number = re.search(r"errno = (\d+)|os error (\d+)", str(error))
+    return os.strerror(int(number[1] or number[2])) if number else ""
+
+
+def _put(part: Path, target: Path) -> None:
+    """Rename a file or folder to its target.
+
+    A folder cannot take the place of another that has files: that one is moved away first, and comes back if this fails.
+    """
+    old = _beside(target, ".old")
+    for attempt in range(_ATTEMPTS):
+        if target.is_dir():
+            with suppress(FileNotFoundError):  # another process was quicker
+                os.replace(target, old)
+        try:
+            os.replace(part, target)
+            break
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and attempt + 1 < _ATTEMPTS:
+                _remove(old)  # another process put one there meanwhile, which is what was to be replaced now
+                continue
+            if old.exists() and not target.exists():
+                os.replace(old, target)
+            raise
+    with suppress(OSError):
+        _remove(old)
 
 
 def write_text(target: Path, text: str) -> None:

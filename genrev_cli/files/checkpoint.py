@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genrev_cli.errors import FileError
-from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
 _DTYPES = {torch.bfloat16: torch.int16}  # numpy has no bfloat16: the digest is over its bits
@@ -30,8 +30,12 @@ def tensors_digest(tensors: dict[str, Tensor]) -> str:
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: Header) -> None:
     """Write tensors and header to `path`, atomically. `header.sha256` must be `tensors_digest(tensors)`."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as part:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata={KEY: header.to_json()})
+        try:
+            save_file(ready, part, metadata={KEY: header.to_json()})
+        except SafetensorError as error:
+            raise OSError(system_error(error) or str(error)) from error
 
 
 def read_checkpoint_header(path: Path) -> Header:

@@ -22,7 +22,7 @@ class CodeSet:
 
 
 def open_codes(path: Path) -> CodeSet:
-    """Read a code file whole; a flipped byte shows in the checksum of its chunk.
+    """Read a code file whole; a flipped byte shows in the digest of its content.
 
     Raises FileError when it is missing, damaged, or not a code file.
     """
@@ -33,4 +33,5 @@ def open_codes(path: Path) -> CodeSet:
         dim = header.config["dim"]
         if file["codes"].shape[1] != dim:
             raise FileError(f"{path}: damaged: its codes are not of the {dim} dimensions that its header says; run 'genrev encode' again")
+        hdf5.require_whole(header, file, path)
         return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), file["rows"][:])

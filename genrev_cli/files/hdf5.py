@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from genrev_cli.errors import FileError
-from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
 _CHUNK_BYTES = 1 << 16  # small, so that a random row costs one small read
@@ -70,12 +70,25 @@ def _digest(file: h5py.File) -> str:
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[Writer]:
     """Write arrays to `path`, atomically; the content digest is filled into `header` at the end."""
-    with atomic_path(path) as part, h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
+    with atomic_path(path) as part, _created(part) as file:
         writer = Writer(file, header)
         yield writer
         text = replace(writer.header, sha256=_digest(file)).to_json().encode()
         # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
         file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
+
+
+@contextmanager
+def _created(part: Path) -> Iterator[h5py.File]:
+    """A new file. Raises OSError when it cannot be written: h5py itself says RuntimeError where that shows when it is closed."""
+    try:
+        with h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
+            yield file
+    except RuntimeError as error:
+        reason = system_error(error)
+        if not reason:
+            raise
+        raise OSError(reason) from error
 
 
 @contextmanager
@@ -173,6 +186,15 @@ def labels_of(file: h5py.File, path: Path) -> np.ndarray:
     if len(labels) and not -1 <= labels.min() <= labels.max() < MOST_CLASSES:
         raise FileError(f"{path}: damaged: its labels are {labels.min()} … {labels.max()}, where −1 … {MOST_CLASSES - 1} is possible")
     return labels
+
+
+def require_whole(header: Header, file: h5py.File, path: Path) -> None:
+    """Raise FileError where the arrays of an open file are not those that its header was written with.
+
+    Reads all of them. The checksums of chunks say nothing of HDF5's own tables, by which it finds them.
+    """
+    if _digest(file) != header.sha256:
+        raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
 
 
 def read_header(path: Path) -> Header:

@@ -2,8 +2,8 @@
 
 The same JSON stands in the safetensors metadata under `genrev`, in the HDF5 root attribute `genrev`, in a PNG's text chunk
 `genrev` and under the key `genrev` of a JSON file. Inputs are kept with *their* headers, so the whole chain can be read from
-the last file alone, even when the others are gone. With the fields stands `checksum`, that of the header itself; the files of
-earlier versions have none.
+the last file alone, even when the others are gone. With the fields stands `checksum`, that of the header itself; files of format 1
+may have none. Fields that a reader does not know are of no meaning to it, if the checksum vouches for them.
 """
 
 import datetime
@@ -23,7 +23,7 @@ import numpy as np
 from genrev_cli.errors import FileError
 from genrev_cli.invocation import command
 
-FORMAT = 1
+FORMAT = 2  # 1 knew no checksum, and takes a header with an unknown field for none at all
 KEY = "genrev"
 
 _CHECKSUM = "checksum"
@@ -82,7 +82,9 @@ def parse_header(text: str | bytes | None, path: Path) -> Header:
         fields = _loaded(text)
         later = fields.get("format", FORMAT) > FORMAT  # asked first: a later format may have fields that this one does not know
         checksum = fields.pop(_CHECKSUM, None)
-        header = None if later or checksum not in (None, _checksum(fields)) or not _well_formed(fields) else Header(**fields)
+        sound = checksum == _checksum(fields) if checksum is not None else fields.get("format", 1) == 1
+        known = fields if checksum is None else {name: value for name, value in fields.items() if name in _FIELDS}
+        header = None if later or not sound or not _well_formed(fields) else Header(**known)
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: not a file of genrev's: it has no header that says how it was made") from error
     if later:

@@ -32,10 +32,15 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        _release(path, descriptor)
+
+
+def _release(path: Path, descriptor: int) -> None:
+    with suppress(OSError):  # a disk that is gone keeps it, and the next run takes it over
         path.unlink(missing_ok=True)  # before it is released, so that nobody gets a lock that is about to go
-        os.close(descriptor)
-        with suppress(OSError):
-            path.parent.rmdir()  # if nothing came into it
+    os.close(descriptor)
+    with suppress(OSError):
+        path.parent.rmdir()  # if nothing came into it
 
 
 def _acquired(path: Path, target: Path) -> int:
@@ -52,9 +57,13 @@ def _acquired(path: Path, target: Path) -> int:
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             break
         os.close(descriptor)  # its holder removed it between our opening and locking it
-    os.ftruncate(descriptor, 0)
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    os.write(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}).encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.write(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}).encode())
+    except OSError:  # the disk is full
+        _release(path, descriptor)
+        raise
     return descriptor
 
 

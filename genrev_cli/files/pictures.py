@@ -1,6 +1,8 @@
 """PNG pictures that carry a header, and JSON results that do."""
 
 import json
+import math
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,14 @@ def grid(tiles: np.ndarray, columns: int, *, gap: int = 1, least_side: int = 32)
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         canvas[:, top : top + height, left : left + width] = tile
     return canvas
+
+
+def grid_bytes(shape: tuple[int, int, int, int], least_side: int = 32) -> int:
+    """How many bytes the PNG of a grid of tiles (n, C, H, W) can have, its header among them.
+
+    Noise does not get smaller, and what is repeated to magnify it takes up to as much again.
+    """
+    return int(math.prod(shape) * (1.05 if min(shape[2:]) >= least_side else 2.1)) + 8192
 
 
 def pixels_digest(pixels: np.ndarray) -> str:
@@ -66,6 +76,13 @@ def read_picture(path: Path) -> tuple[Header, np.ndarray]:
     return parse_header(text, path), pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
+_SCORE = {
+    "metric": str, "value": int | float, "n": int | None, "n_reference": int | None, "bias_floor": int | float | None, "split": str,
+    "extractor": str | None, "profile": str | None, "layer": str | None, "weights_sha256": str | None, "feature_precision": str,
+}  # fmt: skip
+"""Entries of a score, and what they are taken for."""
+
+
 def json_digest(result: dict[str, Any]) -> str:
     """The content digest of a JSON result."""
     return content_digest({"result": array_digest("json", (), [json.dumps(result, sort_keys=True).encode()])})
@@ -91,3 +108,17 @@ def read_json(path: Path) -> tuple[Header, dict[str, Any]]:
         raise FileError(f"{path}: not a result of genrev's")
     header = content.pop(KEY, None)
     return parse_header(None if header is None else json.dumps(header), path), content
+
+
+def read_score(path: Path) -> tuple[Header, dict[str, Any]]:
+    """Header and result of `genrev fid`.
+
+    Raises FileError like `read_json`, and when an entry is not what it would be taken for, or the content not that of the header.
+    """
+    header, result = read_json(path)
+    typed = all(isinstance(result[name], kind) for name, kind in _SCORE.items() if name in result)
+    if not typed or any(abs(result.get(name) or 0) > sys.float_info.max for name in ("value", "bias_floor")):
+        raise FileError(f"{path}: damaged or edited: its entries are not as 'genrev fid' writes them; make it again")
+    if json_digest(result) != header.sha256:
+        raise FileError(f"{path}: damaged or edited: its content does not match the checksum in its header; make it again")
+    return header, result

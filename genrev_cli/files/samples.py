@@ -14,6 +14,7 @@ from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 from genrev_cli.files.npz import arrays_digest, reading_npz
 from genrev_cli.files.pictures import to_pil
+from genrev_cli.files.space import hdf5_bytes, png_folder_bytes
 
 MARK = "genrev.json"
 """The file in a folder of samples that holds its header."""
@@ -88,6 +89,13 @@ def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header)
             writer = _FolderWriter(header, part)
             yield writer
             (part / MARK).write_text(replace(writer.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
+
+
+def samples_bytes(out: Path, shape: tuple[int, int, int, int]) -> tuple[int, str]:
+    """How large what `writing_samples` writes will be, and whether 'some' or 'at most' so large."""
+    if out.suffix in (".h5", ".npz"):
+        return hdf5_bytes([(shape, 1)]), "some"
+    return png_folder_bytes(shape), "at most"
 
 
 def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:

@@ -60,11 +60,18 @@ class AEOTGANConfig:
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} {getattr(self, key)}: at least 1 is needed")
 
+    @property
+    def parts(self) -> int:
+        """Of how many images one brings its code."""
+        return 1 + self.generated_per_real
+
     def pairs(self, batch: int) -> int:
         """How many of a mini-batch's images bring their code. Raises UsageError when they are no whole number."""
-        if batch % (parts := 1 + self.generated_per_real):
-            raise UsageError(f"a batch of {batch}: for each real code {parts - 1} are generated; choose a multiple of {parts}")
-        return batch // parts
+        if batch % self.parts:
+            raise UsageError(
+                f"a batch of {batch}: for each real code {self.generated_per_real} are generated; choose a multiple of {self.parts}"
+            )
+        return batch // self.parts
 
 
 @final

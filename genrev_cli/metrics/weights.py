@@ -48,13 +48,15 @@ def find_inception_weights(given: Path | None = None) -> Path:
 
 
 def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """State dict (on the CPU) and sha256 of a .pth or .safetensors file; the sha256 is checked where the name promises one.
+    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
 
-    Raises FileError when the file is missing, truncated, corrupt, or not a state dict.
+    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
     """
     sha256 = _sha256(path)
     if path.name == NAME:
         _require_whole(path, sha256)
+    elif path.suffix != ".safetensors":
+        _require_published(path, sha256)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
     except Exception as error:  # both readers raise whatever they stumble upon
@@ -65,8 +67,8 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _load_torch(path: Path) -> dict[str, Tensor]:
-    # pytorch-fid publishes its weights in torch's own format only. weights_only admits tensors and plain containers and never runs
-    # code from the file; this is the one place where such a file is read.
+    # pytorch-fid publishes its weights in torch's own format only, and this is the one place where such a file is read. weights_only
+    # runs no code from it, but may be asked by a kilobyte for gigabytes: hence only of the published file.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd protocols, in files that are refused below
         return torch.serialization.load(path, map_location="cpu", weights_only=True)
@@ -82,6 +84,14 @@ def _sha256(path: Path) -> str:
 def _require_whole(path: Path, sha256: str) -> None:
     if not sha256.startswith(SHA256_PREFIX):
         raise FileError(f"{path}: truncated or corrupt: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; delete it and fetch {URL} again")
+
+
+def _require_published(path: Path, sha256: str) -> None:
+    if not sha256.startswith(SHA256_PREFIX):
+        raise FileError(
+            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; of others .safetensors "
+            "are read: convert them by safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
+        )
 
 
 def _download(target: Path) -> None:

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from genrev_cli.config import overlaid, read_recipe, split_table, table_of
+from genrev_cli.config import defaults_of, overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.methods.classification import Classification, ClassificationConfig
+from genrev_cli.models.classifier import ClassifierConfig
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
@@ -49,7 +50,8 @@ def fit_features(
     settings = {"classifier": classifier, "method": vars(config)}
     job = Job(
         STAGE, settings, {"data": images.header.as_input(data)}, images, schedule, build,
-        origin=origin, monitor=ClassifierMonitor, write=write_classifier, kind=KIND,
+        origin=origin, defaults={"classifier": defaults_of(ClassifierConfig), "method": defaults_of(ClassificationConfig)},
+        monitor=ClassifierMonitor, write=write_classifier, kind=KIND,
     )  # fmt: skip
     return run_job(job, out, run, progress)
 

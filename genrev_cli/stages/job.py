@@ -4,11 +4,11 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from genrev_cli.config import defaults_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
 from genrev_cli.models import MEMORY
@@ -84,6 +84,7 @@ class Job:
 
     settings: the resolved tables, without which the result would be another; compared when a run is resumed.
     origin: where they come from: the recipe's name and its tables, for the stages that follow.
+    defaults: table → key → what it is where nobody says: what a run did that is older than the key.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
     monitor: what is looked at on the way. write: writes what was trained, a file of `kind`, as `write_autoencoder` does.
     """
@@ -96,7 +97,8 @@ class Job:
     build: Callable[[torch.device], Method]
     batches_per_step: int = 1
     origin: dict[str, Any] = field(default_factory=dict)
-    monitor: Callable[[ImageSet, int, torch.device, Path], Monitor] = AutoencoderMonitor
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    monitor: type[Monitor] = AutoencoderMonitor
     write: Callable[..., None] = write_autoencoder
     kind: str = "checkpoint"
 
@@ -120,6 +122,14 @@ class Job:
         """What must be equal for a run to be resumed: all settings but the length and the memory, and the content of all inputs."""
         schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps", "memory")}
         inputs = {role: record["sha256"] for role, record in self.inputs.items()}
-        return json.loads(
-            json.dumps({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})
-        )  # as a header gives it back
+        return _from_header({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})
+
+    @property
+    def unsaid(self) -> dict[str, Any]:
+        """What the identity of a run that is older than a key would say of it."""
+        return _from_header({**self.defaults, "schedule": defaults_of(Schedule)})
+
+
+def _from_header(tables: dict[str, Any]) -> dict[str, Any]:
+    """As a header gives them back."""
+    return json.loads(json.dumps(tables, default=vars))

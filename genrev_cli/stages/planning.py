@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import overlaid, read_recipe, recipe_for, split_table, table_of
+from genrev_cli.config import defaults_of, overlaid, read_recipe, recipe_for, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
-from genrev_cli.latents import Prior, build_prior, takes_classes
-from genrev_cli.models import Autoencoder, build_model, sized
+from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
+from genrev_cli.models import MODELS, Autoencoder, build_model, sized
 from genrev_cli.stages.job import Job, Schedule
 from genrev_cli.training.method import AutoencoderMethod, autocast_in
 
@@ -40,7 +40,23 @@ def job_from_images(
         return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
 
     found = {"model": model, "prior": prior, "method": vars(config)}
-    return Job(stage, found, {"data": images.header.as_input(data)}, images, schedule, build, origin=origin)
+    inputs = {"data": images.header.as_input(data)}
+    return Job(stage, found, inputs, images, schedule, build, origin=origin, defaults=defaults_for(model, prior, settings))
+
+
+def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -> dict[str, dict[str, Any]]:
+    """The defaults of a job whose settings are a model's config, a prior's, and an instance of the dataclass `settings`.
+
+    A new key of any of them must have the default that is what was done before.
+    """
+    of_model, of_prior = MODELS[model["name"]][0], PRIORS[prior["name"]][0]
+    return {"model": defaults_of(of_model), "prior": defaults_of(of_prior), "method": defaults_of(settings)}
+
+
+def require_two_codes(schedule: Schedule, asked: str) -> None:
+    """Raise UsageError for mini-batches of one image where `asked`, an MMD, compares sets of codes."""
+    if schedule.batch < 2:
+        raise UsageError(f"a batch of {schedule.batch}: {asked} compares sets of codes with the prior's; choose a batch of at least 2")
 
 
 def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import SPLITS
+from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.targets import check_target
@@ -50,6 +51,8 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
     start = time.perf_counter()
     check_target(out, "data", (".h5",), [config.root])
     source = open_source(config, progress)
+    n = len(source)
+    announce(out, hdf5_bytes([((n, *source.image_shape), 1), ((n,), 8), ((n,), 1)]), progress.note)
     header = Header("data", {}, sha256="")
     with hdf5.writing(out, header) as writer:
         written = _write_images(source, writer, config, progress)

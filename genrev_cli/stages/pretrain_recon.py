@@ -7,7 +7,7 @@ from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConf
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.planning import job_from_images
+from genrev_cli.stages.planning import job_from_images, require_two_codes
 from genrev_cli.stages.training import run_job
 
 STAGE = "pretrain-recon"
@@ -22,4 +22,6 @@ def pretrain_recon(
     Raises FileError for unusable data, UsageError for unusable settings, and what `run_job` raises.
     """
     job = job_from_images(data, STAGE, "grn", ReconstructionConfig, Reconstruction, recipe=recipe, overrides=overrides)
+    if job.settings["method"]["weight_mmd"]:
+        require_two_codes(job.schedule, "weight_mmd")
     return run_job(job, out, run, progress)

@@ -8,8 +8,7 @@ from safetensors import safe_open
 
 from genrev_cli.errors import FileError
 from genrev_cli.report.chain import Record
-from genrev_cli.stages.resuming import run_folder
-from genrev_cli.stages.training import best_file
+from genrev_cli.stages.resuming import best_file, run_folder
 from genrev_cli.training.log import read_log
 
 

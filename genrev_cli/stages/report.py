@@ -11,7 +11,7 @@ import numpy as np
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
-from genrev_cli.files.pictures import grid, read_json, read_picture
+from genrev_cli.files.pictures import grid, read_picture, read_score
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record, checkpoint_of, commands
 from genrev_cli.report.material import Material, Picture, Score
@@ -70,7 +70,7 @@ def _reportable(path: Path) -> Header:
 
 def _material(records: list[Record], progress: Progress) -> Material:
     pictures = [Picture(record, read_picture(record.path)[1]) for record in records if record.header.kind == "picture"]
-    scores = [Score(record, read_json(record.path)[1]) for record in records if record.header.kind == "score"]
+    scores = [Score(record, read_score(record.path)[1]) for record in records if record.header.kind == "score"]
     shown = {_drawn_by(picture.record) for picture in pictures}
     for record in records:
         if record.header.kind == "samples" and _drawn_by(record) not in shown:

@@ -1,5 +1,6 @@
 """What may be written where: a stage replaces what it made itself, and nothing else."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable
     if out.suffix.lower() not in suffixes:
         names = " or ".join(suffix or "nothing (a folder)" for suffix in suffixes)
         raise UsageError(f"{option} {out}: its name must end in {names}")
-    if any(out.resolve() == path.resolve() for path in inputs):
+    if any(os.path.realpath(out) == os.path.realpath(path) for path in inputs):  # Path.resolve raises RuntimeError for links in a circle
         raise UsageError(f"{option} {out}: is an input of the same command, which it would replace; choose another")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return

@@ -15,6 +15,7 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import data_of, load_checkpoint, recipe_of
 from genrev_cli.stages.job import Job, RunOptions, Schedule
+from genrev_cli.stages.planning import defaults_for, require_two_codes
 from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import AutoencoderMethod, autocast_in
 
@@ -44,14 +45,17 @@ def train_adversarial(
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
     table, method, settings = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
     schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, settings)
+    if table.get("matcher") == "mmd":
+        require_two_codes(schedule, "matcher mmd")
 
     def build(device: torch.device) -> AutoencoderMethod:
         autoencoder = copy.deepcopy(start.autoencoder).to(device).train().requires_grad_(True)
         return method(autoencoder, copy.deepcopy(start.prior).to(device), config, autocast_in(device, schedule.precision))
 
+    defaults = defaults_for(start.autoencoder.config, start.prior.config, settings)
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
-    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin)
+    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin, defaults)
     return run_job(job, out, run, progress)
 
 

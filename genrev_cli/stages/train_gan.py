@@ -1,6 +1,7 @@
 """train-gan: a pretrained autoencoder and a map of its codes → a GAN that starts from its decoder; or a GAN from noise (D6, E)."""
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -11,7 +12,7 @@ from torch import nn
 from genrev_cli.config import overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
-from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_picture
 from genrev_cli.latents import Prior
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
@@ -25,13 +26,14 @@ from genrev_cli.stages.checkpoints import data_of, recipe_of, write_autoencoder
 from genrev_cli.stages.drawing import Draw, draw_images
 from genrev_cli.stages.job import Job, RunOptions, Schedule
 from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
-from genrev_cli.stages.planning import job_from_images
+from genrev_cli.stages.planning import defaults_for, job_from_images
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import Method, autocast_in
 
 STAGE = "train-gan"
 FAMILY = "gan"  # of the recipes for training from noise
+DEFAULT_BATCH = 64  # as the rivals have it, and most recipes; rounded up to what can be split
 
 
 def train_gan(
@@ -48,7 +50,8 @@ def train_gan(
     """Train a generator against a discriminator and write a checkpoint.
 
     ckpt: its decoder is where the generator starts, and its codes are what it is trained on; those of `ot`, or of the checkpoint's prior.
-    recipe: '' is the checkpoint's own. None: a fresh network and the prior of a recipe, '' being the one for the data's source.
+    recipe: '' is the checkpoint's own; where that says nothing of this stage, all is as `AEOTGANConfig` has it. ckpt None: a fresh network
+    and the prior of a recipe, '' being the one for the data's source.
     The checkpoint has the prior, and not the codes: to draw from them again, give the same map to what draws.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
@@ -63,7 +66,10 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
     images = data_of(start.header, data, ckpt)
     origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    schedule, config = split_table(table_of(tables, STAGE, name), f"{name} [{STAGE}]", Schedule, AEOTGANConfig)
+    table = table_of(tables, STAGE, name) if recipe or STAGE in tables else {}  # networks of other recipes make good starts too
+    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, AEOTGANConfig)
+    if "batch" not in table:
+        schedule = replace(schedule, batch=math.ceil(DEFAULT_BATCH / config.parts) * config.parts)
     config.pairs(schedule.batch)
 
     def build(device: torch.device) -> AEOTGAN:
@@ -77,7 +83,8 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
         path, header = start.sampler
         inputs["ot"] = header.as_input(path)
         settings["ot"] = header.config["sampler"]  # its digest is that of the cells: how they are joined must not change either
-    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, write=_write)
+    defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
+    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, defaults, write=_write)
 
 
 def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
@@ -142,6 +149,11 @@ class GeneratorMonitor(Monitor):
         name = f"step-{step:07d}-samples.png"
         picture = grid(to_pixels(self._samples(model, torch.arange(64))).cpu().numpy(), 8)
         write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+
+    @staticmethod
+    def preview_bytes(image_shape: tuple[int, int, int]) -> int:
+        """A grid of samples."""
+        return grid_bytes((64, *image_shape))
 
     def _samples(self, model: nn.ModuleDict, numbers: torch.Tensor) -> torch.Tensor:
         samples = draw_images(model["autoencoder"].eval(), model["prior"], Draw(self.seed), numbers.tolist(), self.device)

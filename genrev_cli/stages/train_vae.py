@@ -7,7 +7,7 @@ from genrev_cli.methods.variational import VARIANTS
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.planning import chosen_variant, job_from_images
+from genrev_cli.stages.planning import chosen_variant, job_from_images, require_two_codes
 from genrev_cli.stages.training import run_job
 
 STAGE = "train-vae"
@@ -26,4 +26,6 @@ def train_vae(
     variant = chosen_variant(STAGE, recipe, overrides, VARIANTS)
     settings, method = VARIANTS[variant]
     job = job_from_images(data, STAGE, variant, settings, method, recipe=recipe, overrides=overrides)
+    if variant == "wae-mmd":
+        require_two_codes(job.schedule, variant)
     return run_job(job, out, run, progress)

@@ -106,6 +106,11 @@ CASES = {
     "split of a folder": (2, "fid {chain}/samples --ref {chain}/samples --features pixel --split test", "has no splits"),
     "not a number": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x nan --dry-run", "a finite number is needed"),
     "negative weight": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x -1 --dry-run", "none may be negative"),
+    "one code in an MMD": (2, "train-vae --data {chain}/digits.h5 --variant wae-mmd --batch 1 --dry-run", "choose a batch of at least 2"),
+    "one code in an INN-VAE": (
+        2, "pretrain-recon --data {chain}/digits.h5 --weight-mmd 1 --batch 1 --dry-run", "choose a batch of at least 2"),
+    "one code to match": (
+        2, "train-adversarial --ckpt {chain}/recon.safetensors --matcher mmd --batch 1 --dry-run", "choose a batch of at least 2"),
     "an image of another size": (3, "interpolate {chain}/grid.png 1 --ckpt {chain}/recon.safetensors", "takes 8×8"),
     "info of a foreign file": (3, "info {bad}/foreign.h5", "not a file of genrev's"),
     "info of another kind": (3, "info {bad}/key.toml", "not a kind of file that genrev writes"),

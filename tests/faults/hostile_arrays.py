@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import hostile_packing as packing
 import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from genrev_cli.files import hdf5
@@ -155,6 +156,18 @@ def safetensors_type(path: Path) -> None:
 
 def safetensors_nothing(path: Path) -> None:
     save_file({}, path, metadata={"genrev": header("checkpoint", {"model": {}, "prior": {}})})
+
+
+class _Room:
+    """Becomes that many bytes when it is unpickled, by torch's loader of plain tensors too."""
+
+    def __reduce__(self):
+        return bytearray, (700 << 20,)
+
+
+def weights_of_gigabytes(path: Path) -> None:
+    """One kilobyte of torch's format that asks for most of one."""
+    torch.save({"a": _Room()}, path)
 
 
 def _npy(shape: str, descr: str = "'|u1'", data: bytes = b"") -> bytes:

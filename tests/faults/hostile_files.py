@@ -14,6 +14,9 @@ from hostile_arrays import header
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from genrev_cli.files.header import Header
+from genrev_cli.files.pictures import json_digest, write_json
+
 
 def zip_with(**files: bytes):
     """Writes a zip of these."""
@@ -122,6 +125,12 @@ def text(content: str | bytes):
 
 def score(genrev: str, result: str = '"fid": 1'):
     return text(f'{{{result}, "genrev": {genrev}}}')
+
+
+def odd_score(sha256: str = "", **entries):
+    """A score with some entries like no other; sha256: in the place of the right one."""
+    result = {"metric": "FID", "value": 1.5, "n": 9, "n_reference": 9, **entries}
+    return lambda path: write_json(path, result, Header("score", {}, sha256 or json_digest(result)))
 
 
 def nested(depth: int) -> str:

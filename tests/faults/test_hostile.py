@@ -15,12 +15,20 @@ DATA = "pretrain-recon --data {f} --recipe {s}/tiny.toml --out {w}/x.safetensors
 SAMPLE = "sample --ckpt {f} -n 2 --out {w}/x.h5 --device cpu"
 GMM = "fit-gmm {f} --out {w}/x.safetensors --components 1"
 SAMPLES = "fid {f} --ref {s}/data.h5 --features pixel --no-cache --device cpu --split all --out {w}/x.json"
+WEIGHTS = "fid {s}/samples --ref {s}/data.h5 --weights {f} --no-cache --device cpu --split all --out {w}/x.json"
 REF = "fid {s}/samples --ref {f} --features pixel --no-cache --device cpu --out {w}/x.json"
 PREPARE = "prepare-data folder --path {f} --size 8 --out {w}/x.h5 --workers 1"
 CELEBA = "prepare-data celeba --path {f} --size 8 --out {w}/x.h5 --workers 1"
 INFO = "info {f} --verify"
 
 RECIPE = "pretrain-recon --data {s}/data.h5 --recipe {f} --dry-run --device cpu --out {w}/x.safetensors"
+
+REPORT = "report {f} --out {w}/x.html"
+ODD = [
+    ("metric", 5), ("metric", None), ("metric", ["FID"]), ("value", "x"), ("value", None), ("value", [1]), ("value", 10**400), ("n", "x"),
+    ("n_reference", "x"), ("bias_floor", "x"), ("split", 3), ("extractor", 3), ("feature_precision", 3),
+]  # fmt: skip
+"""Entries of a score that are none."""
 
 BY_SUFFIX = {
     "h5": DATA, "safetensors": SAMPLE, "npz": SAMPLES, "npy": SAMPLES, "png": INFO, "json": INFO, "html": INFO, "zip": PREPARE,
@@ -47,6 +55,7 @@ CASES = {
     "safetensors offsets": ("x.safetensors", arrays.safetensors_offsets, SAMPLE, "not a readable safetensors file"),
     "safetensors type": ("x.safetensors", arrays.safetensors_type, SAMPLE, "not a readable safetensors file"),
     "safetensors digest": ("x.safetensors", arrays.safetensors_nothing, SAMPLE, "does not match the checksum"),
+    "weights of a gigabyte": ("x.pth", arrays.weights_of_gigabytes, WEIGHTS, "not the published weights"),
     "npy promises terabytes": ("x.npy", arrays.npy_promises, SAMPLES, "not a readable NumPy file"),
     "npy of objects": ("x.npy", arrays.npy_objects, SAMPLES, "not a readable NumPy file"),
     "npy header": ("x.npy", arrays.npy_deep, SAMPLES, "not a readable NumPy file"),
@@ -93,6 +102,11 @@ CASES = {
     "header with inputs of numbers": (
         "x.json", score('{"kind": "score", "config": {}, "sha256": "", "inputs": {"a": 1}}'), INFO, "its header is not as genrev"),
     "edited header": ("x.json", score(header("score", {"n": 1}).replace('"n": 1', '"n": 2')), INFO, "does not match its own checksum"),
+    **{
+        f"score whose {name} is {value!s:.9}": ("x.json", made.odd_score(**{name: value}), REPORT, "not as 'genrev fid' writes")
+        for name, value in ODD
+    },
+    "edited score": ("x.json", made.odd_score("0" * 64), REPORT, "does not match the checksum"),
     "folder's header that is no text": (
         "x", folder_with("genrev.json", text(b"\xff\xfe")), INFO, "not a file of genrev's"),
     "page without an end": (

@@ -1,7 +1,8 @@
 """What holds for every format that carries a header: it comes back as it was, and nothing else passes for one of ours."""
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import h5py
@@ -19,6 +20,7 @@ from genrev_cli.files.header import FORMAT, Header, array_digest, content_digest
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture, write_json, write_picture
 from genrev_cli.files.samples import read_npz_header
 from genrev_cli.files.statistics import read_statistics, write_statistics
+from genrev_cli.stages.info import info
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 9, 7), np.uint8)
@@ -242,7 +244,7 @@ def test_a_flipped_byte_of_a_header_is_noticed_or_harmless(tmp_path, suffix):
     write, read = FORMATS[suffix]
     write(path, MADE)
     whole, found = path.read_bytes(), read(path)
-    start, end = whole.index(b'{"kind' if suffix == "h5" else b"{"), whole.index(b"checksum")
+    start, end = whole.index(b'{"kind' if suffix == "h5" else b"{"), whole.index(b"checksum") + len("checksum")
     for position in range(start, end):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         try:
@@ -259,12 +261,41 @@ def earlier_h5(path, text):
 
 
 @pytest.mark.parametrize(("suffix", "write"), [("safetensors", FOREIGN["safetensors"]), ("h5", earlier_h5), ("json", FOREIGN["json"])])
-def test_headers_of_earlier_versions_have_no_checksum_and_are_read(tmp_path, suffix, write):
+def test_headers_of_format_1_may_have_no_checksum_and_are_read(tmp_path, suffix, write):
     path = tmp_path / f"a.{suffix}"
-    fields = json.loads(replace(MADE, sha256=tensors_digest({"w": torch.ones(2)})).to_json())
+    fields = json.loads(replace(MADE, sha256=tensors_digest({"w": torch.ones(2)}), format=1).to_json())
     del fields["checksum"]
     write(path, json.dumps(fields))
-    assert replace(FORMATS[suffix][1](path), sha256="") == MADE
+    assert replace(FORMATS[suffix][1](path), sha256="", format=FORMAT) == MADE
+    write(path, json.dumps({**fields, "chacksum": "0" * 64}))
+    check_refused(FORMATS[suffix][1], path, "not a file of genrev's")  # without a checksum an unknown field may be a damaged one
+    write(path, json.dumps({**fields, "format": 2}))
+    check_refused(FORMATS[suffix][1], path, "damaged: its header")
+
+
+def signed(**fields):
+    """A header's JSON with its checksum, as another version of genrev would write it."""
+    checksum = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**fields, "checksum": checksum})
+
+
+@pytest.mark.parametrize("suffix", FOREIGN)
+def test_fields_that_a_reader_does_not_know_are_of_no_meaning_to_it(tmp_path, suffix):
+    path, fields = tmp_path / f"a.{suffix}", json.loads(replace(MADE, sha256=tensors_digest({"w": torch.ones(2)})).to_json())
+    del fields["checksum"]
+    known = signed(**fields)
+    FOREIGN[suffix](path, known)
+    header = FORMATS[suffix][1](path)
+    FOREIGN[suffix](path, signed(**fields, a_field_of_the_future={"a": [1]}))
+    assert FORMATS[suffix][1](path) == header
+    assert info(path).numbers == asdict(header)
+    FOREIGN[suffix](path, json.dumps({**json.loads(known), "a_field_of_the_future": 1}))
+    check_refused(FORMATS[suffix][1], path, "damaged: its header")  # the checksum does not vouch for it
+
+
+def test_the_checksum_came_with_a_format_of_its_own():
+    """To readers of format 1 the checksum is an unknown field, and a header with one is none at all: they must hear of a later format."""
+    assert json.loads(MADE.to_json())["format"] == FORMAT == 2
 
 
 def test_a_path_that_is_no_text_can_stand_in_a_header(tmp_path):

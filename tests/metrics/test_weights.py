@@ -27,16 +27,34 @@ def put(path, content=b"x"):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
-def test_round_trip(tmp_path, suffix):
-    path = tmp_path / f"w{suffix}"
+@pytest.fixture
+def published(monkeypatch):
+    """Take any file for the published one."""
+    monkeypatch.setattr(weights, "SHA256_PREFIX", "")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", NAME, "w.safetensors"])
+def test_round_trip(tmp_path, name, monkeypatch):
+    path = tmp_path / name
+    suffix = path.suffix
     save_file(STATE, path) if suffix == ".safetensors" else torch.save(STATE, path)
+    if suffix != ".safetensors":
+        monkeypatch.setattr(weights, "SHA256_PREFIX", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
     state, sha256 = load_inception_weights(path)
     assert state.keys() == STATE.keys()
     assert all(torch.equal(state[name], STATE[name]) for name in STATE)
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w"])
+def test_of_torchs_format_only_the_published_file_is_read(tmp_path, name, monkeypatch):
+    torch.save(STATE, tmp_path / name)
+    monkeypatch.setattr(weights, "_load_torch", lambda path: pytest.fail("unpickled"))
+    with pytest.raises(FileError, match=r"not the published weights.*6726825d….*safetensors\.torch\.save_file\(torch\.load\(FILE"):
+        load_inception_weights(tmp_path / name)
+
+
+@pytest.mark.usefixtures("published")
 def test_code_in_a_file_is_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -48,6 +66,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
 def test_not_weights(tmp_path, name, content):
@@ -55,6 +74,7 @@ def test_not_weights(tmp_path, name, content):
         load_inception_weights(put(tmp_path / name, content))
 
 
+@pytest.mark.usefixtures("published")
 def test_truncated(tmp_path):
     torch.save(STATE, tmp_path / "w.pth")
     content = (tmp_path / "w.pth").read_bytes()
@@ -62,6 +82,7 @@ def test_truncated(tmp_path):
         load_inception_weights(put(tmp_path / "w.pth", content[: len(content) // 2]))
 
 
+@pytest.mark.usefixtures("published")
 def test_not_a_state_dict(tmp_path):
     torch.save([1, 2], tmp_path / "w.pth")
     with pytest.raises(FileError, match="not a state dict"):

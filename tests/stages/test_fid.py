@@ -16,6 +16,7 @@ from genrev_cli.metrics.reconstruction import psnr, ssim
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
+from genrev_cli.stages import fid as stage
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.fid import FidOptions, fid, measure
@@ -180,6 +181,15 @@ def test_the_result_says_what_it_is(tmp_path, sets):
 def test_options_without_meaning(options, sentence):
     with pytest.raises(UsageError, match=sentence):
         FidOptions("digits", **options)
+
+
+@pytest.mark.parametrize("metrics", [("fid", "bpd"), ("bpd",), ("recon", "bpd")])
+def test_a_model_without_a_likelihood_is_refused_before_anything_is_measured(tmp_path, model, data, monkeypatch, metrics):
+    for name in ("open_reference", "open_pair"):
+        monkeypatch.setattr(stage, name, lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(UsageError, match="a likelihood needs a prior over all 64 dimensions"):
+        fid(None, tmp_path / "r.json", FidOptions(str(data), metrics=metrics, ckpt=model, features=PIXEL, device="cpu"))
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_exactly_one_source(sets, model):

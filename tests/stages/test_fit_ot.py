@@ -2,6 +2,7 @@
 
 import json
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 
 import h5py
@@ -44,6 +45,16 @@ def codes(tmp_path):
             writer.create(name, array.shape, str(array.dtype))
             writer.write(name, 0, array)
     return path
+
+
+@contextmanager
+def edited(path):
+    """The open file; its header is true of what becomes of it."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    header = replace(hdf5.read_header(path), sha256=hdf5.read_digest(path))
+    with h5py.File(path, "r+") as file:
+        file.attrs["genrev"] = header.to_json()
 
 
 def drawn(path, n=400):
@@ -193,7 +204,7 @@ def test_options_without_meaning(settings, said):
 
 @pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "no code is of class 1")])
 def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
-    with h5py.File(codes, "r+") as file:
+    with edited(codes) as file:
         file["labels"][...] = labels
     with pytest.raises(UsageError, match=said):
         fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, per_class=True))
@@ -293,7 +304,7 @@ def test_one_sampler_does_not_replace_another(codes, tmp_path):
 
 @pytest.mark.parametrize("fit", [lambda codes, out: fit_ot(codes, out, OPTIONS), lambda codes, out: fit_gmm(codes, out, components=2)])
 def test_codes_that_are_not_finite(codes, tmp_path, fit):
-    with h5py.File(codes, "r+") as file:
+    with edited(codes) as file:
         file["codes"][3, 1] = np.nan
     with pytest.raises(FileError, match="code 3 is not finite"):
         fit(codes, tmp_path / "out.safetensors")

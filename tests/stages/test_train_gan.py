@@ -161,6 +161,15 @@ def test_a_reversible_network_as_the_generator(data, tmp_path):
     assert encode(result.out, tmp_path / "codes.h5", device="cpu").numbers["dim"] == 4
 
 
+@pytest.mark.parametrize("said", [{}, {"generated_per_real": 4}], ids=str)
+def test_a_recipe_that_says_nothing_of_it(perceptual, tmp_path, said):
+    """What another stage trained is a start too: all is by default, and of as many images as can be split."""
+    ckpt, out = perceptual(tmp_path / "pga.safetensors", steps=1).out, tmp_path / "gan.safetensors"
+    train_gan(out, ckpt=ckpt, overrides={"train-gan": {**said, "steps": 1}} if said else {}, run=replace(RUN, dry_run=not said))
+    numbers = train_gan(out, ckpt=ckpt, overrides={"train-gan": said}, run=replace(RUN, dry_run=True)).numbers
+    assert numbers["schedule"]["batch"] == (65 if said else 64)
+
+
 def test_what_cannot_be_trained(start, data, recipe, noise, tmp_path):
     ckpt, ot = start
     out = tmp_path / "x.safetensors"
