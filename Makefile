@@ -1,12 +1,13 @@
 # make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
 # make test   the tests
 # make torture   every stage killed twenty times and compared with a run that nobody touched; an hour on two cores
+# make soak   every training stage for 5,000 steps, and how its memory grows; half an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
 
-.PHONY: demo test torture lint docs docs-check clean
+.PHONY: demo test torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -19,6 +20,9 @@ test: $(READY)
 
 torture: $(READY)
 	$(BIN)/python tests/faults/torture.py --kills 20
+
+soak: $(READY)
+	$(BIN)/python tests/faults/soak.py --steps 5000
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -37,7 +37,10 @@ SaveMinutes = Annotated[float, typer.Option("--save-minutes", help="Minutes betw
 TimeLimit = Annotated[
     float,
     typer.Option(
-        "--time-limit", help="Save the state and stop after so many minutes; the same command goes on. 0: never.", rich_help_panel=RUN
+        "--time-limit",
+        help="Save the state and end before the process is so many minutes old, by what a step, a save and the exit take; "
+        "the same command goes on. 0: never.",
+        rich_help_panel=RUN,
     ),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)]

@@ -1,5 +1,6 @@
 """fit-ot: codes → a semi-discrete transport map that samples between them (D3, D4)."""
 
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from genrev_cli.errors import FileError, InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.space import announce, tensors_bytes
+from genrev_cli.invocation import since
 from genrev_cli.ot.cells import Accuracy, judge
 from genrev_cli.ot.extension import RULES
 from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, build_solver
@@ -21,6 +24,7 @@ from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.stages.devices import has_bf16, resolve_device
+from genrev_cli.stages.disk import Room
 from genrev_cli.stages.job import require_time_limit
 from genrev_cli.stages.resuming import alone, earlier_run, run_folder
 from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
@@ -94,7 +98,7 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     """
     check_sampler_target(out, "ot", codes)
     device, given = resolve_device(options.device), open_finite_codes(codes)
-    with distributed.joined(device), alone(out):
+    with alone(out):
         return _Fit(given, out, options, device, progress).go()
 
 
@@ -152,6 +156,8 @@ class _Fit:
     def go(self) -> Result:
         """Solve every map, and write them."""
         found = None if self.options.restart else earlier_run(STAGE, self.identity, self.out, self.state)
+        if self.first:
+            announce(self.out, self._room().needed(self.out), self.progress.note)
         if found is not None and self.state.exists():
             self._load()
         elif self.options.restart and (self.state.exists() or self.out.exists()):
@@ -159,13 +165,25 @@ class _Fit:
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
         try:
             limit = sum(map(self.limit, self.solvers))
-            with Stop(self.options.time_limit).listening() as stop, self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
+            stop = Stop(self.options.time_limit, since())
+            with stop.listening(), self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
                 errors = [self._solve(number, stop, log, bar) for number in range(len(self.solvers))]
         finally:
             if log:
                 log.close()
         self._save()
         return self._write(errors)
+
+    def _room(self) -> Room:
+        state = [tensor for solver in self.solvers for tensor in solver.tensors().values()]
+        n, dim = self.given.codes.shape
+        headers = 2 * len(json.dumps(self._inputs()))
+        return Room(
+            tensors_bytes(sum(tensor.nbytes for tensor in state), len(state), headers),
+            tensors_bytes(4 * n * (2 * dim + 2), 4 * len(self.solvers), headers),  # codes and centres, heights and weights
+            beside=0,
+            scored=False,
+        )
 
     def _solve(self, number: int, stop: Stop, log: Log | None, bar: Task) -> Accuracy:
         """Steps until fresh samples find the error small enough; they are asked when there are 2n samples, 4n, 8n, …, and at the limit."""
@@ -191,9 +209,11 @@ class _Fit:
 
     def _heed(self, stop: Stop) -> None:
         """Save the state now and then, and when the run is to stop."""
-        stopping = distributed.any_rank(stop.requested, self.device)
-        if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * self.options.save_minutes, self.device):
-            self._save()
+        stopping = distributed.any_rank(stop.requested)
+        if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * self.options.save_minutes) or stop.unsure:
+            with stop.saving():
+                self._save()
+            stopping = distributed.any_rank(stop.requested)  # there may be no time for another save now
         if stopping:
             raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
 

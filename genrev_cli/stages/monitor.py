@@ -9,7 +9,7 @@ from torch import nn
 
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import ImageSet
-from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_picture
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.metrics.sliced import relative_sliced_wasserstein
 from genrev_cli.seeds import derive
@@ -44,6 +44,11 @@ class Monitor(ABC):
 
     def preview(self, step: int, model: nn.Module, made_by: dict[str, Any]) -> None:  # noqa: B027 (not all have some)
         """Write pictures."""
+
+    @staticmethod
+    def preview_bytes(image_shape: tuple[int, int, int]) -> int:
+        """How large the pictures of one preview can be."""
+        return 0
 
 
 @final
@@ -94,6 +99,11 @@ class AutoencoderMonitor(Monitor):
         autoencoder.train()
         self._write(f"step-{step:07d}-samples.png", to_pixels(samples), 8, step, made_by)
         self._write(f"step-{step:07d}-recon.png", torch.cat([self.pixels[:16], to_pixels(restored)]), 16, step, made_by)
+
+    @staticmethod
+    def preview_bytes(image_shape: tuple[int, int, int]) -> int:
+        """A grid of samples and one of reconstructions."""
+        return grid_bytes((64, *image_shape)) + grid_bytes((32, *image_shape))
 
     def _write(self, name: str, tiles: Pixels, columns: int, step: int, made_by: dict[str, Any]) -> None:
         picture = grid(tiles.cpu().numpy(), columns)

@@ -16,15 +16,21 @@ def run_folder(out: Path) -> Path:
     return out.with_name(out.name + ".run")
 
 
+def best_file(out: Path) -> Path:
+    """Where the checkpoint with the best score is kept beside the last one, when a run is scored."""
+    return out.with_name(f"{out.stem}.best{out.suffix}")
+
+
 def alone(out: Path) -> AbstractContextManager[None]:
     """Within it no other run writes `out`: the first process holds a lock in the run folder. Raises like `locked`."""
     return locked(run_folder(out) / "lock", out) if distributed.rank() == 0 else nullcontext()
 
 
-def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path) -> Header | None:
+def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, unsaid: dict[str, Any] | None = None) -> Header | None:
     """The header of what an earlier run of the same stage left, the state if there is one, else the result; None where nothing is.
 
-    identity: what must be equal for going on. Raises UsageError when it was another stage, or one with other settings, which it names.
+    identity: what must be equal for going on. unsaid: what it was in a run that is older than a key and says nothing of it.
+    Raises UsageError when it was another stage, or one with other settings, which it names.
     """
     for path in (state, out):
         if path.exists():
@@ -32,7 +38,7 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path) ->
             before = header.config.get("identity", {})
             if before.get("stage") != stage:
                 raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
-            changed = sorted(_differences(before, identity))
+            changed = sorted(_differences(before, identity, unsaid or {}))
             if changed:
                 raise UsageError(
                     f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
@@ -41,9 +47,14 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path) ->
     return None
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+def _differences(old: Any, new: Any, unsaid: Any, name: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        return [found for key in {*old, *new} for found in _differences(old.get(key), new.get(key), f"{name}.{key}".strip("."))]
+        unsaid = unsaid if isinstance(unsaid, dict) else {}
+        return [
+            found
+            for key in {*old, *new}
+            for found in _differences(old.get(key, unsaid.get(key)), new.get(key), unsaid.get(key), f"{name}.{key}".strip("."))
+        ]
     return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
 
 

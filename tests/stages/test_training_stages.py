@@ -1,5 +1,7 @@
 """The training stages: the same result however often they are stopped, and no result from what does not fit."""
 
+import copy
+import functools
 import os
 import re
 import signal
@@ -12,7 +14,7 @@ import torch
 
 from genrev_cli.cli import main
 from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
-from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, write_checkpoint
 from genrev_cli.files.lock import locked
 from genrev_cli.files.pictures import read_picture
 from genrev_cli.progress import Progress, Task
@@ -154,6 +156,55 @@ def test_a_recipe_that_spells_out_a_default_means_the_same(tmp_path, recon, reci
     recon(out, steps=2)
     spelled.write_text(Path(recipe).read_text().replace("dim = 4", "dim = 4\nbound = 2.0"))
     assert recon(out, recipe=str(spelled)).numbers["steps"] == 10
+
+
+def begun_before(path, *keys):
+    """The file as an earlier version would have left it, that did not know some keys."""
+    header, tensors = read_checkpoint(path)
+    config = copy.deepcopy(header.config)
+    for key in keys:
+        *tables, last = key.split(".")
+        table = functools.reduce(dict.__getitem__, tables, config["identity"])
+        assert last in table, f"{key} is no setting any more"
+        del table[last]
+    write_checkpoint(path, tensors, replace(header, config=config))
+
+
+KEYS = ("method.image_norm", "method.weight_code", "method.mmd_widths", "schedule.precision", "schedule.lr_drop_epochs", "prior.choose")
+
+
+@pytest.mark.parametrize("without_state", [False, True])
+def test_a_run_that_is_older_than_a_setting_goes_on(tmp_path, recon, without_state):
+    """It did what the setting's default is now."""
+    straight, out = recon(tmp_path / "straight.safetensors").out, tmp_path / "out.safetensors"
+    recon(out, steps=10 if without_state else 5)
+    if without_state:
+        state_of(out).unlink()
+    else:
+        begun_before(state_of(out), *KEYS)
+    begun_before(out, *KEYS)
+    listener = Listener()
+    recon(out, progress=listener)
+    assert f"{out} is complete" in listener.notes[0] if without_state else listener.notes == [f"resuming {out} at step 5 of 10"]
+    assert_same_weights(out, straight)
+
+
+def test_a_run_that_is_older_than_a_setting_did_not_do_something_else(tmp_path, recon):
+    out = tmp_path / "out.safetensors"
+    recon(out, steps=5)
+    begun_before(state_of(out), "method.image_norm", "method.lr")
+    with pytest.raises(UsageError, match=r"other settings \(method.image_norm: l1 → l2, method.lr: 0.0001 → 0.001\); use --restart"):
+        recon(out, image_norm="l2")
+
+
+def test_every_stage_knows_its_settings_defaults(tmp_path, stage):
+    out = tmp_path / "out.safetensors"
+    stage(out, steps=2)
+    method = read_checkpoint_header(state_of(out)).config["identity"]["method"]
+    begun_before(state_of(out), "method.betas" if "betas" in method else "method.weight_prior", "schedule.precision")
+    listener = Listener()
+    stage(out, steps=4, progress=listener)
+    assert listener.notes == [f"resuming {out} at step 2 of 4"]
 
 
 def test_restart(tmp_path, stage, straight):
