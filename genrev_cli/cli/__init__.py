@@ -1,7 +1,9 @@
 """The app and its one entry point. Importing this must stay fast: torch is imported by the stages, when one runs."""
 
+import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,9 +11,9 @@ from typing import Annotated
 import typer
 
 from genrev_cli import __version__
-from genrev_cli.cli.console import error_line
+from genrev_cli.cli.console import error_line, first_process
 from genrev_cli.errors import GenrevError
-from genrev_cli.invocation import command_line
+from genrev_cli.invocation import command_line, process_began
 
 app = typer.Typer(
     name="genrev",
@@ -49,6 +51,7 @@ def run() -> None:
     """The console script. Ctrl-C is remembered, for a library that is being loaded when it comes turns it into another error."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is to be ignored, as behind nohup
         signal.signal(signal.SIGINT, _interrupt)
+    process_began.set(time.monotonic())
     sys.exit(main())
 
 
@@ -61,14 +64,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     command_line.set(tuple(words))
     try:
-        code = app(words, prog_name="genrev", standalone_mode=False)
+        code = _run(words)
         return code if isinstance(code, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
         code, sentence = _explain(error)
+        if not first_process() and isinstance(error, typer.TyperException | KeyboardInterrupt):
+            return code  # all have the same command line, and the same terminal
         error_line(" ".join(sentence.split()))  # one line, whatever a library put into its message
         return code
+
+
+def _run(words: list[str]) -> object:
+    """One command, alone or with the other processes that torchrun started."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return app(words, prog_name="genrev", standalone_mode=False)
+    from genrev_cli.stages.processes import run_among
+
+    return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False))
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

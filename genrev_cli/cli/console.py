@@ -1,4 +1,4 @@
-"""The one place that prints. stdout is exactly the result; everything else goes to stderr."""
+"""The one place that prints. stdout is exactly the result; everything else goes to stderr. Of many processes one speaks."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from genrev_cli.result import Result
 PLAIN_SECONDS = 10.0
 
 
-def _first_process() -> bool:
-    """Of those that torchrun started, one speaks; errors are everybody's."""
+def first_process() -> bool:
+    """Whether this is the one that speaks."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -26,7 +26,7 @@ def error_line(message: str) -> None:
 
 def report(result: Result, as_json: bool) -> None:
     """The result: its path on stdout and its numbers on stderr, or everything as one JSON object on stdout."""
-    if not _first_process():
+    if not first_process():
         return
     if as_json:
         made = {"out": str(result.out)} if result.out else {}
@@ -75,7 +75,7 @@ def _cell(value: object) -> str:
 
 def listener() -> Progress:
     """A bar on a terminal; elsewhere a plain line now and then."""
-    if not _first_process():
+    if not first_process():
         return SILENT
     return _Bars() if sys.stderr.isatty() else _Lines()
 

@@ -14,7 +14,7 @@ from torch.nn.functional import relu, softplus
 
 from genrev_cli.ot.discrete import costs
 from genrev_cli.shapes import Images, Scalar
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import gathered, mean, shard, size
 
 Discriminator = Callable[[Images], Tensor]
 
@@ -108,12 +108,13 @@ def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: flo
     rises with just that slope. Liu et al. 2019 as their published code has it; the text of the paper was not at hand.
     """
     K = 1 / x[0].numel()
-    phi, psi, matched = quadratic_potentials(x, x_fake, K * span**2)
-    x_fake = x_fake.detach().requires_grad_()
-    real, fake = D(x), D(x_fake)
-    distance = span * (x[matched] - x_fake.detach()).flatten(1).norm(dim=1)
+    x_fake = x_fake.detach()
+    phi, psi, matched = quadratic_potentials(gathered(x), gathered(x_fake), K * span**2)
+    psi, x_matched = shard(psi), shard(gathered(x)[matched])
+    distance = span * (x_matched - x_fake).flatten(1).norm(dim=1)
+    real, fake = D(x), D(x_fake.requires_grad_())
     regularity = (_slopes(fake, x_fake, span) - K * distance).square().mean()
-    regression = (real.mean() - phi.mean()).square() + (fake - psi).square().mean()
+    regression = (mean(real.mean()) - phi.mean()).square() + (fake - psi).square().mean()
     return Judged(regression / 2 + QC_WEIGHT / (2 * K**0.5) * regularity, real, fake)
 
 

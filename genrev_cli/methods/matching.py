@@ -18,7 +18,7 @@ from genrev_cli.metrics.sliced import sliced_wasserstein
 from genrev_cli.models import Autoencoder
 from genrev_cli.ot.discrete import transport_loss
 from genrev_cli.shapes import Codes, Images, Labels, Scalar
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import gathered, size
 from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -70,10 +70,7 @@ class MatchingConfig:
 
 @final
 class LatentMatching(AutoencoderMethod):
-    """L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder.
-
-    Across processes the distance is that of each one's share of the batch, averaged.
-    """
+    """L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder."""
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: MatchingConfig, autocast: Callable[[], AbstractContextManager]
@@ -91,8 +88,8 @@ class LatentMatching(AutoencoderMethod):
             z = self.autoencoder.encode(x)
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
-        y_prior = shard(self.prior.sample(len(x) * size(), generator))
-        L_match = MATCHERS[c.matcher](self.prior.select(z), y_prior, generator)
+        y_prior = self.prior.sample(len(x) * size(), generator)
+        L_match = MATCHERS[c.matcher](gathered(self.prior.select(z)), y_prior, generator)
         L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
         (norm,) = descend((self.optimizers["R"], c.weight_match * L_match + c.weight_x * L_x + c.weight_z * L_z))
         return {"L_match": L_match.detach(), "L_x": L_x.detach(), "L_z": L_z.detach(), "grad_norm": norm}

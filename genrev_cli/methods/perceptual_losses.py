@@ -30,9 +30,12 @@ def volume_loss(h: Codes, h_moved: Codes, radius: Tensor) -> Scalar:
     return (moved / radius.square()).log().mean() / 2
 
 
-def noise_loss(h: Codes, h_noisy: Codes, z: Codes) -> Scalar:
-    """E ((h(z + σu) − h(z)) / rms(z))², −log p(ẑ|z) of eq. 10 but for constants; rms of each dimension over the batch, (B, H) each"""
-    return ((h_noisy - h) / z.detach().square().mean(0).sqrt()).square().mean()
+def noise_loss(h: Codes, h_noisy: Codes, spread: Tensor) -> Scalar:
+    """E ((h(z + σu) − h(z)) / rms(z))², −log p(ẑ|z) of eq. 10 but for constants
+
+    h, h_noisy: (B, H). spread: rms(z)², E z² of each dimension over the batch, (H,).
+    """
+    return ((h_noisy - h) / spread.sqrt()).square().mean()
 
 
 def kl_loss(mean: Codes, log_variance: Codes) -> Scalar:

@@ -19,7 +19,7 @@ from genrev_cli.latents import Prior
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import gathered, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -90,10 +90,7 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 
 @final
 class Reconstruction(AutoencoderMethod):
-    """L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder.
-
-    Across processes the MMD is that of each one's share of the batch, averaged: a mean of distances of smaller samples.
-    """
+    """L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
@@ -126,8 +123,8 @@ class Reconstruction(AutoencoderMethod):
             L_y = code_loss(self.prior.select(z))
             loss, terms = loss + c.weight_code * L_y, {**terms, "L_y": L_y.detach()}
         if c.weight_mmd:
-            y_prior = shard(self.prior.sample(len(x) * size(), generator))
-            L_mmd = mmd_loss(self.prior.select(z), y_prior, c.mmd_widths)
+            y_prior = self.prior.sample(len(x) * size(), generator)
+            L_mmd = mmd_loss(gathered(self.prior.select(z)), y_prior, c.mmd_widths)
             loss, terms = loss + c.weight_mmd * L_mmd, {**terms, "L_mmd": L_mmd.detach()}
         (norm,) = descend((self.optimizers["R"], loss))
         return {**terms, "grad_norm": norm}

@@ -18,7 +18,7 @@ from genrev_cli.methods.reconstruction import fit_prior, require_weights
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.ot.discrete import classwise_transport_loss
 from genrev_cli.shapes import Images, Labels, Scalar
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import gathered, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -59,8 +59,7 @@ def require_transport(model: Autoencoder, prior: Prior) -> None:
 class ClassTransport(AutoencoderMethod):
     """L = Σ_k n_k/n · OT(R(x) of class k, s of class k) + w·L_perturb, by Adam on R, μ and σ together; then σ ≥ 0.
 
-    There are as many samples s as codes, of the same classes. Across processes the distance is that of each one's share of the batch,
-    averaged. Raises UsageError like `require_transport`.
+    There are as many samples s as codes, of the same classes. Raises UsageError like `require_transport`.
     """
 
     autoencoder: Bijection
@@ -90,7 +89,8 @@ class ClassTransport(AutoencoderMethod):
             z = self.autoencoder.encode(x)
             x_perturbed = self.autoencoder.decode(z + c.noise * self._normal(z, generator))
         s = self.prior.draw(classes, self._normal(z, generator))
-        L_ot, L_perturb = classwise_transport_loss(z, s, classes), perturbation_loss(x, x_perturbed)
+        L_ot = classwise_transport_loss(gathered(z), gathered(s), gathered(classes))
+        L_perturb = perturbation_loss(x, x_perturbed)
         (norm,) = descend((self.optimizers["R"], L_ot + c.weight_perturbation * L_perturb))
         self.prior.clamp()
         return {"L_ot": L_ot.detach(), "L_perturb": L_perturb.detach(), "grad_norm": norm}

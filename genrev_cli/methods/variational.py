@@ -22,7 +22,7 @@ from genrev_cli.methods.reconstruction import fit_prior, require_weights
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import CodeDiscriminator
 from genrev_cli.shapes import Images, Labels, Scalar
-from genrev_cli.training.distributed import average, shard, size
+from genrev_cli.training.distributed import average, gathered, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -118,8 +118,8 @@ def confusion_loss(scores_codes: Scalar) -> Scalar:
 class WAE(AutoencoderMethod):
     """L = w_x · E ‖x − g(f(x))‖² + λ · penalty, by Adam on f and g: WAE-MMD, or WAE-GAN against a discriminator of codes.
 
-    wae-mmd: the unbiased MMD² with the kernels C / (C + |u − v|²), C = 2·H·s (the prior being N(0, I)). Across processes it is that of each
-    one's share, averaged. wae-gan: D is updated at the same point as f and g, each by its own loss.
+    wae-mmd: the unbiased MMD² with the kernels C / (C + |u − v|²), C = 2·H·s (the prior being N(0, I)). wae-gan: D is
+    updated at the same point as f and g, each by its own loss.
     """
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
@@ -142,12 +142,12 @@ class WAE(AutoencoderMethod):
             z = self.prior.select(self.autoencoder.encode(x))
             x_hat = self.autoencoder.decode(self.prior.embed(z))
         L_x = x[0].numel() * signed_image_loss(x, x_hat)
-        z_prior = shard(self.prior.sample(len(x) * size(), generator))
+        z_prior = self.prior.sample(len(x) * size(), generator)
         if c.variant == "wae-mmd":
-            L_mmd = mmd_distance(z, z_prior, generator)
+            L_mmd = mmd_distance(gathered(z), z_prior, generator)
             (norm,) = descend((self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_mmd))
             return {"L_x": L_x.detach(), "L_mmd": L_mmd.detach(), "grad_norm": norm}
-        L_D, L_f = discrimination_loss(self.D(z_prior), self.D(z.detach())), confusion_loss(self.D(z))
+        L_D, L_f = discrimination_loss(self.D(shard(z_prior)), self.D(z.detach())), confusion_loss(self.D(z))
         pairs = (self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_f), (self.optimizers["D"], L_D)
         norm, norm_D = descend(*pairs)
         return {"L_x": L_x.detach(), "L_f": L_f.detach(), "L_D": L_D.detach(), "grad_norm": norm, "grad_norm_D": norm_D}

@@ -48,6 +48,12 @@ class L1:
         return self.total / self.count
 
 
+def l1(x: Images, y: Images) -> Tensor:
+    """mean |x − y| of every image: (B,) float64. Raises like `L1.add`."""
+    x, y = _pair(x, y)
+    return (x - y).abs().mean((1, 2, 3))
+
+
 def psnr(x: Images, y: Images) -> Tensor:
     """10 log₁₀(1 / mean square error) in dB of every image: (B,) float64, infinite where the two are equal. Raises like `L1.add`."""
     x, y = _pair(x, y)

@@ -4,17 +4,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from genrev_cli.errors import DivergedError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.checkpoints import data_of, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.distributed import dealt, follow, rank
 
 
 @torch.no_grad()
@@ -42,18 +46,26 @@ def encode(
     dim = model.autoencoder.latent_dim if full else model.prior.dim
     inputs = {"ckpt": model.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     header = Header("codes", {"latent": "full" if full else "restricted", "dim": dim, "split": split}, "", model.header.step, inputs)
+    announce(out, hdf5_bytes([((len(rows), dim), 4), ((len(rows),), 8), ((len(rows),), 8)]), progress.note)
+
+    def coded(part: np.ndarray) -> Tensor:
+        z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(part)).to(place)))
+        codes = z if full else model.prior.select(model.prior.restrict(z))
+        if not codes.isfinite().all():
+            raise DivergedError(f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged")
+        return codes.float().cpu()
+
+    made = dealt([rows[first : first + batch] for first in range(0, len(rows), batch)], coded)
+    if rank():
+        follow(made)
+        return Result(None)
     with hdf5.writing(out, header) as writer, progress.task("encode", len(rows)) as bar:
         writer.create("codes", (len(rows), dim), "float32")
-        for first in range(0, len(rows), batch):
-            part = rows[first : first + batch]
-            z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(part)).to(place)))
-            codes = z if full else model.prior.select(model.prior.restrict(z))
-            if not codes.isfinite().all():
-                raise DivergedError(
-                    f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged"
-                )
-            writer.write("codes", first, codes.float().cpu().numpy())
-            bar.advance(len(part))
+        first = 0
+        for codes in made:
+            writer.write("codes", first, codes.numpy())
+            first += len(codes)
+            bar.advance(len(codes))
         for name, values in {"labels": images.labels[rows], "rows": rows}.items():
             writer.create(name, (len(rows),), "int64")
             writer.write(name, 0, values)

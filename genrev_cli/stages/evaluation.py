@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
@@ -17,6 +18,7 @@ from genrev_cli.stages.extractors import FeatureOptions, open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.monitor import held_out
+from genrev_cli.training.distributed import dealt
 
 BATCH = 64
 
@@ -36,7 +38,7 @@ class EvalOptions:
 
 
 class Evaluator:
-    """Fréchet distance of samples to real images, in the same features and from the same codes each time.
+    """Fréchet distance of samples to real images, in the same features and from the same codes each time; all processes take part.
 
     label: the name of the distance. protocol: what must be equal for two scores to be comparable.
     Raises UnavailableError where the features' weights are missing, UsageError for an unknown split.
@@ -57,8 +59,12 @@ class Evaluator:
         """The distance of n samples. Raises DivergedError when one is not finite."""
         autoencoder.eval()
         moments = Moments(self.extractor.dims)
-        for first in range(0, self.n, BATCH):
+
+        def features(first: int) -> Tensor:
             numbers = range(first, min(first + BATCH, self.n))
-            moments.add(self.extractor(draw_pixels(autoencoder, prior, Draw(self.seed), numbers, self.device)))
+            return self.extractor(draw_pixels(autoencoder, prior, Draw(self.seed), numbers, self.device))
+
+        for part in dealt(range(0, self.n, BATCH), features):
+            moments.add(part)
         autoencoder.train()
         return frechet_distance(moments.statistics(), self.reference)

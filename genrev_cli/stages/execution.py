@@ -1,4 +1,4 @@
-"""How the networks of a training stage are run: what they keep for the backward pass, how they lie in memory, compiled or not."""
+"""How the networks of a training stage are run: what they keep for the backward pass, whose batch they see, how they lie in memory."""
 
 import torch
 import torch._functorch.config
@@ -6,6 +6,7 @@ import torch._functorch.config
 from genrev_cli.errors import UsageError
 from genrev_cli.models import MEMORY, Autoencoder, Bijection
 from genrev_cli.stages.job import RunOptions, Schedule
+from genrev_cli.training.batch_norm import share_statistics
 from genrev_cli.training.method import Method
 
 _VARIANTS = 256
@@ -25,6 +26,8 @@ def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
                 f"--memory {schedule.memory}: needs an invertible network, and {name} is none; take revnet or inn, or leave it out"
             )
         autoencoder.memory = schedule.memory
+    for module in method.modules.values():
+        share_statistics(module)
     if options.channels_last:
         for module in method.modules.values():
             module.to(memory_format=torch.channels_last)

@@ -17,18 +17,29 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.space import announce, tensors_bytes
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, Statistics
 from genrev_cli.progress import Progress, Task
 from genrev_cli.stages.image_inputs import ImageInput
+from genrev_cli.training.distributed import deals, dealt
+
+Rows = tuple[int, int]
+"""Images start, …, stop − 1."""
 
 SHARD = 1024
 SCHEMA = 1
 """To be raised when equal keys come to mean other features: an extractor, the decoding of files, or sampling computes otherwise."""
+
+
+def shards_of(n: int) -> list[Rows]:
+    """The shards that n images fall into."""
+    return [(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
 
 
 @final
@@ -89,38 +100,52 @@ class _Maker:
     def straight(self) -> Iterator[np.ndarray]:
         """Features made here and now."""
         with self.progress.task(self.title, self.images.n) as bar:
-            yield from self._make(bar, 0, self.images.n)
+            yield from self._dealt(bar, set(), lambda rows: self._make(bar, *rows))
 
-    def _make(self, bar: Task, start: int, stop: int) -> Iterator[np.ndarray]:
+    def _dealt(self, bar: Task, there: set[Rows], make: Callable[[Rows], Tensor]) -> Iterator[np.ndarray]:
+        """What `make` gives of every shard, each in one process; the bar gets the ones that others make, unless they are `there`."""
+        for number, (rows, features) in enumerate(zip(shards := shards_of(self.images.n), dealt(shards, make), strict=True)):
+            if not deals(number) and rows not in there:
+                bar.advance(rows[1] - rows[0])
+            yield features.numpy()
+
+    def _make(self, bar: Task, start: int, stop: int) -> Tensor:
+        features = []
         for pixels in self.images.blocks(start, stop):
-            yield self.extractor(torch.from_numpy(pixels)).numpy()
+            features.append(self.extractor(torch.from_numpy(pixels)))
             bar.advance(len(pixels))
+        return torch.cat(features)
 
     def through_cache(self) -> Iterator[np.ndarray]:
         """Features shard by shard, read where they are there and whole, else made and written."""
         identity, n = self._identity(), self.images.n
         folder = cache_folder() / "features" / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        ranges = [(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
-        digests = {rows: self.images.digest(*rows) for rows in ranges}
+        digests = {rows: self.images.digest(*rows) for rows in shards_of(n)}
         there = {rows for rows, digest in digests.items() if _shard(folder, digest).exists()}
+        missing = [stop - start for start, stop in digests if (start, stop) not in there]
+        needed = sum(tensors_bytes(4 * count * self.extractor.dims, 1, 4096) for count in missing)
+        announce(folder.parent, needed, self.progress.note, cure="make room, set GENREV_CACHE to another place, or give --no-cache")
         with self.progress.task(self.title, n, done=sum(stop - start for start, stop in there)) as bar:
-            for rows, digest in digests.items():
-                count, path = rows[1] - rows[0], _shard(folder, digest)
+
+            def make(rows: Rows) -> Tensor:
+                count, path = rows[1] - rows[0], _shard(folder, digests[rows])
                 features = self._read(path, count)
-                if (features is not None) != (rows in there):  # damaged, or written meanwhile by another process
+                if (features is not None) != (rows in there):  # damaged, or written meanwhile by another run
                     bar.advance(-count if rows in there else count)
                 if features is None:
                     begin = time.perf_counter()
-                    features = np.concatenate(list(self._make(bar, *rows)))
-                    _write(path, features, {**identity, "images": digest}, time.perf_counter() - begin)
-                yield features
+                    features = self._make(bar, *rows)
+                    _write(path, features, {**identity, "images": digests[rows]}, time.perf_counter() - begin)
+                return features
+
+            yield from self._dealt(bar, there, make)
 
     def _identity(self) -> dict[str, Any]:
         """All that decides the features of an image but the image."""
         device = self.extractor.device.type  # CUDA's sums differ from the CPU's in their last digits
         return {"schema": SCHEMA, "extractor": self.extractor.identity, "device": device}
 
-    def _read(self, path: Path, count: int) -> np.ndarray | None:
+    def _read(self, path: Path, count: int) -> Tensor | None:
         """A shard; None where it is missing or damaged."""
         if not path.exists():
             return None
@@ -129,7 +154,7 @@ class _Maker:
         except FileError as error:
             self.progress.note(f"{error}: this part of the cache is made again")
             return None
-        features = tensors["features"].numpy()
+        features = tensors["features"]
         return features if features.shape == (count, self.extractor.dims) else None
 
 
@@ -137,6 +162,6 @@ def _shard(folder: Path, digest: str) -> Path:
     return folder / f"{digest}.safetensors"
 
 
-def _write(path: Path, features: np.ndarray, config: dict[str, Any], seconds: float) -> None:
-    tensors = {"features": torch.from_numpy(features)}
+def _write(path: Path, features: Tensor, config: dict[str, Any], seconds: float) -> None:
+    tensors = {"features": features}
     write_checkpoint(path, tensors, Header("features", config, tensors_digest(tensors), made_by=provenance(seconds=seconds)))

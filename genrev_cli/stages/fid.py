@@ -8,6 +8,7 @@ from typing import Any
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
+from genrev_cli.methods.likelihood import require_density
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import require_shape
@@ -19,6 +20,7 @@ from genrev_cli.stages.references import open_reference
 from genrev_cli.stages.samplers import open_model
 from genrev_cli.stages.scoring import COMPARISONS, OF_MODELS
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.distributed import rank
 
 __all__ = ["FidOptions", "Measured", "fid", "measure"]
 
@@ -37,6 +39,8 @@ def fid(samples: Path | None, out: Path, options: FidOptions, *, progress: Progr
     start = time.perf_counter()
     check_target(out, "score", (".json",), _files(samples, options))
     measured = measure(samples, options, progress)
+    if rank():
+        return Result(None)
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
     header = Header("score", measured.config, json_digest(measured.numbers), 0, measured.inputs, made_by)
     write_json(out, measured.numbers, header)
@@ -53,6 +57,8 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
     _require_one_source(samples, options)
     device = resolve_device(options.device)
     model = open_model(options.ckpt, device, options.sampler) if options.ckpt else None
+    if "bpd" in options.of_models:
+        require_density(model.autoencoder, model.own_prior)  # first: all else takes its time
     reference = open_reference(options.ref, options.split, needs_images=options.needs_images, progress=progress)
     if options.of_models:
         require_one_size(reference.images)

@@ -9,7 +9,8 @@ import torch
 from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
-from genrev_cli.files.samples import writing_samples
+from genrev_cli.files.samples import samples_bytes, writing_samples
+from genrev_cli.files.space import announce
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import Checkpoint
@@ -17,6 +18,7 @@ from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.drawing import Draw, draw_pixels
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.distributed import dealt, follow, rank
 
 GRID, GRID_COLUMNS = 64, 8
 
@@ -51,13 +53,18 @@ def sample(
     model = open_model(ckpt, place, sampler)
     config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
     header = Header("samples", config, "", model.header.step, model.inputs)
+    needed, say = samples_bytes(out, (n, *model.autoencoder.image_shape))
+    announce(out, needed, progress.note, say=say)
+    made = dealt(range(0, n, batch), lambda begin: decode_samples(model, draw, range(begin, begin + batch), place)[: n - begin].cpu())
+    if rank():
+        follow(made)
+        return Result(None)
     first: list[torch.Tensor] = []
     with writing_samples(out, (n, *model.autoencoder.image_shape), header) as writer, progress.task("sample", n) as bar:
-        for begin in range(0, n, batch):
-            pixels = decode_samples(model, draw, range(begin, begin + batch), place)[: n - begin].cpu()
-            writer.add(pixels.numpy())
-            if begin < GRID:
+        for pixels in made:
+            if writer.count < GRID:
                 first.append(pixels)
+            writer.add(pixels.numpy())
             bar.advance(len(pixels))
         header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
     if grid_file:

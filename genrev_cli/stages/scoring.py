@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genrev_cli.errors import DivergedError
 from genrev_cli.methods.likelihood import bits_per_dim, dequantise, log_likelihood, require_density
 from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
 from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
-from genrev_cli.metrics.reconstruction import L1, psnr, ssim
+from genrev_cli.metrics.reconstruction import l1, psnr, ssim
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.features import FeatureSet
+from genrev_cli.stages.features import FeatureSet, Rows, shards_of
 from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.statistics_input import StatisticsFile
+from genrev_cli.training.distributed import dealt
 
 METRICS = ("fid", "kid", "prdc", "recon", "bpd")
 BY_ROWS = ("kid", "prdc")
@@ -114,14 +116,16 @@ def likelihood_numbers(model: Checkpoint, images: ImageInput, device: torch.devi
     The standard error is that of the mean over images. Raises UsageError for a model without a likelihood.
     """
     require_density(model.autoencoder, model.own_prior)
-    generator, bits = torch.Generator(device).manual_seed(derive(seed, "bpd")), []
-    with progress.task("likelihood", images.n) as bar:
-        for pixels in images.blocks():
+
+    def bits(rows: Rows) -> Tensor:
+        generator, found = torch.Generator(device).manual_seed(derive(seed, "bpd", rows[0])), []
+        for pixels in images.blocks(*rows):
             x = to_float(torch.from_numpy(pixels).to(device))
-            u = torch.rand(x.shape, generator=generator, device=device)
-            bits.append(bits_per_dim(log_likelihood(model.autoencoder, model.own_prior, dequantise(x, u)), model.autoencoder.latent_dim))
-            bar.advance(len(pixels))
-    found = torch.cat(bits).double()
+            x = dequantise(x, torch.rand(x.shape, generator=generator, device=device))
+            found.append(bits_per_dim(log_likelihood(model.autoencoder, model.own_prior, x), model.autoencoder.latent_dim).double())
+        return torch.cat(found)
+
+    found = _of_every_image(images, bits, progress, "likelihood")
     if not found.isfinite().all():
         raise DivergedError(f"{model.path}: gives {int((~found.isfinite()).sum())} of {images.n} images no finite likelihood")
     error = found.std() / len(found) ** 0.5 if len(found) > 1 else found.new_tensor(0.0)
@@ -134,21 +138,31 @@ def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.
 
     Raises DivergedError when a reconstruction is not finite.
     """
-    error, ratios, similarities = L1(), [], []
-    with progress.task("reconstruct", images.n) as bar:
-        for pixels in images.blocks():
+
+    def compared(rows: Rows) -> Tensor:
+        found = []
+        for pixels in images.blocks(*rows):
             x = to_float(torch.from_numpy(pixels).to(device))
             y = model.autoencoder.decode(model.own_prior.restrict(model.autoencoder.encode(x)))
-            error.add(x, y)
-            ratios.append(psnr(x, y))
-            similarities.append(ssim(x, y))
-            bar.advance(len(pixels))
-    ratio = torch.cat(ratios)
+            found.append(torch.stack([l1(x, y), psnr(x, y), ssim(x, y)], dim=1))
+        return torch.cat(found)
+
+    error, ratio, similarity = _of_every_image(images, compared, progress, "reconstruct").unbind(1)
     if not ratio.isfinite().all():
         progress.note(f"{int(ratio.isinf().sum())} reconstructions are exact, so that their PSNR is infinite; the mean is over the others")
     finite = ratio[ratio.isfinite()]
     ratios = {"PSNR": finite.mean().item()} if len(finite) else {}
-    return {"L1": error.mean, **ratios, "SSIM": torch.cat(similarities).mean().item()}
+    return {"L1": error.mean().item(), **ratios, "SSIM": similarity.mean().item()}
+
+
+def _of_every_image(images: ImageInput, make: Callable[[Rows], Tensor], progress: Progress, title: str) -> Tensor:
+    """What `make` gives of all images, in order; each shard of them in one process."""
+    found = []
+    with progress.task(title, images.n) as bar:
+        for part in dealt(shards_of(images.n), make):
+            found.append(part)
+            bar.advance(len(part))
+    return torch.cat(found)
 
 
 OF_MODELS: dict[str, Callable[[Checkpoint, ImageInput, torch.device, int, Progress], dict[str, float]]] = {

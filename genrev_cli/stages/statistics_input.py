@@ -12,6 +12,7 @@ from genrev_cli.files.statistics import read_statistics, write_statistics
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Statistics
 from genrev_cli.stages.features import FeatureSet
+from genrev_cli.training.distributed import rank, wait
 
 SAID = {"extractor": "features", "layer": "layer", "dims": "dimensions", "weights_sha256": "weights"}
 """What messages call the parts of an extractor's identity, where not by their own names."""
@@ -92,4 +93,6 @@ def write_features_statistics(
     start, found = time.perf_counter(), features.statistics()
     config = {"metric": extractor.label, "kernel_metric": extractor.kernel_label, "identity": extractor.identity, **config}
     header = Header("statistics", config, "", 0, inputs, provenance(seconds=time.perf_counter() - start, device=device))
-    write_statistics(path, found.mu, found.covariance, features.n, header)
+    if rank() == 0:
+        write_statistics(path, found.mu, found.covariance, features.n, header)
+    wait()  # all read it next

@@ -29,7 +29,7 @@ def train_ot(
     """
     job = job_from_images(data, STAGE, "grn-ot", TransportConfig, ClassTransport, recipe=recipe, overrides=overrides)
     result = run_job(job, out, run, progress)
-    if result.out is None or not distributed.first():
+    if result.out is None or distributed.rank():
         return result
     used = load_checkpoint(result.out, torch.device("cpu")).prior.used()
     return replace(result, numbers={**result.numbers, "dims_of_class": used.sum(1).tolist()})

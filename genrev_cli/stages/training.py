@@ -1,7 +1,9 @@
 """What the training stages share: a job → resume → loop → checkpoint."""
 
+import functools
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ from torch import nn
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.space import announce
+from genrev_cli.invocation import since
 from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.devices import resolve_device
+from genrev_cli.stages.disk import planned, room_of
 from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.execution import execute
 from genrev_cli.stages.job import Job, RunOptions
-from genrev_cli.stages.resuming import alone, earlier_run, run_folder
+from genrev_cli.stages.previews import discard, thin
+from genrev_cli.stages.resuming import alone, best_file, earlier_run, run_folder
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
@@ -27,11 +33,6 @@ from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import warnings_of
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Hooks, Rhythm, Stop, seeded, train
-
-
-def best_file(out: Path) -> Path:
-    """Where the checkpoint with the best score is kept beside the last one, when a run is scored."""
-    return out.with_name(f"{out.stem}.best{out.suffix}")
 
 
 def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Result:
@@ -45,18 +46,20 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     device = resolve_device(options.device)
     state = run_folder(out) / "state.safetensors"
     if options.dry_run:
-        return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state))
-    with distributed.joined(device), alone(out):
+        return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state, job.unsaid), out, options)
+    with alone(out):
         batch, processes = job.schedule.batch, distributed.size()
         if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
             raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
-        found = None if options.restart else earlier_run(job.stage, job.identity, out, state)
+        found = None if options.restart else earlier_run(job.stage, job.identity, out, state, job.unsaid)
         if found is not None and found.step >= job.steps and _is_of(out, found):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
             out.touch()  # it is up to date: make should see so
             return Result(out, {"steps": found.step})
         if found is not None and not state.exists() and found.step < job.steps:
             raise UsageError(f"{out}: has {found.step} steps, and {state}, to go on from, is gone; use --restart to train it anew")
+        if distributed.rank() == 0:
+            announce(out, room_of(job, planned(job), options).needed(out), progress.note)
         return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
 
 
@@ -68,12 +71,11 @@ def _is_of(out: Path, found: Header) -> bool:
     return header.step == found.step and header.config.get("identity") == found.config["identity"]
 
 
-def _dry_run(job: Job, found: Header | None) -> Result:
-    with torch.device("meta"):
-        method = job.build(torch.device("meta"))
-        execute(method, job.schedule, RunOptions())
+def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> Result:
+    method = planned(job)
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
-    return Result(None, {"parameters": trained, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
+    facts = {"parameters": trained, "disk_bytes": room_of(job, method, options).needed(out)}
+    return Result(None, {**facts, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
 
 
 class _Run:
@@ -87,7 +89,7 @@ class _Run:
         halflife = job.schedule.ema_halflife_images
         self.ema = EMA(self.method.model, halflife) if halflife else None
         self.seconds_before = 0.0
-        self.clock, self.stop = time.monotonic(), Stop(options.time_limit)
+        self.clock, self.stop = time.monotonic(), Stop(options.time_limit, since())
 
     @property
     def trained(self) -> nn.Module:
@@ -116,13 +118,20 @@ class _Run:
             self._start(batches)
             if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but the run is this one from now on
                 self.save(0)
-        looks = _Looks(self, start) if first else None
+        evaluator = (
+            Evaluator(options.evaluation, job.images, job.schedule.seed, self.device, self.progress) if options.evaluation.every else None
+        )
+        looks = _Looks(self, start, evaluator) if first else None
+        hooks = looks.hooks() if looks else Hooks(evaluate=functools.partial(self._help, evaluator))
         try:
+            if not start:
+                hooks.monitor(0)
+                hooks.evaluate(0)
             rhythm = Rhythm(options.log_every, options.monitor_every, options.preview_every, options.evaluation.every)
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
                     self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm, rate=job.rate,
-                    save_seconds=60 * options.save_minutes, stop=self.stop, hooks=looks.hooks() if looks else Hooks(), bar=bar,
+                    save_seconds=60 * options.save_minutes, stop=self.stop, hooks=hooks, bar=bar,
                 )  # fmt: skip
         finally:
             batches.close()
@@ -132,6 +141,16 @@ class _Run:
             self.write_checkpoint(self.out, steps)
         numbers = looks.numbers() if looks else {}
         return Result(self.out, {"steps": steps, "seconds": round(self.seconds(), 1), **numbers})
+
+    def score(self, evaluator: Evaluator) -> float:
+        """Of the weights as they are, with the other processes. Raises DivergedError."""
+        return evaluator(self.trained["autoencoder"], self.trained["prior"])
+
+    def _help(self, evaluator: Evaluator | None, step: int) -> None:
+        """Have a part in a score that the first process asks for; it tells how that goes."""
+        if evaluator:
+            with suppress(DivergedError):
+                self.score(evaluator)
 
     def _start(self, batches: Batches) -> None:
         self.method.start(lambda: batches.passes(self.job.schedule.batch))
@@ -187,18 +206,16 @@ class _Run:
 class _Looks:
     """What the first process does at the loop's moments: it writes the log, measures, scores, draws and saves."""
 
-    def __init__(self, run: _Run, start: int) -> None:
-        self.run = run
-        folder, seed, evaluation = run_folder(run.out), run.job.schedule.seed, run.options.evaluation
-        self.evaluator = Evaluator(evaluation, run.job.images, seed, run.device, run.progress) if evaluation.every else None
+    def __init__(self, run: _Run, start: int, evaluator: Evaluator | None) -> None:
+        self.run, self.evaluator = run, evaluator
+        folder, seed = run_folder(run.out), run.job.schedule.seed
         self.log = Log(folder / "log.jsonl", start or -1)  # -1: no line of an earlier run stays
         self.monitor = run.job.monitor(run.job.images, seed, run.device, folder / "previews")
+        discard(folder / "previews", start)
         self.warned: set[str] = set()
         self.best = self._best_before(folder / "log.jsonl")
         if not start:
             self._discard_best()
-            self.measure(0)
-            self.evaluate(0)
 
     def _best_before(self, log: Path) -> dict[str, float]:
         """The best score of the run that is resumed, with its step; an unscored run has none."""
@@ -237,7 +254,7 @@ class _Looks:
             return
         label, protocol = self.evaluator.label, self.evaluator.protocol
         try:
-            score = {label: self.evaluator(self.run.trained["autoencoder"], self.run.trained["prior"])}
+            score = {label: self.run.score(self.evaluator)}
         except DivergedError as error:  # far from the images a network may overflow early in training, and recover
             self.run.progress.note(f"step {step} is not scored: {error}")
             return
@@ -266,3 +283,4 @@ class _Looks:
 
     def preview(self, step: int) -> None:
         self.monitor.preview(step, self.run.trained, self.run.made_by())
+        thin(run_folder(self.run.out) / "previews", step, self.run.options.preview_every)

@@ -1,17 +1,26 @@
 """Many processes, started by torchrun; everything here is the identity in a single one.
 
-Every rank draws the randomness of the *global* batch and keeps its own rows, so the result does not depend on how many there are.
+Every rank draws the randomness of the *global* batch and keeps its own rows, so the result does not depend on how many there are. A loss
+that is no mean over images, a distance of mini-batches say, is taken of all ranks' rows (`gathered`).
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import GenrevError, LostProcessError, ToldError, UsageError
+
+Part = TypeVar("Part")
+
+PATIENCE = timedelta(hours=1)
+"""How long a rank waits for the others, which may be busy: the first one writes and draws alone."""
 
 
 def rank() -> int:
@@ -19,8 +28,8 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def first() -> bool:
-    """Whether this is the process that writes; also known before and after they work together."""
+def first_process() -> bool:
+    """Whether this is rank 0; also known before the processes have `joined`."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -30,16 +39,47 @@ def size() -> int:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started (NCCL on CUDA, gloo elsewhere); without torchrun, nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+def joined() -> Iterator[None]:
+    """Join the processes that torchrun started, NCCL between GPUs and gloo between CPUs; without torchrun, nothing.
+
+    Of the errors that end a run the first one is told, by its process; from the others comes a ToldError with their exit code.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        store, number, count = next(rendezvous("env://", timeout=PATIENCE))
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other: {error}") from error
     try:
         yield
+    except Exception as error:
+        if _told_before(store) and isinstance(error, GenrevError):
+            raise ToldError(error) from error
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _told_before(store: dist.Store) -> bool:
+    try:
+        return store.add("genrev/errors", 1) > 1
+    except RuntimeError:  # it went with the process that held it, and that one may have died without a word
+        return False
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Around what needs all ranks. Raises LostProcessError when one of them is gone."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and NCCL's own kind
+        raise LostProcessError(
+            f"process {rank()} of {size()} has lost the others: one of them has ended, or cannot be reached; "
+            "the same command goes on from the last state that was saved, if it saves any"
+        ) from error
 
 
 def local_device(device: str) -> str:
@@ -62,31 +102,110 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
     if size() == 1:
         return list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
+    with _together():
+        dist.all_reduce(flat)
     parts = (flat / size()).split([tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def total(tensor: Tensor) -> Tensor:
     """The sum over ranks of a tensor, the same on each."""
-    if size() > 1:
-        tensor = tensor.clone()
-        dist.all_reduce(tensor)
-    return tensor
+    return _reduced(tensor, dist.ReduceOp.SUM)
 
 
 def largest(tensor: Tensor) -> Tensor:
     """The largest over ranks of each element, the same on each."""
+    return _reduced(tensor, dist.ReduceOp.MAX)
+
+
+def _reduced(tensor: Tensor, how: dist.ReduceOp) -> Tensor:
     if size() > 1:
         tensor = tensor.clone()
-        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        with _together():
+            dist.all_reduce(tensor, op=how)
     return tensor
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on any rank."""
+class _Total(torch.autograd.Function):
+    """`total`, through which gradients pass: what each rank's loss makes of the sum comes back to every rank."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, tensor: Tensor) -> Tensor:
+        return total(tensor)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        return _Total.apply(gradient)
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """The mean over ranks of a tensor, differentiable: for what all of a batch decides and no row alone.
+
+    Gradients are those of the mean over ranks of the losses, as `average` takes it of their gradients.
+    """
+    return _Total.apply(tensor) / size() if size() > 1 else tensor
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The global batch of which each rank has its `shard`, (B, …) → (size · B, …) in its order, differentiable like `mean`."""
     if size() == 1:
-        return flag
-    votes = torch.tensor([float(flag)], device=device)
-    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-    return bool(votes.item())
+        return rows
+    whole = rows.new_zeros(len(rows) * size(), *rows.shape[1:])
+    whole[rank() :: size()] = rows
+    return _Total.apply(whole)
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set on any rank. It passes between the CPUs: no GPU waits."""
+    return bool(largest(torch.tensor(float(flag))))
+
+
+def deals(number: int) -> bool:
+    """Whether of what is `dealt` part `number` is this rank's."""
+    return number % size() == rank()
+
+
+def dealt(parts: Sequence[Part], make: Callable[[Part], Tensor]) -> Iterator[Tensor]:
+    """make(part) of every part, in order and on every rank; each is made by one of them.
+
+    make: → (n, …), where n may differ between parts. Raises what one rank's `make` raises on all of them.
+    """
+    for start in range(0, len(parts), size()):
+        mine = min(start + rank(), len(parts) - 1)  # who has none in the last round makes its last part too
+        if size() == 1:
+            yield make(parts[mine])
+        else:
+            yield from _exchanged(lambda part=parts[mine]: make(part))[: len(parts) - start]
+
+
+def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
+    """Every rank's tensor; they may differ in length."""
+    failed: GenrevError | None = None
+    try:
+        own = make()
+    except GenrevError as error:
+        own, failed = torch.empty(0), error
+    found: list[tuple[int, GenrevError | None]] = [(0, None)] * size()
+    with _together():
+        dist.all_gather_object(found, (len(own), failed))
+    for _, error in found:
+        if error:
+            raise error
+    longest = max(length for length, _ in found)
+    room = own.new_zeros(longest, *own.shape[1:])
+    room[: len(own)] = own
+    every = [torch.empty_like(room) for _ in found]
+    with _together():
+        dist.all_gather(every, room)
+    return [tensor[:length] for tensor, (length, _) in zip(every, found, strict=True)]
+
+
+def follow(made: Iterable[Tensor]) -> None:
+    """Have a part in what is `dealt` and leave what becomes of it to the first process."""
+    for _ in made:
+        continue
+
+
+def wait() -> None:
+    """Until all ranks are here."""
+    any_rank(False)

@@ -31,15 +31,38 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
 class Stop:
     """Turns SIGINT, SIGTERM and the end of the time that a run may take into a wish to stop, granted between two steps.
 
-    minutes: from now on; 0 is without end.
+    minutes: 0 is without end. since: of the monotonic clock, when they began; None is now.
+    Kept back of them is what the last save took, the longest time between two questions (a step, and what is measured and drawn after
+    it), and EXIT_SECONDS, so that the process has ended when they are over.
     """
 
-    def __init__(self, minutes: float = 0.0) -> None:
-        self._signalled, self._end = False, time.monotonic() + 60 * (minutes or math.inf)
+    EXIT_SECONDS = 5.0  # Python gives back torch: 2 s on a busy machine
+
+    def __init__(self, minutes: float = 0.0, since: float | None = None) -> None:
+        began = time.monotonic() if since is None else since
+        self._signalled, self._end = False, began + 60 * (minutes or math.inf)
+        self._saving: float | None = None
+        self._asked, self._longest = math.inf, 0.0
 
     @property
     def requested(self) -> bool:
-        return self._signalled or time.monotonic() >= self._end
+        """Whether to stop now; asked after every step, or whenever processes talk."""
+        now = time.monotonic()
+        self._asked, self._longest = now, max(self._longest, now - self._asked)
+        return self._signalled or now + self._longest + (self._saving or 0.0) + self.EXIT_SECONDS >= self._end
+
+    @property
+    def unsure(self) -> bool:
+        """Whether there is an end and nobody knows how long before it the last save has to begin, for none was made yet."""
+        return self._saving is None and self._end < math.inf
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Around a save of the state: remember how long it takes."""
+        began = time.monotonic()
+        yield
+        self._saving = time.monotonic() - began
+        self._asked += self._saving  # not a part of the time between two questions
 
     @contextmanager
     def listening(self) -> Iterator["Stop"]:
@@ -180,10 +203,8 @@ def train(
 
             # the window is read before anything is measured or drawn, so that a term that is not finite is named first
             looking = rhythm.looks(step, steps)
-            # many processes agree on stopping and saving when they talk anyway; a single one stops at once
-            agree = looking or distributed.size() == 1
-            interrupted = agree and distributed.any_rank(stop.requested, batches.device)
-            late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds, batches.device)
+            interrupted = distributed.any_rank(stop.requested)
+            late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds)
             if looking or interrupted:
                 _report(window, step, batches.batch, hooks, bar)
             for every, hook in (
@@ -191,9 +212,11 @@ def train(
             ):  # fmt: skip
                 if due(step, every, steps):
                     hook(step)
-            if late or interrupted or step == steps:
-                hooks.save(step)
+            if late or interrupted or step == steps or (looking and stop.unsure):
+                with stop.saving():
+                    hooks.save(step)
                 saved = time.monotonic()
+                interrupted = distributed.any_rank(stop.requested)  # there may be no time for another save now
             if looking:
                 window.restart_clock()
             if interrupted and step < steps:

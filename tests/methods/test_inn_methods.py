@@ -8,7 +8,6 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods import reconstruction
 from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, mmd_loss
 from genrev_cli.models import build_model
 
@@ -71,17 +70,6 @@ def test_mmd_draws_codes_towards_the_prior():
     method, x = make(weight_mmd=1.0), images(200)
     losses = [stepped(method, x, seed)["L_mmd"].item() for seed in range(80)]
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
-
-
-def test_each_process_takes_its_share_of_the_prior_samples(monkeypatch):
-    """Of those for the batch over all processes, as if this were the second of three."""
-    monkeypatch.setattr(reconstruction, "size", lambda: 3)
-    monkeypatch.setattr(reconstruction, "shard", lambda rows: rows[1::3])
-    method, x = make(weight_mmd=1.0), images()
-    drawn = torch.randn(18, 3, generator=torch.Generator().manual_seed(2))[1::3]
-    with torch.no_grad():
-        expected = mmd_loss(method.autoencoder.encode(x)[:, :3], drawn, (0.2, 0.5, 0.9, 1.3))
-    assert stepped(method, x)["L_mmd"].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_the_first_dimensions_stay_active():

@@ -60,12 +60,13 @@ def test_losses_are_means_over_dimensions_and_batch():
     x, x_hat, z = images(), images(seed=3), normal(8, H)
     assert signed_image_loss(x, x_hat).item() == pytest.approx(((2 * x - 2 * x_hat) ** 2).sum().item() / (8 * 16))
     assert code_nll(z).item() == pytest.approx((z**2).sum().item() / (2 * 8 * H))
-    wide = torch.cat([z, z], dim=1)
-    assert code_nll(wide) == pytest.approx(code_nll(z).item())
+    assert code_nll(torch.cat([z, z], dim=1)) == pytest.approx(code_nll(z).item())
     h, moved = normal(8, H, seed=4), normal(8, H, seed=5)
-    assert noise_loss(torch.cat([h, h], 1), torch.cat([moved, moved], 1), wide) == pytest.approx(noise_loss(h, moved, z).item())
-    rms = (z**2).mean(0) ** 0.5
-    assert noise_loss(h, moved, z).item() == pytest.approx((((moved - h) / rms) ** 2).mean().item())
+    spread = (z**2).mean(0)
+    once = noise_loss(h, moved, spread).item()
+    assert noise_loss(torch.cat([h, h], 1), torch.cat([moved, moved], 1), torch.cat([spread, spread])).item() == pytest.approx(once)
+    rms = spread**0.5
+    assert once == pytest.approx((((moved - h) / rms) ** 2).mean().item())
 
 
 def test_kl_is_that_of_two_gaussians():

@@ -196,7 +196,7 @@ def test_a_single_process_is_the_identity():
     assert (distributed.rank(), distributed.size()) == (0, 1)
     assert all(a is b for a, b in zip(distributed.average(tensors), tensors, strict=True))
     assert torch.equal(distributed.shard(tensors[0]), tensors[0])
-    assert [distributed.any_rank(flag, torch.device("cpu")) for flag in (True, False)] == [True, False]
+    assert [distributed.any_rank(flag) for flag in (True, False)] == [True, False]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])

@@ -1,0 +1,20 @@
+"""A command where torchrun started many processes of it."""
+
+from collections.abc import Callable, Sequence
+
+from genrev_cli.training.distributed import first_process, joined
+
+SHARED = frozenset(
+    {"pretrain-recon", "train-adversarial", "train-ot", "train-pga", "train-vae", "train-flow", "train-gan", "fit-features"}
+    | {"encode", "fit-ot", "sample", "fid"}
+)
+"""The commands whose work processes share. Of any other the first process does all, and the rest have nothing to do."""
+
+
+def run_among(words: Sequence[str], command: Callable[[], object]) -> object:
+    """Run a command of these words together with the other processes and return what it returns. Raises like `joined`."""
+    shared = next((word for word in words if not word.startswith("-")), "") in SHARED
+    if shared and not {"--help", "-h"} & set(words):
+        with joined():
+            return command()
+    return command() if first_process() else 0
