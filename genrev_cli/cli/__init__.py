@@ -80,6 +80,7 @@ def _run(words: list[str]) -> object:
     """One command, alone or with the other processes that torchrun started."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return app(words, prog_name="genrev", standalone_mode=False)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of a process that is gone say less than ours
     from genrev_cli.stages.processes import run_among
 
     return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False))

@@ -5,6 +5,7 @@ that is no mean over images, a distance of mini-batches say, is taken of all ran
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,9 @@ Part = TypeVar("Part")
 
 PATIENCE = timedelta(hours=1)
 """How long a rank waits for the others, which may be busy: the first one writes and draws alone."""
+
+LAST_WORDS = 5.0
+"""Seconds that the first process waits for the others' errors, after one of its own."""
 
 
 def rank() -> int:
@@ -56,18 +60,29 @@ def joined() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _told_before(store) and isinstance(error, GenrevError):
+        order = _order_of_errors(store)
+        dist.destroy_process_group()
+        if number == 0 and not isinstance(error, LostProcessError):
+            _wait_for_errors(store, count)
+        if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
         raise
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()
 
 
-def _told_before(store: dist.Store) -> bool:
+def _order_of_errors(store: dist.Store) -> int:
+    """Which one in the order of all processes' errors this one's is."""
     try:
-        return store.add("genrev/errors", 1) > 1
-    except RuntimeError:  # it went with the process that held it, and that one may have died without a word
-        return False
+        return store.add("genrev/errors", 1)
+    except RuntimeError:  # the store went with the process that held it, and that one may have died without a word
+        return 1
+
+
+def _wait_for_errors(store: dist.Store, count: int) -> None:
+    """Keep the store, which may go with this process, until the others have looked who was first."""
+    end = time.monotonic() + LAST_WORDS
+    while store.add("genrev/errors", 0) < count and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 @contextmanager

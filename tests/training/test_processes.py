@@ -1,54 +1,33 @@
-"""Two processes, as torchrun starts them, give the weights of one with the same global batch."""
+"""Two processes, as torchrun starts them, give what one gives with the same global batch."""
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
-import numpy as np
 import pytest
 import torch
+from process_cases import CHAIN, UNDETERMINED, inputs, prepare
 
 from genrev_cli.cli import main
-from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint
-from genrev_cli.files.header import Header
+from genrev_cli.stages.info import read_any_header
 from genrev_cli.training.log import read_log
 
 SECONDS = 300
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
 
-# Within the margin the hinge's gradient with respect to the adversary's last bias is 1 − 1 = 0 up to rounding, of which Adam makes
-# whole steps; neither L_D nor any other gradient depends on that bias there.
-UNDETERMINED = "module.D.linear3.bias"
-
-# Both stages in one start of the interpreter: importing torch is most of the time.
-SCRIPT = f"""
-import json, os, sys, time
+# All in one start of the interpreter: importing torch is most of the time.
+SCRIPT = """
+import json, os, sys, traceback
 from genrev_cli.cli import main
 for port, words in json.loads(sys.argv[1]):
     os.environ["MASTER_PORT"] = port
-    code = main(words)
-    if code:
-        sys.exit(code)
-    for _ in range({10 * SECONDS}):  # the first process may still be writing
-        if os.path.exists(words[-1]):
-            break
-        time.sleep(0.1)
+    print(json.dumps({"code": main(words)}), file=sys.stderr, flush=True)
 """
-
-
-def commands(folder, recipe):
-    """pretrain-recon and train-adversarial on `folder`/data.h5; the last word is what they make."""
-    common = ["--recipe", recipe, "--device", "cpu", "--steps", "4", "--log-every", "2", "--batch", "8", "--out"]
-    return [
-        ["pretrain-recon", "--data", f"{folder}/data.h5", *common, f"{folder}/recon.safetensors"],
-        ["train-adversarial", "--ckpt", f"{folder}/recon.safetensors", *common, f"{folder}/adversarial.safetensors"],
-    ]
-
-
-def tensors_of(path):
-    return read_checkpoint(path)[1]
 
 
 def free_ports(n):
@@ -59,82 +38,205 @@ def free_ports(n):
     return ports
 
 
-def run_processes(size, words):
-    """Run commands in so many processes; returns what each printed."""
-    plan = json.dumps(list(zip(free_ports(len(words)), words, strict=True)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(size)}
-    running = [
+def start_processes(size, commands):
+    """Processes that each run the commands, one after the other."""
+    plan = json.dumps(list(zip(free_ports(len(commands)), commands, strict=True)))
+    return [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, plan],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env={**ENVIRONMENT, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(size)
     ]
+
+
+def finish(running):
+    """Wait for processes to end; (stdout, stderr) of each."""
     try:
-        spoken = [process.communicate(timeout=SECONDS) for process in running]
+        return [process.communicate(timeout=SECONDS) for process in running]
     finally:
         for process in running:
             process.kill()
             process.communicate()  # closes its pipes
-    for process, (_, stderr) in zip(running, spoken, strict=True):
-        assert process.returncode == 0, stderr
-    return [stdout for stdout, _ in spoken]
+
+
+def run_processes(size, commands):
+    """Run commands in so many processes: of each process what it printed, its exit codes, and the rest of stderr in lines."""
+    spoken = []
+    for stdout, stderr in finish(start_processes(size, commands)):
+        lines = stderr.splitlines()
+        codes = [json.loads(line)["code"] for line in lines if line.startswith('{"code"')]
+        spoken.append((stdout, codes, [line for line in lines if not line.startswith('{"code"')]))
+    return spoken
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The folders of the chain's results by one process and by two, and what the two printed. The inputs are the single one's."""
+    folder = tmp_path_factory.mktemp("processes")
+    one, two = folder / "one", folder / "two"
+    for made in (one, two):
+        made.mkdir()
+    prepare(one)
+    assert [main(words) for words in inputs(one)] == [0] * len(inputs(one))
+    assert {name: main(case.words(one, one)) for name, case in CHAIN.items()} == dict.fromkeys(CHAIN, 0)
+    spoken = run_processes(2, [case.words(one, two) for case in CHAIN.values()])
+    return one, two, spoken
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path, write_images, recipe):
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        folder.mkdir()
-        write_images(folder / "data.h5")
-    assert [main(words) for words in commands(one, recipe)] == [0, 0]
-    spoken = run_processes(2, commands(two, recipe))
-    assert [stdout.split() for stdout in spoken] == [[words[-1] for words in commands(two, recipe)], []]  # the result once
-
-    for name in ("recon.safetensors", "adversarial.safetensors"):
-        (header, mine), (other, theirs) = (read_checkpoint(folder / f"{name}.run" / "state.safetensors") for folder in (one, two))
-        assert (header.made_by["processes"], other.made_by["processes"]) == (1, 2)
-        for tensor in (tensor for tensor in mine if tensor.startswith("module.") and tensor != UNDETERMINED):
-            torch.testing.assert_close(theirs[tensor], mine[tensor], rtol=0, atol=1e-6)
-        assert tensors_of(two / name).keys() == tensors_of(one / name).keys()
-        for tensor, weights in tensors_of(one / name).items():
-            torch.testing.assert_close(tensors_of(two / name)[tensor], weights, rtol=0, atol=1e-6)
-        logs = [read_log(folder / f"{name}.run" / "log.jsonl") for folder in (one, two)]
-        for a, b in zip(*logs, strict=True):
-            assert (a["step"], a["kind"]) == (b["step"], b["kind"])
-            for key in ("L_x", "L_z", "L_D", "grad_norm", "l1_restricted"):
-                assert abs(a.get(key, 0) - b.get(key, 0)) < 1e-5
+def test_the_first_process_alone_speaks(both):
+    """One line of stdout for each result."""
+    _, two, ((stdout, codes, _), (other, other_codes, other_lines)) = both
+    assert codes == other_codes == [0] * len(CHAIN)
+    assert stdout.split() == [str(two / case.out) for case in CHAIN.values()]
+    assert (other, other_lines) == ("", [])
 
 
 @pytest.mark.slow
-def test_fit_ot_in_two_processes_equals_one(tmp_path):
-    codes = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)).numpy()
-    arrays = {"codes": codes, "labels": np.arange(60) % 2, "rows": np.arange(60)}
-    with hdf5.writing(tmp_path / "codes.h5", Header("codes", {"latent": "restricted", "dim": 3, "split": "train"}, "")) as writer:
-        for name, array in arrays.items():
-            writer.create(name, array.shape, str(array.dtype))
-            writer.write(name, 0, array)
-    words = ["fit-ot", f"{tmp_path}/codes.h5", "--per-class", "--precision", "fp32", "--device", "cpu", "--out"]
-    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    assert main([*words, str(one)]) == 0
-    spoken = run_processes(2, [[*words, str(two)]])
-    assert [stdout.split() for stdout in spoken] == [[str(two)], []]
-    for name, tensor in tensors_of(one).items():
-        torch.testing.assert_close(tensors_of(two)[name], tensor, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("name", [name for name, case in CHAIN.items() if case.trains])
+def test_weights_equal_those_of_one(both, name):
+    one, two, _ = both
+    (header, mine), (other, theirs) = (read_checkpoint(folder / CHAIN[name].out) for folder in (one, two))
+    assert (header.made_by["processes"], other.made_by["processes"]) == (1, 2)
+    assert mine.keys() == theirs.keys()
+    for tensor in mine.keys() - UNDETERMINED.get(name, set()):
+        torch.testing.assert_close(theirs[tensor], mine[tensor], rtol=0, atol=1e-6, msg=lambda said, tensor=tensor: f"{tensor}: {said}")
 
 
 @pytest.mark.slow
-def test_train_ot_in_two_processes(tmp_path, write_images):
-    """The result is told by the process that wrote it, and by no other."""
-    recipe = tmp_path / "ot.toml"
-    recipe.write_text(
-        '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 8 }]\n[prior]\nname = "class-gaussians"\nclasses = 1\n[train-ot]\n'
-    )
-    words = ["train-ot", "--data", str(write_images(tmp_path / "data.h5")), "--recipe", str(recipe), "--device", "cpu", "--steps", "3"]
-    out = tmp_path / "two.safetensors"
-    spoken = run_processes(2, [[*words, "--batch", "8", "--out", str(out)]])
-    assert [stdout.split() for stdout in spoken] == [[str(out)], []]
-    assert read_checkpoint(out)[0].step == 3
+@pytest.mark.parametrize("name", [name for name, case in CHAIN.items() if case.trains])
+def test_one_log_as_that_of_one(both, name):
+    one, two, _ = both
+    a, b = (read_log(folder / f"{CHAIN[name].out}.run" / "log.jsonl") for folder in (one, two))
+    assert [(line["step"], line["kind"]) for line in a] == [(line["step"], line["kind"]) for line in b]
+    for mine, theirs in zip(a, b, strict=True):
+        assert mine.keys() == theirs.keys()
+        for key, value in mine.items():
+            if isinstance(value, float) and key not in ("seconds", "images_per_second", "grad_norm_peak"):
+                assert theirs[key] == pytest.approx(value, rel=1e-4, abs=1e-5), (mine["step"], key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["encode", "sample", "sample-png"])
+def test_codes_and_samples_are_the_same_to_the_bit(both, name):
+    one, two, _ = both
+    assert read_any_header(two / CHAIN[name].out).sha256 == read_any_header(one / CHAIN[name].out).sha256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fid", "fid-model", "bpd"])
+def test_scores_are_the_same(both, name):
+    one, two, _ = both
+    mine, theirs = (json.loads((folder / CHAIN[name].out).read_text()) for folder in (one, two))
+    assert mine.keys() == theirs.keys()
+    for name, value in mine.items():
+        if name != "genrev":  # the header, which tells time and paths
+            assert theirs[name] == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value)
+
+
+def trained(folder, steps, out):
+    return [
+        *("pretrain-recon", "--data", f"{folder}/data.h5", "--recipe", f"{folder}/tiny.toml", "--device", "cpu", "--batch", "8"),
+        *("--steps", str(steps), "--log-every", "1", "--out", str(out)),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(2, 1), (1, 2)], ids=["two-then-one", "one-then-two"])
+def test_goes_on_with_another_number_of_processes(both, tmp_path, sizes):
+    one, _, _ = both
+    out, whole = tmp_path / "out.safetensors", tmp_path / "whole.safetensors"
+    for steps, size in zip((3, 6), sizes, strict=True):
+        command = trained(one, steps, out)
+        codes = [main(command)] if size == 1 else [code for _, codes, _ in run_processes(size, [command]) for code in codes]
+        assert codes == [0] * size
+    assert main(trained(one, 6, whole)) == 0
+    assert read_any_header(out).made_by["processes"] == sizes[1]
+    for name, tensor in read_checkpoint(whole)[1].items():
+        torch.testing.assert_close(read_checkpoint(out)[1][name], tensor, rtol=0, atol=1e-6)
+    assert [line["step"] for line in read_log(tmp_path / "out.safetensors.run" / "log.jsonl") if line["kind"] == "loss"] == [*range(1, 7)]
+
+
+def begun(log, running):
+    """Wait for the log of a run to have a line."""
+    end = time.monotonic() + SECONDS
+    while not any(line["kind"] == "loss" for line in read_log(log)):
+        assert time.monotonic() < end
+        assert all(process.poll() is None for process in running)
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_dies_ends_the_others_with_one_sentence(both, tmp_path, killed):
+    one, _, _ = both
+    running = start_processes(2, [trained(one, 100_000, tmp_path / "out.safetensors")])
+    begun(tmp_path / "out.safetensors.run" / "log.jsonl", running)
+    running[killed].kill()
+    _, stderr = finish(running)[1 - killed]
+    errors = [line for line in stderr.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"genrev: error: process {1 - killed} of 2 has lost the others")
+    assert '{"code": 6}' in stderr
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_an_interrupt_of_one_is_everybodys(both, tmp_path):
+    """Whichever gets the signal, all stop after the same step, which is saved; one tells."""
+    one, _, _ = both
+    out = tmp_path / "out.safetensors"
+    running = start_processes(2, [trained(one, 100_000, out)])
+    begun(tmp_path / "out.safetensors.run" / "log.jsonl", running)
+    running[1].send_signal(signal.SIGTERM)
+    spoken = [stderr for _, stderr in finish(running)]
+    assert all('{"code": 130}' in stderr for stderr in spoken)
+    assert sum("genrev: error: stopped" in stderr for stderr in spoken) == 1
+    step = read_any_header(tmp_path / "out.safetensors.run" / "state.safetensors").step
+    assert main(trained(one, step + 1, out)) == 0
+
+
+@pytest.mark.slow
+def test_one_process_tells_of_an_error_that_all_have(both, tmp_path):
+    one, _, _ = both
+    out = str(tmp_path / "out.h5")
+    spoken = run_processes(
+        2,
+        [
+            ["encode", "--ckpt", f"{one}/no.safetensors", "--out", out],
+            ["encode", "--ckpt"],
+            trained(one, 4, out),
+            ["pretrain-recon", "--data", f"{one}/data.h5", "--recipe", f"{one}/tiny.toml", "--batch", "3", "--device", "cpu", "--out",
+             f"{tmp_path}/three.safetensors"],
+        ],
+    )  # fmt: skip
+    assert [codes for _, codes, _ in spoken] == [[3, 2, 2, 2]] * 2
+    lines = [line for _, _, lines in spoken for line in lines]
+    assert [stdout for stdout, _, _ in spoken] == ["", ""]
+    assert len(lines) == 4
+    assert all(line.startswith("genrev: error: ") for line in lines), lines
+
+
+@pytest.mark.slow
+def test_what_one_process_does_the_others_leave_to_it(both, tmp_path):
+    one, _, _ = both
+    command = ["info", f"{one}/{CHAIN['recon'].out}"]
+    (stdout, codes, _), (other, other_codes, other_lines) = run_processes(2, [command])
+    assert (codes, other_codes) == ([0], [0])
+    assert "checkpoint" in stdout
+    assert (other, other_lines) == ("", [])
+
+
+@pytest.mark.slow
+def test_torchrun_starts_them(both, tmp_path):
+    one, _, _ = both
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "genrev_cli"]
+    command = CHAIN["sample"].words(one, tmp_path)
+    found = subprocess.run([*launcher, *command], env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == [str(tmp_path / CHAIN["sample"].out)]
+    assert read_any_header(tmp_path / CHAIN["sample"].out).sha256 == read_any_header(one / CHAIN["sample"].out).sha256

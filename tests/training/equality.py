@@ -1,0 +1,51 @@
+"""How far what two processes make is from what one makes: every stage that is shared, after some steps.
+
+    python tests/training/equality.py 4 100
+
+prints a table: command, largest difference of any weight after so many steps. Codes, samples and scores have no steps: '=' is to the bit.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from process_cases import CHAIN, inputs, prepare
+from test_processes import run_processes
+
+from genrev_cli.cli import main
+from genrev_cli.files.checkpoint import read_checkpoint
+from genrev_cli.stages.info import read_any_header
+
+
+def difference(one: Path, two: Path) -> str:
+    """Of two results of the same command."""
+    if one.suffix == ".safetensors":
+        (_, mine), (_, theirs) = read_checkpoint(one), read_checkpoint(two)
+        return f"{max((mine[name].double() - theirs[name].double()).abs().max().item() for name in mine):.1e}"
+    if one.suffix == ".json":
+        mine, theirs = (json.loads(path.read_text())["value"] for path in (one, two))
+        return "=" if mine == theirs else f"{abs(mine - theirs):.1e}"
+    return "=" if read_any_header(one).sha256 == read_any_header(two).sha256 else "differs"
+
+
+def compare(folder: Path, steps: int) -> dict[str, str]:
+    """Command → difference."""
+    one, two = folder / "one", folder / "two"
+    for made in (one, two):
+        made.mkdir()
+    prepare(one)
+    commands = [*inputs(one), *(case.words(one, one, steps) for case in CHAIN.values())]
+    assert not any(main(words) for words in commands)
+    run_processes(2, [case.words(one, two, steps) for case in CHAIN.values()])
+    return {case.words("", "", steps)[0] + f" ({name})": difference(one / case.out, two / case.out) for name, case in CHAIN.items()}
+
+
+if __name__ == "__main__":
+    tables = {}
+    for steps in sys.argv[1:]:
+        with tempfile.TemporaryDirectory() as temporary:
+            tables[steps] = compare(Path(temporary), int(steps))
+    print("| command | " + " | ".join(f"after {steps} steps" for steps in tables) + " |\n|---" * (1 + len(tables)) + "|")
+    for name in next(iter(tables.values())):
+        print(f"| {name} | " + " | ".join(table[name] for table in tables.values()) + " |")
