@@ -8,6 +8,7 @@ prints a table: command, largest difference of any weight after so many steps. C
 import json
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from process_cases import CHAIN, inputs, prepare
@@ -36,7 +37,8 @@ def compare(folder: Path, steps: int) -> dict[str, str]:
         made.mkdir()
     prepare(one)
     commands = [*inputs(one), *(case.words(one, one, steps) for case in CHAIN.values())]
-    assert not any(main(words) for words in commands)
+    with redirect_stdout(sys.stderr):
+        assert not any(main(words) for words in commands)
     run_processes(2, [case.words(one, two, steps) for case in CHAIN.values()])
     return {case.words("", "", steps)[0] + f" ({name})": difference(one / case.out, two / case.out) for name, case in CHAIN.items()}
 
@@ -46,6 +48,6 @@ if __name__ == "__main__":
     for steps in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as temporary:
             tables[steps] = compare(Path(temporary), int(steps))
-    print("| command | " + " | ".join(f"after {steps} steps" for steps in tables) + " |\n|---" * (1 + len(tables)) + "|")
+    print("| command | " + " | ".join(f"after {steps} steps" for steps in tables) + " |\n|" + "---|" * (1 + len(tables)))
     for name in next(iter(tables.values())):
         print(f"| {name} | " + " | ".join(table[name] for table in tables.values()) + " |")
