@@ -1,0 +1,60 @@
+"""Batch norm over the rows of all processes, as if the other of two had the same ones."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from genrev_cli.training import batch_norm
+
+
+@pytest.fixture
+def twin(monkeypatch):
+    """Two processes with equal rows: a mean over both is that of one."""
+    monkeypatch.setattr(batch_norm, "size", lambda: 2)
+    monkeypatch.setattr(batch_norm, "mean", lambda tensor: tensor)
+
+
+CASES = [(nn.BatchNorm2d(3), (4, 3, 5, 2)), (nn.BatchNorm1d(6), (4, 6)), (nn.BatchNorm2d(3, momentum=0.3, eps=1e-2), (2, 3, 1, 1))]
+
+
+@pytest.mark.usefixtures("twin")
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=["images", "codes", "one place"])
+def test_equals_batch_norm_of_all_rows(layer, shape):
+    one, shared = copy.deepcopy(layer), copy.deepcopy(layer)
+    for network in (one, shared):
+        nn.init.normal_(network.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.normal_(network.bias, generator=torch.Generator().manual_seed(1))
+    batch_norm.share_statistics(nn.Sequential(shared))
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(2)) * 3 + 1
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    whole, half = one(torch.cat([a, a])), shared(b)
+    torch.testing.assert_close(half, whole[: len(x)])
+    weights = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    (whole * torch.cat([weights, weights])).sum().backward()
+    (half * weights).sum().backward()
+    torch.testing.assert_close(2 * b.grad, a.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(2 * shared.weight.grad, one.weight.grad, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(shared.buffers(), one.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    for network in (one, shared):
+        network.eval()
+    torch.testing.assert_close(shared(x), one(x))
+    assert shared.state_dict().keys() == one.state_dict().keys()
+
+
+@pytest.mark.usefixtures("twin")
+def test_bf16_is_normalised_in_fp32():
+    layer = nn.BatchNorm2d(2)
+    batch_norm.share_statistics(layer)
+    x = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    y = layer(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float().mean((0, 2, 3)), torch.zeros(2), rtol=0, atol=1e-2)
+
+
+def test_a_single_process_leaves_layers_alone():
+    layer = nn.BatchNorm2d(2)
+    batch_norm.share_statistics(layer)
+    assert "forward" not in vars(layer)
