@@ -55,6 +55,7 @@ CHAIN = {
     "recon": _trains("pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml --eval-every 2 --eval-n 200 --eval-features pixel", "recon"),
     "recon-mmd": _trains("pretrain-recon --data {i}/data.h5 --recipe {i}/mmd.toml", "recon-mmd"),
     "adversarial": _trains("train-adversarial --ckpt {i}/start.safetensors --recipe {i}/tiny.toml", "adversarial"),
+    "matching": _trains("train-adversarial --ckpt {i}/start.safetensors --recipe {i}/tiny.toml --matcher sliced", "matching"),
     "ot": _trains("train-ot --data {i}/data.h5 --recipe {i}/classes.toml", "ot"),
     "flow": _trains("train-flow --data {i}/data.h5 --recipe {i}/flow.toml", "flow"),
     "lpga": _trains("train-pga --data {i}/data.h5 --variant lpga", "lpga"),
