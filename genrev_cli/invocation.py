@@ -1,5 +1,6 @@
-"""The words of the command that is running, for the headers of what it makes."""
+"""The command that is running: its words, for the headers of what it makes; its beginning; whether it runs in many processes."""
 
+import os
 import shlex
 import time
 from contextvars import ContextVar
@@ -21,3 +22,13 @@ def since() -> float:
     """When the work under way began, by the monotonic clock: with the process of the command, else now."""
     began = process_began.get()
     return time.monotonic() if began is None else began
+
+
+def many_processes() -> bool:
+    """Whether torchrun started this process as one of many."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def first_process() -> bool:
+    """Whether this is the one that speaks and writes; also known before they have joined."""
+    return os.environ.get("RANK", "0") == "0"

@@ -109,8 +109,9 @@ def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: flo
     """
     K = 1 / x[0].numel()
     x_fake = x_fake.detach()
-    phi, psi, matched = quadratic_potentials(gathered(x), gathered(x_fake), K * span**2)
-    psi, x_matched = shard(psi), shard(gathered(x)[matched])
+    x_all = gathered(x)
+    phi, psi, matched = quadratic_potentials(x_all, gathered(x_fake), K * span**2)
+    psi, x_matched = shard(psi), shard(x_all[matched])
     distance = span * (x_matched - x_fake).flatten(1).norm(dim=1)
     real, fake = D(x), D(x_fake.requires_grad_())
     regularity = (_slopes(fake, x_fake, span) - K * distance).square().mean()

@@ -21,7 +21,7 @@ from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, 
 from genrev_cli.methods.reconstruction import fit_prior, latent_loss, require_weights
 from genrev_cli.models import Autoencoder, Variational
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
-from genrev_cli.training.distributed import average, shard, size
+from genrev_cli.training.distributed import mean, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -169,7 +169,7 @@ class PerceptualAutoencoder(AutoencoderMethod):
         with frozen(self.optimizers["f"].parameters):
             h, h_moved = self._f(x_hat), self._f(self._g(z.detach() + delta))
         if c.variant == "vpga":
-            spread = average([z.detach().square().mean(0)])[0]
+            spread = mean(z.detach().square().mean(0))
             return {"L_noise": (weight, noise_loss(h.detach(), h_moved, spread))}, {"L_noise": (weight, noise_loss(h, h_moved, spread))}
         radius = delta.detach().norm(dim=1)
         of_g = {"L_volume": (weight, volume_loss(h, h_moved, radius))}
@@ -180,8 +180,8 @@ class PerceptualAutoencoder(AutoencoderMethod):
         if not self.has_scales:
             return self._f(x), None
         with self.autocast():
-            mean, log_variance = self.autoencoder.posterior(x)
-        return self._select(mean), self.prior.select(log_variance)
+            mu, log_variance = self.autoencoder.posterior(x)
+        return self._select(mu), self.prior.select(log_variance)
 
     def _f(self, x: Images) -> Codes:
         with self.autocast():

@@ -64,7 +64,9 @@ class Evaluator:
             numbers = range(first, min(first + BATCH, self.n))
             return self.extractor(draw_pixels(autoencoder, prior, Draw(self.seed), numbers, self.device))
 
-        for part in dealt(range(0, self.n, BATCH), features):
-            moments.add(part)
-        autoencoder.train()
+        try:
+            for part in dealt(range(0, self.n, BATCH), features):
+                moments.add(part)
+        finally:
+            autoencoder.train()
         return frechet_distance(moments.statistics(), self.reference)

@@ -122,8 +122,10 @@ class _Maker:
         folder = cache_folder() / "features" / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         digests = {rows: self.images.digest(*rows) for rows in shards_of(n)}
         there = {rows for rows, digest in digests.items() if _shard(folder, digest).exists()}
-        missing = [stop - start for start, stop in digests if (start, stop) not in there]
+        missing = [stop - start for number, (start, stop) in enumerate(digests) if deals(number) and (start, stop) not in there]
         needed = sum(tensors_bytes(4 * count * self.extractor.dims, 1, 4096) for count in missing)
+        if missing:
+            require_writable(folder, "set GENREV_CACHE to another place, or give --no-cache")
         announce(folder.parent, needed, self.progress.note, cure="make room, set GENREV_CACHE to another place, or give --no-cache")
         with self.progress.task(self.title, n, done=sum(stop - start for start, stop in there)) as bar:
 

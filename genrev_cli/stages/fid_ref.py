@@ -15,6 +15,7 @@ from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.references import Protocol, find_protocol, protocol_images
 from genrev_cli.stages.statistics_input import StatisticsFile, open_statistics, write_features_statistics
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.distributed import any_rank, rank
 
 
 def fid_ref(
@@ -72,7 +73,7 @@ def protocol_statistics(
     """
     path = protocol.statistics_file(extractor.identity)
     again = f"'genrev fid-ref {protocol.name}{'' if protocol.own_split else f' --split {protocol.split}'}' with the same options makes it"
-    if not path.exists():
+    if any_rank(rank() == 0 and not path.exists()):  # others do not ask: they might be told of it for a while after it was written
         if images is None:
             raise FileError(f"--ref {protocol.name}: there is neither {path} nor {protocol.data}; {protocol.cure}")
         if not build:

@@ -45,7 +45,7 @@ class FitOtOptions:
 
     target_error: of the cells' masses, root mean square and relative, on fresh samples. max_samples: for each map, 0 for 200 per code.
     precision: of the scores: 'auto' is bf16 where the device multiplies it in hardware and the codes lie far enough apart, else fp32.
-    time_limit: minutes after which the state is saved and the fit stops; 0 is never.
+    time_limit: minutes from the process's start within which the state is saved and the fit stops; 0 is never.
     Raises UsageError for what has no meaning.
     """
 
@@ -188,7 +188,7 @@ class _Fit:
     def _solve(self, number: int, stop: Stop, log: Log | None, bar: Task) -> Accuracy:
         """Steps until fresh samples find the error small enough; they are asked when there are 2n samples, 4n, 8n, …, and at the limit."""
         solver, options = self.solvers[number], self.options
-        n = len(solver.target.codes)
+        n, stepped = len(solver.target.codes), False
         while True:
             octave = math.log2(max(solver.samples, 1) / n)
             doubled = octave >= 1 and math.floor(octave) > math.log2(max(solver.samples - solver.batch, 1) / n)
@@ -200,10 +200,12 @@ class _Fit:
                 )
                 bar.advance(0, map=number, error=error.rel)
                 self._log(log, number, error)
-                self._heed(stop)
+                if stepped:  # a run that goes on judges again, and is to get further whatever its time
+                    self._heed(stop)
                 if error.within(options.target_error) or solver.samples >= self.limit(solver):
                     return error
             solver.step()
+            stepped = True
             bar.advance(solver.batch)
             self._heed(stop)
 

@@ -55,7 +55,7 @@ def require_time_limit(minutes: float) -> None:
 class RunOptions:
     """How a run behaves on this machine; nothing of it changes the result, beyond rounding where networks are run otherwise.
 
-    time_limit: minutes after which the state is saved and the run stops; 0 is never.
+    time_limit: minutes from the process's start within which the state is saved and the run stops; 0 is never.
     compile: networks by torch.compile. channels_last: weights with the channels innermost in memory.
     """
 
@@ -86,6 +86,7 @@ class Job:
     origin: where they come from: the recipe's name and its tables, for the stages that follow.
     defaults: table → key → what it is where nobody says: what a run did that is older than the key.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
+    shared: of what besides the batch each process takes its share in a step: name → (number, a multiple of what each share has to be).
     monitor: what is looked at on the way. write: writes what was trained, a file of `kind`, as `write_autoencoder` does.
     """
 
@@ -98,6 +99,7 @@ class Job:
     batches_per_step: int = 1
     origin: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shared: dict[str, tuple[int, int]] = field(default_factory=dict)
     monitor: type[Monitor] = AutoencoderMonitor
     write: Callable[..., None] = write_autoencoder
     kind: str = "checkpoint"
@@ -116,6 +118,15 @@ class Job:
         """What the learning rates are multiplied by in a step, the first being 1."""
         epoch = (step - 1) * self.rows_per_step / len(self.images.rows("train"))
         return 0.1 ** sum(epoch >= drop for drop in self.schedule.lr_drop_epochs)
+
+    def require_shares(self, processes: int) -> None:
+        """Raise UsageError unless processes can share alike what a step takes.
+
+        It is asked of the mini-batch, for a step may take several of them and each has to be dealt out.
+        """
+        for name, (count, unit) in {"a batch": (self.schedule.batch, 1), **self.shared}.items():
+            if count % (unit * processes):
+                raise UsageError(f"{name} of {count} cannot be split over {processes} processes; choose a multiple of {unit * processes}")
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from genrev_cli.training.distributed import first_process, joined
+from genrev_cli.invocation import first_process
+from genrev_cli.training.distributed import joined
 
 SHARED = frozenset(
     {"pretrain-recon", "train-adversarial", "train-ot", "train-pga", "train-vae", "train-flow", "train-gan", "fit-features"}

@@ -55,7 +55,8 @@ def train_adversarial(
     defaults = defaults_for(start.autoencoder.config, start.prior.config, settings)
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
-    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin, defaults)
+    shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
+    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin, defaults, shared)
     return run_job(job, out, run, progress)
 
 

@@ -84,7 +84,8 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
         inputs["ot"] = header.as_input(path)
         settings["ot"] = header.config["sampler"]  # its digest is that of the cells: how they are joined must not change either
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
-    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, defaults, write=_write)
+    shared = {"a batch": (schedule.batch, config.parts)}
+    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, defaults, shared, write=_write)
 
 
 def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:

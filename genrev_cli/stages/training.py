@@ -48,9 +48,7 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     if options.dry_run:
         return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state, job.unsaid), out, options)
     with alone(out):
-        batch, processes = job.schedule.batch, distributed.size()
-        if batch % processes:  # asked of the mini-batch, for a step may take several of them and each has to be dealt out
-            raise UsageError(f"a batch of {batch} cannot be split over {processes} processes; choose a multiple of {processes}")
+        job.require_shares(distributed.size())
         found = None if options.restart else earlier_run(job.stage, job.identity, out, state, job.unsaid)
         if found is not None and found.step >= job.steps and _is_of(out, found):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")

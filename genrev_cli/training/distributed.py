@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from genrev_cli.errors import GenrevError, LostProcessError, ToldError, UsageError
+from genrev_cli.invocation import many_processes
 
 Part = TypeVar("Part")
 
@@ -32,11 +33,6 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def first_process() -> bool:
-    """Whether this is rank 0; also known before the processes have `joined`."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def size() -> int:
     """How many processes work together."""
     return dist.get_world_size() if dist.is_initialized() else 1
@@ -48,7 +44,7 @@ def joined() -> Iterator[None]:
 
     Of the errors that end a run the first one is told, by its process; from the others comes a ToldError with their exit code.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if not many_processes():
         yield
         return
     try:
@@ -61,8 +57,9 @@ def joined() -> Iterator[None]:
         yield
     except Exception as error:
         order = _order_of_errors(store)
-        dist.destroy_process_group()
-        if number == 0 and not isinstance(error, LostProcessError):
+        if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
+            dist.destroy_process_group()
+        if number == 0 and "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun keeps the store itself
             _wait_for_errors(store, count)
         if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
@@ -79,7 +76,7 @@ def _order_of_errors(store: dist.Store) -> int:
 
 
 def _wait_for_errors(store: dist.Store, count: int) -> None:
-    """Keep the store, which may go with this process, until the others have looked who was first."""
+    """Keep the store, which goes with this process, until the others have looked who was first."""
     end = time.monotonic() + LAST_WORDS
     while store.add("genrev/errors", 0) < count and time.monotonic() < end:
         time.sleep(0.05)
@@ -92,13 +89,15 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo's and NCCL's own kind
         raise LostProcessError(
-            f"process {rank()} of {size()} has lost the others: one of them has ended, or cannot be reached; "
-            "the same command goes on from the last state that was saved, if it saves any"
+            f"process {rank()} of {size()} has lost the others: one of them has ended, or cannot be reached "
+            f"({str(error).partition(chr(10))[0]}); the same command goes on from the last state that was saved, if it saves any"
         ) from error
 
 
 def local_device(device: str) -> str:
-    """'cuda' as this process's own GPU, by torchrun's LOCAL_RANK."""
+    """'cuda' as this process's own GPU, by torchrun's LOCAL_RANK. Raises UsageError where many processes are to share one."""
+    if device.startswith("cuda:") and size() > 1:
+        raise UsageError(f"--device {device}: each of {size()} processes takes a GPU of its own; use --device cuda")
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 

@@ -46,7 +46,7 @@ def thinned(records: Iterable[dict[str, Any]], step: int) -> Iterator[dict[str, 
 
         s = 2ᵏ,   k ≥ 0 the least with step < LIMIT · s
 
-    What stays of what stayed before is what stays of all: a log does not show whether its run was interrupted.
+    What stays of what stayed before is what stays of all: a log does not show whether its run was killed.
     """
     spacing, taken = _spacing(step), {}
     for record in records:

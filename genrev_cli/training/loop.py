@@ -23,7 +23,7 @@ from genrev_cli.training.method import Method
 @contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """The global generators seeded for a block: for the initialisers of layers, which take no generator. Nothing else uses them."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_initialized() else []):
         torch.manual_seed(derive(seed, purpose))
         yield
 

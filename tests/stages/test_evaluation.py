@@ -12,6 +12,7 @@ from genrev_cli.metrics.features import PixelExtractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
 from genrev_cli.shapes import to_pixels
+from genrev_cli.stages import evaluation
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw, draw_images
 from genrev_cli.stages.evaluation import EvalOptions, Evaluator
@@ -39,6 +40,20 @@ def by_hand(ckpt, data, n=N, split="val"):
             fake.add(extractor(to_pixels(draw_images(model.autoencoder, model.prior, Draw(), [number], torch.device("cpu")))))
     real.add(extractor(torch.from_numpy(images.read(images.rows(split)))))
     return frechet_distance(fake.statistics(), real.statistics())
+
+
+def test_a_score_that_fails_leaves_the_network_in_training(data, recon, tmp_path, monkeypatch):
+    model = load_checkpoint(recon(tmp_path / "a.safetensors").out, torch.device("cpu"))
+    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), SILENT)
+
+    def diverged(*_):
+        assert not model.autoencoder.training
+        raise DivergedError("an image is not finite")
+
+    monkeypatch.setattr(evaluation, "draw_pixels", diverged)
+    with pytest.raises(DivergedError):
+        evaluator(model.autoencoder.train(), model.prior)
+    assert model.autoencoder.training
 
 
 def test_scores_are_those_of_the_weights_and_change_nothing(tmp_path, data, stage):

@@ -143,6 +143,18 @@ def test_interrupted_and_run_again_is_the_same_to_the_bit(codes, tmp_path, steps
     assert logs[0] == logs[1]
 
 
+def test_gets_further_in_any_time(codes, tmp_path):
+    """Also where a run begins with a judgement, which takes longer than a step."""
+    out, options = tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.2, time_limit=1e-4)
+    reached = [0]
+    for _ in range(4):
+        with pytest.raises(InterruptedRun):
+            fit_ot(codes, out, options)
+        reached.append(read_checkpoint_header(run_folder(out) / "state.safetensors").step)
+    assert reached == sorted(set(reached))
+    assert read_log(run_folder(out) / "log.jsonl")  # of a judgement
+
+
 def counted(monkeypatch):
     steps = []
     step = semidiscrete.StreamingSolver.step

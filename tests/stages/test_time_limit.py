@@ -86,7 +86,7 @@ def test_loading_counts(tmp_path, recon):
 
 
 def test_a_slow_disk(tmp_path, recon, monkeypatch):
-    """Of 4 seconds 0.8 go into a save; the state is whole in time, and at no time was it far from that."""
+    """Of 6 seconds 0.8 go into a save; the state is whole in time, and at no time was it far from that."""
     monkeypatch.setattr(Stop, "EXIT_SECONDS", 1.0)
     began, written, write = time.monotonic(), [], training.write_checkpoint
 
@@ -98,7 +98,7 @@ def test_a_slow_disk(tmp_path, recon, monkeypatch):
     monkeypatch.setattr(training, "write_checkpoint", slowly)
     out = tmp_path / "a.safetensors"
     with pytest.raises(InterruptedRun):
-        recon(out, steps=FOREVER, run=replace(RUN, time_limit=4 / 60))
+        recon(out, steps=FOREVER, run=replace(RUN, time_limit=6 / 60))
     assert len(written) == 2  # at the first look, to know how long it takes, and at the end
-    assert 2 < written[1] <= time.monotonic() - began < 4
+    assert 2 < written[1] <= time.monotonic() - began < 6
     assert read_checkpoint_header(run_folder(out) / "state.safetensors").step > 5

@@ -16,6 +16,7 @@ from genrev_cli.stages.pretrain_recon import pretrain_recon
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.train_gan import train_gan
+from genrev_cli.training import distributed
 
 CPU = torch.device("cpu")
 RUN = RunOptions(device="cpu", log_every=1)
@@ -139,6 +140,13 @@ def test_another_models_map_is_refused(start, gan, recon, tmp_path):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_runs(gan, tmp_path, loss):
     assert gan(tmp_path / "gan.safetensors", steps=2, loss=loss).numbers["steps"] == 2
+
+
+def test_a_batch_whose_parts_cannot_be_dealt_out(gan, tmp_path, monkeypatch):
+    """Each process needs whole parts: one real code and three generated ones."""
+    monkeypatch.setattr(distributed, "size", lambda: 4)
+    with pytest.raises(UsageError, match="a batch of 20 cannot be split over 4 processes; choose a multiple of 16"):
+        gan(tmp_path / "a.safetensors", batch=20)
 
 
 def test_from_noise(data, noise, tmp_path):

@@ -28,6 +28,21 @@ RECIPES = {
     "tiny": TINY,
     "mmd": f"{TINY}weight_mmd = 1.0\n",
     "classes": f'{NETWORK}name = "class-gaussians"\n[train-ot]\n',
+    "normed": """
+[model]
+name = "strided"
+channels = [4]
+dense = 8
+norm = "all"
+variational = true
+[prior]
+name = "active-gaussian"
+dim = 3
+bound = 0.0
+choose = "first"
+[train-vae]
+variant = "vae"
+""",
     "flow": f'{NETWORK}name = "diagonal-gaussian"\n[train-flow]\n',
 }
 
@@ -61,6 +76,8 @@ CHAIN = {
     "lpga": _trains("train-pga --data {i}/data.h5 --variant lpga", "lpga"),
     "vpga": _trains("train-pga --data {i}/data.h5 --variant vpga", "vpga"),
     "vae": _trains("train-vae --data {i}/data.h5 --variant vae", "vae"),
+    "vae-normed": _trains(
+        "train-vae --data {i}/data.h5 --recipe {i}/normed.toml --eval-every 2 --eval-n 70 --eval-features pixel", "vae-normed"),
     "wae-mmd": _trains("train-vae --data {i}/data.h5 --variant wae-mmd", "wae-mmd"),
     "wae-gan": _trains("train-vae --data {i}/data.h5 --variant wae-gan", "wae-gan"),
     "gan": _trains("train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml", "gan"),
@@ -80,10 +97,6 @@ CHAIN = {
     "bpd": Case("fid --ckpt {i}/flow.safetensors --ref {i}/data.h5 --metrics bpd --device cpu", "bpd.json"),
 }  # fmt: skip
 """name → a command and what it writes."""
-
-# Within the margin the hinge's gradient with respect to the adversary's last bias is 1 − 1 = 0 up to rounding, of which Adam makes
-# whole steps; neither L_D nor any other gradient depends on that bias there.
-UNDETERMINED = {}
 
 
 def inputs(folder):

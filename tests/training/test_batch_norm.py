@@ -44,6 +44,21 @@ def test_equals_batch_norm_of_all_rows(layer, shape):
     assert shared.state_dict().keys() == one.state_dict().keys()
 
 
+def test_statistics_are_those_of_different_rows(monkeypatch):
+    """The other process's means are what it would have said in its turn."""
+    mine, theirs = (torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(seed)) * (1 + seed) + seed for seed in (1, 2))
+    dims = (0, 2, 3)
+    mu = torch.cat([mine, theirs]).mean(dims)
+    others = iter([theirs.mean(dims), (theirs - mu.view(1, 3, 1, 1)).square().mean(dims)])
+    monkeypatch.setattr(batch_norm, "size", lambda: 2)
+    monkeypatch.setattr(batch_norm, "mean", lambda tensor: (tensor + next(others)) / 2)
+    shared, one = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    batch_norm.share_statistics(shared)
+    torch.testing.assert_close(shared(mine), one(torch.cat([mine, theirs]))[:4])
+    for a, b in zip(shared.buffers(), one.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
 @pytest.mark.usefixtures("twin")
 def test_bf16_is_normalised_in_fp32():
     layer = nn.BatchNorm2d(2)

@@ -220,6 +220,9 @@ def test_rows_that_cannot_be_dealt_out(monkeypatch):
 def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    with pytest.raises(UsageError, match="--device cuda:1: each of 2 processes takes a GPU of its own; use --device cuda"):
+        distributed.local_device("cuda:1")
 
 
 def test_a_run_out_of_time_saves_and_stops():

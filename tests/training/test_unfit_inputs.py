@@ -81,6 +81,13 @@ def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
     check_refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
 
 
+def test_prior_samples_that_cannot_be_dealt_out(tmp_path, adversarial, monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    said = "prior_samples of 15 cannot be split over 2 processes; choose a multiple of 2"
+    check_refused(UsageError, said, adversarial, tmp_path / "a.safetensors", prior_samples=15)
+    assert not run_folder(tmp_path / "a.safetensors").exists()
+
+
 def test_output_that_is_no_checkpoint(tmp_path, stage):
     check_refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
     (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
