@@ -4,6 +4,9 @@ A `GenrevError` is shown to the user as one line: what is wrong, where, and the 
 escapes is a bug of ours (exit code 1).
 """
 
+import errno
+import re
+
 
 class GenrevError(Exception):
     """Base of the errors that a user can cause or cure; the message is one sentence."""
@@ -30,15 +33,24 @@ class DivergedError(GenrevError):
 
 
 class UnavailableError(GenrevError):
-    """A device or network weights that this machine does not have."""
+    """A device, network weights or memory that this machine does not have."""
 
     exit_code = 5
 
 
 class InterruptedRun(GenrevError):
-    """SIGINT or SIGTERM arrived; the state was saved first."""
+    """SIGINT or SIGTERM arrived, or the time was over; the state was saved first."""
 
     exit_code = 130
+
+
+class UnreadError(GenrevError):
+    """Whoever read the result has closed its end; nobody is told, and the code is that of a program which SIGPIPE ended."""
+
+    exit_code = 141
+
+    def __init__(self) -> None:
+        super().__init__("")
 
 
 class LostProcessError(GenrevError):
@@ -53,3 +65,12 @@ class ToldError(GenrevError):
     def __init__(self, error: GenrevError) -> None:
         super().__init__("")
         self.exit_code = error.exit_code
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, in Python's, NumPy's, torch's, CUDA's or the operating system's words."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory|not enough memory", str(error)) is not None)
+    )

@@ -1,6 +1,7 @@
 """The app and its one entry point. Importing this must stay fast: torch is imported by the stages, when one runs."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -11,9 +12,9 @@ from typing import Annotated
 import typer
 
 from genrev_cli import __version__
-from genrev_cli.cli.console import error_line, first_process
-from genrev_cli.errors import GenrevError
-from genrev_cli.invocation import command_line, process_began
+from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
+from genrev_cli.errors import GenrevError, UnreadError, lacks_memory
+from genrev_cli.invocation import command_line, first_process, many_processes, process_began
 
 app = typer.Typer(
     name="genrev",
@@ -26,7 +27,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        print(__version__)
+        put_out(__version__)
         raise typer.Exit
 
 
@@ -52,7 +53,8 @@ def run() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is to be ignored, as behind nohup
         signal.signal(signal.SIGINT, _interrupt)
     process_began.set(time.monotonic())
-    sys.exit(main())
+    open_streams()
+    sys.exit(close_streams(main()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,19 +68,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         return code if isinstance(code, int) else 0
+    except SystemExit:  # rich's, for help that nobody reads
+        return UnreadError.exit_code
     except (Exception, KeyboardInterrupt) as error:
         if debug:
-            traceback.print_exc()
+            traceback_lines(traceback.format_exc())
         code, sentence = _explain(error)
         if not first_process() and isinstance(error, typer.TyperException | KeyboardInterrupt):
             return code  # all have the same command line, and the same terminal
-        error_line(" ".join(sentence.split()))  # one line, whatever a library put into its message
+        error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # one line, whatever a library put into its message
         return code
 
 
 def _run(words: list[str]) -> object:
     """One command, alone or with the other processes that torchrun started."""
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if not many_processes():
         return app(words, prog_name="genrev", standalone_mode=False)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of a process that is gone say less than ours
     from genrev_cli.stages.processes import run_among
@@ -88,6 +92,9 @@ def _run(words: list[str]) -> object:
 
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence of what escaped from a command."""
+    if lacks_memory(error):
+        asked = re.search(r"allocate ([\d.]+ \w+)", str(error))
+        return 5, f"there is not enough memory{f' ({asked[1]} more were needed)' if asked else ''}: make --batch smaller, or free some"
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
@@ -95,5 +102,5 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):
-        return 3, str(error)
+        return 3, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
     return 1, f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)"

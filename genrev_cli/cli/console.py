@@ -1,27 +1,105 @@
-"""The one place that prints. stdout is exactly the result; everything else goes to stderr. Of many processes one speaks."""
+"""The one place that prints. stdout is exactly the result; everything else goes to stderr. Of many processes one speaks.
+
+Names and other people's headers may hold anything: what is printed of them keeps to its line and does nothing to a terminal.
+"""
 
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from genrev_cli.errors import FileError, GenrevError, UnreadError
+from genrev_cli.invocation import first_process
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 
 PLAIN_SECONDS = 10.0
 
 
-def first_process() -> bool:
-    """Whether this is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+def visible(text: str) -> str:
+    r"""`text` with what is not printed as Python writes it: ends of lines \n, escape sequences \x1b, bytes that are no text \udcff."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _visible_json(value: object) -> str:
+    """One line of JSON; whatever is not printed is escaped in it too, and means the same."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else json.dumps(letter).strip('"') for letter in text)
+
+
+def _tell(text: str = "") -> None:
+    """A line for the user. Where it cannot be written nobody reads it, which is no reason to end a run."""
+    with suppress(OSError):
+        print(visible(text), file=sys.stderr, flush=True)
+
+
+def put_out(text: str, *, exact: bool = False) -> None:
+    """A line of the result, `exact` with whatever is in it. Raises like `_unprinted`."""
+    try:
+        print(text if exact else visible(text), flush=True)
+    except OSError as error:
+        raise _unprinted(error) from error
+
+
+def _unprinted(error: OSError) -> GenrevError:
+    """What it means that stdout cannot be written: nobody reads it any more, or a file that it goes to has no room."""
+    return UnreadError() if isinstance(error, BrokenPipeError) else FileError(f"the result cannot be printed: {error.strerror}")
+
+
+def _put_out_path(path: Path) -> None:
+    """A path as the result: for a program as it is, on a terminal as it can be shown."""
+    put_out(str(path), exact=not _shows())
+
+
+def _shows() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def open_streams() -> None:
+    """Take care of streams that are closed, and let paths through that are no text.
+
+    A file that is opened next would get a closed stream's number, and libraries print to it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (it is there until the end); None would mean stdout
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def close_streams(code: int) -> int:
+    """The exit code of a process whose command has `code`: another one where the rest of the result cannot be printed.
+
+    Nothing is left that the interpreter would try to print once more, with a traceback.
+    """
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if stream is sys.stdout and code == 0:
+                failure = _unprinted(error)
+                error_line(str(failure))
+                code = failure.exit_code
+    return code
 
 
 def error_line(message: str) -> None:
     """An error, as one line."""
     if message:  # none where help was shown
-        print(f"genrev: error: {message}", file=sys.stderr)
+        _tell(f"genrev: error: {message}")
+
+
+def traceback_lines(text: str) -> None:
+    """The traceback of an error."""
+    for line in text.splitlines():
+        _tell(line)
 
 
 def report(result: Result, as_json: bool) -> None:
@@ -30,13 +108,13 @@ def report(result: Result, as_json: bool) -> None:
         return
     if as_json:
         made = {"out": str(result.out)} if result.out else {}
-        print(json.dumps(made | result.numbers, ensure_ascii=False))
+        put_out(_visible_json(made | result.numbers))
         return
     width = max((len(name) for name in result.numbers), default=0)
     for name, value in result.numbers.items():
-        print(f"{name:<{width}}  {_shown(value)}", file=sys.stderr)
+        _tell(f"{name:<{width}}  {_shown(value)}")
     if result.out:
-        print(result.out)
+        _put_out_path(result.out)
 
 
 def _shown(value: object) -> str:
@@ -50,9 +128,9 @@ def report_tables(result: Result) -> None:
     for table in result.numbers["tables"]:
         _print_table(table)
     for name, value in result.numbers.get("conditions", {}).items():
-        print(f"{name}: {_shown(value)}", file=sys.stderr)
+        _tell(f"{name}: {_shown(value)}")
     if result.out:
-        print(result.out)
+        _put_out_path(result.out)
 
 
 def _print_table(table: dict) -> None:
@@ -60,13 +138,13 @@ def _print_table(table: dict) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    print(table["title"], file=sys.stderr)
+    _tell(table["title"])
     for line in lines:
         padded = [word.rjust(width) for word, width in zip(line[1:], widths[1:], strict=True)]
-        print("  " + "  ".join([line[0].ljust(widths[0]), *padded]), file=sys.stderr)
+        _tell("  " + "  ".join([line[0].ljust(widths[0]), *padded]))
     for note in table["notes"]:
-        print(f"  {note}", file=sys.stderr)
-    print(file=sys.stderr)
+        _tell(f"  {note}")
+    _tell()
 
 
 def _cell(value: object) -> str:
@@ -82,7 +160,7 @@ def listener() -> Progress:
 
 class _Noting(Progress):
     def note(self, message: str) -> None:
-        print(f"genrev: {message}", file=sys.stderr)
+        _tell(f"genrev: {message}")
 
 
 class _PlainTask(Task):
@@ -97,7 +175,7 @@ class _PlainTask(Task):
         if now - self.last >= PLAIN_SECONDS or self.done >= self.total:
             self.last = now
             left = (now - self.began) / max(self.done - self.before, 1) * (self.total - self.done)
-            print(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left{_numbers(numbers)}", file=sys.stderr, flush=True)
+            _tell(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left{_numbers(numbers)}")
 
 
 class _Lines(_Noting):
@@ -119,7 +197,7 @@ class _Bars(_Noting):
             TimeRemainingColumn(), TextColumn("{task.fields[numbers]}", markup=False),
         )  # fmt: skip
         with RichProgress(*columns, console=Console(stderr=True)) as bars:
-            number = bars.add_task(title, total=total, completed=done, numbers="")
+            number = bars.add_task(visible(title), total=total, completed=done, numbers="")
 
             class Bar(Task):
                 def advance(self, units: int = 1, **numbers: float) -> None:
@@ -134,21 +212,23 @@ def _numbers(numbers: dict[str, float]) -> str:
 
 def show(result: Result) -> None:
     """A header and its chain, as an indented list on stdout."""
-    print(result.out)
+    put_out(str(result.out))
     _show_record(result.numbers, 1)
     for path in result.numbers.get("verified", []):
-        print(f"verified  {path}")
+        put_out(f"verified  {path}")
 
 
 def _show_record(record: dict, depth: int) -> None:
     pad, made = "  " * depth, record.get("made_by", {})
-    print(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
+    put_out(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
     for key, value in record.get("config", {}).items():
         if key != "identity":  # it repeats the settings, for comparing
-            print(f"{pad}  {key}: {_shown(value)}")
+            put_out(f"{pad}  {key}: {_shown(value)}")
     if made:
         where = ", ".join(str(made[key]) for key in ("utc", "device", "git") if made.get(key))
-        print(f"{pad}  $ {made['command']}\n{pad}    {where}, {made['seconds']:g} s" + (f", seed {made['seed']}" if "seed" in made else ""))
+        seed = f", seed {made['seed']}" if "seed" in made else ""
+        put_out(f"{pad}  $ {made['command']}")
+        put_out(f"{pad}    {where}, {made['seconds']:g} s{seed}")
     for role, source in record.get("inputs", {}).items():
-        print(f"{pad}  {role}: {source['path']}")
+        put_out(f"{pad}  {role}: {source['path']}")
         _show_record(source, depth + 2)

@@ -110,11 +110,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def system_error(error: BaseException) -> str:
-    """The operating system's words for what went wrong, also where a library (HDF5, safetensors) wraps them into its own; '' if none."""
+    """The operating system's words for what went wrong, also where a library written in Rust wraps them into its own; '' if none."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    number = re.search(r"errno = (\d+)|os error (\d+)", str(error))
-    return os.strerror(int(number[1] or number[2])) if number else ""
+    number = re.search(r"os error (\d+)", str(error))
+    return os.strerror(int(number[1])) if number else ""
 
 
 def _put(part: Path, target: Path) -> None:
@@ -123,25 +123,26 @@ def _put(part: Path, target: Path) -> None:
     A folder cannot take the place of another that has files: that one is moved away first, and comes back if this fails.
     """
     old = _beside(target, ".old")
-    for attempt in range(_ATTEMPTS):
-        if target.is_dir():
-            with suppress(FileNotFoundError):  # another process was quicker
-                os.replace(target, old)
-        try:
-            os.replace(part, target)
-            break
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and attempt + 1 < _ATTEMPTS:
-                _remove(old)  # another process put one there meanwhile, which is what was to be replaced now
-                continue
-            if old.exists() and not target.exists():
-                os.replace(old, target)
-            raise
-    with suppress(OSError):
-        _remove(old)
+    try:
+        for attempt in range(_ATTEMPTS):
+            if target.is_dir():
+                with suppress(FileNotFoundError):  # another process was quicker
+                    os.replace(target, old)
+            try:
+                os.replace(part, target)
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
+                    raise
+            _remove(old)  # another process put one there meanwhile, which is what was to be replaced now
+    finally:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        with suppress(OSError):
+            _remove(old)
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
+    """Write `text` as UTF-8, its line ends as they are, atomically."""
     with atomic_path(target) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(text.encode())

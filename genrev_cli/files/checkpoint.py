@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
@@ -48,21 +48,31 @@ def read_checkpoint_header(path: Path) -> Header:
 
 
 def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
-    """Header and tensors (on the CPU), with the content checked against the header's digest.
+    """Header and tensors (on the CPU), with the content checked against the header's digest; the file may change afterwards.
 
     Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
     """
     with _reading(path) as file:
         header = parse_header((file.metadata() or {}).get(KEY), path)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        # Copies: those of safetensors are the file's own bytes, and a process that looks at them is ended where it was cut short.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
         digest = tensors_digest(tensors)
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header, tensors
 
 
+def require_text(path: Path) -> None:
+    """Raise FileError for a name with bytes that are no text: safetensors would write such a file and not read it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise FileError(f"{path}: its name is not UTF-8, which a .safetensors file needs; rename it") from error
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
+    require_text(path)
     if path.is_dir():
         raise FileError(f"{path}: a folder where a .safetensors file is needed")
     if not path.is_file():
@@ -71,4 +81,6 @@ def _reading(path: Path) -> Iterator[Any]:
         with safe_open(str(path), framework="pt") as file:
             yield file
     except (SafetensorError, OSError, TypeError, RuntimeError, ValueError) as error:  # the last three of types that torch or numpy lacks
+        if lacks_memory(error):
+            raise
         raise FileError(f"{path}: not a readable safetensors file, or truncated ({error})") from error

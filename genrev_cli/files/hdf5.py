@@ -4,8 +4,10 @@ Data sets are chunked with Fletcher-32 checksums, so a flipped byte is an error 
 """
 
 import functools
+import io
 import math
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +17,7 @@ import h5py
 import numpy as np
 
 from genrev_cli.errors import FileError
-from genrev_cli.files.atomic import atomic_path, system_error
+from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
 _CHUNK_BYTES = 1 << 16  # small, so that a random row costs one small read
@@ -40,8 +42,8 @@ class Writer:
     header: written at the end; may be replaced until then, by what is known only after the arrays.
     """
 
-    def __init__(self, file: h5py.File, header: Header) -> None:
-        self._file = file
+    def __init__(self, file: h5py.File, raw: "_Forgiving", header: Header) -> None:
+        self._file, self._raw = file, raw
         self.header = header
 
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
@@ -50,8 +52,9 @@ class Writer:
         self._file.create_dataset(name, shape, dtype, chunks=(rows, *shape[1:]), fletcher32=True, maxshape=(None, *shape[1:]))
 
     def write(self, name: str, start: int, block: np.ndarray) -> None:
-        """Rows start … start + len(block)."""
+        """Rows start … start + len(block). Raises what kept the file from being written so far."""
         self._file[name][start : start + len(block)] = block
+        self._raw.require_written()
 
     def truncate(self, name: str, rows: int) -> None:
         """Give back the room behind the first `rows` rows."""
@@ -70,25 +73,51 @@ def _digest(file: h5py.File) -> str:
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[Writer]:
     """Write arrays to `path`, atomically; the content digest is filled into `header` at the end."""
-    with atomic_path(path) as part, _created(part) as file:
-        writer = Writer(file, header)
-        yield writer
-        text = replace(writer.header, sha256=_digest(file)).to_json().encode()
-        # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
-        file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
+    with atomic_path(path) as part, _Forgiving(part) as raw:
+        with h5py.File(raw, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
+            writer = Writer(file, raw, header)
+            yield writer
+            file.flush()
+            raw.require_written()
+            text = replace(writer.header, sha256=_digest(file)).to_json().encode()
+            # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
+            file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
+        raw.require_written()
 
 
-@contextmanager
-def _created(part: Path) -> Iterator[h5py.File]:
-    """A new file. Raises OSError when it cannot be written: h5py itself says RuntimeError where that shows when it is closed."""
-    try:
-        with h5py.File(part, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
-            yield file
-    except RuntimeError as error:
-        reason = system_error(error)
-        if not reason:
-            raise
-        raise OSError(reason) from error
+class _Forgiving(io.FileIO):
+    """A file for HDF5's library, which is never told that it cannot be written.
+
+    The library would keep what it could not write and try again when the file is closed, and once more when the process ends, where it
+    breaks down. What happened is kept, Ctrl-C as well, and the rest of the file goes nowhere.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._failure: BaseException | None = None
+
+    def write(self, data: memoryview) -> int:
+        """All of `data`, if nothing has failed before."""
+        length = len(data)
+        try:
+            while len(data) and not self._failure:  # a disk that is nearly full takes a part of it
+                data = data[super().write(data) :]
+        except BaseException as error:
+            self._failure = error
+        return length
+
+    def truncate(self, size: int) -> int:
+        """Make the file as long as that, if nothing has failed before."""
+        try:
+            return size if self._failure else super().truncate(size)
+        except BaseException as error:
+            self._failure = error
+            return size
+
+    def require_written(self) -> None:
+        """Raise what happened first."""
+        if self._failure:
+            raise self._failure
 
 
 @contextmanager
@@ -113,8 +142,19 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         try:
             yield header, file
+            require_uncut(file)
         except OSError as error:  # Fletcher-32 mismatch, or cut short inside a data set
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
+
+
+def require_uncut(file: h5py.File) -> None:
+    """Raise OSError where an open file has become shorter than it was when it was opened.
+
+    HDF5's library reads zeros behind the end, and their checksum is zero too: images would be black without a word.
+    """
+    size, was = os.fstat(file.id.get_vfd_handle()).st_size, file.id.get_filesize()
+    if size < was:
+        raise OSError(f"it has {size} bytes, and had {was} when it was opened")
 
 
 def _text(file: h5py.File, path: Path) -> bytes | str | None:

@@ -1,5 +1,6 @@
 """One run for one target: a lock that its holder's death releases, and that says who holds it."""
 
+import errno
 import json
 import os
 import platform
@@ -14,6 +15,9 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks; runs are not kept apart there
     fcntl = None
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that have no locks; runs are not kept apart there either."""
 
 
 @contextmanager
@@ -54,6 +58,10 @@ def _acquired(path: Path, target: Path) -> int:
             owner = _owner(os.read(descriptor, 4096))
             os.close(descriptor)
             raise UsageError(f"{target}: {owner} is writing it; wait for that run, stop it, or choose another --out") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             break
         os.close(descriptor)  # its holder removed it between our opening and locking it

@@ -20,7 +20,11 @@ def page_digest(html: str) -> str:
 
 
 def write_page(path: Path, html: str, header: Header) -> None:
-    """Write a page that contains `SLOT` with `header` in it, atomically; the content digest is filled in."""
+    """Write a page that contains `SLOT` with `header` in it, atomically; the content digest is filled in.
+
+    Bytes of names that are no text become question marks.
+    """
+    html = html.encode(errors="replace").decode()
     text = replace(header, sha256=page_digest(html)).to_json()
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")  # no path or title can end the block
     write_text(path, html.replace(SLOT, _OPEN + text + _CLOSE, 1))
@@ -34,7 +38,7 @@ def read_page(path: Path) -> tuple[Header, str]:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        html = path.read_text(encoding="utf-8")
+        html = path.read_bytes().decode()  # as it is: a name in it may have a line end of another kind
     except ValueError as error:
         raise FileError(f"{path}: not readable as HTML ({error})") from error
     found = _BLOCK.search(html)

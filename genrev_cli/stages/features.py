@@ -27,6 +27,7 @@ from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, Statistics
 from genrev_cli.progress import Progress, Task
 from genrev_cli.stages.image_inputs import ImageInput
+from genrev_cli.stages.targets import require_writable
 from genrev_cli.training.distributed import deals, dealt
 
 Rows = tuple[int, int]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError
+from genrev_cli.files.hdf5 import require_uncut
 from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Images, Labels, Pixels, to_float
@@ -94,6 +95,7 @@ class Batches:
         chosen = self._chosen(step)
         try:
             pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
+            require_uncut(self._file)
         except OSError as error:  # Fletcher-32 mismatch, or cut short
             raise FileError(f"{self._images.path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         return (pixels.pin_memory() if self.device.type == "cuda" else pixels), self._labels[chosen]

@@ -24,18 +24,19 @@ def sound(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Outcome:
-    """error: the one sentence, '' where there is none."""
+    """error: the one sentence, '' where there is none. err, out: all of the streams."""
 
     code: int
     error: str
     err: str
+    out: str
 
 
 @pytest.fixture
 def run(capfd):
     """words → what became of a command: at worst one sentence on stderr and an exit code that the user can cause, within seconds."""
 
-    def command(*words):
+    def command(*words, traceback=False):
         capfd.readouterr()
         signal.alarm(SECONDS)
         try:
@@ -43,12 +44,12 @@ def run(capfd):
         finally:
             signal.alarm(0)
         out, err = capfd.readouterr()
-        errors = [line for line in err.splitlines() if "error:" in line]
+        errors = [line for line in err.splitlines() if line.startswith("genrev: error:")]
         assert code in (0, 2, 3, 4), err
-        assert "Traceback" not in err
+        assert ("Traceback" in err) == traceback
         assert len(errors) == (code != 0), err
         assert code == 0 or out == ""
-        return Outcome(code, "".join(errors), err)
+        return Outcome(code, "".join(errors), err, out)
 
     def late(*_):
         raise TimeoutError(f"no answer within {SECONDS} s")

@@ -1,8 +1,10 @@
 """A target exists whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -126,3 +128,62 @@ def test_a_full_disk_is_a_file_error(tmp_path):
     with pytest.raises(FileError, match=r"a\.txt: cannot be written: No space left on device"), atomic_path(tmp_path / "a.txt"):
         raise OSError(28, os.strerror(28))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("others", "whose"), [(1, "new"), (3, "new"), (1000, "theirs")])
+def test_others_put_a_folder_in_the_place_meanwhile(tmp_path, monkeypatch, others, whose):
+    """Each of them after the one before was moved away; a thousand of them are a sentence."""
+    target, left, rename = tmp_path / "samples", iter(range(others)), os.replace
+    fill(target, "old")
+
+    def crowded(source, to):
+        rename(source, to)
+        if source == target and next(left, None) is not None:
+            fill(target, "theirs")
+
+    monkeypatch.setattr(os, "replace", crowded)
+    with pytest.raises(FileError, match="not empty") if whose == "theirs" else nullcontext(), atomic_path(target) as part:
+        fill(part, "new")
+    assert names(tmp_path) == ["samples"]
+    assert (target / "inner" / "file").read_text() == whose
+
+
+def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
+    target, rename = tmp_path / "samples", os.replace
+    fill(target, "old")
+
+    def refused(source, to):
+        if to == target and ".old." not in source.name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, to)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(FileError, match="samples: cannot be written: Input/output error"), atomic_path(target) as part:
+        fill(part, "new")
+    assert names(tmp_path) == ["samples"]
+    assert (target / "inner" / "file").read_text() == "old"
+
+
+def test_orphans_of_other_machines_stay(tmp_path, dead_pid):
+    """Whether their writers live cannot be seen from here."""
+    theirs = tmp_path / f".a.h5.{dead_pid}-00000000.genrev-part"
+    theirs.write_text("theirs")
+    write_text(tmp_path / "a.h5", "new")
+    assert names(tmp_path) == [theirs.name, "a.h5"]
+
+
+@pytest.mark.parametrize("name", ["x" * 240, "ü" * 120, os.fsdecode(b"\xff" * 240), "a b[c]*?\n-"], ids=["long", "unicode", "bytes", "odd"])
+def test_any_name(tmp_path, name):
+    write_text(tmp_path / name, "old")
+    write_text(tmp_path / name, "new")
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "new"
+
+
+def test_links_in_a_circle(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(FileError, match="a: cannot be written: Too many levels of symbolic links"):
+        write_text(tmp_path / "a", "new")
+    assert names(tmp_path) == ["a", "b"]
+    assert (tmp_path / "a").is_symlink()

@@ -45,6 +45,21 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_within_the_library_is_raised_behind_it(tmp_path):
+    """HDF5 calls back to write, and nothing may be raised through it."""
+
+    class Interrupting(bytearray):
+        def __getitem__(self, place):
+            raise KeyboardInterrupt
+
+    with hdf5._Forgiving(tmp_path / "a") as raw:
+        assert raw.write(Interrupting(7)) == 7
+        assert raw.write(b"more") == 4
+        assert raw.truncate(100) == 100
+        with pytest.raises(KeyboardInterrupt):
+            raw.require_written()
+
+
 def test_a_header_of_any_length(tmp_path):
     """The chain of inputs can grow past the 64 KB that HDF5 gives an attribute by default."""
     long = Header("samples", {"text": "x" * 200_000}, "")
@@ -81,6 +96,19 @@ def test_a_flipped_byte_anywhere_is_noticed_or_harmless(data):
         np.testing.assert_array_equal(read, pixels, err_msg=f"byte {position}")
         np.testing.assert_array_equal(found.labels, images.labels, err_msg=f"byte {position}")
         np.testing.assert_array_equal(found.split, images.split, err_msg=f"byte {position}")
+
+
+def test_an_open_file_that_is_cut_short(tmp_path):
+    """The library itself reads zeros from where there is nothing, and their checksum is zero."""
+    path = write(tmp_path / "a.h5", ARRAY)
+    with pytest.raises(FileError, match="damaged: a part of it cannot be read back.* bytes, and had "), hdf5.reading(path) as (_, file):
+        array = file["images"]
+        chunk = array.id.get_chunk_info(array.id.get_num_chunks() - 1)  # which also brings the table of chunks into memory
+        with path.open("r+b") as raw:
+            raw.seek(chunk.byte_offset)
+            raw.write(bytes(chunk.size))  # as what is behind the end is read
+            raw.truncate(path.stat().st_size - 1)
+        assert not array[-1].any()
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

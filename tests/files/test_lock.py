@@ -1,15 +1,18 @@
 """One run for one target: kept out while its holder lives, taken over when it is dead, gone when it is done."""
 
+import errno
 import json
 import os
 import platform
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import lock
 from genrev_cli.files.lock import locked
 
 HOLDER = """
@@ -76,3 +79,41 @@ def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written"), locked(tmp_path / "file" / "lock", tmp_path / "a"):
         pass
+
+
+@pytest.mark.parametrize("content", ['{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}', "", "no JSON", "[]"])
+def test_a_lock_that_nobody_holds_is_taken_over(tmp_path, content):
+    """Whatever it says: pid 1 lives, and another machine's process would hold the lock if it did."""
+    path = tmp_path / "lock"
+    path.write_text(content)
+    with locked(path, tmp_path / "a"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("reason", "goes_on"), [(errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, reason, goes_on):
+    def refused(*_):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(lock.fcntl, "flock", refused)
+    entered = False
+    with nullcontext() if goes_on else pytest.raises(FileError, match="lock: cannot be written .Input/output error.; choose another --out"):
+        with locked(tmp_path / "out.run" / "lock", tmp_path / "a"):
+            entered = True
+        assert list(tmp_path.iterdir()) == []
+    assert entered == goes_on
+
+
+def test_a_lock_that_is_removed_while_it_is_waited_for(tmp_path, monkeypatch):
+    """Between opening and locking it: the next one takes a new file, which others see."""
+    path, flock, removed = tmp_path / "lock", lock.fcntl.flock, []
+
+    def late(*arguments):
+        if not removed:
+            removed.append(path.unlink())
+        flock(*arguments)
+
+    monkeypatch.setattr(lock.fcntl, "flock", late)
+    with locked(path, tmp_path / "a"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()

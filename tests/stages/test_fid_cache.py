@@ -266,3 +266,15 @@ def test_an_unreadable_image_is_no_reason_to_keep_half(tmp_path, cache):
     with pytest.raises(FileError, match=r"5\.png"):
         rows(folder, Costly())
     assert len(shards(cache)) <= 1
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_any_work(images, cache, monkeypatch):
+    """What it has is read all the same."""
+    extractor = Costly()
+    wanted = rows(images, extractor)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    np.testing.assert_array_equal(rows(images, Costly()), wanted)
+    extractor = Costly("other")
+    with pytest.raises(FileError, match="cannot be written: Permission denied; set GENREV_CACHE to another place, or give --no-cache"):
+        rows(images, extractor)
+    assert extractor.seen == 0

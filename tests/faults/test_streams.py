@@ -1,0 +1,143 @@
+"""Streams that nobody reads or that have no room, and too little memory: no traceback, and an exit code that says so."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from genrev_cli.cli import main
+from genrev_cli.errors import FileError, lacks_memory
+from genrev_cli.files import checkpoint
+from genrev_cli.stages import info
+
+GENREV = [sys.executable, "-m", "genrev_cli"]
+
+
+@pytest.fixture
+def unread():
+    """A pipe whose reader is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+def command(*words, closed=(), **streams):
+    """Run one in a process of its own, some of whose descriptors are closed: exit code, stdout and stderr."""
+    close = lambda: [os.close(number) for number in closed]  # noqa: E731
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    done = subprocess.run([*GENREV, *words], preexec_fn=close, text=True, errors="surrogateescape", timeout=60, check=False, **streams)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",)], ids=" ".join)
+def test_nobody_reads_the_result(unread, words):
+    """As of a program that SIGPIPE ended."""
+    assert command(*words, stdout=unread) == (141, None, "")
+
+
+@pytest.mark.slow
+def test_nobody_reads_a_header(sound, unread):
+    assert command("info", sound / "data.h5", stdout=unread) == (141, None, "")
+
+
+def test_no_room_for_the_result():
+    with open("/dev/full", "w") as full:
+        found = command("--version", stdout=full)
+    assert found == (3, None, "genrev: error: the result cannot be printed: No space left on device\n")
+
+
+def test_a_closed_stdout_asks_for_no_result(tmp_path):
+    assert command("--version", closed=[1]) == (0, "", "")
+
+
+def test_an_error_that_nobody_reads(unread, tmp_path):
+    assert command("info", "--none", stderr=unread) == (2, "", None)
+
+
+def test_closed_streams_and_a_path_for_a_program(sound, tmp_path):
+    """A library that prints would print into the file that got a stream's number. The path is what it is, byte by byte."""
+    target = tmp_path / os.fsdecode(b"\xff\n\x1b[31m.h5")
+    words = ("prepare-data", "folder", "--path", sound / "images", "--size", "8", "--test-fraction", "0", "--out", target)
+    assert command(*words, closed=[0, 2]) == (0, f"{target}\n", "")
+    assert info.info(target, verify=True).numbers["verified"] == [str(target)]
+
+
+def test_an_error_is_not_taken_for_a_result(tmp_path):
+    assert command("info", "--none", closed=[2]) == (2, "", "")
+
+
+class _Broken:
+    """A stream whose reader is gone."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
+
+    def isatty(self):
+        return False
+
+
+def test_a_training_that_nobody_watches_goes_on(sound, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", _Broken())
+    line = f"pretrain-recon --data {sound}/data.h5 --recipe {sound}/tiny.toml --device cpu --log-every 1 --out {tmp_path}/m.safetensors"
+    assert main(line.split()) == 0
+    assert (tmp_path / "m.safetensors").exists()
+
+
+def _too_much(make):
+    with pytest.raises((MemoryError, RuntimeError)) as caught:
+        make()
+    return caught.value
+
+
+MEMORY = {
+    "Python": (MemoryError(), "there is not enough memory: "),
+    "NumPy": (_too_much(lambda: np.empty(1 << 50, np.uint8)), "there is not enough memory (1.00 PiB more were needed): "),
+    "torch": (_too_much(lambda: torch.empty(1 << 50)), "there is not enough memory (4503599627370496 bytes more were needed): "),
+    "CUDA": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 7.79 GiB"),
+        "there is not enough memory (20.00 GiB more were needed): ",
+    ),
+    "CUDA's libraries": (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "there is not enough memory: "),
+    "the system": (OSError(12, os.strerror(12)), "there is not enough memory: "),
+}
+
+
+@pytest.mark.parametrize(("error", "sentence"), MEMORY.values(), ids=MEMORY)
+def test_too_little_memory(monkeypatch, capsys, error, sentence):
+    def stage(*_, **__):
+        raise error
+
+    monkeypatch.setattr(info, "info", stage)
+    assert main(["info", "a.h5"]) == 5
+    assert capsys.readouterr() == ("", f"genrev: error: {sentence}make --batch smaller, or free some\n")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(13, os.strerror(13)), ValueError("out of memory")])
+def test_other_errors_are_not_of_memory(error):
+    assert not lacks_memory(error)
+
+
+def test_a_checkpoint_is_not_called_damaged_for_want_of_memory(sound, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(12, os.strerror(12))
+
+    monkeypatch.setattr(checkpoint, "safe_open", refused)
+    with pytest.raises(OSError, match="Cannot allocate memory") as caught:
+        checkpoint.read_checkpoint(sound / "m.safetensors")
+    assert not isinstance(caught.value, FileError)
+
+
+def test_a_file_that_the_system_refuses_is_named(monkeypatch, capsys):
+    def stage(*_, **__):
+        raise PermissionError(13, os.strerror(13), "a b.h5")
+
+    monkeypatch.setattr(info, "info", stage)
+    assert main(["info", "a b.h5"]) == 3
+    assert capsys.readouterr() == ("", "genrev: error: a b.h5: Permission denied\n")

@@ -1,0 +1,273 @@
+"""Folders that cannot be written to, inputs that vanish, two runs on one target, clocks that jump, links."""
+
+import ast
+import os
+import platform
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from surroundings import left_behind, read_only, small_disk
+
+import genrev_cli
+from genrev_cli.errors import FileError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest
+from genrev_cli.files.lock import locked
+from genrev_cli.stages import fit_ot, image_files, training
+from genrev_cli.stages.info import info
+from genrev_cli.stages.targets import check_target
+
+TRAIN = "pretrain-recon --data {d} --recipe {s}/tiny.toml --device cpu --log-every 1 --save-minutes 1e-9 --steps 8 --out {o}/m.safetensors"
+
+WRITERS = {
+    "prepare-data": "prepare-data digits --limit 40 --out {o}/data.h5",
+    "pretrain-recon": TRAIN,
+    "fit-features": "fit-features --data {s}/data.h5 --recipe {s}/tiny.toml --device cpu --out {o}/c.safetensors",
+    "encode": "encode --ckpt {s}/m.safetensors --device cpu --out {o}/codes.h5",
+    "fit-ot": "fit-ot {s}/codes.h5 --target-error 0.9 --max-samples 100 --rule nearest --device cpu --out {o}/ot.safetensors",
+    "fit-gmm": "fit-gmm {s}/codes.h5 --components 1 --out {o}/gmm.safetensors",
+    "sample": "sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {o}/samples",
+    "grid": "sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {w}/samples --grid {o}/grid.png",
+    "reconstruct": "reconstruct --ckpt {s}/m.safetensors --device cpu --out {o}/r.png",
+    "fid": "fid {s}/samples --ref {s}/data.h5 --features pixel --no-cache --split all --out {o}/fid.json",
+    "report": "report {s}/m.safetensors --out {o}/report.html",
+}
+
+RUN = training._Run
+
+
+def words(line, sound, out, data=None):
+    return line.format(s=sound, d=data or sound / "data.h5", o=out, w=out.parent).split()
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """What a training stage had begun when it was refused."""
+    begun = []
+    monkeypatch.setattr(training, "_Run", lambda *_: begun.append("a run"))
+    return begun
+
+
+@pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("linked", [False, True], ids=["folder", "link"])
+def test_a_read_only_disk(sound, run, tmp_path, busy, line, linked):
+    """Said before any work, also where the target is a link to such a disk."""
+    there, out = tmp_path / "there", tmp_path / "out"
+    there.mkdir()
+    with read_only(tmp_path / "disk", there) as disk:
+        target = Path(words(line, sound, disk)[-1]).name
+        out.mkdir()
+        (out / target).symlink_to(disk / target)
+        outcome = run(*words(line, sound, out if linked else disk))
+        assert outcome.code == 3
+        assert f"/{target}: cannot be written: Read-only file system; choose another --" in outcome.error
+        assert outcome.err == outcome.error + "\n"
+    assert (busy, os.listdir(there), os.listdir(out)) == ([], [], [target])
+
+
+@pytest.mark.parametrize("line", [WRITERS["pretrain-recon"], WRITERS["fit-ot"]], ids=["pretrain-recon", "fit-ot"])
+def test_going_on_where_nothing_can_be_written(sound, run, tmp_path, busy, line):
+    there = tmp_path / "there"
+    there.mkdir()
+    with pytest.MonkeyPatch.context() as whole:
+        whole.setattr(training, "_Run", RUN)
+        assert run(*words(line, sound, there)).code == 0
+    with read_only(tmp_path / "disk", there) as disk:
+        outcome = run(*words(line, sound, disk), "--restart")
+        assert outcome.code == 3
+        assert "cannot be written: Read-only file system" in outcome.error
+    assert busy == []
+
+
+def test_a_folder_of_somebody_else(tmp_path, monkeypatch):
+    """The superuser may write anywhere, and is told that it may not."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(FileError, match=r"a\.h5: cannot be written: Permission denied; choose another --out$"):
+        check_target(tmp_path / "new" / "a.h5", "data", (".h5",), [])
+
+
+@pytest.fixture
+def large(tmp_path, write_images):
+    """Images that neither HDF5's library nor, with little room for them, the training holds in memory."""
+    return write_images(tmp_path / "large.h5", shape=(1, 32, 32), counts=(2000, 20, 20))
+
+
+@pytest.mark.parametrize(("what", "code"), [("deleted", 0), ("cut short", 3)])
+def test_data_that_vanish_under_a_training(sound, run, tmp_path, large, monkeypatch, what, code):
+    """A deleted file is there for whoever has it open; of a shorter one what was saved is kept, and is gone on from."""
+    line, whole_line = (
+        [*words(TRAIN, sound, tmp_path / name, large), "--resident-megabytes", 0, "--preview-every", 100] for name in ("out", "whole")
+    )
+    assert run(*whole_line).code == 0
+    save, whole = RUN.save, large.read_bytes()
+
+    def vanish(self, step):
+        save(self, step)
+        if step == 4:
+            large.unlink() if what == "deleted" else os.truncate(large, len(whole) // 50)
+
+    monkeypatch.setattr(RUN, "save", vanish)
+    outcome, out = run(*line), tmp_path / "out" / "m.safetensors"
+    assert outcome.code == code
+    if code:
+        assert f"{large}: damaged: a part of it cannot be read back" in outcome.error
+        assert read_checkpoint(tmp_path / "out" / "m.safetensors.run" / "state.safetensors")[0].step >= 4
+        assert not out.exists()
+        assert run(*line).code == 3
+        large.write_bytes(whole)
+        assert "resuming" in run(*line).err
+    assert info(out).numbers["sha256"] == info(tmp_path / "whole" / "m.safetensors").numbers["sha256"]
+    assert left_behind(tmp_path) == []
+
+
+def test_codes_that_vanish_under_a_fit(sound, run, tmp_path, monkeypatch):
+    """They were read whole."""
+    codes = shutil.copy(sound / "codes.h5", tmp_path)
+    solve = fit_ot._Fit._solve
+
+    def vanish(self, *arguments):
+        Path(codes).unlink()
+        return solve(self, *arguments)
+
+    monkeypatch.setattr(fit_ot._Fit, "_solve", vanish)
+    line = f"fit-ot {codes} --target-error 0.9 --max-samples 100 --rule nearest --device cpu --out {tmp_path}/o.safetensors"
+    assert run(*line.split()).code == 0
+
+
+def test_a_checkpoint_that_is_overwritten_under_its_reader(sound, tmp_path):
+    """In place, by a program that does not write beside it and rename."""
+    path = Path(shutil.copy(sound / "m.safetensors", tmp_path))
+    _, tensors = read_checkpoint(path)
+    digest = tensors_digest(tensors)
+    with path.open("r+b") as file:
+        file.seek(-1000, os.SEEK_END)
+        file.write(bytes(1000))
+    assert tensors_digest(tensors) == digest
+    with pytest.raises(FileError, match="does not match the checksum"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("what", ["deleted", "cut short"])
+def test_images_that_vanish_under_a_score(sound, run, tmp_path, monkeypatch, what):
+    shutil.copytree(sound / "samples", tmp_path / "samples")
+    lost, survey = tmp_path / "samples" / "000001.png", image_files._survey
+
+    def vanish(*arguments):
+        found = survey(*arguments)
+        lost.unlink() if what == "deleted" else os.truncate(lost, 20)
+        return found
+
+    monkeypatch.setattr(image_files, "_survey", vanish)
+    outcome = run("fid", tmp_path / "samples", "--ref", sound / "data.h5", "--split", "all", "--features", "pixel", "--no-cache")
+    assert outcome.code == 3
+    assert str(lost) in outcome.error
+    assert not (tmp_path / "fid.json").exists()
+
+
+@pytest.mark.parametrize("line", [WRITERS["pretrain-recon"], WRITERS["fit-features"], WRITERS["fit-ot"]], ids=lambda line: line.split()[0])
+def test_two_runs_on_one_target(sound, run, tmp_path, line):
+    """The second one fails at once and leaves everything; when the first one is gone it works, whatever it left."""
+    out = Path(words(line, sound, tmp_path / "out")[-1])
+    lock = out.with_name(out.name + ".run") / "lock"
+    with locked(lock, out):
+        outcome = run(*words(line, sound, tmp_path / "out"))
+        assert outcome.code == 2
+        assert f"{out}: process {os.getpid()} on {platform.node()} (since 20" in outcome.error
+        assert outcome.err == outcome.error + "\n"
+        assert [path.name for path in out.parent.rglob("*") if path.is_file()] == ["lock"]
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text('{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}')
+    assert run(*words(line, sound, tmp_path / "out")).code == 0
+    assert left_behind(tmp_path) == []
+
+
+PACKAGE = Path(genrev_cli.__file__).parent
+DATES = {"files/header.py": "provenance", "files/lock.py": "since when", "report/page.py": "the date of a page"}
+"""Where the time of day is asked for; none of it decides anything."""
+
+WALL = {
+    "time",
+    "time_ns",
+    "ctime",
+    "localtime",
+    "gmtime",
+    "strftime",
+    "now",
+    "today",
+    "utcnow",
+    "getmtime",
+    "st_mtime",
+    "st_mtime_ns",
+    "st_ctime",
+}
+
+
+def _asks_for_the_time_of_day(path):
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "time" for alias in node.names}
+    return (named | imported) & WALL
+
+
+def test_nothing_is_decided_by_the_time_of_day():
+    """Durations are of clocks that never go back: time.monotonic and time.perf_counter."""
+    asking = {path.relative_to(PACKAGE).as_posix(): _asks_for_the_time_of_day(path) for path in PACKAGE.rglob("*.py")}
+    heaps = {"files/hdf5.py": {"st_mtime_ns"}}  # a key under which a look at a file is remembered within one process
+    assert {name: found for name, found in asking.items() if found} == {name: {"now"} for name in DATES} | heaps
+
+
+@pytest.mark.parametrize("then", [0, 4_000_000_000], ids=["1970", "2096"])
+def test_files_of_another_time(sound, run, tmp_path, then, monkeypatch):
+    """A run goes on, and is complete, whatever the clock said when its files were written, or says now."""
+    data, line = tmp_path / "data.h5", TRAIN.replace("--steps 8", "--steps {n}")
+    shutil.copy(sound / "data.h5", data)
+    monkeypatch.setattr(time, "time", lambda: float(then))
+    for steps, said in ((4, "L_x"), (8, "resuming"), (8, "nothing to do")):
+        for path in tmp_path.rglob("*"):
+            os.utime(path, (then, then))
+        outcome = run(*words(line.replace("{n}", str(steps)), sound, tmp_path / "out", data))
+        assert outcome.code == 0
+        assert said in outcome.err
+    assert info(tmp_path / "out" / "m.safetensors").numbers["made_by"]["seconds"] > 0
+    assert (tmp_path / "out" / "m.safetensors").stat().st_mtime not in (0, 4_000_000_000)  # for make, which compares
+
+
+LINKED = [name for name in WRITERS if name not in ("fit-features", "fit-gmm", "grid")]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_to_another_disk(sound, run, tmp_path, name):
+    """The link stays; what it leads to is made, and replaced, within that disk."""
+    line, out = WRITERS[name], tmp_path / "out"
+    out.mkdir()
+    with small_disk(tmp_path / "disk") as disk:
+        target = Path(words(line, sound, out)[-1]).name
+        (out / target).symlink_to(disk / "deep" / target)
+        restart = ["--restart"] if name in ("pretrain-recon", "fit-ot") else []
+        for again in ([], restart):
+            assert run(*words(line, sound, out), *again).code == 0
+            assert (out / target).is_symlink()
+            assert os.listdir(disk / "deep") == [target]
+        assert info(disk / "deep" / target, verify=True).numbers["verified"]
+        assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
+def test_links_in_a_circle(sound, run, tmp_path, busy, line):
+    """Said before any work."""
+    out = tmp_path / "out"
+    out.mkdir()
+    target = Path(words(line, sound, out)[-1]).name
+    (out / target).symlink_to(f"other-{target}")
+    (out / f"other-{target}").symlink_to(target)
+    outcome = run(*words(line, sound, out))
+    assert outcome.code == 3
+    assert f"/{target}: cannot be written: Too many levels of symbolic links; choose another --" in outcome.error
+    assert (busy, sorted(os.listdir(out))) == ([], sorted([target, f"other-{target}"]))
+
+
+def test_an_input_that_is_a_link_in_a_circle(sound, run, tmp_path):
+    (tmp_path / "a.h5").symlink_to("a.h5")
+    outcome = run(*words(TRAIN, sound, tmp_path / "out", tmp_path / "a.h5"))
+    assert (outcome.code, outcome.error) == (3, f"genrev: error: {tmp_path}/a.h5: no such file")
