@@ -16,7 +16,7 @@ demo: $(READY)
 	@echo "open demo/report.html and demo/aeot/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 torture: $(READY)
 	$(BIN)/python tests/faults/torture.py --kills 20
