@@ -11,11 +11,12 @@ from torch import Tensor
 from genrev_cli.errors import DivergedError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import ImageSet
 from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.checkpoints import data_of, load_checkpoint
+from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
 from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training.distributed import dealt, follow, rank
@@ -47,15 +48,8 @@ def encode(
     inputs = {"ckpt": model.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     header = Header("codes", {"latent": "full" if full else "restricted", "dim": dim, "split": split}, "", model.header.step, inputs)
     announce(out, hdf5_bytes([((len(rows), dim), 4), ((len(rows),), 8), ((len(rows),), 8)]), progress.note)
-
-    def coded(part: np.ndarray) -> Tensor:
-        z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(part)).to(place)))
-        codes = z if full else model.prior.select(model.prior.restrict(z))
-        if not codes.isfinite().all():
-            raise DivergedError(f"{ckpt}: the code of an image among rows {part[0]} to {part[-1]} is not finite; the model has diverged")
-        return codes.float().cpu()
-
-    made = dealt([rows[first : first + batch] for first in range(0, len(rows), batch)], coded)
+    parts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
+    made = dealt(parts, lambda part: _codes(model, images, part, place, full))
     if rank():
         follow(made)
         return Result(None)
@@ -73,3 +67,11 @@ def encode(
     return Result(
         out, {"codes": len(rows), "dim": dim, "split": split, "images_per_second": round(len(rows) / (time.perf_counter() - start), 1)}
     )
+
+
+def _codes(model: Checkpoint, images: ImageSet, rows: np.ndarray, device: torch.device, full: bool) -> Tensor:
+    z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(rows)).to(device)))
+    codes = z if full else model.prior.select(model.prior.restrict(z))
+    if not codes.isfinite().all():
+        raise DivergedError(f"{model.path}: the code of an image among rows {rows[0]} to {rows[-1]} is not finite; the model has diverged")
+    return codes.float().cpu()

@@ -69,17 +69,9 @@ def sample(
         header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
     if grid_file:
         _write_grid(grid_file, torch.cat(first), draw, replace(header, kind="picture", config={"shows": "samples", **config}))
-    seconds = time.perf_counter() - start
-    return Result(
-        out,
-        {
-            "images": n,
-            "seed": draw.seed,
-            "sampler": model.drawn_from,
-            "images_per_second": round(n / seconds, 1),
-            **({"grid": str(grid_file)} if grid_file else {}),
-        },
-    )
+    speed = round(n / (time.perf_counter() - start), 1)
+    numbers = {"images": n, "seed": draw.seed, "sampler": model.drawn_from, "images_per_second": speed}
+    return Result(out, numbers | ({"grid": str(grid_file)} if grid_file else {}))
 
 
 def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) -> None:
