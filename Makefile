@@ -1,7 +1,7 @@
 # make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
 # make test   the tests
-# make torture   every stage killed twenty times and compared with a run that nobody touched; an hour on two cores
-# make soak   every training stage for 5,000 steps, and how its memory grows; half an hour on two cores
+# make torture   every stage killed twenty times and compared with a run that nobody touched; three quarters of an hour on two cores
+# make soak   every training stage for 5,000 steps, and how its memory grows; half three quarters of an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready

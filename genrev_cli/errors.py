@@ -69,8 +69,7 @@ class ToldError(GenrevError):
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there is not enough memory, in Python's, NumPy's, torch's, CUDA's or the operating system's words."""
-    return (
-        isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory|not enough memory", str(error)) is not None)
-    )
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = isinstance(error, RuntimeError) and re.search("out of memory|[Cc]an(no|')t allocate memory|not enough memory", str(error))
+    return isinstance(error, MemoryError) or bool(said)

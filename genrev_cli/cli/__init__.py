@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         return code if isinstance(code, int) else 0
-    except SystemExit:  # rich's, for help that nobody reads
-        return UnreadError.exit_code
+    except SystemExit as ended:  # typer's own commands; 1 is rich's, for help that nobody reads
+        return UnreadError.exit_code if ended.code == 1 else int(ended.code or 0)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback_lines(traceback.format_exc())
@@ -94,7 +94,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence of what escaped from a command."""
     if lacks_memory(error):
         asked = re.search(r"allocate ([\d.]+ \w+)", str(error))
-        return 5, f"there is not enough memory{f' ({asked[1]} more were needed)' if asked else ''}: make --batch smaller, or free some"
+        more = f" ({asked[1]} more were needed)" if asked else ""
+        return 5, f"there is not enough memory{more}: make --batch smaller where there is one, or free some"
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
@@ -102,5 +103,6 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):
-        return 3, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
+        named = isinstance(error.filename, str | bytes) and error.strerror
+        return 3, f"{os.fsdecode(error.filename)}: {error.strerror}" if named else str(error)
     return 1, f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)"

@@ -25,21 +25,42 @@ def visible(text: str) -> str:
 
 
 def _visible_json(value: object) -> str:
-    """One line of JSON; whatever is not printed is escaped in it too, and means the same."""
-    text = json.dumps(value, ensure_ascii=False)
+    """One line of JSON; whatever is not printed, or not in stdout's encoding, is escaped in it and means the same."""
+    text = json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"))
     return "".join(letter if letter.isprintable() else json.dumps(letter).strip('"') for letter in text)
 
 
+class _Stderr:
+    """stderr, which may fail: then nobody reads it, which is no reason to end a run."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+_STDERR = _Stderr()
+
+
 def _tell(text: str = "") -> None:
-    """A line for the user. Where it cannot be written nobody reads it, which is no reason to end a run."""
-    with suppress(OSError):
-        print(visible(text), file=sys.stderr, flush=True)
+    """A line for the user."""
+    print(visible(text), file=_STDERR, flush=True)
 
 
 def put_out(text: str, *, exact: bool = False) -> None:
     """A line of the result, `exact` with whatever is in it. Raises like `_unprinted`."""
     try:
-        print(text if exact else visible(text), flush=True)
+        try:
+            print(text if exact else visible(text), flush=True)
+        except UnicodeEncodeError:  # stdout is Latin-1, say
+            print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
     except OSError as error:
         raise _unprinted(error) from error
 
@@ -196,7 +217,7 @@ class _Bars(_Noting):
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit, markup=False),
             TimeRemainingColumn(), TextColumn("{task.fields[numbers]}", markup=False),
         )  # fmt: skip
-        with RichProgress(*columns, console=Console(stderr=True)) as bars:
+        with RichProgress(*columns, console=Console(file=_STDERR)) as bars:
             number = bars.add_task(visible(title), total=total, completed=done, numbers="")
 
             class Bar(Task):

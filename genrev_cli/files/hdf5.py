@@ -8,6 +8,8 @@ import io
 import math
 import mmap
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
@@ -49,11 +51,13 @@ class Writer:
     def create(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
         """Make room for an array of `shape`; the first axis is the one that `write` fills."""
         rows = min(max(shape[0], 1), _rows(shape, np.dtype(dtype).itemsize, _CHUNK_BYTES))
-        self._file.create_dataset(name, shape, dtype, chunks=(rows, *shape[1:]), fletcher32=True, maxshape=(None, *shape[1:]))
+        with _uninterrupted():
+            self._file.create_dataset(name, shape, dtype, chunks=(rows, *shape[1:]), fletcher32=True, maxshape=(None, *shape[1:]))
 
     def write(self, name: str, start: int, block: np.ndarray) -> None:
         """Rows start … start + len(block). Raises what kept the file from being written so far."""
-        self._file[name][start : start + len(block)] = block
+        with _uninterrupted():
+            self._file[name][start : start + len(block)] = block
         self._raw.require_written()
 
     def truncate(self, name: str, rows: int) -> None:
@@ -74,27 +78,55 @@ def _digest(file: h5py.File) -> str:
 def writing(path: Path, header: Header) -> Iterator[Writer]:
     """Write arrays to `path`, atomically; the content digest is filled into `header` at the end."""
     with atomic_path(path) as part, _Forgiving(part) as raw:
-        with h5py.File(raw, "w", libver="latest") as file:  # 'latest' lets an attribute exceed 64 KB
+        with _created(raw) as file:
             writer = Writer(file, raw, header)
             yield writer
-            file.flush()
-            raw.require_written()
-            text = replace(writer.header, sha256=_digest(file)).to_json().encode()
-            # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
-            file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
+            with _uninterrupted():
+                file.flush()
+                raw.require_written()
+                text = replace(writer.header, sha256=_digest(file)).to_json().encode()
+                # Of a fixed length it stands where HDF5 has a checksum over it; one of variable length would not.
+                file.attrs.create(KEY, text, dtype=h5py.string_dtype("utf-8", len(text)))
         raw.require_written()
+
+
+@contextmanager
+def _created(raw: "_Forgiving") -> Iterator[h5py.File]:
+    with _uninterrupted():
+        file = h5py.File(raw, "w", libver="latest")  # 'latest' lets an attribute exceed 64 KB
+    try:
+        yield file
+    finally:
+        with _uninterrupted():
+            file.close()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Around HDF5's library, which calls back to write and breaks down if anything is raised through it: Ctrl-C waits for the end."""
+    before, waiting = signal.getsignal(signal.SIGINT), []
+    if threading.current_thread() is not threading.main_thread() or not callable(before):  # elsewhere none arrives; or it is ignored
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *came: waiting.append(came))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            before(*waiting[0])
 
 
 class _Forgiving(io.FileIO):
     """A file for HDF5's library, which is never told that it cannot be written.
 
     The library would keep what it could not write and try again when the file is closed, and once more when the process ends, where it
-    breaks down. What happened is kept, Ctrl-C as well, and the rest of the file goes nowhere.
+    breaks down. What happened is kept, and the rest of the file goes nowhere.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+")
-        self._failure: BaseException | None = None
+        self._failure: OSError | None = None
 
     def write(self, data: memoryview) -> int:
         """All of `data`, if nothing has failed before."""
@@ -102,7 +134,7 @@ class _Forgiving(io.FileIO):
         try:
             while len(data) and not self._failure:  # a disk that is nearly full takes a part of it
                 data = data[super().write(data) :]
-        except BaseException as error:
+        except OSError as error:
             self._failure = error
         return length
 
@@ -110,7 +142,7 @@ class _Forgiving(io.FileIO):
         """Make the file as long as that, if nothing has failed before."""
         try:
             return size if self._failure else super().truncate(size)
-        except BaseException as error:
+        except OSError as error:
             self._failure = error
             return size
 
@@ -144,6 +176,8 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
             yield header, file
             require_uncut(file)
         except OSError as error:  # Fletcher-32 mismatch, or cut short inside a data set
+            if lacks_memory(error):
+                raise
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
 
 

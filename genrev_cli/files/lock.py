@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows has no such locks; runs are not kept apart there
     fcntl = None
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 """What file systems say that have no locks; runs are not kept apart there either."""
 
 
@@ -60,7 +60,7 @@ def _acquired(path: Path, target: Path) -> int:
             raise UsageError(f"{target}: {owner} is writing it; wait for that run, stop it, or choose another --out") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                os.close(descriptor)
+                _release(path, descriptor)
                 raise
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             break

@@ -126,7 +126,7 @@ class _Maker:
         missing = [stop - start for number, (start, stop) in enumerate(digests) if deals(number) and (start, stop) not in there]
         needed = sum(tensors_bytes(4 * count * self.extractor.dims, 1, 4096) for count in missing)
         if missing:
-            require_writable(folder, "set GENREV_CACHE to another place, or give --no-cache")
+            require_writable(_shard(folder, ""), "set GENREV_CACHE to another place, or give --no-cache")
         announce(folder.parent, needed, self.progress.note, cure="make room, set GENREV_CACHE to another place, or give --no-cache")
         with self.progress.task(self.title, n, done=sum(stop - start for start, stop in there)) as bar:
 

@@ -43,6 +43,8 @@ def require_writable(out: Path, cure: str) -> None:
     folder = real.parent
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+    if not folder.is_dir():
+        raise FileError(f"{out}: cannot be written: {folder} is no folder; {cure}")
+    if not os.access(folder, os.W_OK | os.X_OK):
         reason = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
         raise FileError(f"{out}: cannot be written: {os.strerror(reason)}; {cure}")

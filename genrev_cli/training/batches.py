@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import torch
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.hdf5 import require_uncut
 from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
@@ -97,5 +97,7 @@ class Batches:
             pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
             require_uncut(self._file)
         except OSError as error:  # Fletcher-32 mismatch, or cut short
+            if lacks_memory(error):
+                raise
             raise FileError(f"{self._images.path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         return (pixels.pin_memory() if self.device.type == "cuda" else pixels), self._labels[chosen]

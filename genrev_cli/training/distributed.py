@@ -59,7 +59,7 @@ def joined() -> Iterator[None]:
         order = _order_of_errors(store)
         if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
             dist.destroy_process_group()
-        if number == 0 and "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun keeps the store itself
+        if number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # else torchrun keeps the store
             _wait_for_errors(store, count)
         if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
@@ -95,9 +95,10 @@ def _together() -> Iterator[None]:
 
 
 def local_device(device: str) -> str:
-    """'cuda' as this process's own GPU, by torchrun's LOCAL_RANK. Raises UsageError where many processes are to share one."""
-    if device.startswith("cuda:") and size() > 1:
-        raise UsageError(f"--device {device}: each of {size()} processes takes a GPU of its own; use --device cuda")
+    """'cuda' as this process's own GPU, by torchrun's LOCAL_RANK. Raises UsageError where a machine's processes are to share one."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.startswith("cuda:") and here > 1:
+        raise UsageError(f"--device {device}: each of {here} processes takes a GPU of its own; use --device cuda")
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 

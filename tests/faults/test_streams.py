@@ -1,14 +1,21 @@
 """Streams that nobody reads or that have no room, and too little memory: no traceback, and an exit code that says so."""
 
+import io
+import json
 import os
+import pty
+import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 
 from genrev_cli.cli import main
+from genrev_cli.cli.console import listener
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files import checkpoint
 from genrev_cli.stages import info
@@ -90,6 +97,40 @@ def test_a_training_that_nobody_watches_goes_on(sound, tmp_path, monkeypatch):
     assert (tmp_path / "m.safetensors").exists()
 
 
+def test_a_terminal_that_hangs_up_ends_nothing(monkeypatch):
+    """Bars are drawn there."""
+    near, far = pty.openpty()
+    monkeypatch.setattr("sys.stderr", open(far, "w"))  # noqa: SIM115 (closed below)
+    with listener().task("train", 10) as bar:
+        bar.advance()
+        os.close(near)
+        for _ in range(9):
+            bar.advance(1, loss=0.5)
+            time.sleep(0.05)
+    listener().note("done")
+    with suppress(OSError):
+        sys.stderr.close()
+
+
+@pytest.mark.parametrize("words", [["--show-completion", "bash"], ["--help"], ["info", "--help"]])
+def test_what_typer_itself_answers_is_no_failure(words, capsys):
+    assert main(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_a_name_that_stdout_has_no_letters_for(sound, tmp_path, monkeypatch):
+    path = tmp_path / "數.safetensors"
+    shutil.copy(sound / "m.safetensors", path)
+    said = []
+    for words in (["info", str(path)], ["info", str(path), "--json"]):
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert main(words) == 0
+        said.append(stdout.buffer.getvalue().decode("latin-1"))
+    assert said[0].startswith(f"{tmp_path}/\\u6578.safetensors\n")
+    assert json.loads(said[1])["out"] == str(path)
+
+
 def _too_much(make):
     with pytest.raises((MemoryError, RuntimeError)) as caught:
         make()
@@ -116,7 +157,7 @@ def test_too_little_memory(monkeypatch, capsys, error, sentence):
 
     monkeypatch.setattr(info, "info", stage)
     assert main(["info", "a.h5"]) == 5
-    assert capsys.readouterr() == ("", f"genrev: error: {sentence}make --batch smaller, or free some\n")
+    assert capsys.readouterr() == ("", f"genrev: error: {sentence}make --batch smaller where there is one, or free some\n")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(13, os.strerror(13)), ValueError("out of memory")])
@@ -126,10 +167,10 @@ def test_other_errors_are_not_of_memory(error):
 
 def test_a_checkpoint_is_not_called_damaged_for_want_of_memory(sound, monkeypatch):
     def refused(*_, **__):
-        raise OSError(12, os.strerror(12))
+        raise RuntimeError("unable to mmap 400 bytes from file </a>: Cannot allocate memory (12)")  # torch's words
 
     monkeypatch.setattr(checkpoint, "safe_open", refused)
-    with pytest.raises(OSError, match="Cannot allocate memory") as caught:
+    with pytest.raises(RuntimeError, match="Cannot allocate memory") as caught:
         checkpoint.read_checkpoint(sound / "m.safetensors")
     assert not isinstance(caught.value, FileError)
 

@@ -254,6 +254,16 @@ def test_a_link_to_another_disk(sound, run, tmp_path, name):
 
 
 @pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
+def test_a_folder_that_is_a_file(sound, run, tmp_path, busy, line):
+    """Said before any work."""
+    (tmp_path / "out").write_text("")
+    outcome = run(*words(line, sound, tmp_path / "out"))
+    assert outcome.code in (2, 3)
+    assert f"{tmp_path}/out is no folder; choose another --" in outcome.error
+    assert (busy, os.listdir(tmp_path)) == ([], ["out"])
+
+
+@pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
 def test_links_in_a_circle(sound, run, tmp_path, busy, line):
     """Said before any work."""
     out = tmp_path / "out"

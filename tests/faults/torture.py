@@ -78,6 +78,7 @@ STAGES = {
     "train-gan": (
         "train-gan --ckpt {w}/start.safetensors --ot {w}/map.safetensors --recipe {w}/gaussian.toml --out {w}/out.safetensors " + RUN,
         "out.safetensors"),
+    "fit-features": ("fit-features --data {w}/data.h5 --batch 64 --steps {steps} --out {w}/out.safetensors " + RUN, "out.safetensors"),
     "encode": ("encode --ckpt {w}/start.safetensors --split all --batch 32 --out {w}/out.h5 --device cpu", "out.h5"),
     "fit-ot": (
         "fit-ot {w}/start.h5 --target-error 0.05 --max-samples 2000000 --save-minutes 0.001 --out {w}/out.safetensors --device cpu",

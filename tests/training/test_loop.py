@@ -220,7 +220,7 @@ def test_rows_that_cannot_be_dealt_out(monkeypatch):
 def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
-    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="--device cuda:1: each of 2 processes takes a GPU of its own; use --device cuda"):
         distributed.local_device("cuda:1")
 
