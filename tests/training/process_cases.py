@@ -84,7 +84,7 @@ CHAIN = {
     "gan-qc": _trains("train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml --loss wgan-qc", "gan-qc"),
     "gan-gp": _trains("train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml --loss wgan-gp", "gan-gp"),
     "features": _trains("fit-features --data {i}/data.h5", "features"),
-    "fit-ot": Case("fit-ot {i}/start.h5 --target-error 0.3 --precision fp32 --device cpu", "fit-ot.safetensors", trains=True),
+    "fit-ot": Case("fit-ot {i}/start.h5 --target-error 0.3 --neighbours 3 --precision fp32 --device cpu", "fit-ot.safetensors", trains=True),
     "encode": Case("encode --ckpt {i}/start.safetensors --split all --batch 100 --device cpu", "codes.h5"),
     "sample": Case("sample --ckpt {i}/start.safetensors -n 200 --device cpu", "samples.h5"),
     "sample-png": Case(
@@ -104,7 +104,7 @@ def inputs(folder):
     lines = (
         "pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml --steps 5 --device cpu --out {i}/start.safetensors",
         "encode --ckpt {i}/start.safetensors --device cpu --out {i}/start.h5",
-        "fit-ot {i}/start.h5 --target-error 0.5 --device cpu --out {i}/map.safetensors",
+        "fit-ot {i}/start.h5 --target-error 0.5 --neighbours 3 --device cpu --out {i}/map.safetensors",
     )
     return [[word.format(i=folder) for word in line.split()] for line in lines]
 
