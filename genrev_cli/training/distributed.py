@@ -52,7 +52,10 @@ def joined() -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
-        raise UsageError(f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other: {error}") from error
+        raise UsageError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
+            "start them by torchrun, or unset it"
+        ) from error
     try:
         yield
     except Exception as error:

@@ -84,7 +84,8 @@ CHAIN = {
     "gan-qc": _trains("train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml --loss wgan-qc", "gan-qc"),
     "gan-gp": _trains("train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml --loss wgan-gp", "gan-gp"),
     "features": _trains("fit-features --data {i}/data.h5", "features"),
-    "fit-ot": Case("fit-ot {i}/start.h5 --target-error 0.3 --neighbours 3 --precision fp32 --device cpu", "fit-ot.safetensors", trains=True),
+    "fit-ot": Case(
+        "fit-ot {i}/start.h5 --target-error 0.3 --neighbours 3 --precision fp32 --device cpu", "fit-ot.safetensors", trains=True),
     "encode": Case("encode --ckpt {i}/start.safetensors --split all --batch 100 --device cpu", "codes.h5"),
     "sample": Case("sample --ckpt {i}/start.safetensors -n 200 --device cpu", "samples.h5"),
     "sample-png": Case(

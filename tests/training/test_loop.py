@@ -217,6 +217,19 @@ def test_rows_that_cannot_be_dealt_out(monkeypatch):
         distributed.shard(torch.arange(12))
 
 
+@pytest.mark.parametrize("found", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}], ids=str)
+def test_processes_that_nobody_started_together(monkeypatch, found):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(UsageError, match="but the processes do not find each other .*; start them by torchrun, or unset it"),
+        distributed.joined(),
+    ):
+        pytest.fail("they did not join")
+
+
 def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
