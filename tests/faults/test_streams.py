@@ -100,16 +100,20 @@ def test_a_training_that_nobody_watches_goes_on(sound, tmp_path, monkeypatch):
 def test_a_terminal_that_hangs_up_ends_nothing(monkeypatch):
     """Bars are drawn there."""
     near, far = pty.openpty()
-    monkeypatch.setattr("sys.stderr", open(far, "w"))  # noqa: SIM115 (closed below)
+    terminal = open(far, "w")  # noqa: SIM115 (closed below)
+    monkeypatch.setattr("sys.stderr", terminal)
     with listener().task("train", 10) as bar:
         bar.advance()
+        assert os.read(near, 1)
         os.close(near)
         for _ in range(9):
             bar.advance(1, loss=0.5)
             time.sleep(0.05)
     listener().note("done")
+    with pytest.raises(OSError, match="Input/output error"):
+        os.write(far, b"it is gone")
     with suppress(OSError):
-        sys.stderr.close()
+        terminal.close()
 
 
 @pytest.mark.parametrize("words", [["--show-completion", "bash"], ["--help"], ["info", "--help"]])
