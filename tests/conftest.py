@@ -6,6 +6,7 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import SILENT
+from genrev_cli.stages import fit_ot, transport_maps
 from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.pretrain_recon import pretrain_recon
 from genrev_cli.stages.train_adversarial import train_adversarial
@@ -116,6 +117,16 @@ def recipe(tmp_path):
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def coarse_maps():
+    """fit-ot looks at fewer samples of the maps that it makes, where maps are of few codes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport_maps, "ANGLES", 2000)
+        patch.setattr(transport_maps, "LEAST_CENTRES", 20_000)
+        patch.setattr(fit_ot, "LEAST_JUDGES", 20_000)
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 SMALL = ("--device", "cpu", "--log-every", 1, "--steps", 4)
 every_variant = pytest.mark.parametrize(
     ("command", "variant"),

@@ -4,6 +4,8 @@ import pytest
 
 from genrev_cli.cli import main
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 
 @pytest.fixture(scope="module")
 def trained(chain):

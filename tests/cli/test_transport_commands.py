@@ -5,6 +5,8 @@ import json
 import h5py
 import pytest
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 RECIPE = """
 [model]
 name = "revnet"

@@ -41,15 +41,3 @@ def learnable(tmp_path, write_images):
     with h5py.File(path, "r+") as file:
         file.attrs["genrev"] = header.to_json()
     return path
-
-
-@pytest.fixture(autouse=True, scope="module")
-def coarse_maps():
-    """fit-ot looks at fewer samples of the maps that it makes: the maps of the tests are of few codes."""
-    from genrev_cli.stages import fit_ot, transport_maps
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport_maps, "ANGLES", 2000)
-        patch.setattr(transport_maps, "LEAST_CENTRES", 20_000)
-        patch.setattr(fit_ot, "LEAST_JUDGES", 20_000)
-        yield

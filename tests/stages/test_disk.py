@@ -29,6 +29,8 @@ from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.job import RunOptions
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 RUN = RunOptions(device="cpu", log_every=1, preview_every=1, save_minutes=1e-9)
 Usage = namedtuple("Usage", "total used free")
 

@@ -26,6 +26,8 @@ from genrev_cli.stages.sample import sample
 from genrev_cli.stages.samplers import SamplerFile, load_sampler, open_model
 from genrev_cli.training.log import read_log
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 OPTIONS = FitOtOptions(target_error=0.4, precision="fp32", device="cpu")
 CPU = torch.device("cpu")
 

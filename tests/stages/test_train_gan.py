@@ -18,6 +18,8 @@ from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.train_gan import train_gan
 from genrev_cli.training import distributed
 
+pytestmark = pytest.mark.usefixtures("coarse_maps")
+
 CPU = torch.device("cpu")
 RUN = RunOptions(device="cpu", log_every=1)
 RECIPE = """
