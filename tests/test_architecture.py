@@ -9,27 +9,31 @@ from pathlib import Path
 import pytest
 
 import genrev_cli
+from genrev_cli.settings.trainers import TRAINERS
+from genrev_cli.training.method import AutoencoderMethod, load_method
 
 ROOT = Path(genrev_cli.__file__).parent
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
 
-BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "config", "precision")
+BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "config")
 
 # What a part may import beside itself and the bottom: only what stands in a row above its own.
 MAY_IMPORT = {
+    "settings": (),
+    "precision": ("settings",),
     "recipes": (),
-    "models": (),
-    "ot": (),
+    "models": ("settings",),
+    "ot": ("settings",),
     "latents": ("ot",),
-    "metrics": (),
+    "metrics": ("precision", "settings"),
     "files": (),
     "data": ("files",),
     "report": ("files",),
-    "training": ("files", "models", "latents"),
-    "methods": ("training", "models", "latents", "ot", "metrics"),
-    "stages": ("files", "data", "report", "models", "latents", "ot", "metrics", "training", "methods"),
-    "bench": ("files", "models", "latents", "ot", "metrics", "training", "methods", "stages"),
-    "cli": ("stages", "bench"),
+    "training": ("settings", "precision", "files", "models", "latents"),
+    "methods": ("settings", "training", "models", "latents", "ot", "metrics"),
+    "stages": ("settings", "precision", "files", "data", "report", "models", "latents", "ot", "metrics", "training", "methods"),
+    "bench": ("settings", "files", "models", "latents", "ot", "metrics", "training", "methods", "stages"),
+    "cli": ("settings", "stages", "bench"),
     "__main__": ("cli",),
 }
 
@@ -141,9 +145,24 @@ def test_nobody(name):
 @pytest.mark.parametrize("name", SOURCES)
 def test_calls(name):
     for called, call in calls(SOURCES[name]):
-        assert called not in {"__import__", "import_module", "importlib.import_module"}, "the walk above would not see it"
+        if called in {"__import__", "import_module", "importlib.import_module"}:
+            assert name == "training/method.py", "the walk above would not see it"  # a trainer's method, below
         if called in {"torch.load", "torch.serialization.load"}:
             assert name in PICKLES
             assert any(keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
         if called in {"manual_seed", "torch.manual_seed", "torch.random.manual_seed", "torch.seed", "np.random.seed", "random.seed"}:
             assert name == "training/loop.py", "randomness is an argument"
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_the_methods_of_trainers_can_be_imported(name):
+    """By their place alone: settings are read where torch is not."""
+    for variant in TRAINERS[name].variants.values():
+        assert variant.method.startswith("genrev_cli.methods."), variant
+        assert issubclass(load_method(variant.method), AutoencoderMethod)
+
+
+def test_settings_need_no_torch():
+    code = "import sys\nimport genrev_cli.settings.trainers\nprint(*({'torch', 'numpy', 'typer'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT.parent)
+    assert (done.stdout.strip(), done.stderr) == ("", "")

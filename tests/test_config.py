@@ -87,16 +87,16 @@ def test_table_of():
 def test_built_in_recipes_are_complete(name):
     """Every table is what is read of it: a network, a prior on its latent, and the settings of stages."""
     from genrev_cli.latents import build_prior, takes_classes
-    from genrev_cli.methods.adversarial import AdversarialConfig
-    from genrev_cli.methods.aeotgan import AEOTGANConfig
-    from genrev_cli.methods.classification import ClassificationConfig
-    from genrev_cli.methods.likelihood import LikelihoodConfig
-    from genrev_cli.methods.perceptual import PerceptualConfig
-    from genrev_cli.methods.reconstruction import ReconstructionConfig
-    from genrev_cli.methods.transport import TransportConfig
     from genrev_cli.methods.variational import VARIANTS
     from genrev_cli.models import MODELS, sized
-    from genrev_cli.stages.job import Schedule
+    from genrev_cli.settings.adversarial import AdversarialConfig
+    from genrev_cli.settings.aeotgan import AEOTGANConfig
+    from genrev_cli.settings.classification import ClassificationConfig
+    from genrev_cli.settings.likelihood import LikelihoodConfig
+    from genrev_cli.settings.perceptual import PerceptualConfig
+    from genrev_cli.settings.reconstruction import ReconstructionConfig
+    from genrev_cli.settings.schedule import Schedule
+    from genrev_cli.settings.transport import TransportConfig
 
     methods = {
         "pretrain-recon": ReconstructionConfig,

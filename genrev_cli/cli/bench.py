@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genrev_cli.cli import app, options
-from genrev_cli.cli.console import listener, report, report_tables
+from genrev_cli.cli.console import listener, report
 
 SIZE = "Size"
 
@@ -67,7 +67,4 @@ def bench(
     sections = tuple(word.strip() for word in only.split(",") if word.strip())
     choices = BenchOptions(sections, rounds, threads, images or 0, batch or 0, path, device, quick, bf16)
     result = bench(name, out or Path(f"bench-{name}.json"), choices, progress=listener())
-    if json:
-        report(result, as_json=True)
-    else:
-        report_tables(result)
+    report(result, as_json=json)

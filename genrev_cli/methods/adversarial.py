@@ -5,41 +5,20 @@ R: x → z encoder;   y the active dimensions of z;   D: y → ℝ the adversary
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch.nn.functional import relu
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import LatentAdversary
+from genrev_cli.settings.adversarial import AdversarialConfig
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import shard
 from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class AdversarialConfig:
-    """The authors' settings (A4)."""
-
-    weight_x: float = 10.0
-    weight_z: float = 10.0
-    lr: float = 1e-4
-    lr_adversary: float = 4e-4  # paper; the authors' notebook in effect ran 1e-3
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-    max_grad_norm_adversary: float = 1000.0
-    prior_samples: int = 750
-    hidden: tuple[int, int] = (400, 800)  # paper; the notebook has (200, 400)
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z)
-        if min(self.prior_samples, *self.hidden) < 1:
-            raise UsageError(f"prior_samples {self.prior_samples}, hidden {self.hidden}: at least 1 of each is needed")
 
 
 def adversary_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:

@@ -7,7 +7,6 @@ Without E it is a GAN from noise: there are no pairs (x_i, y_i) then, and all co
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -16,62 +15,16 @@ from torch import Tensor
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import fit_prior, image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import fit_prior, image_loss, latent_loss
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.gan import build_discriminator, span_of
+from genrev_cli.settings.aeotgan import AEOTGANConfig
 from genrev_cli.shapes import Codes, Images, Labels, Scalar
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
 Autocast = Callable[[], AbstractContextManager]
-
-
-@dataclass(frozen=True)
-class AEOTGANConfig:
-    """loss: one of LOSSES. norm: of D where the loss leaves it open, '' for that of D's own paper. generated_per_real: ỹ for each y_i.
-
-    generator_updates: k. discriminator_updates: of D for each k of G, each on a mini-batch of its own, as the rivals have it.
-    The paper has two learning rates and k > 1, but its text lost their values and those of the weights: they are the recipes' to choose.
-    """
-
-    loss: str = "vanilla"  # paper
-    norm: str = ""
-    weight_adversarial: float = 1.0  # paper
-    weight_content: float = 0.0  # β
-    weight_feature: float = 0.0
-    generated_per_real: int = 3  # paper
-    generator_updates: int = 1
-    discriminator_updates: int = 1
-    lr: float = 2e-4
-    lr_discriminator: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    betas_discriminator: tuple[float, float] = (0.5, 0.999)
-    max_grad_norm: float = 0.0
-    max_grad_norm_discriminator: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_weights(*(weights := (self.weight_adversarial, self.weight_content, self.weight_feature)))
-        if not any(weights):
-            raise UsageError("weights of losses: all are 0, so there is nothing to train")
-        if self.loss not in LOSSES:
-            raise UsageError(f"loss {self.loss}: there is {', '.join(LOSSES)}")
-        for key in ("generated_per_real", "generator_updates", "discriminator_updates"):
-            if getattr(self, key) < 1:
-                raise UsageError(f"{key} {getattr(self, key)}: at least 1 is needed")
-
-    @property
-    def parts(self) -> int:
-        """Of how many images one brings its code."""
-        return 1 + self.generated_per_real
-
-    def pairs(self, batch: int) -> int:
-        """How many of a mini-batch's images bring their code. Raises UsageError when they are no whole number."""
-        if batch % self.parts:
-            raise UsageError(
-                f"a batch of {batch}: for each real code {self.generated_per_real} are generated; choose a multiple of {self.parts}"
-            )
-        return batch // self.parts
 
 
 @final

@@ -5,18 +5,17 @@ R: x → z encoder;   y the active dimensions of z;   y' ~ p(y) as many samples 
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.metrics.sliced import sliced_wasserstein
 from genrev_cli.models import Autoencoder
 from genrev_cli.ot.discrete import transport_loss
+from genrev_cli.settings.adversarial import MatchingConfig
 from genrev_cli.shapes import Codes, Images, Labels, Scalar
 from genrev_cli.training.distributed import gathered, size
 from genrev_cli.training.method import AutoencoderMethod
@@ -48,24 +47,6 @@ MATCHERS: dict[str, Callable[[Codes, Codes, torch.Generator], Scalar]] = {
     "ot": transport_distance,
 }
 """What can stand in the adversary's place: (codes, samples of the prior, generator) → distance."""
-
-
-@dataclass(frozen=True)
-class MatchingConfig:
-    """The reconstruction losses and the optimizer of the adversarial phase (A4), without its adversary."""
-
-    matcher: str
-    weight_match: float = 1.0
-    weight_x: float = 10.0
-    weight_z: float = 10.0
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_match, self.weight_x, self.weight_z)
-        if self.matcher not in MATCHERS:
-            raise UsageError(f"matcher {self.matcher}: there is adversary, {', '.join(MATCHERS)}")
 
 
 @final

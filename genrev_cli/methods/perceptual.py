@@ -6,10 +6,9 @@ H: the codes z = f(x) of images;   σ: the scales of the posterior q(z|x) = N(f(
 Every mean is over dimensions as well as the batch, and squared errors are not halved, as in the authors' code; pixels are in [−1, 1].
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,10 @@ from torch.nn.functional import normalize
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
-from genrev_cli.methods.reconstruction import fit_prior, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import fit_prior, latent_loss
 from genrev_cli.models import Autoencoder, Variational
+from genrev_cli.settings.perceptual import PerceptualConfig
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import mean, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
@@ -28,37 +29,8 @@ from genrev_cli.training.optim import Optimizer, descend
 Terms = dict[str, tuple[float, Scalar]]
 """Name → weight and loss."""
 
-VARIANTS = ("lpga", "vpga", "lvpga")
 RADIUS = 0.01
 """ε / √H of LPGA's steps, and what LVPGA adds to σ for its own (the authors' code)."""
-
-
-@dataclass(frozen=True)
-class PerceptualConfig:
-    """The authors' settings for LPGA on MNIST (C). weight_prior: α. weight_codes: β. The others are γ, one for each term of it:
-
-    weight_nll: of L_nll, both parts (lpga), the encoder's alone (lvpga). weight_noise: of the noisy reconstruction of codes (vpga) or of
-    the volume along the posterior's steps (lvpga). weight_kl: of the KL divergence (vpga, lvpga).
-    warm_up: steps before any but the image loss counts. momentum: of the gradient descent.
-    """
-
-    variant: str = "lpga"
-    weight_prior: float = 6e-2
-    weight_codes: float = 0.0
-    weight_nll: float = 1.5e-2
-    weight_noise: float = 0.0
-    weight_kl: float = 0.0
-    warm_up: int = 3000
-    lr: float = 0.1
-    momentum: float = 0.9
-    max_grad_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_prior, self.weight_codes, self.weight_nll, self.weight_noise, self.weight_kl)
-        if self.variant not in VARIANTS:
-            raise UsageError(f"variant {self.variant}: there is {', '.join(VARIANTS)}")
-        if self.warm_up < 0:
-            raise UsageError(f"warm_up {self.warm_up}: no negative number of steps")
 
 
 def require_scales(method: str, model: Autoencoder) -> None:
@@ -95,6 +67,13 @@ class PerceptualAutoencoder(AutoencoderMethod):
 
     On a bijection h is the identity on the codes, whatever the weights: (2), (3) and (6) are 0, φ is θ, and LPGA is L_r + w_nll·L_nll^φ.
     """
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a precision that rounds away what the likelihood compares."""
+        variant = settings["variant"]
+        if variant != "vpga" and schedule.precision != "fp32":
+            raise UsageError(f"--precision {schedule.precision}: {variant} compares codes 1 % apart, which that rounds; use fp32, or vpga")
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: PerceptualConfig, autocast: Callable[[], AbstractContextManager]

@@ -7,56 +7,21 @@ For a bijection the full round trip is exact whatever the weights, so what is tr
 zero padding is the same clip with other active dimensions; with their MMD the INN-AE becomes their INN-VAE.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
+from genrev_cli.settings.reconstruction import ReconstructionConfig
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import gathered, size
-from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
-
-NORMS = ("l1", "l2")
-
-
-@dataclass(frozen=True)
-class ReconstructionConfig:
-    """Schirrmeister et al.'s settings (A3). weight_mmd, mmd_widths: the MMD of Nguyen et al. and the a of its kernels.
-
-    image_norm, weight_code: An et al. have the mean square in the images' loss and a small weight on the codes (D1).
-    """
-
-    weight_x: float = 10.0
-    weight_z: float = 10.0  # paper; the authors' notebook sets 0 in this phase
-    image_norm: str = "l1"
-    weight_code: float = 0.0
-    weight_mmd: float = 0.0
-    mmd_widths: tuple[float, ...] = (0.2, 0.5, 0.9, 1.3)
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-    weight_decay: float = 0.0
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z, self.weight_code, self.weight_mmd)
-        if self.image_norm not in NORMS:
-            raise UsageError(f"image_norm {self.image_norm}: there is {', '.join(NORMS)}")
-        if not self.mmd_widths or min(self.mmd_widths) <= 0:
-            raise UsageError(f"mmd_widths {self.mmd_widths}: at least one is needed, all positive")
-
-
-def require_weights(*weights: float) -> None:
-    """Raise UsageError for a weight of a loss that is negative."""
-    if min(weights) < 0:
-        raise UsageError(f"weights of losses {weights}: none may be negative")
 
 
 def image_loss(x: Images, x_hat: Images, norm: str = "l1") -> Scalar:
@@ -91,6 +56,12 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 @final
 class Reconstruction(AutoencoderMethod):
     """L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a batch of one image with an MMD."""
+        if settings["weight_mmd"]:
+            require_two_codes(schedule, "weight_mmd")
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]

@@ -6,39 +6,21 @@ OT(·, ·): the exact transport distance of a mini-batch with Euclidean cost;   
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ClassGaussians, Prior
-from genrev_cli.methods.reconstruction import fit_prior, require_weights
+from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.ot.discrete import classwise_transport_loss
+from genrev_cli.settings.transport import TransportConfig
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import gathered, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class TransportConfig:
-    """The authors' settings (A6). noise: the standard deviation of ε."""
-
-    weight_perturbation: float = 15.0
-    noise: float = 0.01  # the paper writes N(0, 0.01); the authors' notebook takes it as the standard deviation
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 0.0
-    weight_decay: float = 0.0
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_perturbation)
-        if self.noise < 0:
-            raise UsageError(f"noise {self.noise}: a standard deviation is not negative")
 
 
 def perturbation_loss(x: Images, x_perturbed: Images) -> Scalar:
@@ -97,6 +79,11 @@ class ClassTransport(AutoencoderMethod):
 
     def _normal(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return shard(torch.randn(len(like) * size(), like.shape[1], generator=generator, device=like.device))
+
+    @staticmethod
+    def summary(prior: ClassGaussians) -> dict[str, Any]:
+        """How many dimensions each class uses."""
+        return {"dims_of_class": prior.used().sum(1).tolist()}
 
     def describe(self, prior: ClassGaussians) -> dict[str, float]:
         """How many dimensions the classes use, as `ClassGaussians.used` counts them; a shared one is used by two classes or more."""

@@ -4,44 +4,27 @@
 Pixels are in [−1, 1].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.matching import mmd_distance
 from genrev_cli.methods.perceptual import require_scales
 from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
-from genrev_cli.methods.reconstruction import fit_prior, require_weights
+from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import CodeDiscriminator
+from genrev_cli.settings.schedule import Schedule
+from genrev_cli.settings.variational import VAEConfig, WAEConfig
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import average, gathered, shard, size
-from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class VAEConfig:
-    """variant: vae. decoder_std: s of p(x|z) = N(g(z), s² I) in pixels of [−1, 1]; 0 is the likeliest one of each mini-batch
-    (Rybkin et al. 2021).
-    """
-
-    variant: str = "vae"
-    decoder_std: float = 0.0
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.decoder_std < 0:
-            raise UsageError(f"decoder_std {self.decoder_std}: a standard deviation is not negative")
 
 
 def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
@@ -77,33 +60,6 @@ class VAE(AutoencoderMethod):
         return {"L": L.detach(), "L_x": L_x.detach(), "L_kl": L_kl.detach(), "grad_norm": norm}
 
 
-MOST_LAYERS = 100
-
-
-@dataclass(frozen=True)
-class WAEConfig:
-    """Tolstikhin et al.'s settings for CelebA (E). weight_penalty: λ. weight_x: of the squared error, summed over an image.
-
-    variant: wae-mmd or wae-gan, by their penalties. lr_discriminator, hidden, layers: of the latter's discriminator, which has so many
-    layers of so many units.
-    """
-
-    variant: str = "wae-mmd"
-    weight_penalty: float = 100.0
-    weight_x: float = 0.05
-    lr: float = 1e-3
-    lr_discriminator: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.999)
-    max_grad_norm: float = 0.0
-    hidden: int = 1024
-    layers: int = 4
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_penalty, self.weight_x)
-        if self.hidden < 1 or not 1 <= self.layers <= MOST_LAYERS:
-            raise UsageError(f"hidden {self.hidden}, layers {self.layers}: at least 1 of each is needed, and at most {MOST_LAYERS} layers")
-
-
 def discrimination_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:
     """L_D = −E_p log D(z) − E_x log(1 − D(f(x))),  D = sigmoid(score)   (Algorithm 1)"""
     return softplus(-scores_prior).mean() + softplus(scores_codes).mean()
@@ -121,6 +77,12 @@ class WAE(AutoencoderMethod):
     wae-mmd: the unbiased MMD² with the kernels C / (C + |u − v|²), C = 2·H·s (the prior being N(0, I)). wae-gan: D is
     updated at the same point as f and g, each by its own loss.
     """
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a batch of one image with the MMD."""
+        if settings["variant"] == "wae-mmd":
+            require_two_codes(schedule, "wae-mmd")
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
@@ -151,11 +113,3 @@ class WAE(AutoencoderMethod):
         pairs = (self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_f), (self.optimizers["D"], L_D)
         norm, norm_D = descend(*pairs)
         return {"L_x": L_x.detach(), "L_f": L_f.detach(), "L_D": L_D.detach(), "grad_norm": norm, "grad_norm_D": norm_D}
-
-
-VARIANTS: dict[str, tuple[type, type[AutoencoderMethod]]] = {
-    "vae": (VAEConfig, VAE),
-    "wae-mmd": (WAEConfig, WAE),
-    "wae-gan": (WAEConfig, WAE),
-}
-"""name → its settings and its method."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages.drawing import Draw
-from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.samplers import SamplerFile
 from genrev_cli.stages.scoring import BY_ROWS, METRICS, OF_MODELS
 

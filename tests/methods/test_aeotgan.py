@@ -8,11 +8,13 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
+from genrev_cli.methods.aeotgan import AEOTGAN
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig
+from genrev_cli.methods.reconstruction import Reconstruction
 from genrev_cli.models import MODELS, build_model
 from genrev_cli.models.gan import FAMILIES, build_discriminator, span_of
+from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 INFOGAN = {"name": "infogan", "image_shape": [1, 8, 8], "latent_dim": 3, "width": 4}
 REVNET = {"name": "revnet", "image_shape": [1, 8, 8], "scales": [{"blocks": 1, "hidden": 4}]}

@@ -9,10 +9,12 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial, adversary_loss, encoder_loss
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, fit_prior, image_loss, latent_loss
+from genrev_cli.methods.adversarial import LatentAdversarial, adversary_loss, encoder_loss
+from genrev_cli.methods.reconstruction import Reconstruction, fit_prior, image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.precision import autocast_in
+from genrev_cli.settings.adversarial import AdversarialConfig
+from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 LR = 1e-3
 

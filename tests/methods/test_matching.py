@@ -8,8 +8,9 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.matching import MATCHERS, LatentMatching, MatchingConfig
+from genrev_cli.methods.matching import MATCHERS, LatentMatching
 from genrev_cli.models import build_model
+from genrev_cli.settings.adversarial import MatchingConfig
 
 every_matcher = pytest.mark.parametrize("matcher", MATCHERS)
 

@@ -10,9 +10,10 @@ from torch import nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.perceptual import PerceptualAutoencoder, PerceptualConfig
+from genrev_cli.methods.perceptual import PerceptualAutoencoder
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
 from genrev_cli.models import Variational, build_model
+from genrev_cli.settings.perceptual import PerceptualConfig
 
 H, SHAPE = 3, (1, 4, 4)
 WEIGHTS = {

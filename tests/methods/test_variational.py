@@ -11,9 +11,10 @@ from torch import nn
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.matching import mmd_distance
-from genrev_cli.methods.variational import VAE, WAE, VAEConfig, WAEConfig, confusion_loss, discrimination_loss, gaussian_nll
+from genrev_cli.methods.variational import VAE, WAE, confusion_loss, discrimination_loss, gaussian_nll
 from genrev_cli.models import build_model
 from genrev_cli.models.adversary import CodeDiscriminator
+from genrev_cli.settings.variational import VAEConfig, WAEConfig
 
 TABLE = {"name": "strided", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [4], "dense": 8}
 

@@ -11,13 +11,14 @@ from genrev_cli.files.images import open_images
 from genrev_cli.metrics.features import PixelExtractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
 from genrev_cli.stages import evaluation
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw, draw_images
-from genrev_cli.stages.evaluation import EvalOptions, Evaluator
-from genrev_cli.stages.extractors import FeatureOptions
-from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.training import best_file
 from genrev_cli.training.log import read_log

@@ -16,13 +16,14 @@ from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.models import MEMORY, RevNet
 from genrev_cli.models.revnet import Scale
 from genrev_cli.precision import autocast_in
+from genrev_cli.settings.schedule import RunOptions, Schedule
+from genrev_cli.settings.trainers import PRETRAIN_RECON
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.exactness import Exactness, exact, filled
 from genrev_cli.stages.execution import effect_of_precision
 from genrev_cli.stages.figures import reconstruct
-from genrev_cli.stages.job import RunOptions, Schedule
-from genrev_cli.stages.pretrain_recon import pretrain_recon
 from genrev_cli.stages.resuming import run_folder
+from genrev_cli.stages.train import train
 from genrev_cli.training import guard
 from genrev_cli.training.log import read_log
 
@@ -174,7 +175,7 @@ def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_
     """Also by a network that was not trained so, and with the split not a multiple of the batch."""
     model = {"exact_bits": 16} if trained_so else {}
     overrides = {"pretrain-recon": {"steps": 3}, "model": model}
-    ckpt = pretrain_recon(data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=RUN).out
+    ckpt = train(PRETRAIN_RECON, data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=RUN).out
     settings = {"split": "train", "batch": 16, "verify_exact": True, "precision": precision, "device": "cpu"}
     numbers = reconstruct(ckpt, tmp_path / "r.png", exact_bits=0 if trained_so else 16, **settings).numbers
     assert (numbers["images"], numbers["images_differing"], numbers["exact_error"]) == (22, 0, 0.0)

@@ -8,8 +8,8 @@ from genrev_cli.errors import InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.pictures import read_json, read_picture
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages.figures import reconstruct
-from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.sweep import sweep_bottleneck
 
 RUN = RunOptions(device="cpu", log_every=1)

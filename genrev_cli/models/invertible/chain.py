@@ -10,9 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from genrev_cli.models.invertible.layer import Invertible, Step, Streams, run, zeros
 from genrev_cli.models.invertible.reversible import run_reversible
 from genrev_cli.models.invertible.watch import Largest
-
-MEMORY = ("plain", "reversible", "checkpoint")
-"""What is kept for the backward pass: everything; the last streams; the streams of every step. The others compute the rest again."""
+from genrev_cli.settings.schedule import MEMORY
 
 
 @final

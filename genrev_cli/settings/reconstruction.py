@@ -1,0 +1,26 @@
+"""Settings of pretrain-recon."""
+
+from dataclasses import dataclass
+
+from genrev_cli.settings.base import Settings, setting
+from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig(Settings):
+    """Autoencoding through a restricted latent (Schirrmeister et al. 2018, section 3.1; Nguyen, Ardizzone & Köthe 2019, eq. 5 and 6).
+
+    The MMD is that of Nguyen et al. The squared image loss and the weight on codes are those of An et al. 2020.
+    """
+
+    weight_x: float = weight(10.0, "Weight of the image loss.")
+    weight_z: float = weight(10.0, "Weight of the latent loss.")  # paper; the authors' notebook sets 0 in this phase
+    image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
+    weight_code: float = weight(0.0, "Weight of the codes' mean square.")
+    weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.")
+    mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
+    lr: float = learning_rate(1e-4)
+    betas: tuple[float, float] = adam_betas((0.0, 0.9))
+    max_grad_norm: float = max_norm(5.0)
+    weight_decay: float = weight_decay()
+    eps: float = adam_eps()

@@ -1,0 +1,20 @@
+"""Settings of train-ot."""
+
+from dataclasses import dataclass
+
+from genrev_cli.settings.base import Settings, setting
+from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+
+
+@dataclass(frozen=True)
+class TransportConfig(Settings):
+    """The authors' settings (Schirrmeister et al. 2018, section 3.2, and their notebook OptimalTransport.ipynb)."""
+
+    weight_perturbation: float = weight(15.0, "Weight of the perturbation loss.")
+    # the paper writes N(0, 0.01); the authors' notebook takes it as the standard deviation
+    noise: float = setting(0.01, "Standard deviation of the noise that perturbs the codes.", at_least=0)
+    lr: float = learning_rate(1e-3)
+    betas: tuple[float, float] = adam_betas((0.9, 0.999))
+    max_grad_norm: float = max_norm(0.0)
+    weight_decay: float = weight_decay()
+    eps: float = adam_eps()
