@@ -107,7 +107,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, error.format_message()
+        return 2, error.format_message().replace("Value error, ", "")  # before the words of a choice
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

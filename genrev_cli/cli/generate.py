@@ -14,7 +14,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
 from genrev_cli.settings.base import ADVANCED, FEATURES, FILES, METHOD, RUN, SCORE, TRAINING, Settings, Spec, flag_of, spec_of
 from genrev_cli.settings.schedule import RunOptions, Schedule
-from genrev_cli.settings.trainers import TableOption
+from genrev_cli.settings.trainer import TableOption
 
 PANELS = (FILES, TRAINING, METHOD, "Map", "Solver", "Protocol", FEATURES, SCORE, RUN, ADVANCED)
 """The order of the panels of a help."""

@@ -16,7 +16,8 @@ from genrev_cli.settings.base import FILES, METHOD
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.settings.trainers import CLASSIFIER_TABLES, TRAINERS, Trainer
+from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
+from genrev_cli.settings.trainers import TRAINERS
 
 _RESUMES = "Options that are left out have the recipe's values. Run again, it goes on where it stopped."
 

@@ -43,6 +43,8 @@ class Spec:
         )
         if not all(math.isfinite(number) for number in numbers):
             return "must be finite"
+        if value == () and any(math.isfinite(bound) for bound in (self.at_least, self.at_most, self.above, self.below)):
+            return "must have at least one number"
         wrong = [f"{words} {bound:g}" for bound, words, holds in bounds if math.isfinite(bound) and not all(map(holds, numbers))]
         return f"must be {' and '.join(wrong)}" if wrong else ""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genrev_cli.settings.base import Settings
 from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight_decay
+from genrev_cli.settings.trainer import Trainer, Variant
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,13 @@ class LikelihoodConfig(Settings):
     max_grad_norm: float = max_norm(50.0)
     weight_decay: float = weight_decay()
     eps: float = adam_eps()
+
+
+TRAIN_FLOW = Trainer(
+    "train-flow",
+    "Train an invertible network by maximum likelihood, measured in bits per dimension.",
+    "genrev train-flow --data data/mnist.h5 --out flow.safetensors",
+    "flow.safetensors",
+    {"": Variant("flow", LikelihoodConfig, "genrev_cli.methods.likelihood:MaximumLikelihood")},
+    place=60,
+)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.optimizer import learning_rate, max_norm, weight
+from genrev_cli.settings.trainer import Trainer, Variant
 
 VARIANTS = ("lpga", "vpga", "lvpga")
 
@@ -22,3 +23,13 @@ class PerceptualConfig(Settings):
     lr: float = learning_rate(0.1)
     momentum: float = setting(0.9, "Momentum of the gradient descent.", panel=ADVANCED, at_least=0, below=1)
     max_grad_norm: float = max_norm(0.0)
+
+
+TRAIN_PGA = Trainer(
+    "train-pga",
+    "Train a perceptual generative autoencoder: generated images are compared with real ones in code space.",
+    "genrev train-pga --data data/mnist.h5 --variant vpga --out vpga.safetensors",
+    "pga.safetensors",
+    {name: Variant(name, PerceptualConfig, "genrev_cli.methods.perceptual:PerceptualAutoencoder") for name in VARIANTS},
+    place=40,
+)

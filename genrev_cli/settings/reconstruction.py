@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genrev_cli.settings.base import Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+from genrev_cli.settings.trainer import BOUND, DIMS, EXACT_BITS, Trainer, Variant
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,14 @@ class ReconstructionConfig(Settings):
     max_grad_norm: float = max_norm(5.0)
     weight_decay: float = weight_decay()
     eps: float = adam_eps()
+
+
+PRETRAIN_RECON = Trainer(
+    "pretrain-recon",
+    "Train an autoencoder to reconstruct images from a restricted latent.",
+    "genrev pretrain-recon --data data/mnist.h5 --out recon.safetensors",
+    "recon.safetensors",
+    {"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
+    tables=(DIMS, BOUND, EXACT_BITS),
+    place=10,
+)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genrev_cli.settings.base import Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+from genrev_cli.settings.trainer import Trainer, Variant
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,13 @@ class TransportConfig(Settings):
     max_grad_norm: float = max_norm(0.0)
     weight_decay: float = weight_decay()
     eps: float = adam_eps()
+
+
+TRAIN_OT = Trainer(
+    "train-ot",
+    "Train a reversible network and a Gaussian per class by exact optimal transport, without an adversary.",
+    "genrev train-ot --data data/mnist.h5 --out transport.safetensors",
+    "transport.safetensors",
+    {"": Variant("grn-ot", TransportConfig, "genrev_cli.methods.transport:ClassTransport")},
+    place=30,
+)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, weight
+from genrev_cli.settings.trainer import Trainer, Variant
 
 VARIANTS = ("vae", "wae-mmd", "wae-gan")
 MOST_LAYERS = 100
@@ -39,3 +40,18 @@ class WAEConfig(Settings):
     max_grad_norm: float = max_norm(0.0)
     hidden: int = setting(1024, "Units in each layer of the discriminator (wae-gan).", panel=ADVANCED, at_least=1)
     layers: int = setting(4, "Layers of the discriminator (wae-gan).", panel=ADVANCED, at_least=1, at_most=MOST_LAYERS)
+
+
+TRAIN_VAE = Trainer(
+    "train-vae",
+    "Train a variational autoencoder, or a Wasserstein autoencoder with an MMD or a discriminator of codes.",
+    "genrev train-vae --data data/mnist.h5 --variant wae-mmd --out wae.safetensors",
+    "vae.safetensors",
+    {
+        "vae": Variant("vae", VAEConfig, "genrev_cli.methods.variational:VAE"),
+        "wae-mmd": Variant("wae-mmd", WAEConfig, "genrev_cli.methods.variational:WAE"),
+        "wae-gan": Variant("wae-gan", WAEConfig, "genrev_cli.methods.variational:WAE"),
+    },
+    tables=(),
+    place=50,
+)

@@ -19,8 +19,8 @@ from genrev_cli.report.chain import Record
 from genrev_cli.report.plot import Axes, plot
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.settings.trainers import PRETRAIN_RECON
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.fid import FidOptions, fid

@@ -9,7 +9,7 @@ import torch
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.settings.trainers import Trainer, Variant
+from genrev_cli.settings.trainer import Trainer, Variant
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.planning import chosen_variant, job_from_images
 from genrev_cli.stages.training import run_job

@@ -49,8 +49,8 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train-pga", "--variant", "pga"], "variant pga: there is lpga, vpga, lvpga"),
-        (["train-vae", "--variant", "gan"], "variant gan: there is vae, wae-mmd, wae-gan"),
+        (["train-pga", "--variant", "pga"], "'pga' is not one of 'lpga', 'vpga', 'lvpga'"),
+        (["train-vae", "--variant", "gan"], "'gan' is not one of 'vae', 'wae-mmd', 'wae-gan'"),
         (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "unknown key 'decoder_std'"),
         (["train-pga", "--variant", "vpga", "--recipe", "lpga-digits"], "lpga-digits is a recipe of lpga; leave one"),
         (["train-vae", "--variant", "vae", "--recipe", "wae-mmd-digits"], "wae-mmd-digits is a recipe of wae-mmd"),

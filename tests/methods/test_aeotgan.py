@@ -155,9 +155,9 @@ def test_a_pure_function_of_its_arguments():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"loss": "lsgan"}, "there is vanilla, hinge-sn"),
-        ({"weight_content": -1.0}, "negative"),
-        ({"generator_updates": 0}, "at least 1 is needed"),
+        ({"loss": "lsgan"}, "--loss lsgan: choose vanilla, hinge-sn"),
+        ({"weight_content": -1.0}, "--weight-content -1: must be at least 0"),
+        ({"generator_updates": 0}, "--generator-updates 0: must be at least 1"),
         ({"weight_adversarial": 0.0, "weight_content": 0.0, "weight_feature": 0.0}, "nothing to train"),
     ],
 )
@@ -189,7 +189,7 @@ def test_the_autoencoder_has_squared_errors_and_a_weight_on_its_codes():
     assert scalars["L_y"].item() == pytest.approx(L_y.item(), rel=1e-5)
     assert scalars["grad_norm"].item() == pytest.approx(torch.cat([g.flatten() for g in gradients]).norm().item(), rel=1e-4)
     assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
-    with pytest.raises(UsageError, match="image_norm l3: there is l1, l2"):
+    with pytest.raises(UsageError, match="--image-norm l3: choose l1 or l2"):
         ReconstructionConfig(image_norm="l3")
 
 

@@ -77,7 +77,11 @@ def test_a_distance_is_small_between_samples_of_the_prior(matcher):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({"matcher": "gan"}, "there is adversary, mmd"), ({"matcher": "mmd", "weight_match": -1.0}, "negative")]
+    ("settings", "said"),
+    [
+        ({"matcher": "gan"}, "--matcher gan: choose adversary, mmd"),
+        ({"matcher": "mmd", "weight_match": -1.0}, "--weight-match -1: must be at least 0"),
+    ],
 )
 def test_impossible_settings(settings, said):
     with pytest.raises(UsageError, match=said):

@@ -207,9 +207,9 @@ def test_on_a_bijection_what_remains_is_reconstruction_and_the_codes_likelihood(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "pga"}, "variant pga: there is lpga, vpga, lvpga"),
-        ({"weight_prior": -1.0}, "none may be negative"),
-        ({"warm_up": -1}, "warm_up -1"),
+        ({"variant": "pga"}, "--variant pga: choose lpga, vpga or lvpga"),
+        ({"weight_prior": -1.0}, "--weight-prior -1: must be at least 0"),
+        ({"warm_up": -1}, "--warm-up -1: must be at least 0"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):

@@ -140,7 +140,7 @@ def test_what_cannot_be_trained_so(model, prior, said):
 
 @pytest.mark.parametrize("settings", [{"noise": -0.1}, {"weight_perturbation": -1.0}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match="negative"):
+    with pytest.raises(UsageError, match="must be at least 0"):
         TransportConfig(**settings)
 
 

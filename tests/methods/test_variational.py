@@ -139,9 +139,9 @@ def test_codes_come_to_the_prior(variant, generator):
 @pytest.mark.parametrize(
     ("make_config", "message"),
     [
-        (lambda: VAEConfig(decoder_std=-1), "decoder_std -1"),
-        (lambda: WAEConfig(weight_penalty=-1), "none may be negative"),
-        (lambda: WAEConfig(layers=0), "at least 1 of each"),
+        (lambda: VAEConfig(decoder_std=-1), "--decoder-std -1: must be at least 0"),
+        (lambda: WAEConfig(weight_penalty=-1), "--weight-penalty -1: must be at least 0"),
+        (lambda: WAEConfig(layers=0), "--layers 0: must be at least 1"),
     ],
 )
 def test_settings_that_make_no_sense(make_config, message):

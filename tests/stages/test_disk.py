@@ -19,7 +19,6 @@ from genrev_cli.files.space import announce, shown
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import SILENT
 from genrev_cli.settings.evaluation import EvalOptions
-from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages import encode as encoding
 from genrev_cli.stages import features as cache
@@ -90,7 +89,7 @@ class Costly(Extractor):
         return pixels.float().flatten(1).repeat(1, 10)
 
 
-SCORED = EvalOptions(every=1, n=8, features=FeatureOptions("pixel"))
+SCORED = EvalOptions(every=1, n=8, features="pixel")
 
 
 @pytest.mark.parametrize(

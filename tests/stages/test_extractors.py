@@ -64,7 +64,7 @@ def weights(tmp_path_factory):
         ({"features": "incepton"}, "--features incepton: choose inception or pixel, or the path of a TorchScript file"),
         ({"features": "net.onnx"}, "--features net.onnx: choose"),
         ({"features": ""}, "choose"),
-        ({"profile": "tensorflow"}, "--profile tensorflow: choose one of pytorch-fid, tf, torchmetrics"),
+        ({"profile": "tensorflow"}, "--profile tensorflow: choose pytorch-fid, tf or torchmetrics"),
         ({"precision": "fp16"}, "--precision fp16: choose fp32 or bf16"),
         ({"features": "pixel", "profile": "tf"}, "no meaning for --features pixel"),
         ({"features": "pixel", "precision": "bf16"}, "no meaning for --features pixel"),

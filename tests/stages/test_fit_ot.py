@@ -207,7 +207,7 @@ def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
         ({"theta": "4"}, "from 0 to π"),
         ({"rule": "cubic"}, "--rule cubic"),
         ({"rule": "nearest", "drop": True}, "joins no cells"),
-        ({"target_error": 0.0}, "must be positive"),
+        ({"target_error": 0.0}, "must be more than 0"),
         ({"precision": "fp8"}, "--precision fp8"),
     ],
 )

@@ -98,7 +98,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, sweep, monkeypatch):
             path.rmdir()
     from genrev_cli.stages import sweep as module
 
-    train, calls = module.pretrain_recon, []
+    train, calls = module.train, []
 
     def stopping(*words, **settings):
         calls.append(words)
@@ -106,7 +106,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, sweep, monkeypatch):
             raise InterruptedRun("stopped")
         return train(*words, **settings)
 
-    monkeypatch.setattr(module, "pretrain_recon", stopping)
+    monkeypatch.setattr(module, "train", stopping)
     with pytest.raises(InterruptedRun):
         sweep()
     again = rows(sweep())

@@ -9,8 +9,8 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.likelihood import TRAIN_FLOW
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.settings.trainers import TRAIN_FLOW
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw, draw_codes, draw_images
 from genrev_cli.stages.fid import FidOptions, measure

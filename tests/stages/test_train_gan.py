@@ -8,8 +8,8 @@ import torch
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.methods.gan_losses import LOSSES
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.settings.trainers import PRETRAIN_RECON
 from genrev_cli.stages.drawing import Draw, draw_images
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
