@@ -1,4 +1,4 @@
-"""The command that is running: its words, for the headers of what it makes; its beginning; whether it runs in many processes."""
+"""The command that is running: its words, for the headers of what it makes; its beginning; its processes and cores."""
 
 import os
 import shlex
@@ -32,3 +32,8 @@ def many_processes() -> bool:
 def first_process() -> bool:
     """Whether this is the one that speaks and writes; also known before they have joined."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
