@@ -1,7 +1,8 @@
 """Generated images on disk: a folder of PNGs, an HDF5 or an NPZ file, by the name that was asked for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 from genrev_cli.files.npz import arrays_digest, reading_npz
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.files.space import hdf5_bytes, png_folder_bytes
+from genrev_cli.invocation import cores
 
 MARK = "genrev.json"
 """The file in a folder of samples that holds its header."""
+
+_AT_ONCE = 8  # images that a thread is given together
 
 
 class SampleWriter(ABC):
@@ -28,7 +32,7 @@ class SampleWriter(ABC):
         self.count = 0
 
     def add(self, pixels: np.ndarray) -> None:
-        """Append images (B, C, H, W) uint8."""
+        """Append images (B, C, H, W) uint8, which must not change afterwards."""
         self._write(pixels)
         self.count += len(pixels)
 
@@ -37,15 +41,47 @@ class SampleWriter(ABC):
 
 
 class _FolderWriter(SampleWriter):
-    """000000.png, 000001.png, …"""
+    """000000.png, 000001.png, …, encoded on all cores while the caller makes the next block. At most two blocks are in memory.
 
-    def __init__(self, header: Header, folder: Path) -> None:
+    Pillow lets go of Python's lock while it compresses. What a thread raises is raised by the next `add`, or by `finish`.
+    """
+
+    def __init__(self, header: Header, folder: Path, pool: ThreadPoolExecutor) -> None:
         super().__init__(header)
-        self.folder = folder
+        self.folder, self.pool = folder, pool
+        self._last: list[Future[None]] = []
 
     def _write(self, pixels: np.ndarray) -> None:
-        for number, image in enumerate(pixels, self.count):
-            to_pil(image).save(self.folder / f"{number:06d}.png", compress_level=1)  # most of the time would go into a few percent of size
+        parts = [(self.count + start, pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE)]
+        before, self._last = self._last, [self.pool.submit(_write_pngs, self.folder, first, part) for first, part in parts]
+        _settle(before)
+
+    def finish(self) -> None:
+        """Wait until all files are written."""
+        _settle(self._last)
+
+
+def _write_pngs(folder: Path, first: int, pixels: np.ndarray) -> None:
+    for number, image in enumerate(pixels, first):
+        to_pil(image).save(folder / f"{number:06d}.png", compress_level=1)  # most of the time would go into a few percent of size
+
+
+def _settle(futures: Sequence[Future[None]]) -> None:
+    """Wait for all, and raise the first error at once."""
+    for future in futures:
+        future.result()
+
+
+@contextmanager
+def _writing_folder(header: Header, folder: Path) -> Iterator[_FolderWriter]:
+    """A writer of PNGs, all of which are written at the end; after an error none of its threads goes on."""
+    pool = ThreadPoolExecutor(cores())
+    try:
+        writer = _FolderWriter(header, folder, pool)
+        yield writer
+        writer.finish()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _ArrayWriter(SampleWriter):
@@ -86,8 +122,8 @@ def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header)
     else:
         with atomic_path(out) as part:
             part.mkdir()
-            writer = _FolderWriter(header, part)
-            yield writer
+            with _writing_folder(header, part) as writer:
+                yield writer
             (part / MARK).write_text(replace(writer.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
 
 
