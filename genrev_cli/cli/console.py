@@ -72,11 +72,11 @@ def _unprinted(error: OSError) -> GenrevError:
 
 def _put_out_path(path: Path) -> None:
     """A path as the result: for a program as it is, on a terminal as it can be shown."""
-    put_out(str(path), exact=not _shows())
+    put_out(str(path), exact=not stdout_shows())
 
 
-def _shows() -> bool:
-    """Whether stdout is a terminal."""
+def stdout_shows() -> bool:
+    """Return True where stdout is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
