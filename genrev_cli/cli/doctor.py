@@ -14,7 +14,7 @@ from genrev_cli.result import Result
 
 if TYPE_CHECKING:
     from genrev_cli.doctor.examination import Examination
-    from genrev_cli.doctor.finding import Finding
+    from genrev_cli.doctor.finding import Check, Finding
 
 
 @app.command(rich_help_panel="Look", epilog="$ genrev doctor --device cuda:0 --minutes 7")
@@ -61,7 +61,8 @@ def _as_lines(exam: "Examination") -> "list[Finding]":
     for line in head_lines(exam.machine):
         put_out(line)
     put_out("")
-    progress, findings = listener(), []
+    progress = listener()
+    findings: list[Finding] = []
     width = max(len(check.name) for check in exam.checks)
     for check in exam.checks:
         if not stdout_shows():
@@ -83,7 +84,7 @@ def _as_json(exam: "Examination") -> "list[Finding]":
     return findings
 
 
-def _carried_out(exam: "Examination", findings: "list[Finding]", check: object) -> "Finding":
+def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check") -> "Finding":
     """Carry out a check and keep what it finds; with --debug show the traceback of what it raised."""
     finding = exam.carry_out(check)
     findings.append(finding)

@@ -24,17 +24,19 @@ def main(backend: str, device: str, rank: str, size: str, meeting: str, seconds:
     dist.init_process_group(
         backend, init_method=f"file://{meeting}", rank=int(rank), world_size=count, timeout=timedelta(seconds=float(seconds))
     )
+    try:
+        for _ in range(2):  # the first one sets the connections up
+            numbers = torch.full((NUMBERS,), float(rank) + 1, device=place)
+            synchronize()
+            began = time.perf_counter()
+            dist.all_reduce(numbers)
+            synchronize()
+            taken = time.perf_counter() - began
+    finally:
+        dist.destroy_process_group()
     wanted = count * (count + 1) / 2
-    for _ in range(2):  # the first one sets the connections up
-        numbers = torch.full((NUMBERS,), float(rank) + 1, device=place)
-        synchronize()
-        began = time.perf_counter()
-        dist.all_reduce(numbers)
-        synchronize()
-        taken = time.perf_counter() - began
     if not torch.equal(numbers, torch.full_like(numbers, wanted)):
-        raise RuntimeError(f"the sum is {numbers.mean().item()} on average, and {wanted} is right")
-    dist.destroy_process_group()
+        raise RuntimeError(f"the sum is {numbers.mean().item():.4g} on average, and {wanted:g} is right")
     print(4 * NUMBERS / taken / 1e9)
 
 

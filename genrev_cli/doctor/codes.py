@@ -40,9 +40,9 @@ def _map() -> TransportMap:
     """Return a map of random codes, of which every draw is kept."""
     generator = torch.Generator().manual_seed(derive(0, "doctor", "map"))
     drawn = TransportMap(DIM, [CODES], [ANGLE])
-    drawn.codes.normal_(generator=generator)
-    drawn.centres.uniform_(-0.5, 0.5, generator=generator)
-    drawn.heights.normal_(std=0.1, generator=generator)
+    codes, heights = torch.randn(CODES, DIM, generator=generator), 0.1 * torch.randn(CODES, generator=generator)
+    centres = torch.rand(CODES, DIM, generator=generator) - 0.5
+    drawn.load_state_dict({"codes": codes, "centres": centres, "heights": heights, "weight": torch.full((CODES,), 1 / CODES)})
     return drawn
 
 

@@ -42,8 +42,8 @@ class Examination:
     Raises UsageError for an unknown device word, and like `open_subject`; a device that cannot be used is a finding.
     """
 
-    def __init__(self, options: DoctorOptions, scratch: Path, checks: tuple[Check, ...] = CHECKS) -> None:
-        self.began, self.options, self.checks, self.scratch = time.monotonic(), options, checks, scratch
+    def __init__(self, options: DoctorOptions, scratch: Path) -> None:
+        self.began, self.options, self.checks, self.scratch = time.monotonic(), options, CHECKS, scratch
         found, self.broken = switches(), None
         try:
             device = resolve_device(options.device)
@@ -72,7 +72,7 @@ class Examination:
         except Exception as error:
             return self._failed(check, error)
         finally:
-            self._put_back()
+            self._free(check)
         return Finding(check.name, replace(outcome, detail=cleaned(outcome.detail, self.scratch)))
 
     def _needed(self, check: Check) -> float:
@@ -86,9 +86,10 @@ class Examination:
         said = next(iter(str(error).strip().splitlines()), "")
         return Finding(check.name, Outcome(FAIL, cleaned(f"{type(error).__name__}: {said}", self.scratch)), error)
 
-    def _put_back(self) -> None:
-        """Give back memory, which the next check may need, and set the device as it was."""
-        gc.collect()
+    def _free(self, check: Check) -> None:
+        """Give back the memory of networks, which the next check may need."""
+        if check.few or check.full:
+            gc.collect()
         if self.subject.cuda:
             torch.cuda.empty_cache()
 

@@ -22,12 +22,13 @@ def round_trip(subject: Subject, *, precision: str) -> Outcome:
     model, x = subject.network(), subject.x(subject.few)
     with subject.computing(precision):
         error = (model.decode(model.encode(x)).float() - x).abs()
-    numbers = {"largest": error.max().item(), "mean": error.mean().item(), "limit": WARN if precision == "fp32" else None}
+    largest, mean = error.max().item(), error.mean().item()
+    numbers = {"largest": largest, "mean": mean, "limit": WARN if precision == "fp32" else None}
     own = ", the checkpoint's own precision" if precision == subject.precision != "fp32" else ""
-    detail = f"largest error {numbers['largest']:.1e}, mean {numbers['mean']:.1e}{own}"
+    detail = f"largest error {largest:.1e}, mean {mean:.1e}{own}"
     if precision != "fp32":
         return told(f"{detail}; nothing is promised", numbers)
-    return verdict(numbers["largest"] <= WARN, f"{detail}; limit {WARN:g}", numbers)
+    return verdict(largest <= WARN, f"{detail}; limit {WARN:g}", numbers)
 
 
 @torch.no_grad()

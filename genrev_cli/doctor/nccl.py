@@ -46,11 +46,11 @@ def summed(backend: str, devices: list[str], scratch: Path, limit: float) -> tup
         ended = [_ended(process, max(began + limit - time.monotonic(), 0.1)) for process in processes]
     finally:
         for process in processes:
-            process.kill()  # of those that have ended this does nothing
-            process.wait()
+            process.kill()  # one that has ended does not mind
+            process.communicate()
     for rank, (code, out, err) in enumerate(ended):
         if code is None:
-            return f"process {rank} has not ended within {limit:.0f} s", []
+            return f"process {rank} has not ended within {limit:g} s", []
         if code:
             last = (err.strip() or out.strip() or f"exit code {code}").splitlines()[-1]
             return f"process {rank}: {last}", []

@@ -133,5 +133,3 @@ def _draw_biases(model: Autoencoder) -> None:
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] == "bias" and not parameter.any():
             nn.init.normal_(parameter, std=BIASES, generator=generator)
-
-

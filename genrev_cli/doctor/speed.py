@@ -34,7 +34,7 @@ def training_step(subject: Subject, *, precision: str, memory: str) -> Outcome:
     batch, numbers = fitting(subject, lambda batch: _step(subject, batch, precision, memory))
     detail = f"{numbers['images_per_second']:,.0f} images/s, {numbers['ms_per_step']:.1f} ms for {batch} images, {_memory(numbers)}"
     if subject.cuda:
-        detail += f", host busy for {numbers['host_ms']:.1f} ms ({100 * numbers['host_ms'] / numbers['ms_per_step']:.0f} %)"
+        detail += f", host busy for {numbers['host_ms']:.1f} ms ({100 * numbers['host_ms'] / numbers['ms_per_step']:.0f}%)"
     return told(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
 
 
@@ -132,8 +132,9 @@ def no_waits(subject: Subject) -> Outcome:
         return skipped("the network has no encoder")
     batches = Batches(subject.images, "train", batch=subject.few, seed=0, device=subject.device, resident_megabytes=4096)
     step = subject.stepper(subject.reconstruction(), subject.few)
+    acts: dict[str, Callable[[int], object]] = {"a batch": batches, "a step": step}
     waits = {}
-    for number, (name, act) in enumerate({"a batch": batches, "a step": step}.items()):
+    for number, (name, act) in enumerate(acts.items()):
         act(number)  # the first one loads and plans, and may wait
         if found := _waiting(partial(act, number + 1)):
             waits[name] = found

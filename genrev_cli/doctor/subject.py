@@ -16,11 +16,11 @@ from genrev_cli.files.images import ImageSet
 from genrev_cli.latents import Prior
 from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, image_loss, latent_loss
 from genrev_cli.models import MEMORY, Autoencoder, Bijection, RevNet
+from genrev_cli.precision import autocast_in
 from genrev_cli.shapes import Images, Latents, Pixels, Scalar, to_float
 from genrev_cli.stages.exactness import exact
 from genrev_cli.stages.execution import execute
 from genrev_cli.stages.job import RunOptions, Schedule
-from genrev_cli.precision import autocast_in
 from genrev_cli.training.devices import has_bf16, resolve_device
 
 
@@ -115,15 +115,18 @@ class Subject:
         labels = torch.zeros(batch, dtype=torch.int64, device=self.device)
         return lambda number: method.step(x, labels, generator.manual_seed(number))
 
-    def problem(self, model: Autoencoder, batch: int) -> Problem:
-        """Return the loss of the training step and what it is taken of, without an optimizer."""
+    def problem(self, model: Autoencoder, batch: int, restrict: Callable[[Latents], Latents] | None = None) -> Problem:
+        """Return the loss of the training step and what it is taken of, without an optimizer.
+
+        restrict: z → ẑ, in the place of the prior's own projection.
+        """
         settings = self.settings
 
         def loss(x: Images, x_hat: Images, z: Latents, z_hat: Latents) -> Scalar:
             """L = w_x L_x + w_z L_z"""
             return settings.weight_x * image_loss(x, x_hat, settings.image_norm) + settings.weight_z * latent_loss(z, z_hat)
 
-        return Problem(self.x(batch), self.prior().restrict, loss, _coding_parameters(model))
+        return Problem(self.x(batch), restrict or self.prior().restrict, loss, _coding_parameters(model))
 
     @cached_property
     def seconds_per_image(self) -> float:
