@@ -80,6 +80,20 @@ def stdout_shows() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def now_doing(what: str) -> None:
+    """Say what is being done: on a terminal that shows stdout too in a line that goes with `done`, elsewhere as a line for the user."""
+    if stdout_shows() and sys.stderr.isatty():
+        print(f"\r{visible(what)} …\x1b[K", end="", file=_STDERR, flush=True)
+    else:
+        _tell(f"genrev: {what}")
+
+
+def done() -> None:
+    """Take away the line of `now_doing`, where it has not ended."""
+    if stdout_shows() and sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=_STDERR, flush=True)
+
+
 def open_streams() -> None:
     """Take care of streams that are closed, and let paths through that are no text.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genrev_cli.cli import app, options
-from genrev_cli.cli.console import listener, put_out, report, stdout_shows, traceback_lines
+from genrev_cli.cli.console import done, listener, now_doing, put_out, report, traceback_lines
 from genrev_cli.cli.layout import head_lines, row_lines
 from genrev_cli.errors import UnavailableError
 from genrev_cli.invocation import debugging
@@ -44,15 +44,14 @@ def doctor(
     PASS: a promise is kept. FAIL: it is not, and the exit code is 5. SKIP: not checked, and why. INFO: a measurement. Nothing is fetched,
     and nothing is left behind. The report has no name of a person, a machine or a home folder in it: paste it into a bug report.
     """
-    from genrev_cli.doctor.examination import DoctorOptions, examination, summary
+    from genrev_cli.doctor.examination import DoctorOptions, examination, failed, summary
 
     with examination(DoctorOptions(device, ckpt, recipe, minutes)) as exam:
         findings = _as_json(exam) if json else _as_lines(exam)
-        count = summary(findings)
         if not json:
-            counted = ", ".join(f"{number} {state}" for state, number in count.items())
-            put_out(f"\n{counted} in {exam.seconds:.0f} s", exact=True)
-    if count["FAIL"]:
+            put_out("")
+            put_out(summary(findings, exam.seconds))
+    if failed(findings):
         raise typer.Exit(UnavailableError.exit_code)
 
 
@@ -61,13 +60,12 @@ def _as_lines(exam: "Examination") -> "list[Finding]":
     for line in head_lines(exam.machine):
         put_out(line)
     put_out("")
-    progress = listener()
     findings: list[Finding] = []
     width = max(len(check.name) for check in exam.checks)
     for check in exam.checks:
-        if not stdout_shows():
-            progress.note(check.name)
+        now_doing(check.name)
         finding = _carried_out(exam, findings, check)
+        done()
         for line in row_lines(finding.outcome.state, finding.name, finding.outcome.detail, width):
             put_out(line)
     return findings

@@ -9,6 +9,8 @@ from genrev_cli.training.devices import has_bf16, resolve_device
 
 def device_words(subject: Subject) -> Outcome:
     """Resolve every word that --device takes here; on CUDA each gives a device with an index, which torch wants."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(0)  # the current device of a process that has chosen none
     words = dict.fromkeys(["auto", subject.word, *(["cuda"] if torch.cuda.is_available() else []), "cpu"])
     try:
         found = {word: resolve_device(word) for word in words}

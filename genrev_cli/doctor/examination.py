@@ -21,6 +21,9 @@ from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import UsageError
 from genrev_cli.training.devices import resolve_device
 
+NO_TIME = "no time left"
+"""How the reason of a SKIP begins that more --minutes would cure."""
+
 
 @dataclass(frozen=True)
 class DoctorOptions:
@@ -63,10 +66,12 @@ class Examination:
         """Return what a check finds: a SKIP where too little time is left, a FAIL where it raises anything."""
         if self.broken:
             return self._failed(check, self.broken) if check is self.checks[0] else _skipped(check, "the device cannot be used")
+        if reason := next(filter(None, map(self.subject.lacks, check.needs)), ""):
+            return _skipped(check, reason)
         needed = self._needed(check)
         left = 60 * self.options.minutes - self.seconds
         if needed > left:
-            return _skipped(check, f"no time left: some {needed:.0f} s needed, {max(left, 0):.0f} s there; give more --minutes")
+            return _skipped(check, f"{NO_TIME}: needs some {needed:.0f} s, has {max(left, 0):.0f} s")
         try:
             outcome = check.run(self.subject)
         except Exception as error:
@@ -105,7 +110,14 @@ def examination(options: DoctorOptions) -> Iterator[Examination]:
         yield Examination(options, Path(scratch))
 
 
-def summary(findings: list[Finding]) -> dict[str, int]:
-    """Return how many findings there are of each state."""
+def failed(findings: list[Finding]) -> bool:
+    """Tell whether a promise is broken."""
+    return any(finding.outcome.state == FAIL for finding in findings)
+
+
+def summary(findings: list[Finding], seconds: float) -> str:
+    """Return how many findings there are of each state, in how many seconds, and whether more time would give more."""
     states = [finding.outcome.state for finding in findings]
-    return {state: states.count(state) for state in (PASS, FAIL, SKIP, INFO)}
+    counted = ", ".join(f"{states.count(state)} {state}" for state in (PASS, FAIL, SKIP, INFO))
+    late = sum(finding.outcome.detail.startswith(NO_TIME) for finding in findings)
+    return f"{counted} in {seconds:.0f} s" + (f"; {late} had {NO_TIME}: give more --minutes" if late else "")

@@ -25,14 +25,15 @@ class Outcome:
 class Check:
     """One check.
 
-    name: at most 26 characters, so that the table fits 80 columns. run: does the work.
-    seconds: how long it takes beside the network's work. few, full: how many training steps its work amounts to, with the subject's
-    small and with its full batch.
+    name: at most 26 characters, so that the table fits 80 columns. run: does the work. needs: what the subject has to have for it, see
+    `Subject.lacks`. seconds: how long it takes beside the network's work. few, full: how many training steps its work amounts to, with
+    the subject's small and with its full batch.
     """
 
     name: str
     run: Callable[["Subject"], Outcome]
     seconds: float = 1.0
+    needs: tuple[str, ...] = ()
     few: int = 0
     full: int = 0
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, skipped, told, verdict
+from genrev_cli.doctor.finding import Outcome, told, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.exactness import Exactness
@@ -15,10 +15,6 @@ BITS = 16
 @torch.no_grad()
 def round_trip(subject: Subject, *, precision: str) -> Outcome:
     """Compare x with decode(encode(x)); in fp32 the largest difference has a limit, in other precisions it is told."""
-    if not subject.invertible:
-        return skipped("the network is not invertible")
-    if reason := subject.lacks(precision):
-        return skipped(reason)
     model, x = subject.network(), subject.x(subject.few)
     with subject.computing(precision):
         error = (model.decode(model.encode(x)).float() - x).abs()
@@ -34,10 +30,6 @@ def round_trip(subject: Subject, *, precision: str) -> Outcome:
 @torch.no_grad()
 def exact_bits(subject: Subject, *, precision: str) -> Outcome:
     """Encode and decode with --exact-bits, twice, in two batch sizes: every value comes back, and codes are the same again."""
-    if not subject.additive:
-        return skipped("only networks with additive couplings have an exact mode")
-    if reason := subject.lacks(precision):
-        return skipped(reason)
     bits = subject.bits or BITS
     model = subject.network(bits=bits)
     verify, changed, sizes = Exactness(model), 0, sorted({subject.few, max(subject.few // 2, 1)})

@@ -52,7 +52,7 @@ def described_machine(subject: Subject, precision: dict[str, dict[str, Any]]) ->
     return {
         "versions": versions(),
         "cuda_devices": devices(),
-        "cpu": {**cpu(), "threads": torch.get_num_threads()},
+        "cpu": {**cpu(), "threads": torch.get_num_threads(), **load()},
         "memory_gb": memory(),
         "free_disk_gb": {name: free_disk(folder) for name, folder in folders.items()},
         "precision": precision,
@@ -108,6 +108,11 @@ def _device(number: int) -> dict[str, Any]:
     except RuntimeError as error:  # it is another program's alone, say
         return {**found, "memory_gb": round(about.total_memory / 1e9, 1), "error": cleaned(str(error).partition("\n")[0])}
     return {**found, "memory_gb": round(total / 1e9, 1), "free_gb": round(free / 1e9, 1)}
+
+
+def load() -> dict[str, float]:
+    """Return how many processes wanted a core in the last minute, where the system says so: with more than cores speeds say little."""
+    return {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
 
 
 def memory() -> dict[str, float]:

@@ -36,7 +36,7 @@ GUESSES = ((3, 64, 64), (1, 32, 32))
 
 IMAGES = 64
 FEW = {"cuda": 32, "cpu": 4}
-MOST = {"cuda": 1 << 20, "cpu": 16}
+MOST = {"cuda": 1 << 20, "cpu": 8}
 """Device type → images of a step whose result is looked at, and at most of one whose speed is measured."""
 BIASES = 0.01
 

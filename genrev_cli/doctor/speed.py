@@ -13,11 +13,10 @@ from genrev_cli.bench.harness import synchronize
 from genrev_cli.bench.sample_images import own
 from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.bench.training_step import Network, loss_of
-from genrev_cli.doctor.finding import Numbers, Outcome, skipped, told, verdict
+from genrev_cli.doctor.finding import Numbers, Outcome, told, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import lacks_memory
 from genrev_cli.methods.reconstruction import Reconstruction
-from genrev_cli.models import MEMORY
 from genrev_cli.training.batches import Batches
 
 ROUNDS = {"cuda": 10, "cpu": 3}
@@ -29,22 +28,11 @@ Measured = TypeVar("Measured")
 
 def training_step(subject: Subject, *, precision: str, memory: str) -> Outcome:
     """Measure a step of pretrain-recon: images per second, memory, and on CUDA for how much of it the host is busy."""
-    if reason := _unfit(subject, precision, memory):
-        return skipped(reason)
     batch, numbers = fitting(subject, lambda batch: _step(subject, batch, precision, memory))
     detail = f"{numbers['images_per_second']:,.0f} images/s, {numbers['ms_per_step']:.1f} ms for {batch} images, {_memory(numbers)}"
     if subject.cuda:
         detail += f", host busy for {numbers['host_ms']:.1f} ms ({100 * numbers['host_ms'] / numbers['ms_per_step']:.0f}%)"
     return told(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
-
-
-def _unfit(subject: Subject, precision: str, memory: str) -> str:
-    """Return why the step cannot be taken, '' where it can."""
-    if not subject.template[0].encodes:
-        return "the network has no encoder"
-    if memory != MEMORY[0] and not subject.invertible:
-        return "the network is not invertible"
-    return subject.lacks(precision)
 
 
 def _memory(numbers: Numbers) -> str:
@@ -109,8 +97,6 @@ def clocked(run: Callable[[], object]) -> tuple[float, float]:
 
 def sampling(subject: Subject, *, precision: str) -> Outcome:
     """Measure images per second from codes of the prior to pixels, as genrev sample makes them."""
-    if reason := subject.lacks(precision):
-        return skipped(reason)
     model, prior, bf16 = subject.network(), subject.prior(), precision == "bf16"
     with subject.computing(precision):
 
@@ -126,10 +112,6 @@ def sampling(subject: Subject, *, precision: str) -> Outcome:
 
 def no_waits(subject: Subject) -> Outcome:
     """Take a batch and a training step with torch told to raise where the host waits for the device."""
-    if not subject.cuda:
-        return skipped("the host and the device are one on a CPU")
-    if not subject.template[0].encodes:
-        return skipped("the network has no encoder")
     batches = Batches(subject.images, "train", batch=subject.few, seed=0, device=subject.device, resident_megabytes=4096)
     step = subject.stepper(subject.reconstruction(), subject.few)
     acts: dict[str, Callable[[int], object]] = {"a batch": batches, "a step": step}

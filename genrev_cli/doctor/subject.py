@@ -55,16 +55,6 @@ class Subject:
         """Return (C, H, W)."""
         return self.template[0].image_shape
 
-    @property
-    def invertible(self) -> bool:
-        """Tell whether decoding is the inverse of encoding."""
-        return isinstance(self.template[0], Bijection)
-
-    @property
-    def additive(self) -> bool:
-        """Tell whether the network has a mode that is exact to the bit."""
-        return isinstance(self.template[0], RevNet)
-
     def network(self, *, bits: int = 0) -> Autoencoder:
         """Return a copy of the network on the device, in evaluation mode; bits: K of a grid of 2^−K, or 0."""
         model = copy.deepcopy(self.template[0])
@@ -82,15 +72,21 @@ class Subject:
         """Return `pixels` in [0, 1]."""
         return to_float(self.pixels(n))
 
-    def lacks(self, precision: str) -> str:
-        """Return why a precision cannot be had here, '' where it can."""
-        if precision == "tf32" and not self.cuda:
-            return "TF32 is a mode of CUDA devices"
-        if precision == "tf32" and torch.cuda.get_device_capability(self.device)[0] < 8:
+    def lacks(self, need: str) -> str:
+        """Return why there is no `need` here, '' where there is: a precision, or 'cuda', 'encoder', 'inverse', 'grid' (an exact mode)."""
+        model, device = self.template[0], self.device
+        if need in ("cuda", "tf32") and not self.cuda:
+            return "TF32 is a mode of CUDA devices" if need == "tf32" else "this needs a CUDA device"
+        if need == "tf32" and torch.cuda.get_device_capability(device)[0] < 8:
             return "this GPU is older than TF32"
-        if precision == "bf16" and not has_bf16(self.device) and self.precision != "bf16":
+        if need == "bf16" and not has_bf16(device) and self.precision != "bf16":
             return "bf16 is emulated on this device"
-        return ""
+        missing = {
+            "encoder": "" if model.encodes else "the network has no encoder",
+            "inverse": "" if isinstance(model, Bijection) else "the network is not invertible",
+            "grid": "" if isinstance(model, RevNet) else "only networks with additive couplings have an exact mode",
+        }
+        return missing.get(need, "")
 
     @contextmanager
     def computing(self, precision: str) -> Iterator[None]:
@@ -135,9 +131,10 @@ class Subject:
             return 0.0
         try:
             model = self.network().requires_grad_(True)
-            step = partial(gradients, self.problem(model, self.few), Network(model.encode, model.decode))
+            batch = max(self.few // 2, 1)
+            step = partial(gradients, self.problem(model, batch), Network(model.encode, model.decode))
             step()
-            return timed(step)[0] / self.few
+            return timed(step)[0] / batch
         except Exception:  # whatever it is, the first check that trains stumbles on it too, and tells
             return 0.0
 

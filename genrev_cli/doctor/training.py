@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.bench.training_step import Network, deviation, gradients
-from genrev_cli.doctor.finding import Outcome, skipped, told, verdict
+from genrev_cli.doctor.finding import Outcome, told, verdict
 from genrev_cli.doctor.images import write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.checkpoint import read_checkpoint
@@ -30,8 +30,7 @@ def reversible_gradients(subject: Subject) -> Outcome:
     ẑ = z / 2, whatever the prior: with one that restricts nothing x̂ would be x, and the gradient of |x − x̂| that of rounding.
     """
     model = subject.network().requires_grad_(True)
-    if not isinstance(model, Bijection):
-        return skipped("the network is not invertible")
+    assert isinstance(model, Bijection)
     problem, network = subject.problem(model, subject.few, lambda z: z / 2), Network(model.encode, model.decode)
     plain = gradients(problem, network)
     model.memory = "reversible"
@@ -44,8 +43,6 @@ def reversible_gradients(subject: Subject) -> Outcome:
 
 def determinism(subject: Subject) -> Outcome:
     """Take the same training steps twice: on a CPU the weights are equal to the bit, on CUDA the difference is told."""
-    if not subject.template[0].encodes:
-        return skipped("the network has no encoder")
     first, second = _trained(subject), _trained(subject)
     largest = (first - second).abs().max().item()
     numbers = {"steps": STEPS, "largest": largest}
