@@ -56,6 +56,8 @@ class Examination:
             device, self.broken = torch.device("cpu"), error
         self.subject: Subject = open_subject(options.device, device, scratch, ckpt=options.ckpt, recipe=options.recipe)
         self.machine: dict[str, Any] = described_machine(self.subject, {"at the start": found, "as genrev sets them": switches()})
+        if self.broken:
+            self.machine["examined"]["device"] = f"{options.device}, which cannot be used"
 
     @property
     def seconds(self) -> float:

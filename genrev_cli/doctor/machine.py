@@ -101,13 +101,13 @@ def devices() -> list[dict[str, Any]]:
 
 
 def _device(number: int) -> dict[str, Any]:
-    about = torch.cuda.get_device_properties(number)
-    found = {"device": f"cuda:{number}", "name": about.name, "capability": f"{about.major}.{about.minor}"}
+    found: dict[str, Any] = {"device": f"cuda:{number}"}
     try:
-        free, total = torch.cuda.mem_get_info(number)
-    except RuntimeError as error:  # it is another program's alone, say
-        return {**found, "memory_gb": round(about.total_memory / 1e9, 1), "error": cleaned(str(error).partition("\n")[0])}
-    return {**found, "memory_gb": round(total / 1e9, 1), "free_gb": round(free / 1e9, 1)}
+        about = torch.cuda.get_device_properties(number)
+        found |= {"name": about.name, "capability": f"{about.major}.{about.minor}", "memory_gb": round(about.total_memory / 1e9, 1)}
+        return {**found, "free_gb": round(torch.cuda.mem_get_info(number)[0] / 1e9, 1)}
+    except RuntimeError as error:  # the driver is too old, or the device is another program's alone
+        return {**found, "error": cleaned(str(error).partition("\n")[0])}
 
 
 def load() -> dict[str, float]:

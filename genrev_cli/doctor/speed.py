@@ -56,7 +56,7 @@ def fitting(subject: Subject, measure: Callable[[int], Measured]) -> tuple[int, 
 
 def _step(subject: Subject, batch: int, precision: str, memory: str) -> Numbers:
     """Return what a step takes, in the precision and with what is kept for the backward pass."""
-    with subject.computing(precision):
+    with subject.switched(precision):
         method = subject.reconstruction(precision, memory)
         step = partial(subject.stepper(method, batch), 1)
         if subject.cuda:
@@ -98,7 +98,7 @@ def clocked(run: Callable[[], object]) -> tuple[float, float]:
 def sampling(subject: Subject, *, precision: str) -> Outcome:
     """Measure images per second from codes of the prior to pixels, as genrev sample makes them."""
     model, prior, bf16 = subject.network(), subject.prior(), precision == "bf16"
-    with subject.computing(precision):
+    with subject.switched(precision):
 
         def measure(batch: int) -> float:
             run = own(model, prior, 2 * batch, batch, subject.device, bf16)

@@ -89,14 +89,19 @@ class Subject:
         return missing.get(need, "")
 
     @contextmanager
-    def computing(self, precision: str) -> Iterator[None]:
-        """Run networks in a precision within the block, and set the device back to fp32 behind it."""
+    def switched(self, precision: str) -> Iterator[None]:
+        """Set the device to a precision within the block, and back to fp32 behind it; autocast is the method's own affair."""
         resolve_device(self.word, precision)
         try:
-            with autocast_in(self.device, precision)():
-                yield
+            yield
         finally:
             resolve_device(self.word)
+
+    @contextmanager
+    def computing(self, precision: str) -> Iterator[None]:
+        """Run networks in a precision within the block, under autocast where that is bf16."""
+        with self.switched(precision), autocast_in(self.device, precision)():
+            yield
 
     def reconstruction(self, precision: str = "fp32", memory: str = MEMORY[0]) -> Reconstruction:
         """Return the method of `genrev pretrain-recon` on a copy of the network, made ready as the stage does it."""
@@ -126,7 +131,7 @@ class Subject:
 
     @cached_property
     def seconds_per_image(self) -> float:
-        """Seconds that an image takes in a training step in fp32; 0 where the network cannot be trained so, which its checks will say."""
+        """Return the seconds of an image in a training step in fp32; 0 where it cannot be trained so, which its checks will say."""
         if not self.template[0].encodes:
             return 0.0
         try:

@@ -11,6 +11,7 @@ import torch
 from genrev_cli.doctor import all_reduce, inverse, nccl, speed, storage, training
 from genrev_cli.doctor.checks import CHECKS
 from genrev_cli.doctor.finding import FAIL, INFO, PASS, SKIP
+from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import FileError
 from genrev_cli.metrics import weights
 from genrev_cli.models import Bijection
@@ -133,6 +134,13 @@ def test_a_batch_that_does_not_fit_is_halved(subject):
     assert speed.fitting(replace(subject, batch=8), measure) == (2, "measured")
     with pytest.raises(ValueError, match="odd"):
         speed.fitting(subject, lambda batch: (_ for _ in ()).throw(ValueError("odd")))
+
+
+def test_losses_are_not_under_autocast(subject, monkeypatch):
+    seen, stepper = [], Subject.stepper
+    monkeypatch.setattr(Subject, "stepper", lambda *given: seen.append(torch.is_autocast_enabled("cpu")) or stepper(*given))
+    speed.training_step(subject, precision="bf16", memory="plain")
+    assert seen == [False]
 
 
 def test_the_host_is_busy_until_the_call_returns(monkeypatch):

@@ -6,10 +6,11 @@ import shutil
 import sys
 
 import pytest
+import torch
 
 from genrev_cli.cli import console, layout
 from genrev_cli.config import read_recipe
-from genrev_cli.doctor import opening
+from genrev_cli.doctor import machine, opening
 from genrev_cli.doctor.checks import CHECKS
 from genrev_cli.doctor.examination import DoctorOptions, summary
 from genrev_cli.doctor.finding import FAIL, PASS, SKIP, Check, Outcome, verdict
@@ -77,19 +78,29 @@ def test_json_is_one_object(run, only):
         {"name": "good", "state": "PASS", "detail": "it is so", "numbers": {"speed": 2.5}},
         {"name": "bad", "state": "FAIL", "detail": "3 of 8 values differ", "numbers": {"wrong": 3, "ratio": None}},
     ]
-    machine = result["machine"]
-    assert {"genrev", "python", "torch", "numpy", "h5py", "os"} <= set(machine["versions"])
-    assert {"cpu", "cores", "flags", "threads"} <= set(machine["cpu"])
-    assert machine["memory_gb"]["total"] > 0
-    assert set(machine["free_disk_gb"]) == {"current folder", "cache folder"}
-    assert machine["precision"]["as genrev sets them"]["convolutions"] == "ieee"
-    assert machine["examined"]["device"] == "cpu"
+    head = result["machine"]
+    assert {"genrev", "python", "torch", "numpy", "h5py", "os"} <= set(head["versions"])
+    assert {"cpu", "cores", "flags", "threads"} <= set(head["cpu"])
+    assert head["memory_gb"]["total"] > 0
+    assert set(head["free_disk_gb"]) == {"current folder", "cache folder"}
+    assert head["precision"]["as genrev sets them"]["convolutions"] == "ieee"
+    assert head["examined"]["device"] == "cpu"
 
 
 def test_the_switches_are_read_before_genrev_sets_them(open_examination):
     allow_tf32(True)
     precision = open_examination().machine["precision"]
     assert [found["convolutions"] for found in precision.values()] == ["tf32", "ieee"]
+
+
+def test_a_gpu_that_does_not_answer_is_described_all_the_same(monkeypatch):
+    def refuse(number):
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy\nand more")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", refuse)
+    assert machine.devices() == [{"device": "cuda:0", "error": "CUDA error: all CUDA-capable devices are busy"}]
 
 
 def test_no_time_is_a_reason(open_examination):
@@ -120,6 +131,7 @@ def test_a_device_that_is_missing_is_a_finding(run):
     rows = [line for line in out.splitlines() if line[:4] in (PASS, FAIL, SKIP)]
     assert rows[0].startswith("FAIL  device words")
     assert "UnavailableError" in rows[0]
+    assert "device cuda:77, which cannot be used" in out
     assert len(rows) == len(CHECKS)
     assert all(row.startswith("SKIP") and row.endswith("the device cannot be used") for row in rows[1:])
 
