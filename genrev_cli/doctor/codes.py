@@ -1,5 +1,6 @@
 """Checks of optimal transport: drawing codes from a map, and the kernels that fit one."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -18,6 +19,8 @@ CODES, DIM = 60_000, 32
 ANGLE = 0.9
 BLOCK, PER_STEP = 64, 96
 """Codes of a block of genrev sample, and of a step of train-gan."""
+LEAST_SECONDS, MOST_CODES = 0.2, 16_384
+"""How long drawing is measured at least, unless it takes more codes than this."""
 SAMPLES = {"cuda": 4096, "cpu": 256}
 EPSILON = 0.05
 PER_CODE = 200
@@ -28,12 +31,20 @@ def codes_of_map(subject: Subject) -> Outcome:
     """Measure codes per second as genrev sample --ot draws them, and milliseconds for those of a step of train-gan."""
     drawn = _map().to(subject.device)
     generator = torch.Generator(subject.device)
-    draw = partial(draw_codes, drawn, Draw(), range(BLOCK), subject.device)
+    draw = lambda n: draw_codes(drawn, Draw(), range(n), subject.device)  # noqa: E731
     step = lambda: drawn.sample(PER_STEP, generator.manual_seed(1))  # noqa: E731
-    draw(), step()  # the first ones load what is needed
-    speed, ms = BLOCK / timed(draw)[0], 1e3 * timed(step)[0]
+    draw(BLOCK), step()  # the first ones load what is needed
+    speed, ms = _speed(draw), 1e3 * timed(step)[0]
     numbers = {"codes_per_second": speed, "ms_per_step": ms, "codes": CODES, "dim": DIM}
     return told(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
+
+
+def _speed(draw: Callable[[int], object]) -> float:
+    """Return codes per second, of so many blocks that the clock can tell."""
+    n = BLOCK
+    while (seconds := timed(partial(draw, n))[0]) < LEAST_SECONDS and n < MOST_CODES:
+        n *= 4
+    return n / seconds
 
 
 def _map() -> TransportMap:
