@@ -24,6 +24,9 @@ from genrev_cli.training.devices import resolve_device
 NO_TIME = "no time left"
 """How the reason of a SKIP begins that more --minutes would cure."""
 
+MOST_LETTERS = 300
+"""Of an error's first line: torch has some that fill a screen."""
+
 
 @dataclass(frozen=True)
 class DoctorOptions:
@@ -90,7 +93,7 @@ class Examination:
         return check.seconds + (check.few * subject.few + check.full * subject.batch) * subject.seconds_per_image
 
     def _failed(self, check: Check, error: Exception) -> Finding:
-        said = next(iter(str(error).strip().splitlines()), "")
+        said = next(iter(str(error).strip().splitlines()), "")[:MOST_LETTERS]
         return Finding(check.name, Outcome(FAIL, cleaned(f"{type(error).__name__}: {said}", self.scratch)), error)
 
     def _free(self, check: Check) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 _SECRET = re.compile("TOKEN|SECRET|PASSW|KEY|CREDENTIAL", re.IGNORECASE)
 
+_LOGIN = re.compile(r"//[^/@\s]+@")
+
 
 def cleaned(text: str, scratch: Path | None = None) -> str:
     """Return the text with the home folder as '~', the temporary folder `scratch` as '(scratch)' and the user's name in paths as 'USER'."""
@@ -18,8 +20,8 @@ def cleaned(text: str, scratch: Path | None = None) -> str:
 
 
 def value_of(name: str, value: str) -> str:
-    """Return an environment variable's value as it may be shown: '(set)' where its name speaks of a secret."""
-    return "(set)" if _SECRET.search(name) else cleaned(value)
+    """Return an environment variable's value as it may be shown: '(set)' where its name speaks of a secret, no login in an address."""
+    return "(set)" if _SECRET.search(name) else cleaned(_LOGIN.sub("//", value))
 
 
 def _user() -> str:

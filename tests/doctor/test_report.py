@@ -59,6 +59,13 @@ def test_what_fails_is_named_and_the_rest_is_done(run, only):
     assert "Traceback" not in out + err
 
 
+def test_long_errors_are_cut(open_examination):
+    def fail(subject):
+        raise RuntimeError("x" * 10_000)
+
+    assert len(open_examination().carry_out(Check("long", fail, 0.0)).outcome.detail) < 400
+
+
 def test_debug_shows_the_traceback(run, only):
     only(RAISING)
     code, out, err = run("--debug")
@@ -172,9 +179,17 @@ def test_paths_are_cleaned(home, text, shown):
     assert cleaned(text.format(home=home)) == shown.format(home=home)
 
 
-@pytest.mark.parametrize(("name", "shown"), [("GENREV_HUB_TOKEN", "(set)"), ("GENREV_PASSWORD", "(set)"), ("OMP_NUM_THREADS", "8")])
-def test_values_of_secrets_are_not_shown(name, shown):
-    assert value_of(name, "8") == shown
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("GENREV_HUB_TOKEN", "8", "(set)"),
+        ("GENREV_PASSWORD", "8", "(set)"),
+        ("GENREV_PROXY", "https://me:sesame@proxy:80/", "https://proxy:80/"),
+        ("OMP_NUM_THREADS", "8", "8"),
+    ],
+)
+def test_values_of_secrets_are_not_shown(name, value, shown):
+    assert value_of(name, value) == shown
 
 
 @pytest.mark.parametrize("columns", [80, 60, 120])
