@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 
 import pytest
 import torch
@@ -203,6 +204,20 @@ def test_lines_fit_the_terminal(run, only, monkeypatch, columns):
     first = next(i for i, line in enumerate(lines) if line.startswith("PASS  one"))
     begin = lines[first].index("word")
     assert lines[first + 1].startswith(" " * begin + "word")  # what is wrapped stands below its own text
+
+
+def _interrupt(subject):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("check", "code"), [(GOOD, 0), (BAD, 5), (Check("interrupted", _interrupt, 0.0), 130)])
+def test_nothing_is_left_behind(run, only, home, tmp_path, monkeypatch, check, code):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    only(check)
+    assert run()[0] == code
+    assert not list((tmp_path / "temporary").iterdir())
+    assert not list(home.iterdir())
 
 
 def test_a_path_is_not_broken(monkeypatch):
