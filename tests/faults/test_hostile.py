@@ -35,21 +35,21 @@ BY_SUFFIX = {
 }  # fmt: skip
 
 CASES = {
-    "HDF5 promises terabytes": ("x.h5", arrays.h5_promises, DATA, "labels promises 8796093022208 bytes"),
-    "HDF5 packed": ("x.h5", arrays.h5_packed, DATA, "labels promises 33554432 bytes"),
-    "HDF5 chunk of gigabytes": ("x.h5", arrays.h5_chunk, DATA, "labels promises 2147483648 bytes"),
-    "HDF5 link to another file": ("x.h5", arrays.h5_external_link, DATA, "labels is a link to somewhere else"),
-    "HDF5 bytes of another file": ("x.h5", arrays.h5_external_storage, DATA, "labels stands in another file"),
-    "HDF5 virtual": ("x.h5", arrays.h5_virtual, DATA, "labels stands in another file"),
-    "HDF5 link to itself": ("x.h5", arrays.h5_circle, DATA, "labels is a link to somewhere else"),
-    "HDF5 group for an array": ("x.h5", arrays.h5_group, DATA, "labels is no array of numbers"),
-    "HDF5 texts for numbers": ("x.h5", arrays.h5_text, DATA, "labels is no array of numbers"),
+    "HDF5 promises terabytes": ("x.h5", arrays.h5_promises, DATA, "labels claims 8796093022208 bytes"),
+    "HDF5 packed": ("x.h5", arrays.h5_packed, DATA, "labels claims 33554432 bytes"),
+    "HDF5 chunk of gigabytes": ("x.h5", arrays.h5_chunk, DATA, "labels claims 2147483648 bytes"),
+    "HDF5 link to another file": ("x.h5", arrays.h5_external_link, DATA, "labels is a link"),
+    "HDF5 bytes of another file": ("x.h5", arrays.h5_external_storage, DATA, "labels is stored in another file"),
+    "HDF5 virtual": ("x.h5", arrays.h5_virtual, DATA, "labels is stored in another file"),
+    "HDF5 link to itself": ("x.h5", arrays.h5_circle, DATA, "labels is a link"),
+    "HDF5 group for an array": ("x.h5", arrays.h5_group, DATA, "labels is not an array of numbers"),
+    "HDF5 texts for numbers": ("x.h5", arrays.h5_text, DATA, "labels is not an array of numbers"),
     "HDF5 lengths": ("x.h5", arrays.h5_lengths, DATA, "different lengths"),
     "HDF5 class 2^62": ("x.h5", arrays.h5_classes, DATA, "its labels are 4611686018427387904"),
-    "HDF5 heap without an end": ("x.h5", arrays.h5_heap, INFO, "an object of no size"),
-    "HDF5 header of numbers": ("x.h5", arrays.h5_header, INFO, "its header is no text"),
+    "HDF5 heap without an end": ("x.h5", arrays.h5_heap, INFO, "an object of size zero"),
+    "HDF5 header of numbers": ("x.h5", arrays.h5_header, INFO, "its header is not text"),
     "codes that are NaN": ("x.h5", arrays.codes_nan, GMM, "code 0 is not finite"),
-    "codes of other dimensions": ("x.h5", arrays.codes_dims, GMM, "not of the 4 dimensions"),
+    "codes of other dimensions": ("x.h5", arrays.codes_dims, GMM, "do not have the 4 dimensions"),
     "safetensors header of exabytes": ("x.safetensors", arrays.safetensors_length, SAMPLE, "not a readable safetensors file"),
     "safetensors shape": ("x.safetensors", arrays.safetensors_shape, SAMPLE, "not a readable safetensors file"),
     "safetensors offsets": ("x.safetensors", arrays.safetensors_offsets, SAMPLE, "not a readable safetensors file"),
@@ -59,13 +59,13 @@ CASES = {
     "npy promises terabytes": ("x.npy", arrays.npy_promises, SAMPLES, "not a readable NumPy file"),
     "npy of objects": ("x.npy", arrays.npy_objects, SAMPLES, "not a readable NumPy file"),
     "npy header": ("x.npy", arrays.npy_deep, SAMPLES, "not a readable NumPy file"),
-    "npz promises terabytes": ("x.npz", arrays.npz_promises, SAMPLES, "promises 70368744177792 bytes and has 128"),
+    "npz promises terabytes": ("x.npz", arrays.npz_promises, SAMPLES, "claims 70368744177792 bytes, but has 128"),
     "npz of objects": ("x.npz", arrays.npz_objects, SAMPLES, "not a readable NumPy file"),
-    "npz bzip2 bomb": ("x.npz", arrays.npz_bzip2, SAMPLES, "packed by bzip2"),
-    "npz that lies": ("x.npz", arrays.npz_lies, SAMPLES, "which they cannot"),
+    "npz bzip2 bomb": ("x.npz", arrays.npz_bzip2, SAMPLES, "compressed with bzip2"),
+    "npz that lies": ("x.npz", arrays.npz_lies, SAMPLES, "bytes cannot become"),
     "npz of bytes": ("x.npz", arrays.npz_bytes, SAMPLES, "has no array 'images'"),
     "statistics that are NaN": ("x.npz", arrays.statistics_nan, REF, "'sigma' has NaN"),
-    "statistics of nothing": ("x.npz", arrays.statistics_none, REF, "do not belong together"),
+    "statistics of nothing": ("x.npz", arrays.statistics_none, REF, "must have shapes (d,) and (d, d)"),
     "statistics of −5 images": ("x.npz", arrays.statistics_n, REF, "statistics of -5 images"),
     "statistics of dates": ("x.npz", arrays.statistics_dates, REF, "does not match the checksum"),
     "zip name above": ("x.zip", zip_with(**{"../x.png": b""}), PREPARE, "leads outside of the archive"),
@@ -76,7 +76,7 @@ CASES = {
     "zip version": ("x.zip", made.zip_version, PREPARE, "not a readable zip archive"),
     "zip name that is no text": ("x.zip", made.zip_name, PREPARE, "not a readable zip archive"),
     "zip entry without a name": ("x.zip", made.zip_nameless, PREPARE, "not a readable zip archive"),
-    "zip bzip2 bomb": ("x.zip", made.zip_bzip2, PREPARE, "packed by bzip2"),
+    "zip bzip2 bomb": ("x.zip", made.zip_bzip2, PREPARE, "compressed with bzip2"),
     "zip with a partition of 17 MB": (
         "x.zip", zip_with(**{"000001.jpg": b"", "list_eval_partition.txt": bytes(17 << 20)}), CELEBA, "is larger than CelebA's"),
     "image of 3.6 gigapixels": ("x", folder_with("a.png", made.png_large), PREPARE, "Image size (3600000000 pixels) exceeds limit"),
@@ -93,24 +93,24 @@ CASES = {
     "JSON number of 5000 digits": ("x.json", text('{"a": ' + "9" * 5000 + "}"), INFO, "not readable as JSON"),
     "recipe without an end": ("x.toml", text("a = " + "[" * 100_000), RECIPE, "not valid TOML"),
     "recipe number of 5000 digits": ("x.toml", text("a = " + "9" * 5000), RECIPE, "not valid TOML"),
-    "header chain of 1000 files": ("x.json", score(made.nested(200)), INFO, "not a file of genrev's"),
+    "header chain of 1000 files": ("x.json", score(made.nested(200)), INFO, "not written by genrev"),
     "header of half a character": (
-        "x.json", score('{"kind": "score", "config": {"a": "\\ud800"}, "sha256": ""}'), INFO, "not a file of genrev's"),
-    "header of other types": ("x.json", score('{"kind": "score", "config": [], "sha256": ""}'), INFO, "its header is not as genrev"),
+        "x.json", score('{"kind": "score", "config": {"a": "\\ud800"}, "sha256": ""}'), INFO, "not written by genrev"),
+    "header of other types": ("x.json", score('{"kind": "score", "config": [], "sha256": ""}'), INFO, "its header is malformed"),
     "header made by nothing": (
-        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "made_by": {"seconds": "1"}}'), INFO, "its header is not as"),
+        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "made_by": {"seconds": "1"}}'), INFO, "its header is malformed"),
     "header with inputs of numbers": (
-        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "inputs": {"a": 1}}'), INFO, "its header is not as genrev"),
+        "x.json", score('{"kind": "score", "config": {}, "sha256": "", "inputs": {"a": 1}}'), INFO, "its header is malformed"),
     "edited header": ("x.json", score(header("score", {"n": 1}).replace('"n": 1', '"n": 2')), INFO, "does not match its own checksum"),
     **{
-        f"score whose {name} is {value!s:.9}": ("x.json", made.odd_score(**{name: value}), REPORT, "not as 'genrev fid' writes")
+        f"score whose {name} is {value!s:.9}": ("x.json", made.odd_score(**{name: value}), REPORT, "an entry has a wrong type or value")
         for name, value in ODD
     },
     "edited score": ("x.json", made.odd_score("0" * 64), REPORT, "does not match the checksum"),
     "folder's header that is no text": (
-        "x", folder_with("genrev.json", text(b"\xff\xfe")), INFO, "not a file of genrev's"),
+        "x", folder_with("genrev.json", text(b"\xff\xfe")), INFO, "not written by genrev"),
     "page without an end": (
-        "x.html", text('<script type="application/json" id="genrev">' + "[" * 100_000 + "</script>"), INFO, "not a file of genrev's"),
+        "x.html", text('<script type="application/json" id="genrev">' + "[" * 100_000 + "</script>"), INFO, "not written by genrev"),
     **{f"a pipe: {suffix}": (f"x.{suffix}", made.pipe, line, "") for suffix, line in BY_SUFFIX.items()},
     **{f"an endless device: {suffix}": (f"x.{suffix}", made.endless, line, "") for suffix, line in BY_SUFFIX.items()},
 }  # fmt: skip

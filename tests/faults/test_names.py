@@ -72,10 +72,7 @@ def test_names_that_are_no_text(sound, speak, run, tmp_path):
         speak("info", NO_TEXT + suffix, "--verify")
     outcome = run("pretrain-recon", "--data", NO_TEXT + ".h5", "--recipe", sound / "tiny.toml", "--out", NO_TEXT + ".safetensors")
     assert outcome.code == 3
-    assert (
-        outcome.error
-        == r"genrev: error: \udcff\udcfe \udce4.safetensors: its name is not UTF-8, which a .safetensors file needs; rename it"
-    )
+    assert outcome.error == r"genrev: error: \udcff\udcfe \udce4.safetensors: the name of a .safetensors file must be UTF-8; rename it"
     assert not [name for name in os.listdir(tmp_path) if "safetensors" in name]
 
 
