@@ -73,7 +73,7 @@ CASES = {
     "too few images": (2, "fid {chain}/samples --ref {chain}/digits.h5 --features pixel -n 1000", "has 70 images, 1000 are asked for"),
     "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "choose one of train, val, test or all"),
     "empty split": (2, "encode --ckpt {chain}/recon.safetensors --split val", "has no images in split 'val'"),
-    "unknown source": (2, "prepare-data imagenet", "no such source"),
+    "unknown source": (2, "prepare-data imagenet", "unknown source of images"),
     "missing source": (3, "prepare-data mnist --path {bad}/none", "--download"),
     "odd number of ends": (2, "interpolate 1 2 3 --ckpt {chain}/recon.safetensors", "they go in pairs"),
     "row out of range": (2, "interpolate 1 999 --ckpt {chain}/recon.safetensors", "has no image 999"),
