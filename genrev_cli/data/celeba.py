@@ -54,7 +54,8 @@ def faces(crop: str, size: int) -> Faces:
     140: as in WAE (github.com/tolstikhin/wae, datahandler.py, 'closecrop'), which Schirrmeister et al. 2018, section 3.1, use.
     108: as in DCGAN's public code and Zhang et al. 2020 (github.com/zj10/PGA, src/utils.py).
     none: the shorter side becomes `size`; the other side keeps the aspect ratio, rounded down: with 128, 178×218 becomes 128×156, as
-    Nguyen, Ardizzone & Köthe 2019 have it (their repository, architecture/INN.py).
+    Nguyen, Ardizzone & Köthe 2019 have it (github.com/Xenovortex/Training-Invertible-Neural-Networks-as-Autoencoders,
+    legacy_code/architecture/INN.py).
     """
     if crop == "none":
         width = size or WIDTH
