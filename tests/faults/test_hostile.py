@@ -1,4 +1,4 @@
-"""Files that were made to do harm, through the commands that read them: one sentence, and nothing else happens."""
+"""Files that are made to do harm, read by commands: each gives one error and has no other effect."""
 
 import json
 import subprocess
@@ -28,14 +28,14 @@ ODD = [
     ("metric", 5), ("metric", None), ("metric", ["FID"]), ("value", "x"), ("value", None), ("value", [1]), ("value", 10**400), ("n", "x"),
     ("n_reference", "x"), ("bias_floor", "x"), ("split", 3), ("extractor", 3), ("feature_precision", 3),
 ]  # fmt: skip
-"""Entries of a score that are none."""
+"""Invalid entries of a score."""
 
 BY_SUFFIX = {
     "h5": DATA, "safetensors": SAMPLE, "npz": SAMPLES, "npy": SAMPLES, "png": INFO, "json": INFO, "html": INFO, "zip": PREPARE,
 }  # fmt: skip
 
 CASES = {
-    "HDF5 promises terabytes": ("x.h5", arrays.h5_promises, DATA, "labels claims 8796093022208 bytes"),
+    "HDF5 claims terabytes": ("x.h5", arrays.h5_claims, DATA, "labels claims 8796093022208 bytes"),
     "HDF5 packed": ("x.h5", arrays.h5_packed, DATA, "labels claims 33554432 bytes"),
     "HDF5 chunk of gigabytes": ("x.h5", arrays.h5_chunk, DATA, "labels claims 2147483648 bytes"),
     "HDF5 link to another file": ("x.h5", arrays.h5_external_link, DATA, "labels is a link"),
@@ -56,13 +56,13 @@ CASES = {
     "safetensors type": ("x.safetensors", arrays.safetensors_type, SAMPLE, "not a readable safetensors file"),
     "safetensors digest": ("x.safetensors", arrays.safetensors_nothing, SAMPLE, "does not match the checksum"),
     "weights of a gigabyte": ("x.pth", arrays.weights_of_gigabytes, WEIGHTS, "not the published weights"),
-    "npy promises terabytes": ("x.npy", arrays.npy_promises, SAMPLES, "not a readable NumPy file"),
+    "npy claims terabytes": ("x.npy", arrays.npy_claims, SAMPLES, "not a readable NumPy file"),
     "npy of objects": ("x.npy", arrays.npy_objects, SAMPLES, "not a readable NumPy file"),
     "npy header": ("x.npy", arrays.npy_deep, SAMPLES, "not a readable NumPy file"),
-    "npz promises terabytes": ("x.npz", arrays.npz_promises, SAMPLES, "claims 70368744177792 bytes, but has 128"),
+    "npz claims terabytes": ("x.npz", arrays.npz_claims, SAMPLES, "claims 70368744177792 bytes, but has 128"),
     "npz of objects": ("x.npz", arrays.npz_objects, SAMPLES, "not a readable NumPy file"),
     "npz bzip2 bomb": ("x.npz", arrays.npz_bzip2, SAMPLES, "compressed with bzip2"),
-    "npz that lies": ("x.npz", arrays.npz_lies, SAMPLES, "bytes cannot become"),
+    "npz with a wrong size": ("x.npz", arrays.npz_wrong_size, SAMPLES, "bytes cannot become"),
     "npz of bytes": ("x.npz", arrays.npz_bytes, SAMPLES, "has no array 'images'"),
     "statistics that are NaN": ("x.npz", arrays.statistics_nan, REF, "'sigma' has NaN"),
     "statistics of nothing": ("x.npz", arrays.statistics_none, REF, "must have shapes (d,) and (d, d)"),
@@ -114,17 +114,17 @@ CASES = {
     **{f"a pipe: {suffix}": (f"x.{suffix}", made.pipe, line, "") for suffix, line in BY_SUFFIX.items()},
     **{f"an endless device: {suffix}": (f"x.{suffix}", made.endless, line, "") for suffix, line in BY_SUFFIX.items()},
 }  # fmt: skip
-"""name → a file's name, what writes it, the command that reads it, and a part of the sentence."""
+"""Case → (file name, function that writes the file, command that reads it, part of the error message)."""
 
 
-@pytest.mark.parametrize(("name", "write", "line", "said"), CASES.values(), ids=CASES)
-def test_refused(sound, tmp_path, run, name, write, line, said):
+@pytest.mark.parametrize(("name", "write", "line", "message"), CASES.values(), ids=CASES)
+def test_hostile_files_are_refused(sound, tmp_path, run, name, write, line, message):
     path = tmp_path / name
     write(path)
     before = sorted(tmp_path.rglob("*"))
     outcome = run(*line.format(f=path, s=sound, w=tmp_path).split())
-    assert (outcome.code, said in outcome.error) == (3, True), outcome.err
-    assert sorted(tmp_path.rglob("*")) == before  # nothing was extracted, and nothing half-made
+    assert (outcome.code, message in outcome.error) == (3, True), outcome.err
+    assert sorted(tmp_path.rglob("*")) == before  # nothing was extracted or written
 
 
 CHILD = """
@@ -141,9 +141,9 @@ print(json.dumps([codes, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - b
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much memory is used")
-def test_memory_stays_in_proportion(sound, tmp_path):
-    """All of them once more in a process that may take a gigabyte more than it has."""
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from /proc")
+def test_hostile_files_take_little_memory(sound, tmp_path):
+    """All cases run again in one process that may allocate only one more gigabyte."""
     lines = []
     for number, (name, write, line, _) in enumerate(CASES.values()):
         folder = tmp_path / str(number)
