@@ -1,4 +1,4 @@
-"""How a long task reports its progress, without knowing how the progress is shown."""
+"""Progress reports of long tasks; the caller decides how they are shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

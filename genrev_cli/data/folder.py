@@ -47,7 +47,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the images' headers say. sizes: (width, height) → count. gray: True if all are. rows: row numbers of undamaged images."""
+    """The content of the images' headers. sizes: (width, height) → count. gray: True if all are. rows: row numbers of undamaged images."""
 
     sizes: Counter[tuple[int, int]]
     gray: bool

@@ -28,7 +28,7 @@ class DamagedImage(Exception):
 
 @dataclass(frozen=True)
 class Probe:
-    """What an image's header says. size: (width, height) of the upright image. gray: True if one channel is enough."""
+    """The content of an image's header. size: (width, height) of the upright image. gray: True if one channel is enough."""
 
     size: tuple[int, int]
     gray: bool

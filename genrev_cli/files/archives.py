@@ -5,7 +5,7 @@ import zipfile
 import zlib
 
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, OverflowError, IndexError, struct.error)
-"""What zipfile and zlib raise for a broken archive: RuntimeError for an encrypted entry or an unknown compression method, IndexError for
+"""Exceptions of zipfile and zlib for a broken archive: RuntimeError for an encrypted entry or an unknown compression method, IndexError for
 an entry without a name."""
 
 _RATIO = 1032  # deflate's largest compression ratio

@@ -74,7 +74,7 @@ CASES = {
     "zip link": ("x.zip", made.zip_link, PREPARE, "has no known image format"),
     "zip name of digits": ("x.zip", zip_with(**{"9" * 5000 + ".png": b""}), PREPARE, "has no known image format"),
     "zip version": ("x.zip", made.zip_version, PREPARE, "not a readable zip archive"),
-    "zip name that is no text": ("x.zip", made.zip_name, PREPARE, "not a readable zip archive"),
+    "zip name that is not UTF-8": ("x.zip", made.zip_name, PREPARE, "not a readable zip archive"),
     "zip entry without a name": ("x.zip", made.zip_nameless, PREPARE, "not a readable zip archive"),
     "zip bzip2 bomb": ("x.zip", made.zip_bzip2, PREPARE, "compressed with bzip2"),
     "zip with a partition of 17 MB": (
@@ -107,7 +107,7 @@ CASES = {
         for name, value in ODD
     },
     "edited score": ("x.json", made.odd_score("0" * 64), REPORT, "does not match the checksum"),
-    "folder's header that is no text": (
+    "folder's header that is not UTF-8": (
         "x", folder_with("genrev.json", text(b"\xff\xfe")), INFO, "not written by genrev"),
     "page without an end": (
         "x.html", text('<script type="application/json" id="genrev">' + "[" * 100_000 + "</script>"), INFO, "not written by genrev"),

@@ -147,7 +147,7 @@ MEMORY = {
     "torch": (_too_much(lambda: torch.empty(1 << 50)), "there is not enough memory (4503599627370496 bytes more were needed): "),
     "CUDA": (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 7.79 GiB"),
-        "there is not enough memory (20.00 GiB more were needed): ",
+        "there is not enough memory on GPU 0, which has 7.79 GiB (20.00 GiB more were needed): ",
     ),
     "CUDA's libraries": (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "there is not enough memory: "),
     "the system": (OSError(12, os.strerror(12)), "there is not enough memory: "),

@@ -109,7 +109,7 @@ def test_missing_and_truncated_files_are_refused(tmp_path, suffix):
     check_refused(read, path, "no such file")
     write(path, MADE)
     whole = path.read_bytes()
-    tail = {"json": 3, "png": 21}.get(suffix, 1)  # "}\n" closes a JSON file, and the last 20 bytes of a PNG are no pixels
+    tail = {"json": 3, "png": 21}.get(suffix, 1)  # "}\n" closes a JSON file, and the last 20 bytes of a PNG are not pixels
     for length in (0, 1, 7, len(whole) // 2, len(whole) - tail):
         path.write_bytes(whole[:length])
         check_refused(read, path, "truncated|not readable as JSON|cannot be read back")

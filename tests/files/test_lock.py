@@ -82,7 +82,7 @@ def test_an_impossible_folder_is_a_file_error(tmp_path):
 
 
 @pytest.mark.parametrize("content", ['{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}', "", "no JSON", "[]"])
-def test_a_lock_that_nobody_holds_is_taken_over(tmp_path, content):
+def test_a_lock_without_a_holder_is_taken_over(tmp_path, content):
     """The content of the file does not matter: process 1 is alive, but it does not hold the lock."""
     path = tmp_path / "lock"
     path.write_text(content)
