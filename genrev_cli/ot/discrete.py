@@ -68,7 +68,7 @@ def optimal_assignments(problems: Sequence[Tensor]) -> list[Tensor]:
 
 @functools.cache
 def _solvers() -> ThreadPoolExecutor:
-    """Threads for the solver, which lets go of Python's lock."""
+    """Return the threads for the solver, which releases Python's lock."""
     return ThreadPoolExecutor(cores())
 
 
@@ -123,16 +123,17 @@ def classwise_transport_loss(x: Codes, s: Codes, classes: Labels) -> Scalar:
 
 
 def costs_by_class(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
-    """The rows of each class, (n_k,) int64, and their costs (n_k, n_k): a product for each class, of which the sizes must be known."""
+    """Return the rows of each class, (n_k,) int64, and their costs, (n_k, n_k), from one matrix product per class."""
     members = _members(classes)
     return members, [costs(x[rows], s[rows]) for rows in members]
 
 
 @torch.no_grad()
 def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
-    """The same on the CPU, of codes on a GPU, which need not wait to be told how large the classes are.
+    """Return what `costs_by_class` does, on the CPU, from codes on a GPU. The host waits once.
 
-    All pairs (n, n) are computed about the centres of the rows' classes, and go to the CPU together with the classes.
+    A product per class would need the sizes of the classes on the host first. So the costs of all pairs, (n, n), are computed about the
+    centre of each row's class and copied to the CPU together with the classes.
     """
     same = (classes[:, None] == classes).to(x.dtype)
     centres = same @ x / same.sum(1, keepdim=True)
@@ -142,7 +143,7 @@ def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], lis
 
 
 def _members(classes: Labels) -> list[Tensor]:
-    """The rows of each class, in order. classes: (n,) on the CPU."""
+    """Return the rows of each class, in order. classes: (n,) on the CPU."""
     return [(classes == k).nonzero().squeeze(1) for k in classes.unique()]
 
 

@@ -68,7 +68,7 @@ def _compile(networks: Sequence[nn.Module]) -> None:
 
 
 def uncompiled(look: Callable[P, R]) -> Callable[P, R]:
-    """Make a function run networks as they are written, not compiled: a look has batches of its own, and each size would be compiled."""
+    """Decorate a function that evaluates networks, so that they run uncompiled: each of its batch sizes would be compiled."""
 
     @functools.wraps(look)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
