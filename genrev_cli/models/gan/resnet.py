@@ -32,7 +32,7 @@ from genrev_cli.shapes import Codes, Images, Scores
 
 @dataclass(frozen=True)
 class SNGANResNetConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of the discriminator; the generator has twice as many."""
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of the discriminator; the generator has double."""
 
     image_shape: Shape
     latent_dim: int
