@@ -6,7 +6,7 @@ import ot as pot
 import pytest
 import torch
 
-from genrev_cli.methods.gan_losses import LOSSES, interpolates, quadratic_potentials, slopes, vanilla_generator
+from genrev_cli.methods.gan_losses import LOSSES, gradient_norms, interpolates, quadratic_potentials, vanilla_generator
 
 W = torch.tensor([3.0, 4.0], dtype=torch.float64).view(1, 1, 2)  # of norm 5
 
@@ -56,7 +56,7 @@ def test_penalties_of_a_linear_discriminator(span, slope):
 
 def test_slopes_are_differentiable_in_the_weights():
     weight = W.clone().requires_grad_()
-    norm = slopes(lambda x: (x * weight).flatten(1).sum(1), REAL, 1.0).mean()
+    norm = gradient_norms(lambda x: (x * weight).flatten(1).sum(1), REAL, 1.0).mean()
     torch.testing.assert_close(torch.autograd.grad(norm, weight)[0], W / 5)
 
 
