@@ -30,7 +30,7 @@ NORMS = ("l1", "l2")
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """The settings of Schirrmeister et al. (section 3.1, notebooks). weight_mmd, mmd_widths: of the MMD of Nguyen et al., and a of its kernels.
+    """The settings of Schirrmeister et al. (section 3.1, notebooks). weight_mmd, mmd_widths: of the MMD of Nguyen et al. and its a.
 
     image_norm: 'l2' is the squared error of An et al. 2020, section 3.1. weight_code: of mean y², which is ours; the code of An et al.
     (pyOMT) adds 1e-5·‖y‖₁ instead.

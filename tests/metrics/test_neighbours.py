@@ -93,7 +93,7 @@ def test_mode_collapse_lowers_recall_and_coverage():
 
 def test_bad_sets():
     points = np.zeros((5, 2))
-    with pytest.raises(UsageError, match="more than k"):
+    with pytest.raises(UsageError, match="less than the samples"):
         prdc(points, np.zeros((9, 2)))
     with pytest.raises(UsageError, match="2 and 3 dimensions"):
         prdc(np.zeros((9, 2)), np.zeros((9, 3)))
