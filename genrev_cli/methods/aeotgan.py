@@ -62,7 +62,7 @@ class AEOTGANConfig:
 
     @property
     def parts(self) -> int:
-        """Images per real code: one in so many brings its code."""
+        """Number of images in a mini-batch for each one that brings its code."""
         return 1 + self.generated_per_real
 
     def pairs(self, batch: int) -> int:
@@ -81,8 +81,8 @@ class AEOTGAN(AutoencoderMethod):
     L = w_adv·L_G(D(G(y))) + w_content·E |x_i − G(y_i)|² + w_feature·E |y_i − E(G(y_i))|²,   y = (y_i, ỹ)   (eq. 1, 2)
 
     The real images are those of the mini-batch, in order. The fake images, equally many, are G(y_i) for its first images, then G(ỹ).
-    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. Of the feature loss we use only the last
-    layer, the codes.
+    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. Our feature loss compares only the codes,
+    the encoder's last layer.
     """
 
     def __init__(

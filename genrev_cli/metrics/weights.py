@@ -1,4 +1,4 @@
-"""The weights of the Inception network that the FID is defined with: where they are, and that they are whole."""
+"""Find the weights of the Inception network that defines the FID, and check that they are complete."""
 
 import hashlib
 import os
@@ -59,7 +59,7 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         _require_published(path, sha256)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
-    except Exception as error:  # both readers raise whatever they stumble upon
+    except Exception as error:  # both readers raise many kinds of errors
         raise FileError(f"{path}: not a readable weights file, or truncated ({type(error).__name__}); fetch it again from {URL}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise FileError(f"{path}: not a state dict (names and tensors); the FID's is at {URL}")
@@ -67,10 +67,10 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _load_torch(path: Path) -> dict[str, Tensor]:
-    # pytorch-fid publishes its weights in torch's own format only, and this is the one place where such a file is read. weights_only
-    # runs no code from it, but may be asked by a kilobyte for gigabytes: hence only of the published file.
+    # pytorch-fid publishes its weights only in torch's own format, and only here is such a file read. weights_only runs no code from it,
+    # but a file of a kilobyte may ask for gigabytes of memory, so only the published file is allowed.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd protocols, in files that are refused below
+        warnings.simplefilter("ignore")  # about odd protocols, in files that are refused below
         return torch.serialization.load(path, map_location="cpu", weights_only=True)
 
 
@@ -89,8 +89,8 @@ def _require_whole(path: Path, sha256: str) -> None:
 def _require_published(path: Path, sha256: str) -> None:
     if not sha256.startswith(SHA256_PREFIX):
         raise FileError(
-            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; of others .safetensors "
-            "are read: convert them by safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
+            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; other weights "
+            "must be .safetensors: convert them with safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
         )
 
 

@@ -134,10 +134,10 @@ class LineSolver(Solver):
 class StreamingSolver(Solver):
     """Averaged stochastic gradient descent on fresh samples.
 
-        h ← h − η (c − B b),   c_i = Σ_x p_i(x),  p = softmax(S/ε)         one batch of B samples; Σ c = B keeps Σ h
-        annealing:   ε = ε₀ 2^(−s/n),            η = η₀ ε                  from ε₀ = anneal σ down to δ
-        afterwards:  ε = δ (1 + s/2n)^(−1/2),    η = η₀ δ (1 + s/2n)^(−2/3)
-        h̄ ← h̄ + 3/(k+3) (h − h̄)                                            k = 0, 1, … steps after annealing
+        h ← h − η (c − B b),   c_i = Σ_x p_i(x),  p = softmax(S/ε)               one batch of B samples; Σ c = B keeps Σ h
+        annealing:   ε = ε₀ 2^(−s/n),                 η = eta ε                         from ε₀ = anneal σ down to δ
+        afterwards:  ε = eps δ (1 + s/2n)^(−1/2),     η = eta δ (1 + s/2n)^(−2/3)
+        h̄ ← h̄ + 3/(k+3) (h − h̄)                                                k = 0, 1, … steps after annealing
 
     δ, σ: `score_scales`. s: samples so far in the phase. A batch counts as at most 0.4 n samples, in s and in c, because larger steps
     overshoot.

@@ -115,7 +115,7 @@ def test_centres_in_bf16_are_near_those_in_fp32():
 
 
 def test_an_empty_cell_has_the_place_where_it_would_appear(device):
-    """Of codes −1, 0, 1 the middle one never has the highest score; it comes closest at x = 0."""
+    """The middle one of the codes −1, 0, 1 never has the highest score; it comes closest at x = 0."""
     codes, heights = torch.tensor([[-1.0], [0.0], [1.0]], device=device), torch.tensor([0.0, -0.3, 0.0], device=device)
     centres = mass_centres(codes, heights, samples=20_000, seed=0).cpu()[:, 0]
     torch.testing.assert_close(centres, torch.tensor([-0.25, 0, 0.25]), atol=5e-3, rtol=0)

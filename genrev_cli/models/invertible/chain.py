@@ -13,7 +13,7 @@ from genrev_cli.models.invertible.watch import Largest
 from genrev_cli.shapes import Scores
 
 MEMORY = ("plain", "reversible", "checkpoint")
-"""What is kept for the backward pass: everything; the last streams; the streams of every step. The rest is recomputed."""
+"""Tensors kept for the backward pass: all; the last streams; the streams of every step. The rest is recomputed."""
 
 
 @final

@@ -66,5 +66,5 @@ class Haar(Invertible):
     """The Haar squeeze on each of two streams; on the joined streams it would give the same."""
 
     def steps(self) -> Sequence[Step]:
-        """Return one rearrangement."""
+        """Return the Haar squeeze as one step."""
         return (Rearrangement(haar, unhaar),)

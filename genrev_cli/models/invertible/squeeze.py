@@ -63,5 +63,5 @@ class Squeeze(Invertible):
     """The squeeze on each of two streams."""
 
     def steps(self) -> Sequence[Step]:
-        """Return one rearrangement."""
+        """Return the squeeze as one step."""
         return (Rearrangement(squeeze, unsqueeze),)
