@@ -21,9 +21,9 @@ _TIMEOUT_SECONDS = 30
 
 
 def find_inception_weights(given: Path | None = None) -> Path:
-    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched to the former.
+    """Return the first weights file of: `given`, $GENREV_WEIGHTS, `weights_places`. If there is none, download it to ~/.cache/genrev.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none to be had.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file, UnavailableError if no file is found and the download fails.
     """
     if found := local_inception_weights(given):
         return found
@@ -40,9 +40,9 @@ def find_inception_weights(given: Path | None = None) -> Path:
 
 
 def local_inception_weights(given: Path | None = None) -> Path | None:
-    """Return the weights file as `find_inception_weights` does, and None where it would have to be fetched.
+    """Return the weights file like `find_inception_weights`, but None instead of a download.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file.
     """
     variable = os.environ.get("GENREV_WEIGHTS")
     for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
@@ -54,14 +54,14 @@ def local_inception_weights(given: Path | None = None) -> Path | None:
 
 
 def weights_places() -> tuple[Path, Path]:
-    """Return where weights are looked for when nobody says where they are: the file that is fetched first, then torch hub's."""
+    """Return the default paths of the weights: the target of the download in ~/.cache/genrev, then torch hub's checkpoints."""
     return Path.home() / ".cache" / "genrev" / NAME, Path(torch.hub.get_dir()) / "checkpoints" / NAME
 
 
 def require_readable(path: Path) -> str:
-    """Return the sha256 of a weights file that may be read: a .safetensors file, or the published .pth.
+    """Return the sha256 of a weights file that is safe to read: a .safetensors file, or the published .pth.
 
-    Raises FileError for another one, and for one that is truncated or corrupt where its sha256 is known.
+    Raises FileError for any other file, and for a published file that is truncated or corrupt.
     """
     sha256 = _sha256(path)
     if path.name == NAME:
@@ -72,9 +72,9 @@ def require_readable(path: Path) -> str:
 
 
 def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
+    """Read a .safetensors file or the published .pth; return its state dict (on the CPU) and its sha256.
 
-    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
+    Raises FileError if the file is missing, truncated, corrupt, not a state dict, or another file in torch's format.
     """
     sha256 = require_readable(path)
     try:
