@@ -8,7 +8,7 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Bijection
-from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling, AffineDenseBranch, Chain, Haar, Invertible, Streams, haar, unhaar
+from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling, AffineDenseBranch, Chain, Haar, Streams, haar, unhaar
 from genrev_cli.shapes import Images, Latents
 
 MOST_COUPLINGS = 1000
@@ -57,7 +57,7 @@ class INN(Bijection):
         self.latent_dim = prod(image_shape)
         self.levels = len(levels)
 
-        layers: list[Invertible] = []
+        layers: list[Haar | AffineCoupling] = []
         stream = 2 * channels  # channels of one stream after the first squeeze
         for depth, level in enumerate(levels):
             if depth:  # the first squeeze acts on the image itself and makes the two streams

@@ -10,18 +10,7 @@ from torch.nn.functional import pad
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Bijection
-from genrev_cli.models.invertible import (
-    AdditiveCoupling,
-    Chain,
-    ConvBranch,
-    Invertible,
-    Squeeze,
-    Streams,
-    grid_range,
-    squeeze,
-    to_grid,
-    unsqueeze,
-)
+from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, Streams, grid_range, squeeze, to_grid, unsqueeze
 from genrev_cli.shapes import Images, Latents
 
 MOST_BLOCKS = 1000
@@ -77,7 +66,7 @@ class RevNet(Bijection):
         self.latent_shape = (channels * factor**2, (height + extra[1]) // factor, (width + extra[0]) // factor)
         self.latent_dim = self.latent_shape[0] * self.latent_shape[1] * self.latent_shape[2]
 
-        layers: list[Invertible] = []
+        layers: list[Squeeze | AdditiveCoupling] = []
         stream = 2 * channels  # channels of one stream after the first squeeze
         for depth, scale in enumerate(scales):
             if depth:  # the first squeeze acts on the image itself and makes the two streams
