@@ -158,5 +158,5 @@ class ClassGaussians(Unrestricted):
 
     @torch.no_grad()
     def clamp(self) -> None:
-        """Clamp σ ≥ 0, as the authors' MNIST notebook does."""
+        """Clamp σ ≥ 0, as notebooks/mnist/OptimalTransport.ipynb of robintibor/generative-reversible does."""
         self.std.clamp_(min=0)

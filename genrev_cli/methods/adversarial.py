@@ -24,7 +24,7 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """Settings of the paper (section 3.1) and, where it gives none, of the authors' CelebA notebook (robintibor/generative-reversible)."""
+    """Settings of the paper (section 3.1), else of Continue_Adversarial.ipynb in notebooks/celeba of robintibor/generative-reversible."""
 
     weight_x: float = 10.0
     weight_z: float = 10.0

@@ -23,7 +23,7 @@ from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
 
 MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""s of the kernels C / (C + |u − v|²), C = 2·d·s (code of Tolstikhin et al. 2018, tolstikhin/wae)."""
+"""s of the kernels C / (C + |u − v|²), C = 2·d·s (Tolstikhin et al. 2018, wae.py of tolstikhin/wae)."""
 PROJECTIONS = 256
 
 

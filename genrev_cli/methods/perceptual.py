@@ -1,4 +1,4 @@
-"""Perceptual generative autoencoders (Zhang, Zhang, Li, Bengio & Paull 2019): LPGA, VPGA, and LVPGA of the authors' code (zj10/PGA).
+"""Perceptual generative autoencoders (Zhang et al. 2020, arXiv:1906.10335v1): LPGA, VPGA, and LVPGA of the authors' code (zj10/PGA).
 
 f: x → z encoder with parameters φ;   g: z → x̂ decoder with θ;   h = f ∘ g;   p(z) the prior, N(0, I) on H dimensions
 ℋ: distribution of the codes f(x);   σ: scales of the posterior q(z|x) = N(f(x), diag σ²);   sg(·): stops the gradient

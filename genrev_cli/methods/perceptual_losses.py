@@ -1,4 +1,4 @@
-"""The losses of perceptual generative autoencoders (Zhang, Zhang, Li, Bengio & Paull 2019), which include those of a VAE.
+"""The losses of perceptual generative autoencoders (Zhang et al. 2020, arXiv:1906.10335v1), which include those of a VAE.
 
 f: x → z encoder;   g: z → x̂ decoder;   h = f ∘ g;   σ: the scales of q(z|x) = N(μ, diag σ²);   H: dimensions of z
 

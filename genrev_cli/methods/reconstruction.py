@@ -30,10 +30,10 @@ NORMS = ("l1", "l2")
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """The settings of Schirrmeister et al. (section 3.1, notebooks). weight_mmd, mmd_widths: of the MMD of Nguyen et al. and its a.
+    """Settings of Schirrmeister et al. (section 3.1, else notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible).
 
-    image_norm: 'l2' is the squared error of An et al. 2020, section 3.1. weight_code: of mean y², which is ours; the code of An et al.
-    (pyOMT) adds 1e-5·‖y‖₁ instead.
+    weight_mmd, mmd_widths: of the MMD of Nguyen et al. and its a. image_norm: 'l2' is the squared error of An et al. 2020, section 3.1.
+    weight_code: of mean y², which is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
     """
 
     weight_x: float = 10.0

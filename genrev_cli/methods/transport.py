@@ -25,7 +25,7 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class TransportConfig:
-    """Settings of the authors' MNIST notebook (robintibor/generative-reversible). noise: standard deviation of ε."""
+    """Settings of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible). noise: standard deviation of ε."""
 
     weight_perturbation: float = 15.0
     noise: float = 0.01  # eq. 6 has ε ~ N(0, 0.01); in the authors' notebook 0.01 is the standard deviation

@@ -1,6 +1,6 @@
 """Autoencoders whose encoder returns a Gaussian over codes.
 
-The networks are those of Zhang et al. 2019, "Perceptual generative autoencoders" (section 3; code at github.com/zj10/PGA), and of
+The networks are those of Zhang et al. 2020, "Perceptual generative autoencoders" (section 3; src/models.py of zj10/PGA), and of
 Tolstikhin et al. 2018 (appendix F). Callers see pixels in [0, 1]; the networks use [−1, 1] and end in tanh.
 """
 
@@ -165,7 +165,7 @@ class ResidualConfig:
 def residual(**settings: Any) -> Variational:
     """Build two down blocks · two flat blocks · ReLU · μ, σ;   g: linear to 4w channels · three up blocks · ReLU · 3×3 · tanh.
 
-    From the code of Zhang et al. 2019. Settings: `ResidualConfig`.
+    From src/models.py of zj10/PGA. Settings: `ResidualConfig`.
     """
     c = ResidualConfig(**settings)
     norm, w = "batch" if c.norm else "none", c.width

@@ -15,7 +15,7 @@ from genrev_cli.models.invertible.watch import Largest, watched
 class ConvBranch(nn.Module):
     """F or G of a coupling: conv k×k (c → h) · ReLU · conv k×k (h → c), zero padding (Schirrmeister et al. 2018, Figure 4).
 
-    Weights start Xavier-uniform with gain 1 and biases at zero, as in the authors' MNIST notebook (robintibor/generative-reversible).
+    Weights start Xavier-uniform with gain 1, biases at zero (`init_model_params` in reversible/revnet.py of the authors' repository).
     There is no normalisation or dropout, because forward pass and inverse must compute the same function.
     """
 
