@@ -4,6 +4,7 @@ from genrev_cli.cli import (
     app,
     bench,
     compare,
+    doctor,
     encode,
     fid,
     fid_ref,
@@ -40,6 +41,7 @@ ORDER = (
     "compare",
     "sweep-bottleneck",
     "bench",
+    "doctor",
     "info",
 )
 """Their names in the order of the pipeline, which is that of the help."""
@@ -50,6 +52,7 @@ __all__ = [
     "ORDER",
     "bench",
     "compare",
+    "doctor",
     "encode",
     "fid",
     "fid_ref",

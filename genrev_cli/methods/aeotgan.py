@@ -1,8 +1,8 @@
-"""A GAN whose generator starts from an autoencoder's decoder and whose latents are that one's codes (An et al. 2020, D6).
+"""AE-OT-GAN: a GAN whose generator starts as an autoencoder's decoder and is fed codes of that autoencoder (An et al. 2020, section 3.3).
 
 E: the autoencoder's encoder, frozen;   G: a copy of its decoder, trained;   D: images → scores, the discriminator
-x_i an image and y_i = E(x_i) its code;   ỹ ~ p(y) a generated code: p is the extended optimal transport map, or a prior
-Without E it is a GAN from noise: there are no pairs (x_i, y_i) then, and all codes are generated.
+x_i an image and y_i = E(x_i) its code;   ỹ ~ p(y) a generated code, where p is the extended transport map or a prior
+Without E this is a GAN from noise: all codes are generated, and there are no pairs (x_i, y_i).
 """
 
 from collections.abc import Callable
@@ -10,16 +10,15 @@ from contextlib import AbstractContextManager
 from typing import final
 
 import torch
-from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import fit_prior, image_loss, latent_loss
+from genrev_cli.methods.reconstruction import Terms, fit_prior, image_loss, latent_loss, logged, total
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.gan import build_discriminator, span_of
 from genrev_cli.settings.aeotgan import AEOTGANConfig
-from genrev_cli.shapes import Codes, Images, Labels, Scalar
+from genrev_cli.shapes import Codes, Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
@@ -29,21 +28,22 @@ Autocast = Callable[[], AbstractContextManager]
 
 @final
 class AEOTGAN(AutoencoderMethod):
-    """One update of D, then k of G, each with new generated codes:
+    """Update D once, then G k times, each with new generated codes:
 
     L = w_adv·L_G(D(G(y))) + w_content·E |x_i − G(y_i)|² + w_feature·E |y_i − E(G(y_i))|²,   y = (y_i, ỹ)   (eq. 1, 2)
 
-    The fake images of a mini-batch are G(y_i) of its first images, then G(ỹ), as many as there are real ones, which are all of its images
-    in their order. Batch norm in G is in training mode and sees both kinds of codes; E is in evaluation mode.
+    The real images are those of the mini-batch, in order. The fake images, equally many, are G(y_i) for its first images, then G(ỹ).
+    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. Our feature loss compares only the codes,
+    the encoder's last layer.
     """
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, encoder: Autoencoder | None = None
     ) -> None:
-        """autoencoder: its decoder becomes G. encoder: has E, or None; then a loss that needs pairs raises UsageError."""
+        """autoencoder: its decoder becomes G. encoder: contains E, or is None; then losses that need E raise UsageError."""
         c = config
         if encoder is None and (c.weight_content or c.weight_feature):
-            raise UsageError("weight_content and weight_feature: without a checkpoint no image has a code to compare with; set both to 0")
+            raise UsageError("weight_content and weight_feature need the codes of a checkpoint; without one set both to 0")
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
@@ -54,13 +54,14 @@ class AEOTGAN(AutoencoderMethod):
         self.optimizers = {"G": Optimizer(G, lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm), "D": adam}
 
     def start(self, passes: Passes) -> None:
-        """From noise: the active dimensions are chosen by the untrained network."""
+        """Without E, choose the active dimensions by the untrained network."""
         if self.encoder is None:
             fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """The updates of D, each on its mini-batch, then those of G on the last of these."""
-        c, scalars, batches = self.config, {}, x.chunk(self.config.discriminator_updates)
+        """Update D on each mini-batch, then G on the last one."""
+        c, batches = self.config, x.chunk(self.config.discriminator_updates)
+        scalars: dict[str, Scalar] = {}
         pairs = c.pairs(len(batches[-1])) if self.encoder else 0
         generated = self._generated(len(batches[-1]) - pairs, generator)
         for batch in batches:
@@ -73,8 +74,10 @@ class AEOTGAN(AutoencoderMethod):
 
     @torch.no_grad()
     def _encoded(self, x: Images) -> Codes:
+        if self.encoder is None or not len(x):
+            return x.new_empty(0, self.prior.dim)
         with self.autocast():
-            return self.prior.select(self.prior.restrict(self.encoder.encode(x))) if len(x) else x.new_empty(0, self.prior.dim)
+            return self.prior.select(self.prior.restrict(self.encoder.encode(x)))
 
     @torch.no_grad()
     def _generated(self, n: int, generator: torch.Generator) -> list[Codes]:
@@ -91,20 +94,23 @@ class AEOTGAN(AutoencoderMethod):
         return {"L_D": judged.loss.detach(), "D_real": D_real, "D_fake": D_fake, "grad_norm_D": norm}
 
     def _update_G(self, x: Images, y_real: Codes, y: Codes) -> dict[str, Scalar]:
-        c, terms = self.config, {}
+        c = self.config
+        terms: Terms = {}
         with self.autocast():
             x_fake = self.autoencoder.decode(self.prior.embed(y))
             x_hat = x_fake[: len(x)]
-            y_hat = self.prior.select(self.encoder.encode(x_hat)) if c.weight_feature else None
         if c.weight_adversarial:
             terms["L_G"] = (c.weight_adversarial, self.loss.generator(self._scores(x_fake)))
         if c.weight_content:
             terms["L_content"] = (c.weight_content, image_loss(x, x_hat, "l2"))
         if c.weight_feature:
+            assert self.encoder is not None
+            with self.autocast():
+                y_hat = self.prior.select(self.encoder.encode(x_hat))
             terms["L_feature"] = (c.weight_feature, latent_loss(y_real, y_hat))
-        (norm,) = descend((self.optimizers["G"], sum(weight * loss for weight, loss in terms.values())))
-        return {**{name: loss.detach() for name, (_, loss) in terms.items()}, "grad_norm": norm}
+        (norm,) = descend((self.optimizers["G"], total(terms)))
+        return {**logged(terms), "grad_norm": norm}
 
-    def _scores(self, x: Images) -> Tensor:
+    def _scores(self, x: Images) -> Scores:
         with self.autocast():
             return self.D(x)

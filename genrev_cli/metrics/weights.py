@@ -1,4 +1,4 @@
-"""The weights of the Inception network that the FID is defined with: where they are, and that they are whole."""
+"""Find the weights of the Inception network that defines the FID, and check that they are complete."""
 
 import hashlib
 import os
@@ -21,25 +21,17 @@ _TIMEOUT_SECONDS = 30
 
 
 def find_inception_weights(given: Path | None = None) -> Path:
-    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched to the former.
+    """Return the first weights file of: `given`, $GENREV_WEIGHTS, `weights_places`. If there is none, download it to ~/.cache/genrev.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none to be had.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file, UnavailableError if no file is found and the download fails.
     """
-    variable = os.environ.get("GENREV_WEIGHTS")
-    for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
-        if named is not None:
-            if not named.is_file():
-                raise FileError(f"{named}: no such file ({said_by}); give the path of {NAME}")
-            return named
-    ours = Path.home() / ".cache" / "genrev" / NAME
-    places = (ours, Path(torch.hub.get_dir()) / "checkpoints" / NAME)
-    for place in places:
-        if place.is_file():
-            return place
+    if found := local_inception_weights(given):
+        return found
+    ours = weights_places()[0]
     try:
         _download(ours)
     except OSError as error:  # URLError and time-outs are OSErrors
-        looked_for = " or ".join(str(place) for place in places)
+        looked_for = " or ".join(str(place) for place in weights_places())
         raise UnavailableError(
             f"no Inception weights: $GENREV_WEIGHTS is not set, there is no {looked_for}, and {URL} (sha256 {SHA256_PREFIX}…) cannot be "
             f"fetched ({error}); fetch it elsewhere and pass it with --weights FILE, or use --features pixel (not comparable with FID)"
@@ -47,19 +39,47 @@ def find_inception_weights(given: Path | None = None) -> Path:
     return ours
 
 
-def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
+def local_inception_weights(given: Path | None = None) -> Path | None:
+    """Return the weights file like `find_inception_weights`, but None instead of a download.
 
-    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file.
+    """
+    variable = os.environ.get("GENREV_WEIGHTS")
+    for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
+        if named is not None:
+            if not named.is_file():
+                raise FileError(f"{named}: no such file ({said_by}); give the path of {NAME}")
+            return named
+    return next((place for place in weights_places() if place.is_file()), None)
+
+
+def weights_places() -> tuple[Path, Path]:
+    """Return the default paths of the weights: the target of the download in ~/.cache/genrev, then torch hub's checkpoints."""
+    return Path.home() / ".cache" / "genrev" / NAME, Path(torch.hub.get_dir()) / "checkpoints" / NAME
+
+
+def require_readable(path: Path) -> str:
+    """Return the sha256 of a weights file that is safe to read: a .safetensors file, or the published .pth.
+
+    Raises FileError for any other file, and for a published file that is truncated or corrupt.
     """
     sha256 = _sha256(path)
     if path.name == NAME:
         _require_whole(path, sha256)
     elif path.suffix != ".safetensors":
         _require_published(path, sha256)
+    return sha256
+
+
+def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read a .safetensors file or the published .pth; return its state dict (on the CPU) and its sha256.
+
+    Raises FileError if the file is missing, truncated, corrupt, not a state dict, or another file in torch's format.
+    """
+    sha256 = require_readable(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
-    except Exception as error:  # both readers raise whatever they stumble upon
+    except Exception as error:  # both readers raise many kinds of errors
         raise FileError(f"{path}: not a readable weights file, or truncated ({type(error).__name__}); fetch it again from {URL}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise FileError(f"{path}: not a state dict (names and tensors); the FID's is at {URL}")
@@ -67,10 +87,10 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _load_torch(path: Path) -> dict[str, Tensor]:
-    # pytorch-fid publishes its weights in torch's own format only, and this is the one place where such a file is read. weights_only
-    # runs no code from it, but may be asked by a kilobyte for gigabytes: hence only of the published file.
+    # pytorch-fid publishes its weights only in torch's own format, and only here is such a file read. weights_only runs no code from it,
+    # but a file of a kilobyte may ask for gigabytes of memory, so only the published file is allowed.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd protocols, in files that are refused below
+        warnings.simplefilter("ignore")  # about odd protocols, in files that are refused below
         return torch.serialization.load(path, map_location="cpu", weights_only=True)
 
 
@@ -89,8 +109,8 @@ def _require_whole(path: Path, sha256: str) -> None:
 def _require_published(path: Path, sha256: str) -> None:
     if not sha256.startswith(SHA256_PREFIX):
         raise FileError(
-            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; of others .safetensors "
-            "are read: convert them by safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
+            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; other weights "
+            "must be .safetensors: convert them with safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
         )
 
 

@@ -12,22 +12,22 @@ MATCHERS = ("mmd", "sliced", "ot")
 
 @dataclass(frozen=True)
 class AdversarialConfig(Settings):
-    """The authors' settings (Schirrmeister et al. 2018, section 3.1)."""
+    """Schirrmeister et al. 2018, section 3.1, else Continue_Adversarial.ipynb in notebooks/celeba of robintibor/generative-reversible."""
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")
     lr: float = learning_rate(1e-4)
-    lr_adversary: float = learning_rate(4e-4, "adversary")  # paper; the authors' notebook in effect ran 1e-3
+    lr_adversary: float = learning_rate(4e-4, "adversary")  # the paper's; the authors' notebook effectively uses 1e-3
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
     max_grad_norm: float = max_norm(5.0)
     max_grad_norm_adversary: float = max_norm(1000.0, "adversary")
     prior_samples: int = setting(750, "Prior samples per update of the adversary.", panel=ADVANCED, at_least=1)
-    hidden: tuple[int, int] = setting((400, 800), at_least=1)  # paper; the notebook has (200, 400)
+    hidden: tuple[int, int] = setting((400, 800), at_least=1)  # the paper's; the notebook has (200, 400)
 
 
 @dataclass(frozen=True)
 class MatchingConfig(Settings):
-    """The losses and the optimizer of the adversarial phase, without its adversary (Schirrmeister et al. 2018, section 4)."""
+    """The losses and the optimizer of `AdversarialConfig`, with a distance in the adversary's place."""
 
     matcher: str = setting(help="What brings the codes to the prior: an adversary, or a distance.", choices=(ADVERSARY, *MATCHERS))
     weight_match: float = weight(1.0, "Weight of the distance.")

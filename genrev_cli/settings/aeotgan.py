@@ -11,17 +11,20 @@ LOSSES = ("vanilla", "hinge-sn", "wgan-gp", "wgan-div", "wgan-qc")
 
 @dataclass(frozen=True)
 class AEOTGANConfig(Settings):
-    """An et al. 2020, section 3. The paper has two learning rates and k > 1, but its text lost their values and those of the weights:
+    """An et al. 2020, eq. 1 and section 4, Training details.
 
-    they are the recipes' to choose. norm: of the discriminator where the loss leaves it open, '' for that of the network's own paper.
+    The paper has two learning rates and k > 1. Their values and those of the weights are missing from the text available to us, so recipes
+    choose them. norm: of the discriminator, if the loss does not prescribe one; '' for the norm of its own paper.
     """
 
-    loss: str = setting("vanilla", "Adversarial loss; hinge-sn is that of SNGAN.", choices=LOSSES)  # vanilla: paper
+    loss: str = setting("vanilla", "Adversarial loss; hinge-sn is that of SNGAN.", choices=LOSSES)  # vanilla: section 3.3
     norm: str = setting("")
-    weight_adversarial: float = weight(1.0, "Weight of the adversarial loss.")  # paper
+    weight_adversarial: float = weight(1.0, "Weight of the adversarial loss.")  # eq. 1
     weight_content: float = weight(0.0, "Weight β of the loss between images and their decoded codes.")
     weight_feature: float = weight(0.0, "Weight of the loss between codes and those of decoded codes.")
-    generated_per_real: int = setting(3, "Generated codes for each code of an image.", panel=ADVANCED, at_least=1)  # paper
+    generated_per_real: int = setting(
+        3, "Generated codes for each code of an image.", panel=ADVANCED, at_least=1
+    )  # section 4, Training details (i)
     generator_updates: int = setting(1, "Updates k of the generator in a step.", at_least=1)
     discriminator_updates: int = setting(1, "Updates of the discriminator in a step, each on its own mini-batch.", at_least=1)
     lr: float = learning_rate(2e-4)
@@ -34,7 +37,7 @@ class AEOTGANConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (self.weight_adversarial or self.weight_content or self.weight_feature):
-            raise UsageError("weights of losses: all are 0, so there is nothing to train")
+            raise UsageError("all loss weights are 0, so there is nothing to train; set one above 0")
 
     @property
     def parts(self) -> int:
@@ -45,6 +48,6 @@ class AEOTGANConfig(Settings):
         """Return how many images of a mini-batch bring their code. Raises UsageError when that is no whole number."""
         if batch % self.parts:
             raise UsageError(
-                f"a batch of {batch}: for each real code {self.generated_per_real} are generated; choose a multiple of {self.parts}"
+                f"a batch of {batch} cannot hold {self.generated_per_real} generated codes per real one; choose a multiple of {self.parts}"
             )
         return batch // self.parts

@@ -11,11 +11,13 @@ from genrev_cli.settings.trainer import BOUND, DIMS, EXACT_BITS, Trainer, Varian
 class ReconstructionConfig(Settings):
     """Autoencoding through a restricted latent (Schirrmeister et al. 2018, section 3.1; Nguyen, Ardizzone & Köthe 2019, eq. 5 and 6).
 
-    The MMD is that of Nguyen et al. The squared image loss and the weight on codes are those of An et al. 2020.
+    Defaults are those of Schirrmeister et al., else of notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible. The MMD is
+    that of Nguyen et al., the squared image loss that of An et al. 2020, section 3.1. The weight on mean y² is ours; demo2.py of An et al.
+    (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
     """
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
-    weight_z: float = weight(10.0, "Weight of the latent loss.")  # paper; the authors' notebook sets 0 in this phase
+    weight_z: float = weight(10.0, "Weight of the latent loss.")  # section 2.2; the authors' notebook has 0 in this phase
     image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
     weight_code: float = weight(0.0, "Weight of the codes' mean square.")
     weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.")

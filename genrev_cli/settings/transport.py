@@ -9,10 +9,10 @@ from genrev_cli.settings.trainer import Trainer, Variant
 
 @dataclass(frozen=True)
 class TransportConfig(Settings):
-    """The authors' settings (Schirrmeister et al. 2018, section 3.2, and their notebook OptimalTransport.ipynb)."""
+    """Settings of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible)."""
 
     weight_perturbation: float = weight(15.0, "Weight of the perturbation loss.")
-    # the paper writes N(0, 0.01); the authors' notebook takes it as the standard deviation
+    # eq. 6 has ε ~ N(0, 0.01); in the authors' notebook 0.01 is the standard deviation
     noise: float = setting(0.01, "Standard deviation of the noise that perturbs the codes.", at_least=0)
     lr: float = learning_rate(1e-3)
     betas: tuple[float, float] = adam_betas((0.9, 0.999))

@@ -29,7 +29,7 @@ class VAEConfig(Settings):
 
 @dataclass(frozen=True)
 class WAEConfig(Settings):
-    """The settings of Tolstikhin et al. 2018 for CelebA."""
+    """The settings of Tolstikhin et al. 2018 for CelebA (appendix F)."""
 
     variant: str = _variant("wae-mmd")
     weight_penalty: float = weight(100.0, "Weight λ of the penalty on codes (wae).")

@@ -54,7 +54,7 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
         (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "unknown key 'decoder_std'"),
         (["train-pga", "--variant", "vpga", "--recipe", "lpga-digits"], "lpga-digits is a recipe of lpga; leave one"),
         (["train-vae", "--variant", "vae", "--recipe", "wae-mmd-digits"], "wae-mmd-digits is a recipe of wae-mmd"),
-        (["train-pga", "--precision", "bf16"], "lpga compares codes 1 % apart"),
+        (["train-pga", "--precision", "bf16"], "lpga compares codes that differ by 1 %"),
         (["train-pga", "--recipe", "vae-digits", "--steps", "5", "--lr", "0.1"], "has no table [train-pga]"),
         (["pretrain-recon", "--recipe", "lpga-digits", "--steps", "5"], "has no table [pretrain-recon]"),
         (["pretrain-recon", "--recipe", "inn-mnist", "--exact-bits", "16"], "needs additive couplings, and 'inn' has none"),
@@ -80,4 +80,4 @@ def test_a_bijection_takes_lpga_alone(chain, run, run_json, tmp_path):
     words = ("train-pga", "--data", chain / "digits.h5", "--recipe", recipe, "--out", tmp_path / "own.safetensors", *SMALL)
     assert run_json(*words)["steps"] == 4
     code, _, err = run(*words, "--variant", "vpga", "--restart")
-    assert (code, "'revnet' has none as it is" in err) == (2, True)
+    assert (code, "'revnet' gives none" in err) == (2, True)
