@@ -16,13 +16,15 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from genrev_cli.errors import GenrevError, LostProcessError, ToldError, UsageError
+from genrev_cli.errors import GenrevError, ToldError, UsageError
 from genrev_cli.invocation import many_processes
+from genrev_cli.training.failures import meaning_of
+from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than, order_of_errors, waiting
 
 Part = TypeVar("Part")
 
-PATIENCE = timedelta(hours=1)
-"""How long a rank waits for the others, which may be busy: the first one writes and draws alone."""
+START_SECONDS = 60.0
+"""How long processes may take to find each other at least: they import torch at different speeds."""
 
 LAST_WORDS = 5.0
 """Seconds that the first process waits for the others' errors, after one of its own."""
@@ -39,43 +41,47 @@ def size() -> int:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     """Join the processes that torchrun started, NCCL between GPUs and gloo between CPUs; without torchrun, nothing.
 
+    patience: seconds that this process waits for the others, which may be busy: the first one writes and draws alone. When they are
+    over, `tell` gets a sentence and the process ends, whatever it waits for (see `peers`).
     Of the errors that end a run the first one is told, by its process; from the others comes a ToldError with their exit code.
     """
     if not many_processes():
         yield
         return
+    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps the store, else the first process does
     try:
-        store, number, count = next(rendezvous("env://", timeout=PATIENCE))
+        store, number, count = next(rendezvous("env://", timeout=timedelta(seconds=max(patience, START_SECONDS))))
+        watcher = Watcher(store, Judge(rank=number, size=count, patience=patience, agent=agent), tell)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
+        with waiting():
+            watcher.start()
+            limit = timedelta(seconds=longer_than(patience))
+            dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=limit)
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
             "start them by torchrun, or unset it"
         ) from error
+    last = FAILED
     try:
         yield
+        last = LEFT
     except Exception as error:
-        order = _order_of_errors(store)
+        watcher.stop(FAILED)
+        order = order_of_errors(store)
         if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
             dist.destroy_process_group()
-        if number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # else torchrun keeps the store
+        if number == 0 and not agent:
             _wait_for_errors(store, count)
         if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
         raise
+    finally:
+        watcher.stop(last)
     dist.destroy_process_group()
-
-
-def _order_of_errors(store: dist.Store) -> int:
-    """Which one in the order of all processes' errors this one's is."""
-    try:
-        return store.add("genrev/errors", 1)
-    except RuntimeError:  # the store went with the process that held it, and that one may have died without a word
-        return 1
 
 
 def _wait_for_errors(store: dist.Store, count: int) -> None:
@@ -86,15 +92,16 @@ def _wait_for_errors(store: dist.Store, count: int) -> None:
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """Around what needs all ranks. Raises LostProcessError when one of them is gone."""
+def together() -> Iterator[None]:
+    """Around what needs all ranks. Raises LostProcessError when one of them is gone, and like `meaning_of`."""
     try:
-        yield
+        with waiting():
+            yield
     except RuntimeError as error:  # gloo's and NCCL's own kind
-        raise LostProcessError(
-            f"process {rank()} of {size()} has lost the others: one of them has ended, or cannot be reached "
-            f"({str(error).partition(chr(10))[0]}); the same command goes on from the last state that was saved, if it saves any"
-        ) from error
+        meaning = meaning_of(error, rank(), size())
+        if meaning is error:
+            raise
+        raise meaning from error
 
 
 def local_device(device: str) -> str:
@@ -120,7 +127,7 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
     if size() == 1:
         return list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    with _together():
+    with together():
         dist.all_reduce(flat)
     parts = (flat / size()).split([tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
@@ -139,7 +146,7 @@ def largest(tensor: Tensor) -> Tensor:
 def _reduced(tensor: Tensor, how: dist.ReduceOp) -> Tensor:
     if size() > 1:
         tensor = tensor.clone()
-        with _together():
+        with together():
             dist.all_reduce(tensor, op=how)
     return tensor
 
@@ -204,7 +211,7 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
     except GenrevError as error:
         own, failed = torch.empty(0), error
     found: list[tuple[int, GenrevError | None]] = [(0, None)] * size()
-    with _together():
+    with together():
         dist.all_gather_object(found, (len(own), failed))
     for _, error in found:
         if error:
@@ -213,7 +220,7 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
     room = own.new_zeros(longest, *own.shape[1:])
     room[: len(own)] = own
     every = [torch.empty_like(room) for _ in found]
-    with _together():
+    with together():
         dist.all_gather(every, room)
     return [tensor[:length] for tensor, (length, _) in zip(every, found, strict=True)]
 

@@ -18,6 +18,7 @@ from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import WATCHED, require_inverse
 from genrev_cli.training.method import Method
+from genrev_cli.training.peers import waiting
 
 
 @contextmanager
@@ -144,7 +145,8 @@ class Window:
         table = torch.stack([torch.stack([row[name].float() if name in row else nothing for name in names]) for row in self._rows])
         worst = distributed.largest(table.amax(0))
         (table,) = distributed.average([table])
-        values = table.double().cpu()
+        with waiting():
+            values = table.double().cpu()
         if not values.isfinite().all():
             row, column = (~values.isfinite()).nonzero()[0].tolist()
             bad_step = step - len(self._rows) + row + 1
