@@ -13,7 +13,7 @@ import typer
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
-from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, UsageError, lacks_memory
+from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, first_process, many_processes, process_began
 
 app = typer.Typer(
@@ -47,7 +47,7 @@ def root(
         typer.Option(
             "--peer-timeout",
             metavar="MINUTES",
-            help=("With any command under torchrun: end when another process has not answered, or has kept this one waiting, for so long."),
+            help="With any command under torchrun: minutes after which a process ends when another one does not answer or keeps it waiting.",
         ),
     ] = PEER_MINUTES,
 ) -> None:
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _take_peer_seconds(words: list[str]) -> float:
-    """Take --peer-timeout out of the words, wherever it stands, and return it in seconds. Raises UsageError for what is no time."""
+    """Take --peer-timeout out of the words, wherever it stands, and return it in seconds. Raises BadParameter for what is no time."""
     minutes = str(PEER_MINUTES)
     while place := next((i for i, word in enumerate(words, 1) if word.partition("=")[0] == "--peer-timeout"), 0):
         _, given, minutes = words.pop(place - 1).partition("=")
@@ -111,7 +111,7 @@ def _take_peer_seconds(words: list[str]) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < MOST_SECONDS:
-        raise UsageError(f"--peer-timeout {minutes}: a number of minutes above 0 is needed, {MOST_SECONDS / 60:g} at most")
+        raise typer.BadParameter(f"--peer-timeout {minutes}: a number of minutes above 0 is needed, {MOST_SECONDS / 60:g} at most")
     return seconds
 
 

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -171,6 +171,12 @@ def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> N
     bar.advance(count, **means, images_per_second=speed)
 
 
+def _unless_it_compiles(first: bool, device: torch.device) -> AbstractContextManager[None]:
+    """Return what marks a step as a wait for its device. On a GPU a step only launches work and takes long only where the device hangs;
+    the first one may compile."""
+    return waiting() if device.type == "cuda" and not first else nullcontext()
+
+
 def train(
     method: Method,
     batches: Batches,
@@ -200,7 +206,9 @@ def train(
             for optimizer in method.optimizers.values():
                 optimizer.scale(rate(step))
             method.begin(step)
-            scalars = method.step(x, labels, generator.manual_seed(derive(seed, "step", step)))
+            generator.manual_seed(derive(seed, "step", step))
+            with _unless_it_compiles(step == start + 1, batches.device):
+                scalars = method.step(x, labels, generator)
             window.add({**scalars, **method.watched()})
             if ema:
                 ema.update(method.model, batches.batch)

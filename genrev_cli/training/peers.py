@@ -110,6 +110,7 @@ class Watcher:
         self.judge, self.tell = judge, tell
         self._store = store.clone()  # a client is one connection, on which a slow answer holds up all others
         self._store.set_timeout(timedelta(seconds=longer_than(judge.patience)))  # longer than the judge takes
+        self._store.set(_key(judge.rank), "0")  # reading the beats waits until there is one of each process
         self._interval = min(5.0, judge.patience / 10)
         self._heard = Heard()
         self._stopped, self._ending = threading.Event(), threading.Lock()

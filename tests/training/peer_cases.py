@@ -24,7 +24,7 @@ def meet():
 
 def end(rank, how):
     """Process `rank` sends itself a signal."""
-    if RANK == rank:
+    if rank == RANK:
         os.kill(os.getpid(), how)
 
 
@@ -78,7 +78,6 @@ CASES = {
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         with joined(PATIENCE, error_line):
             meet()
