@@ -47,7 +47,7 @@ def root(
         typer.Option(
             "--peer-timeout",
             metavar="MINUTES",
-            help="With any command under torchrun: minutes after which a process ends when another one does not answer or keeps it waiting.",
+            help="With any command under torchrun: minutes after which a process ends if another one does not answer or keeps it waiting.",
         ),
     ] = PEER_MINUTES,
 ) -> None:
