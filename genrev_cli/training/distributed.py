@@ -7,7 +7,7 @@ that is no mean over images, a distance of mini-batches say, is taken of all ran
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TypeVar
@@ -106,16 +106,22 @@ def _wait_for_errors(store: dist.Store, count: int) -> None:
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Around what needs all ranks. Raises LostProcessError when one of them is gone, and like `meaning_of`."""
+def explained() -> Iterator[None]:
+    """Raise what an error of the communication between processes means in the place of the error: see `meaning_of`."""
     try:
-        with waiting():
-            yield
+        yield
     except RuntimeError as error:  # gloo's and NCCL's own kind
-        meaning = meaning_of(error, rank(), size())
+        meaning = meaning_of(error, rank(), size()) if size() > 1 else error
         if meaning is error:
             raise
         raise meaning from error
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Around what needs all ranks: a marked wait. Raises LostProcessError when one of them is gone, and like `explained`."""
+    with explained(), nullcontext() if torch.compiler.is_compiling() else waiting():  # a compiled graph could not set the mark
+        yield
 
 
 def local_device(device: str) -> str:

@@ -207,7 +207,7 @@ def train(
                 optimizer.scale(rate(step))
             method.begin(step)
             generator.manual_seed(derive(seed, "step", step))
-            with _unless_it_compiles(step == start + 1, batches.device):
+            with distributed.explained(), _unless_it_compiles(step == start + 1, batches.device):
                 scalars = method.step(x, labels, generator)
             window.add({**scalars, **method.watched()})
             if ema:

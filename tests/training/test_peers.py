@@ -1,44 +1,19 @@
 """A process that is dead, stopped or stuck ends the others within a stated time, with one sentence; one that is busy does not."""
 
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from test_processes import ENVIRONMENT, free_ports
+from test_processes import start_script
 
 from genrev_cli.training.distributed import LAST_WORDS
 from genrev_cli.training.peers import FAILED, GRACE, LEFT, Heard, Judge
 
 PATIENCE = 3.0
-SCRIPT = Path(__file__).with_name("peer_cases.py")
-
-
-def start(case, patience):
-    (port,) = free_ports(1)
-    return [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), case, str(patience)],
-            env={
-                **ENVIRONMENT,
-                "TORCH_CPP_LOG_LEVEL": "ERROR",
-                "MASTER_PORT": port,
-                "WORLD_SIZE": "2",
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
 
 
 def outcomes(case, survivors, patience=PATIENCE):
     """Of each survivor its exit code, its lines of stderr, and the seconds from when the processes met until it ended."""
-    running = start(case, patience)
+    running = start_script("peer_cases.py", case, str(patience))
     try:
         for rank in survivors:
             assert running[rank].stdout.readline() == "met\n", running[rank].stderr.read()
