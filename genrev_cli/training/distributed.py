@@ -5,7 +5,6 @@ that is no mean over images, a distance of mini-batches say, is taken of all ran
 """
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -20,15 +19,12 @@ from torch.distributed.rendezvous import rendezvous
 from genrev_cli.errors import GenrevError, ToldError, UsageError
 from genrev_cli.invocation import many_processes
 from genrev_cli.training.failures import meaning_of
-from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than, order_of_errors, waiting
+from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than, order_of_errors, wait_for_errors, waiting
 
 Part = TypeVar("Part")
 
 START_SECONDS = 60.0
 """How long processes may take to find each other at least: they import torch at different speeds."""
-
-LAST_WORDS = 5.0
-"""Seconds that the first process waits for the others' errors, after one of its own."""
 
 
 def rank() -> int:
@@ -89,20 +85,13 @@ def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
         if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
             dist.destroy_process_group()
         if number == 0 and not agent:
-            _wait_for_errors(store, count)
+            wait_for_errors(store, count)
         if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
         raise
     finally:
         watcher.stop(last)
     dist.destroy_process_group()
-
-
-def _wait_for_errors(store: dist.Store, count: int) -> None:
-    """Keep the store, which goes with this process, until the others have looked who was first."""
-    end = time.monotonic() + LAST_WORDS
-    while store.add("genrev/errors", 0) < count and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -24,6 +24,9 @@ GRACE = 5.0
 STORE_SECONDS = 2.0
 """How long the store may take to say who was first."""
 
+LAST_WORDS = 5.0
+"""Seconds that the first process waits for the others' errors, after one of its own."""
+
 LEFT, FAILED = b"left", b"failed"
 """What stands in the place of the last beat of a process that has finished, and of one that has ended with an error."""
 
@@ -159,6 +162,8 @@ class Watcher:
     def _end(self, sentence: str) -> None:
         if order_of_errors(self._store) == 1:
             self.tell(sentence)
+        if self.judge.rank == 0 and not self.judge.agent:
+            within(LAST_WORDS, lambda: wait_for_errors(self._store, self.judge.size))
         os._exit(LostProcessError.exit_code)
 
 
@@ -174,6 +179,13 @@ def _key(rank: int) -> str:
 def order_of_errors(store: dist.Store) -> int:
     """Return which one in the order of all processes' errors this one's is; 1 where the store is gone or does not answer."""
     return within(STORE_SECONDS, lambda: store.add("genrev/errors", 1)) or 1
+
+
+def wait_for_errors(store: dist.Store, count: int) -> None:
+    """Keep the store, which goes with this process, until the others have looked who was first."""
+    end = time.monotonic() + LAST_WORDS
+    while store.add("genrev/errors", 0) < count and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def within(seconds: float, ask: Callable[[], int | None]) -> int | None:

@@ -93,7 +93,7 @@ def kernels():
 def test_kernels_give_what_the_formula_gives(kernels, case):
     """First and second derivatives, running statistics and the evaluation mode too; the kernels' own are replaced by their formulas."""
     for said in kernels:
-        assert said[case] < 2e-6
+        assert said[case] < (1e-2 if case == "bf16" else 2e-6)
 
 
 @pytest.mark.parametrize(("device", "compiling", "there"), [("cpu", False, False), ("cuda", False, True), ("cuda", True, False)])
