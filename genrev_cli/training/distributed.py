@@ -61,20 +61,7 @@ def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     if not many_processes():
         yield
         return
-    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps the store, else the first process does
-    try:
-        store, number, count = next(rendezvous("env://", timeout=timedelta(seconds=max(patience, START_SECONDS))))
-        watcher = Watcher(store, Judge(rank=number, size=count, patience=patience, agent=agent), tell)
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        with waiting():
-            watcher.start()
-            limit = timedelta(seconds=longer_than(patience))
-            dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=limit)
-    except (RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
-            "start them by torchrun, or unset it"
-        ) from error
+    store, watcher = _meet(patience, tell)
     last = FAILED
     try:
         yield
@@ -82,16 +69,38 @@ def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     except Exception as error:
         watcher.stop(FAILED)
         order = order_of_errors(store)
-        if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
+        if not torch.cuda.is_available():  # NCCL's end needs all processes, and one may be waiting for something else
             dist.destroy_process_group()
-        if number == 0 and not agent:
-            wait_for_errors(store, count)
+        if watcher.judge.keeps_store:
+            wait_for_errors(store, watcher.judge.size)
         if order > 1 and isinstance(error, GenrevError):
             raise ToldError(error) from error
         raise
     finally:
         watcher.stop(last)
     dist.destroy_process_group()
+
+
+def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Watcher]:
+    """Find the other processes and begin to watch them. Raises UsageError when they do not find each other."""
+    watcher = None
+    try:
+        store, number, count = next(rendezvous("env://", timeout=timedelta(seconds=max(patience, START_SECONDS))))
+        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps the store, else the first process does
+        watcher = Watcher(store, Judge(rank=number, size=count, patience=patience, agent=agent), tell)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        limit = timedelta(seconds=longer_than(patience))
+        with waiting():
+            watcher.start()
+            dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=limit)
+    except (RuntimeError, ValueError) as error:
+        if watcher:
+            watcher.stop(FAILED)
+        raise UsageError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
+            "start them by torchrun, or unset it"
+        ) from error
+    return store, watcher
 
 
 @contextmanager

@@ -12,30 +12,32 @@ GOES_ON = "the same command goes on from the last state that was saved, if it sa
 _SOURCE = re.compile(r"^(\[[^\]]*\.\w+:\d+\] *|NCCL error in: *\S+:\d+, *)")
 """Where in torch's or gloo's source an error was raised, which both write first."""
 
-_LOST = re.compile(
-    r"connection (was )?(likely )?(closed|reset|refused|timed out|abort)|broken pipe|no route to host|network is unreachable|\bgloo/"
-    r"|remote process exit|ncclRemoteError|communicator was aborted|timed? ?out|socket timeout|failed to recv",
+_GLOO = re.compile(r"\bgloo/|caused pair closure|connection (closed|reset)|broken pipe", re.IGNORECASE)
+"""What gloo says, whose errors have no kind of their own, when another process is gone or does not answer."""
+
+_NCCL = re.compile(
+    r"connection (was )?(closed|reset|refused|timed out)|broken pipe|no route to host|network is unreachable"
+    r"|remote process exit|ncclRemoteError|communicator was aborted|timed? ?out|wait timeout",
     re.IGNORECASE,
 )
-"""What gloo, NCCL and the rendezvous store say when another process is gone, or does not answer."""
+"""What NCCL says then."""
 
 
 def meaning_of(error: RuntimeError, rank: int, size: int) -> Exception:
     """Return the error to raise in the place of one that a collective of process `rank` of `size` raised.
 
-    Where memory is lacking, an error that `lacks_memory` recognises; a LostProcessError where another process is gone or does not answer;
+    Where NCCL lacks memory, an error that `lacks_memory` recognises; a LostProcessError where another process is gone or does not answer;
     an UnavailableError for any other error of NCCL; else the error itself.
     """
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError):
-        return error
-    if lacks_memory(error) or re.search(r"Cuda failure 2\b", text):
+    backend = isinstance(error, dist.DistBackendError)
+    if backend and (lacks_memory(error) or re.search(r"Cuda failure 2\b", text)):
         return torch.OutOfMemoryError(f"out of memory on process {rank} of {size}: {_last_words(text)}")
-    if isinstance(error, dist.DistNetworkError | dist.DistStoreError) or _LOST.search(text):
+    if isinstance(error, dist.DistNetworkError | dist.DistStoreError) or (_NCCL if backend else _GLOO).search(text):
         return LostProcessError(
             f"process {rank} of {size} has lost the others: one of them has ended, or cannot be reached ({_first_words(text)}); {GOES_ON}"
         )
-    if isinstance(error, dist.DistBackendError):
+    if backend:
         return UnavailableError(f"NCCL failed on process {rank} of {size}: {_last_words(text)}; NCCL_DEBUG=WARN says more")
     return error
 

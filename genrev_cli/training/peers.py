@@ -68,6 +68,11 @@ class Judge:
         self._waits: dict[object, float] = {}
         self._limit = f"{patience:g} seconds" if patience < 120 else f"{patience / 60:g} minutes"
 
+    @property
+    def keeps_store(self) -> bool:
+        """Tell whether the store ends with this process."""
+        return self.rank == 0 and not self.agent
+
     def look(self, seconds: float, heard: Heard, waits: Iterable[object]) -> str:
         """Return why this process has to end, as a sentence; '' while it may go on. seconds: since the last look."""
         self._count(seconds, heard, waits)
@@ -162,7 +167,7 @@ class Watcher:
     def _end(self, sentence: str) -> None:
         if order_of_errors(self._store) == 1:
             self.tell(sentence)
-        if self.judge.rank == 0 and not self.judge.agent:
+        if self.judge.keeps_store:
             within(LAST_WORDS, lambda: wait_for_errors(self._store, self.judge.size))
         os._exit(LostProcessError.exit_code)
 

@@ -74,8 +74,16 @@ def test_nccl_out_of_memory_stays_out_of_memory(error):
     assert "\n" not in str(meaning)
 
 
-def test_torch_out_of_memory_is_left_alone():
-    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB")
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] data. DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes"),
+        RuntimeError("Tensors must be contiguous"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+    ],
+)
+def test_errors_that_are_not_about_processes_are_left_alone(error):
     assert meaning_of(error, 3, 8) is error
 
 
@@ -103,12 +111,6 @@ def test_an_error_of_nccl_is_no_lost_process(error, said):
     meaning = meaning_of(dist.DistBackendError(error), 2, 8)
     assert isinstance(meaning, UnavailableError)
     assert str(meaning) == f"NCCL failed on process 2 of 8: {said}; NCCL_DEBUG=WARN says more"
-
-
-def test_a_bug_stays_a_bug():
-    """An error that the other processes have nothing to do with keeps its kind, and its traceback."""
-    error = RuntimeError("Tensors must be contiguous")
-    assert meaning_of(error, 0, 2) is error
 
 
 @pytest.mark.parametrize(("size", "kind"), [(1, dist.DistNetworkError), (2, LostProcessError)])
