@@ -110,6 +110,7 @@ class _Bucket:
 
     def finish(self) -> None:
         """Make the mean of the sum."""
+        assert self._work is not None  # every gradient has come, or autograd would have raised
         with together():
             self._work.wait()
         self._buffer /= size()
