@@ -105,7 +105,7 @@ def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Wat
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise what an error of the communication between processes means in the place of the error: see `meaning_of`."""
+    """Turn an error of the communication between processes into the one that says what it means: see `meaning_of`."""
     try:
         yield
     except RuntimeError as error:  # gloo's and NCCL's own kind
@@ -117,7 +117,7 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Around what needs all ranks: a marked wait. Raises LostProcessError when one of them is gone, and like `explained`."""
+    """Mark a block that needs all ranks as a wait. Raises LostProcessError when one of them is gone, and like `explained`."""
     with explained(), nullcontext() if torch.compiler.is_compiling() else waiting():  # a compiled graph could not set the mark
         yield
 
