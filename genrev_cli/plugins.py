@@ -117,7 +117,8 @@ def needed(names: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {plugin.name: plugin.sha256 for plugin in owners}
 
 
-def missing(recorded: dict[str, str]) -> str:
+def missing(recorded: object) -> str:
     """Return what to do about plugins that a header records and that are not loaded; '' where none is missing."""
-    absent = [f"{name} (sha256 {digest[:12]}…)" for name, digest in recorded.items() if name not in _loaded]
+    records = recorded if isinstance(recorded, dict) else {}
+    absent = [f"{name} (sha256 {str(digest)[:12]}…)" for name, digest in records.items() if name not in _loaded]
     return f"it was made with the plugin {', '.join(absent)}; give it with {FLAG} FILE" if absent else ""

@@ -19,7 +19,6 @@ add_command(
     "fit-ot",
     "Fit a semi-discrete transport map from the uniform cube to codes: a sampler that draws between neighbouring codes.\n\n"
     "Run again, it goes on where it stopped.",
-    panel="Latent space",
     example="genrev fit-ot codes.h5 --target-error 0.2 --out ot.safetensors",
     parts={
         "codes": One("codes", options.Codes),

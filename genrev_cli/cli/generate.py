@@ -13,6 +13,7 @@ from genrev_cli.cli.console import report
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
 from genrev_cli.settings.base import ADVANCED, FEATURES, FILES, METHOD, RUN, SCORE, TRAINING, Settings, Spec, flag_of, spec_of
+from genrev_cli.settings.commands import all_commands
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.settings.trainer import TableOption
 
@@ -138,7 +139,12 @@ JSON = One(
 )
 
 
-def add_command(name: str, help: str, *, panel: str, example: str, parts: Mapping[str, Part], run: Callable[..., Result]) -> None:
+def registered(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the decorator that makes a function the command of this name, in the panel that it has in `all_commands`."""
+    return app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")
+
+
+def add_command(name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result]) -> None:
     """Register a command. run is called with what each part makes of its options, by the part's name."""
     parts = {**parts, "json": JSON}
     parameters = [parameter for part in parts.values() for parameter in part.parameters()]
@@ -152,7 +158,7 @@ def add_command(name: str, help: str, *, panel: str, example: str, parts: Mappin
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(name, rich_help_panel=panel, epilog=f"$ {example}")(command)
+    registered(name, example)(command)
 
 
 def _place(parameter: inspect.Parameter) -> int:

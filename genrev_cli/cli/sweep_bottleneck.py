@@ -25,7 +25,6 @@ add_command(
     "sweep-bottleneck",
     "Train several models with several numbers of latent dimensions each, and plot how well they reconstruct.\n\n"
     "Run again, what is done is not done again, and what was interrupted goes on.",
-    panel="Score",
     example="genrev sweep-bottleneck --data data/mnist.h5 --recipes inn-mnist,classic-mnist --dims 2,12,32,64 --out sweep/",
     parts={
         "data": One("data", options.Data),

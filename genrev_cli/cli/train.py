@@ -17,7 +17,6 @@ from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
-from genrev_cli.settings.trainers import TRAINERS
 
 _RESUMES = "Options that are left out have the recipe's values. Run again, it goes on where it stopped."
 
@@ -61,7 +60,6 @@ def add_trainer(trainer: Trainer) -> None:
     add_command(
         trainer.name,
         f"{trainer.help}\n\nWithout --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …). {_RESUMES}",
-        panel="Train",
         example=trainer.example,
         parts={
             "data": One("data", options.Data),
@@ -114,14 +112,10 @@ def _fit_features(data: Path, out: Path, recipe: str, schedule: dict, method: di
     return fit_features(data, out, recipe=recipe or "features", overrides=overrides, run=run, progress=listener())
 
 
-for _trainer in TRAINERS.values():
-    add_trainer(_trainer)
-
 add_command(
     "train-adversarial",
     "Train a pretrained network against an adversary, or a distance in its place, so that its codes follow the prior.\n\n"
     f"Without --recipe, the checkpoint's own is used. {_RESUMES}",
-    panel="Train",
     example="genrev train-adversarial --ckpt recon.safetensors",
     parts={
         "ckpt": One("ckpt", options.Ckpt),
@@ -136,7 +130,6 @@ add_command(
     "train-gan",
     "Train a GAN whose generator starts from an autoencoder's decoder, on codes of a transport map; or a GAN from noise.\n\n"
     f"Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …). {_RESUMES}",
-    panel="Train",
     example="genrev train-gan --ckpt recon.safetensors --ot ot.safetensors",
     parts={
         "ckpt": One("ckpt", _path("--ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."), None),
@@ -165,7 +158,6 @@ add_command(
     "fit-features",
     "Train a small classifier on labelled images, for 'fid --features FILE' to measure with where Inception makes no sense.\n\n"
     f"Without --recipe, the recipe 'features' is used. {_RESUMES}",
-    panel="Score",
     example="genrev fit-features --data data/mnist.h5 --out mnist-features.safetensors",
     parts={
         "data": One("data", options.Data),

@@ -4,6 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from genrev_cli import settings
+from genrev_cli.plugins import register
 from genrev_cli.settings.trainer import Trainer
 
 
@@ -14,4 +15,9 @@ def _built_in() -> dict[str, Trainer]:
 
 
 TRAINERS = _built_in()
-"""Name of the command → trainer, in the order of the help. A plugin adds to it."""
+"""Name of the command → trainer."""
+
+
+def register_trainer(trainer: Trainer) -> None:
+    """Add the trainer of a plugin: `genrev NAME` becomes a command. Raises UsageError for a name that is taken."""
+    register("trainer", trainer.name, TRAINERS, trainer)
