@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
-from genrev_cli.ot.blocks import blockwise
+from genrev_cli.ot.blocks import blockwise, picked
 from genrev_cli.ot.top_cells import TopCells
 from genrev_cli.shapes import Codes
 
@@ -41,7 +41,7 @@ def neighbour_angles(x: Codes, codes: Codes, heights: Tensor, *, k: int = 20) ->
     """
     require_map(x, codes, heights, k)
     directions = normals(codes)
-    return blockwise(lambda of: (cosines(directions[of].double())[:, 0, 1:].acos(),), TopCells(codes, heights, k)(x))[0]
+    return blockwise(lambda of: (cosines(picked(directions, of).double())[:, 0, 1:].acos(),), TopCells(codes, heights, k)(x))[0]
 
 
 def require_map(x: Codes, codes: Codes, heights: Tensor, k: int) -> None:

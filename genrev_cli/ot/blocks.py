@@ -19,3 +19,8 @@ def blockwise(make: Callable[..., tuple[Tensor, ...]], *rows: Tensor) -> tuple[T
         rows = tuple(torch.cat([of, of.new_zeros(more, *of.shape[1:])]) for of in rows)
     made = [make(*parts) for parts in zip(*(of.split(_ROWS) for of in rows), strict=True)]
     return tuple(torch.cat(parts)[:n] if len(parts) > 1 else parts[0][:n] for parts in zip(*made, strict=True))
+
+
+def picked(rows: Tensor, indices: Tensor) -> Tensor:
+    """rows[indices] of rows (n, d), indices (B, k) → (B, k, d), which `index_select` copies several times as fast on the CPU."""
+    return rows.index_select(0, indices.flatten()).unflatten(0, indices.shape)

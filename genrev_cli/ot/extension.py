@@ -21,7 +21,7 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.ot.angles import cosines, normals
-from genrev_cli.ot.blocks import blockwise
+from genrev_cli.ot.blocks import blockwise, picked
 from genrev_cli.ot.simplex import barycentric_weights
 from genrev_cli.ot.top_cells import TopCells
 from genrev_cli.shapes import Codes
@@ -108,9 +108,9 @@ class Extension:
 
     def _made(self, x: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Codes, J and λ: x (B, d) float64, indices (B, k) → (B, d), (B, k), (B, k)."""
-        joined = self._joined(cosines(self._normals[indices].double()))
+        joined = self._joined(cosines(picked(self._normals, indices).double()))
         joined, weights = self._weighted(x, indices, joined)
-        made = (weights[:, None] @ self._codes[indices].double()).squeeze(1)
+        made = (weights[:, None] @ picked(self._codes, indices).double()).squeeze(1)
         return made.to(self._codes.dtype), joined, weights.to(self._codes.dtype)
 
     def _joined(self, cosines: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ class Extension:
         known = self._known[indices]
         joined = joined & known & known[:, :1]
         joined[:, 0] = True
-        centres = self._centres[indices].double()
+        centres = picked(self._centres, indices).double()
         if self.rule == "barycentric":
             return joined, barycentric_weights(x, centres, joined)
         near = (centres - x[:, None]).square().sum(2).sqrt().clamp_min(_LEAST_DISTANCE).reciprocal() * joined

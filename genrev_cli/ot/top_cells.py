@@ -120,6 +120,7 @@ class TopCells:
         scores = np.full(cells.shape, np.inf)
         cells[place] = cell
         parts = zip(*(torch.from_numpy(of).split(max(1, _AT_A_TIME // x.shape[1])) for of in (row, cell)), strict=True)
-        exact = [(x[r] * self.codes[c].double()).sum(1) + self.heights[c] for r, c in parts]
+        pairs = ((x.index_select(0, r), self.codes.index_select(0, c).double(), self.heights[c]) for r, c in parts)
+        exact = [at.mul_(code).sum(1) + height for at, code, height in pairs]
         scores[place] = -torch.cat(exact).numpy()
         return torch.from_numpy(np.take_along_axis(cells, np.argsort(scores, axis=1, kind="stable")[:, : self.k], axis=1))
