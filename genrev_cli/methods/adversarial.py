@@ -35,15 +35,17 @@ def encoder_loss(scores_codes: Scores) -> Scalar:
 class LatentAdversarial(AutoencoderMethod):
     """Alternate updates on successive mini-batches: one of D, then one of R. The loss of R includes the reconstruction losses."""
 
+    config: AdversarialConfig
+
     batches_per_step: ClassVar[int] = 2
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AdversarialConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         device = next(autoencoder.parameters()).device
         self.D = LatentAdversary(prior.dim, config.hidden).to(device)
-        self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
+        self.modules["D"] = self.D
         self.optimizers = {
             "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm),
             "D": Optimizer([self.D], lr=config.lr_adversary, betas=config.betas, max_grad_norm=config.max_grad_norm_adversary),

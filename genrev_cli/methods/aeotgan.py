@@ -37,6 +37,8 @@ class AEOTGAN(AutoencoderMethod):
     the encoder's last layer.
     """
 
+    config: AEOTGANConfig
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, encoder: Autoencoder | None = None
     ) -> None:
@@ -44,12 +46,12 @@ class AEOTGAN(AutoencoderMethod):
         c = config
         if encoder is None and (c.weight_content or c.weight_feature):
             raise UsageError("weight_content and weight_feature need the codes of a checkpoint; without one set both to 0")
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
         device, G = next(autoencoder.parameters()).device, autoencoder.requires_grad_(True).decoder_modules()
         self.D = build_discriminator(autoencoder.config, self.loss.norm or c.norm or None).to(device)
-        self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
+        self.modules["D"] = self.D
         adam = Optimizer([self.D], lr=c.lr_discriminator, betas=c.betas_discriminator, max_grad_norm=c.max_grad_norm_discriminator)
         self.optimizers = {"G": Optimizer(G, lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm), "D": adam}
 

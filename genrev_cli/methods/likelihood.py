@@ -63,6 +63,8 @@ class MaximumLikelihood(AutoencoderMethod):
     Raises UsageError like `require_density`.
     """
 
+    config: LikelihoodConfig
+
     autoencoder: Bijection
     prior: DiagonalGaussian
 
@@ -70,8 +72,7 @@ class MaximumLikelihood(AutoencoderMethod):
         self, autoencoder: Bijection, prior: DiagonalGaussian, config: LikelihoodConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         require_density(autoencoder, prior)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
 
     def start(self, passes: Passes) -> None:

@@ -53,11 +53,12 @@ MATCHERS: dict[str, Callable[[Codes, Codes, torch.Generator], Scalar]] = {
 class LatentMatching(AutoencoderMethod):
     """Minimise L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder."""
 
+    config: MatchingConfig
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: MatchingConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {
             "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)
         }

@@ -66,6 +66,8 @@ class PerceptualAutoencoder(AutoencoderMethod):
     For a bijection h is the identity and φ is θ. Then eq. 2, 3 and 6 are 0, and LPGA minimises L_r + w_nll·L_nll^φ.
     """
 
+    config: PerceptualConfig
+
     @classmethod
     def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
         """Raise UsageError for a precision that rounds away the differences that the likelihood measures."""
@@ -80,8 +82,7 @@ class PerceptualAutoencoder(AutoencoderMethod):
         self, autoencoder: Autoencoder, prior: Prior, config: PerceptualConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         """Raises UsageError for a network without an encoder, or without the variance that the variant needs."""
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.warm = True
         self.has_scales = config.variant != "lpga"
         if self.has_scales:

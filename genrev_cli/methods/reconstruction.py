@@ -72,6 +72,8 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 class Reconstruction(AutoencoderMethod):
     """Minimise L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
 
+    config: ReconstructionConfig
+
     @classmethod
     def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
         """Raise UsageError for a batch of one image with an MMD."""
@@ -81,8 +83,7 @@ class Reconstruction(AutoencoderMethod):
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         adam = Optimizer(
             autoencoder.coding_modules(),
             lr=config.lr,

@@ -44,6 +44,8 @@ class ClassTransport(AutoencoderMethod):
     There is one sample s for each code, of the same class. Raises UsageError like `require_transport`.
     """
 
+    config: TransportConfig
+
     autoencoder: Bijection
     prior: ClassGaussians
 
@@ -51,8 +53,7 @@ class ClassTransport(AutoencoderMethod):
         self, autoencoder: Bijection, prior: ClassGaussians, config: TransportConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         require_transport(autoencoder, prior)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         c = config
         self.optimizers = {
             "R": Optimizer(

@@ -36,11 +36,12 @@ def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
 class VAE(AutoencoderMethod):
     """Minimise L = −E log p(x|z) + KL(q(z|x) ‖ p(z)) per pixel by Adam, z = μ + σ u: the negative ELBO divided by C·H·W."""
 
+    config: VAEConfig
+
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: VAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
         """Raises UsageError for a network that gives no variance of codes."""
         require_scales("vae", autoencoder)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
 
     def start(self, passes: Passes) -> None:
@@ -84,6 +85,8 @@ class WAE(AutoencoderMethod):
     wae-gan: the penalty comes from a discriminator D of codes. D, and f and g, are updated from the same point, each by its own loss.
     """
 
+    config: WAEConfig
+
     @classmethod
     def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
         """Raise UsageError for a batch of one image with the MMD."""
@@ -91,9 +94,8 @@ class WAE(AutoencoderMethod):
             require_two_codes(schedule, "wae-mmd")
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         c = config
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
         self.optimizers = {"R": Optimizer(autoencoder.coding_modules(), lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm)}
         if c.variant == "wae-gan":
             device = next(autoencoder.parameters()).device

@@ -34,11 +34,14 @@ CLASSIFIER_TABLES = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train. family: of the built-in recipes for it. settings: of its method. method: 'module:Class', imported when it runs."""
+    """One way to train. family: of the built-in recipes for it. settings: of its method.
+
+    method: the class, or 'module:Class', which is imported when the command runs, so that --help need not import torch.
+    """
 
     family: str
     settings: type[Settings]
-    method: str
+    method: str | type
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from genrev_cli import settings
 from genrev_cli.plugins import register
 from genrev_cli.settings.trainer import Trainer
 
+_READERS = ("trainers", "commands")  # files that read what this one finds
+
 
 def _built_in() -> dict[str, Trainer]:
-    names = [module.name for module in iter_modules(settings.__path__, f"{settings.__name__}.") if not module.name.endswith(".trainers")]
-    found = [value for name in names for value in vars(import_module(name)).values() if isinstance(value, Trainer)]
+    names = [module.name for module in iter_modules(settings.__path__) if module.name not in _READERS]
+    modules = [import_module(f"{settings.__name__}.{name}") for name in names]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Trainer)]
     return {trainer.name: trainer for trainer in sorted(found, key=lambda trainer: trainer.place)}
 
 

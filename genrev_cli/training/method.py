@@ -17,6 +17,9 @@ from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.guard import LARGEST, ROUNDTRIP
 from genrev_cli.training.optim import Optimizer
 
+Autocast = Callable[[], AbstractContextManager]
+"""Makes the context in which networks run in the precision asked for."""
+
 Passes = Callable[[], Iterator[tuple[Images, Labels]]]
 """Passes over all training images and their labels, in batches, (B, C, H, W), (B,)."""
 
@@ -58,8 +61,12 @@ class Method(ABC):
 class AutoencoderMethod(Method):
     """One paper's way of training an autoencoder, of whose latent a prior says where the codes are."""
 
-    autoencoder: Autoencoder
-    prior: Prior
+    config: Any
+
+    def __init__(self, autoencoder: Autoencoder, prior: Prior, config: Any, autocast: Autocast) -> None:
+        """config: the method's settings. A subclass adds its optimizers, and its other networks to `modules`."""
+        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        self.modules = {"autoencoder": autoencoder, "prior": prior}
 
     @property
     def model(self) -> nn.ModuleDict:
@@ -94,9 +101,11 @@ class AutoencoderMethod(Method):
         return {}
 
 
-def load_method(place: str) -> type[AutoencoderMethod]:
-    """Import the method of a trainer, 'module:Class'."""
-    module, _, name = place.partition(":")
+def load_method(method: str | type) -> type[AutoencoderMethod]:
+    """Return the method of a trainer's variant: the class itself, or what 'module:Class' imports."""
+    if isinstance(method, type):
+        return method
+    module, _, name = method.partition(":")
     return getattr(import_module(module), name)
 
 
