@@ -12,7 +12,7 @@ from genrev_cli.metrics.features import InceptionExtractor
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels
-from genrev_cli.stages.devices import has_bf16
+from genrev_cli.training.devices import has_bf16
 
 BATCH = 50  # pytorch-fid's default
 IMAGES = 100

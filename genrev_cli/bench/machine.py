@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from genrev_cli.stages.devices import cpu
+from genrev_cli.training.devices import cpu
 
 _VERSIONS = ("genrev-cli", "torch", "torchvision", "numpy", "scipy", "pytorch-fid", "POT", "lapx", "FrEIA", "memcnn")
 

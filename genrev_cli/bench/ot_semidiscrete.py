@@ -15,7 +15,7 @@ from genrev_cli.ot.semidiscrete import Solver, SolverConfig, build_solver
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
-from genrev_cli.stages.devices import has_bf16
+from genrev_cli.training.devices import has_bf16
 
 DIMS = (32, 64)
 MODES = 10

@@ -23,8 +23,8 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 
 Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table]]
 

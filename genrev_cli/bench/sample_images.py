@@ -13,8 +13,8 @@ from genrev_cli.latents import Prior, build_prior
 from genrev_cli.models.revnet import RevNet
 from genrev_cli.progress import Progress
 from genrev_cli.shapes import Pixels, to_pixels
-from genrev_cli.stages.devices import has_bf16
 from genrev_cli.stages.drawing import Draw, draw_codes, draw_pixels
+from genrev_cli.training.devices import has_bf16
 
 BATCH = 64
 IMAGES = 128

@@ -18,7 +18,7 @@ from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.models import Bijection, build_model
 from genrev_cli.progress import Progress
 from genrev_cli.shapes import Images, Latents, Scalar
-from genrev_cli.stages.devices import has_bf16
+from genrev_cli.training.devices import has_bf16
 
 PLAIN, BF16, REVERSIBLE, CHECKPOINT = "genrev fp32", "genrev bf16", "genrev reversible", "genrev checkpoint"
 MODES = (PLAIN, REVERSIBLE, CHECKPOINT)

@@ -90,12 +90,20 @@ def _run(words: list[str]) -> object:
     return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False))
 
 
+def _lacking(said: str) -> str:
+    """The sentence of an error that says in torch's or the system's words that memory is not enough."""
+    asked = re.search(r"allocate ([\d.]+ \w+)", said)
+    more = f" ({asked[1]} more were needed)" if asked else ""
+    gpu = re.search(r"GPU (\d+) has a total capacity of ([\d.]+ \w+)", said)
+    where = f" on GPU {gpu[1]}, which has {gpu[2]}" if gpu else ""
+    who = f"process {os.environ.get('RANK')} of {os.environ.get('WORLD_SIZE')}: " if many_processes() else ""
+    return f"{who}there is not enough memory{where}{more}: make --batch smaller where there is one, or free some"
+
+
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence of what escaped from a command."""
     if lacks_memory(error):
-        asked = re.search(r"allocate ([\d.]+ \w+)", str(error))
-        more = f" ({asked[1]} more were needed)" if asked else ""
-        return 5, f"there is not enough memory{more}: make --batch smaller where there is one, or free some"
+        return 5, _lacking(str(error))
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line

@@ -75,7 +75,12 @@ class Training:
     steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING, 1) = None
     epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
     batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
-    precision: Overrides(str, "--precision", "fp32, or bf16: networks in bfloat16, streams in float32.", TRAINING) = None
+    precision: Overrides(
+        str,
+        "--precision",
+        "fp32; bf16: networks in bfloat16, streams in float32; tf32 (CUDA): faster float32 whose round trip is less exact.",
+        TRAINING,
+    ) = None
     memory: Overrides(
         str, "--memory", "What invertible networks keep for the backward pass: plain (all), reversible or checkpoint.", TRAINING
     ) = None

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import final
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.metrics.weights import SHA256_PREFIX
+from genrev_cli.precision import ieee_float32
 from genrev_cli.shapes import Images, Pixels
 
 MAX_PIXEL_DIMS = 3072  # 3·32·32: a covariance of 75 MB
@@ -66,11 +66,6 @@ def _finite(features: Tensor, network: str) -> Tensor:
     if not features.isfinite().all():
         raise DivergedError(f"features: {network} gave values that are not finite; its weights are damaged")
     return features
-
-
-def _without_tf32() -> AbstractContextManager[None]:
-    """TF32 would change the third digit of the features on recent GPUs."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 @final
@@ -135,7 +130,7 @@ class NetworkExtractor(Extractor):
         else:
             _require_pixels(pixels, (self._image_shape[0],))
             _require_shape(pixels, self._image_shape)
-        with _without_tf32():
+        with ieee_float32():
             features = [self._rows(part) for part in pixels.split(self._batch)]
         return _finite(torch.cat(features), f"the network of {self.label}")
 
@@ -267,7 +262,7 @@ class InceptionExtractor(Extractor):
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Tensor:
         _require_pixels(pixels, (1, 3))
-        with _without_tf32():
+        with ieee_float32():
             features = [self._pool3(batch.to(self.device)) for batch in pixels.split(self._batch)]
         return _finite(torch.cat(features), "the Inception network")
 

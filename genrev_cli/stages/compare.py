@@ -26,7 +26,6 @@ from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import data_of
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.drawing import Draw
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.fid import FidOptions, Measured, measure
@@ -34,6 +33,7 @@ from genrev_cli.stages.records import log_of, parameters_of
 from genrev_cli.stages.sample import decode_samples
 from genrev_cli.stages.samplers import KIND, SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
 RECONSTRUCTIONS = 12

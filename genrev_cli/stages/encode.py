@@ -17,8 +17,8 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank
 
 

@@ -12,7 +12,6 @@ from genrev_cli.methods.likelihood import require_density
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import require_shape
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.fid_options import FidOptions
 from genrev_cli.stages.image_inputs import require_one_size
 from genrev_cli.stages.pairs import open_pair
@@ -20,6 +19,7 @@ from genrev_cli.stages.references import open_reference
 from genrev_cli.stages.samplers import open_model
 from genrev_cli.stages.scoring import COMPARISONS, OF_MODELS
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import rank
 
 __all__ = ["FidOptions", "Measured", "fid", "measure"]

@@ -8,13 +8,13 @@ from genrev_cli.errors import FileError
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.extractors import FeatureOptions, open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.references import Protocol, find_protocol, protocol_images
 from genrev_cli.stages.statistics_input import StatisticsFile, open_statistics, write_features_statistics
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import any_rank, rank
 
 

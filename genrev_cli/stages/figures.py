@@ -18,16 +18,16 @@ from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.latents import Prior
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.metrics.reconstruction import L1
+from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
 from genrev_cli.stages.checkpoints import Checkpoint, data_of
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.exactness import Exactness, exact, filled
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
-from genrev_cli.training.method import autocast_in
+from genrev_cli.training.devices import resolve_device
 
 LATENTS = ("restricted", "full")
 
@@ -41,10 +41,11 @@ class _Figure:
     device: str
     data: Path | None = None
     sampler: SamplerFile | None = None
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
-        self.start, self.place = time.perf_counter(), resolve_device(self.device)
+        self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
         self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
         self.inputs = self.model.inputs
 
@@ -88,7 +89,7 @@ def reconstruct(
     trip gives back every image to the bit. Raises FileError for unusable files and where a network does not keep that, UsageError for an
     unknown split and for a network that promises no such thing.
     """
-    figure = _Figure(ckpt, out, device, data)
+    figure = _Figure(ckpt, out, device, data, precision=precision)
     images, prior = figure.images(), figure.model.prior
     autoencoder = exact(figure.model.autoencoder, exact_bits) if exact_bits else figure.model.autoencoder
     autocast = autocast_in(figure.place, precision)

@@ -12,6 +12,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.methods.classification import Classification, ClassificationConfig
 from genrev_cli.models.classifier import ClassifierConfig
+from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
@@ -19,7 +20,7 @@ from genrev_cli.stages.classifiers import KIND, build_classifier, write_classifi
 from genrev_cli.stages.job import Job, RunOptions, Schedule
 from genrev_cli.stages.monitor import BATCH, Monitor
 from genrev_cli.stages.training import run_job
-from genrev_cli.training.method import Method, autocast_in
+from genrev_cli.training.method import Method
 
 STAGE = "fit-features"
 

@@ -23,13 +23,13 @@ from genrev_cli.ot.source import Ranks
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
-from genrev_cli.stages.devices import has_bf16, resolve_device
 from genrev_cli.stages.disk import Room
 from genrev_cli.stages.job import require_time_limit
 from genrev_cli.stages.resuming import alone, earlier_run, run_folder
 from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
 from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
 from genrev_cli.training import distributed
+from genrev_cli.training.devices import has_bf16, resolve_device
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Stop
 

@@ -12,10 +12,11 @@ from genrev_cli.config import defaults_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
 from genrev_cli.models import MEMORY
+from genrev_cli.precision import require_precision
 from genrev_cli.stages.checkpoints import write_autoencoder
 from genrev_cli.stages.evaluation import EvalOptions
 from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
-from genrev_cli.training.method import Method, require_precision
+from genrev_cli.training.method import Method
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
 from genrev_cli.models import MODELS, Autoencoder, build_model, sized
+from genrev_cli.precision import autocast_in
 from genrev_cli.stages.job import Job, Schedule
-from genrev_cli.training.method import AutoencoderMethod, autocast_in
+from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
 """(autoencoder, prior, the method's settings, autocast) → the method; a method's class, as a rule."""

@@ -14,10 +14,10 @@ from genrev_cli.files.space import announce
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.drawing import Draw, draw_pixels
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank
 
 GRID, GRID_COLUMNS = 64, 8

@@ -21,12 +21,12 @@ from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.fid import FidOptions, fid
 from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.pretrain_recon import STAGE, pretrain_recon
 from genrev_cli.stages.records import parameters_of
 from genrev_cli.stages.targets import check_target
+from genrev_cli.training.devices import resolve_device
 
 SHOWN = 12
 

@@ -18,6 +18,7 @@ from genrev_cli.latents.samplers import Resampled
 from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
 from genrev_cli.metrics.sliced import sliced_wasserstein
 from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
@@ -29,7 +30,7 @@ from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
 from genrev_cli.stages.planning import defaults_for, job_from_images
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.training import run_job
-from genrev_cli.training.method import Method, autocast_in
+from genrev_cli.training.method import Method
 
 STAGE = "train-gan"
 FAMILY = "gan"  # of the recipes for training from noise

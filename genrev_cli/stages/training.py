@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,17 @@ from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import load_prefixed, prefixed
-from genrev_cli.stages.devices import resolve_device
 from genrev_cli.stages.disk import planned, room_of
 from genrev_cli.stages.evaluation import Evaluator
-from genrev_cli.stages.execution import execute
+from genrev_cli.stages.execution import effect_of_precision, execute
 from genrev_cli.stages.job import Job, RunOptions
+from genrev_cli.stages.out_of_memory import out_of_memory
 from genrev_cli.stages.previews import discard, thin
 from genrev_cli.stages.resuming import alone, best_file, earlier_run, run_folder
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
+from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import warnings_of
 from genrev_cli.training.log import Log, read_log
@@ -43,8 +44,8 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     inputs = [Path(record["path"]) for record in job.inputs.values()]
     for target in [out, best_file(out)] if options.evaluation.every else [out]:
         check_target(target, job.kind, (".safetensors",), inputs)
-    device = resolve_device(options.device)
     state = run_folder(out) / "state.safetensors"
+    device = resolve_device(options.device, "fp32" if options.dry_run else job.schedule.precision)  # a plan may be for another machine
     if options.dry_run:
         return _dry_run(job, None if options.restart else earlier_run(job.stage, job.identity, out, state, job.unsaid), out, options)
     with alone(out):
@@ -99,20 +100,32 @@ class _Run:
         return self.seconds_before + time.monotonic() - self.clock
 
     def go(self, state: Path | None) -> Result:
-        """Run to the end from `state`, or from the start, and write the checkpoint."""
+        """Run to the end from `state`, or from the start, and write the checkpoint.
+
+        Raises UnavailableError when a step does not fit the memory, with a batch that does.
+        """
         job, options = self.job, self.options
         start = self._load(state) if state else 0
         steps = max(start, job.steps)  # a state may be further than what is asked for now
-        batches = Batches(
-            job.images,
-            "train",
-            batch=job.rows_per_step,
-            seed=job.schedule.seed,
-            device=self.device,
+        with closing(Batches(
+            job.images, "train", batch=job.rows_per_step, seed=job.schedule.seed, device=self.device,
             resident_megabytes=options.resident_megabytes,
-        )
+        )) as batches:  # fmt: skip
+            try:
+                numbers, failed = self._train(batches, start, steps, fresh=not state), ""
+            except torch.OutOfMemoryError as error:
+                failed = str(error)  # the error itself holds the tensors of the step
+            if failed:
+                raise out_of_memory(failed, job, self.method, batches)
+        if distributed.rank() == 0:
+            self.write_checkpoint(self.out, steps)
+        return Result(self.out, {"steps": steps, "seconds": round(self.seconds(), 1), **numbers})
+
+    def _train(self, batches: Batches, start: int, steps: int, fresh: bool) -> dict[str, float]:
+        """Steps start + 1 … steps; return the numbers of the last look, which the first process has."""
+        job, options = self.job, self.options
         first = distributed.rank() == 0
-        if not state:
+        if fresh:
             self._start(batches)
             if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but the run is this one from now on
                 self.save(0)
@@ -122,6 +135,8 @@ class _Run:
         looks = _Looks(self, start, evaluator) if first else None
         hooks = looks.hooks() if looks else Hooks(evaluate=functools.partial(self._help, evaluator))
         try:
+            if looks and (effect := effect_of_precision(self.method, job.schedule.precision, batches(start)[0][:8])):
+                self.progress.note(effect)
             if not start:
                 hooks.monitor(0)
                 hooks.evaluate(0)
@@ -129,16 +144,12 @@ class _Run:
             with self.progress.task(job.stage, job.steps, "steps", done=start) as bar:
                 train(
                     self.method, batches, self.ema, seed=job.schedule.seed, start=start, steps=steps, rhythm=rhythm, rate=job.rate,
-                    save_seconds=60 * options.save_minutes, stop=self.stop, hooks=hooks, bar=bar,
+                    precision=job.schedule.precision, save_seconds=60 * options.save_minutes, stop=self.stop, hooks=hooks, bar=bar,
                 )  # fmt: skip
+            return looks.numbers() if looks else {}
         finally:
-            batches.close()
             if looks:
                 looks.log.close()
-        if first:
-            self.write_checkpoint(self.out, steps)
-        numbers = looks.numbers() if looks else {}
-        return Result(self.out, {"steps": steps, "seconds": round(self.seconds(), 1), **numbers})
 
     def score(self, evaluator: Evaluator) -> float:
         """Of the weights as they are, with the other processes. Raises DivergedError."""

@@ -2,6 +2,7 @@
 
 from genrev_cli.errors import DivergedError
 from genrev_cli.models import Bijection
+from genrev_cli.precision import CAUSES
 
 ROUNDTRIP = "roundtrip_backward"
 """The largest error of a recomputed input."""
@@ -13,24 +14,31 @@ WARN, REFUSE = 1e-4, 1e-2
 """Round-trip errors in float32: what rounding does not explain, and what spoils gradients (relative errors beyond 1e-2)."""
 
 
-def require_inverse(numbers: dict[str, float], step: int) -> None:
-    """Raise DivergedError where a backward pass recomputed its input with an error above `REFUSE`."""
+def require_inverse(numbers: dict[str, float], step: int, precision: str) -> None:
+    """Raise DivergedError where a backward pass recomputed its input with an error above `REFUSE`; precision: of the run."""
     if (error := numbers.get(ROUNDTRIP, 0.0)) > REFUSE:
         raise DivergedError(
             f"the inverse missed its input by {error:.1e} before step {step}, so gradients of --memory reversible are wrong "
-            f"(limit {REFUSE:g}); go on from the last saved state with --memory plain, or begin anew with a lower learning rate"
+            f"(limit {REFUSE:g}){_cause(precision)}; go on from the last saved state with --memory plain, "
+            f"or begin anew with {'a lower learning rate' if precision == 'fp32' else '--precision fp32'}"
         )
 
 
 def warnings_of(numbers: dict[str, float], model: Bijection, precision: str) -> dict[str, str]:
-    """What among the numbers of a look says that the inverse of a network is no longer one: kind → a sentence.
+    """Return what the numbers of a look say against the inverse of a network: kind → a sentence.
 
-    precision: of the run; with bf16 branches round-trip errors up to 1e-2 are those of the branches, and are not warned of.
+    precision: of the run. In IEEE float32 rounding explains errors up to `WARN`, in tf32 and bf16 up to `REFUSE`.
     """
     found = {}
     error = max(numbers.get(ROUNDTRIP, 0.0), numbers.get("roundtrip_max", 0.0))
     if precision == "fp32" and error > WARN:
         found["roundtrip"] = f"the round trip misses its input by {error:.1e}, more than rounding does; weights or codes are growing large"
+    if precision != "fp32" and error > REFUSE:
+        found["roundtrip"] = f"the round trip misses its input by {error:.1e}{_cause(precision)}; --precision fp32 is exact up to rounding"
     if (largest := numbers.get(LARGEST, 0.0)) >= model.grid_range:
         found["range"] = f"a stream has reached {largest:.3g}, so the inverse is not exact any more; fewer --exact-bits have a wider range"
     return found
+
+
+def _cause(precision: str) -> str:
+    return f", because {CAUSES[precision]}" if precision in CAUSES else ""

@@ -119,7 +119,8 @@ class Hooks:
 class Window:
     """The scalars of the steps since the last look, left on the device: reading them each step would make it wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str) -> None:
+        self._precision = precision
         self._rows: list[dict[str, Scalar]] = []
         self._since = time.perf_counter()
 
@@ -156,7 +157,7 @@ class Window:
         seconds, self._since, self._rows = now - self._since, now, []
         means = {name: total / count for name, total, count in zip(names, values.sum(0).tolist(), counts, strict=True)}
         numbers = means | {name: value for name, value in zip(names, worst.tolist(), strict=True) if name in WATCHED}
-        require_inverse(numbers, step)
+        require_inverse(numbers, step, self._precision)
         return numbers, steps, seconds
 
 
@@ -178,17 +179,18 @@ def train(
     steps: int,
     rhythm: Rhythm,
     rate: Callable[[int], float],
+    precision: str,
     save_seconds: float,
     stop: Stop,
     hooks: Hooks,
     bar: Task,
 ) -> None:
-    """Steps start + 1 … steps. rate: what the learning rates are multiplied by in each.
+    """Steps start + 1 … steps. rate: what the learning rates are multiplied by in each. precision: of the networks, for the guard.
 
     Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun when `stop`
     wishes so (the state saved first).
     """
-    window, saved = Window(), time.monotonic()
+    window, saved = Window(precision), time.monotonic()
     generator = torch.Generator(batches.device)
     with stop.listening():
         for step in range(start + 1, steps + 1):

@@ -8,14 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.guard import LARGEST, ROUNDTRIP
 from genrev_cli.training.optim import Optimizer
-
-PRECISIONS = ("fp32", "bf16")
 
 Passes = Callable[[], Iterator[tuple[Images, Labels]]]
 """Passes over all training images and their labels, in batches, (B, C, H, W), (B,)."""
@@ -83,18 +80,3 @@ class AutoencoderMethod(Method):
     def describe(self, prior: Prior) -> dict[str, float]:
         """What else is worth knowing of the prior that is trained, the method's own or its average."""
         return {}
-
-
-def require_precision(precision: str) -> None:
-    """Raise UsageError for another word than those of PRECISIONS."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"--precision {precision}: choose {' or '.join(PRECISIONS)}")
-
-
-def autocast_in(device: torch.device, precision: str) -> Callable[[], AbstractContextManager]:
-    """The autocast context of `--precision`: fp32 as it is, bf16 with convolutions and linear maps in bfloat16.
-
-    Raises UsageError like `require_precision`.
-    """
-    require_precision(precision)
-    return lambda: torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

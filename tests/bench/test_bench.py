@@ -19,7 +19,7 @@ from genrev_cli.files.pictures import read_json
 from genrev_cli.metrics.features import InceptionExtractor, inception_trunk
 from genrev_cli.metrics.frechet import frechet_distance
 from genrev_cli.progress import SILENT
-from genrev_cli.stages.devices import has_bf16
+from genrev_cli.training.devices import has_bf16
 
 CPU = torch.device("cpu")
 
@@ -77,7 +77,7 @@ def test_threads_hold_within_the_block():
 def test_bf16_is_read_from_the_flags(tmp_path, monkeypatch, flags, expected):
     path = tmp_path / "cpuinfo"
     path.write_text(f"model name\t: A\nflags\t\t: {flags}\n\n")
-    monkeypatch.setattr("genrev_cli.stages.devices._CPUINFO", path)
+    monkeypatch.setattr("genrev_cli.training.devices._CPUINFO", path)
     assert has_bf16(CPU) is expected
 
 

@@ -12,7 +12,7 @@ from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial, adversary_loss, encoder_loss
 from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, fit_prior, image_loss, latent_loss
 from genrev_cli.models import build_model
-from genrev_cli.training.method import autocast_in
+from genrev_cli.precision import autocast_in
 
 LR = 1e-3
 

@@ -12,7 +12,7 @@ from genrev_cli.latents import ActiveGaussian, DiagonalGaussian
 from genrev_cli.methods import likelihood
 from genrev_cli.methods.likelihood import LikelihoodConfig, MaximumLikelihood, bits_per_dim, dequantise, log_likelihood, require_density
 from genrev_cli.models import build_model
-from genrev_cli.training.method import autocast_in
+from genrev_cli.precision import autocast_in
 
 INN = {"name": "inn", "image_shape": [1, 4, 4], "levels": [{"couplings": 1, "hidden": 4}], "hidden_dense": 4}
 REVNET = {"name": "revnet", "image_shape": [1, 4, 4], "scales": [{"blocks": 1, "hidden": 4}, {"blocks": 1, "hidden": 4}]}

@@ -11,7 +11,7 @@ from genrev_cli.latents import ActiveGaussian, ClassGaussians
 from genrev_cli.methods.transport import ClassTransport, TransportConfig, perturbation_loss
 from genrev_cli.models import build_model
 from genrev_cli.ot.discrete import transport_loss
-from genrev_cli.training.method import autocast_in
+from genrev_cli.precision import autocast_in
 
 LR = 1e-3
 REVNET = {"name": "revnet", "image_shape": [1, 4, 4], "scales": [{"blocks": 1, "hidden": 4}]}

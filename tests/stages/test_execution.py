@@ -1,7 +1,9 @@
 """--memory, --compile, --channels-last, --exact-bits and the guard: through the stages."""
 
+import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.models import MEMORY, RevNet
 from genrev_cli.models.revnet import Scale
+from genrev_cli.precision import autocast_in
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.exactness import Exactness, exact, filled
+from genrev_cli.stages.execution import effect_of_precision
 from genrev_cli.stages.figures import reconstruct
 from genrev_cli.stages.job import RunOptions, Schedule
 from genrev_cli.stages.pretrain_recon import pretrain_recon
@@ -133,6 +137,35 @@ def test_of_bf16_branches_no_roundtrip_is_warned_of():
     assert list(guard.warnings_of({"roundtrip_max": 5e-3}, model, "fp32")) == ["roundtrip"]
     assert list(guard.warnings_of({guard.LARGEST: 256.0}, model, "bf16")) == ["range"]
     assert guard.warnings_of({guard.LARGEST: 255.9}, model, "bf16") == {}
+
+
+@pytest.mark.parametrize(("precision", "cause"), [("tf32", "because TF32 rounds"), ("bf16", "because bfloat16 rounds")])
+def test_the_guard_names_the_precision_that_spoils_an_inverse(precision, cause):
+    model = RevNet((1, 4, 4), (Scale(1, 2),))
+    sentence = guard.warnings_of({"roundtrip_max": 2e-2}, model, precision)["roundtrip"]
+    assert cause in sentence
+    assert sentence.endswith("--precision fp32 is exact up to rounding")
+    with pytest.raises(DivergedError, match=f"gradients .* are wrong .*, {cause} .* --memory plain, or begin anew with --precision fp32"):
+        guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, precision)
+    with pytest.raises(DivergedError, match="with a lower learning rate"):
+        guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, "fp32")
+
+
+def test_a_run_says_at_its_start_what_its_precision_does_to_the_round_trip(recon, tmp_path):
+    notes = Notes()
+    recon(tmp_path / "a.safetensors", steps=1, precision="bf16", progress=notes)
+    (said,) = [note for note in notes.said if note.startswith("--precision bf16")]
+    rounded, exact = (float(number) for number in re.findall(r"\d\.\de-\d+", said))
+    assert 10 * exact < rounded < 1
+    recon(tmp_path / "b.safetensors", steps=1, progress=notes)
+    assert sum("round trip" in note for note in notes.said) == 1
+
+
+def test_on_a_grid_no_precision_costs_anything():
+    model = RevNet((1, 8, 8), (Scale(2, 8), Scale(1, 8)), 16)
+    method = SimpleNamespace(autoencoder=model, autocast=autocast_in(torch.device("cpu"), "bf16"))
+    said = effect_of_precision(method, "bf16", torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert "misses its input by 0.0e+00 at most, in float32 by 0.0e+00" in said
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -49,7 +49,7 @@ def test_ema_of_a_moving_weight():
 
 
 def filled(rows):
-    window = Window()
+    window = Window("fp32")
     for row in rows:
         window.add({name: torch.tensor(value) for name, value in row.items()})
     return window
@@ -110,6 +110,7 @@ class Recorder:
             steps=steps,
             rhythm=rhythm,
             rate=lambda step: 1.0,
+            precision="fp32",
             save_seconds=save_seconds,
             stop=stop or Stop(),
             hooks=self.hooks(),
@@ -250,7 +251,7 @@ def test_a_run_out_of_time_saves_and_stops():
 
 def test_a_window_has_terms_that_began_within_it():
     """Their mean is over the steps that had them, and one that is not finite is found; of what is watched the largest counts."""
-    window = Window()
+    window = Window("fp32")
     window.add({"a": torch.tensor(1.0), ROUNDTRIP: torch.tensor(1e-6)})
     window.add({"a": torch.tensor(2.0), "b": torch.tensor(4.0), ROUNDTRIP: torch.tensor(3e-6)})
     window.add({"a": torch.tensor(6.0), "b": torch.tensor(5.0), ROUNDTRIP: torch.tensor(2e-6)})
