@@ -14,6 +14,6 @@ It shows placement, waits and rounding. It shows nothing of kernels, speed, memo
 """
 
 from emulator.record import RECORD
-from emulator.tensors import EmulatedTensor, start
+from emulator.tensors import EmulatedTensor, start, started
 
-__all__ = ["RECORD", "EmulatedTensor", "start"]
+__all__ = ["RECORD", "EmulatedTensor", "start", "started"]

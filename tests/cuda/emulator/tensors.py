@@ -156,8 +156,19 @@ class _Mode(TorchDispatchMode):
         return call(operator, args, kwargs or {})
 
 
+_modes: list[_Mode] = []
+
+
+def started() -> bool:
+    """Return whether the device is emulated in this process."""
+    return bool(_modes)
+
+
 def start() -> None:
-    """Emulate the device from here on to the end of the process."""
+    """Emulate the device from here on to the end of the process. Raises RuntimeError where the runtime was not preloaded."""
+    if not torch.cuda.is_available() or torch.cuda.get_device_name(0) != "emulated device":
+        raise RuntimeError("the emulated CUDA runtime is not preloaded; tests/cuda/run.py does it")
     torch.cuda.init()
     patch_torch()
-    _Mode().__enter__()
+    _modes.append(_Mode())
+    _modes[0].__enter__()

@@ -1,0 +1,66 @@
+"""What the emulated device does in every step of a training stage."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from emulator import RECORD
+from emulator.record import Record
+
+from genrev_cli.training import loop
+from genrev_cli.training.batches import Batches
+
+TO_DEVICE = "cpu to cuda"
+
+
+@dataclass
+class Step:
+    """done: what the device did in it. looks: whether something was logged, measured, drawn or scored after it; None outside of the loop."""
+
+    done: Record
+    looks: bool | None = None
+
+
+@contextmanager
+def observed(monkeypatch):
+    """Yield a list which is filled with the steps of the training within the block."""
+    steps, fetch, looks = [], Batches.__call__, loop.Rhythm.looks
+
+    def close():
+        if steps:
+            steps[-1].done = RECORD.snapshot()
+
+    def begin(self, step):
+        close()
+        RECORD.clear()
+        steps.append(Step(Record()))
+        return fetch(self, step)
+
+    def look(self, step, last):
+        steps[-1].looks = looks(self, step, last)
+        return steps[-1].looks
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "__call__", begin)
+        patch.setattr(loop.Rhythm, "looks", look)
+        yield steps
+    close()
+    steps[:] = [step for step in steps if step.looks is not None]  # a first batch is taken before the loop begins
+
+
+def waits_between_looks(steps):
+    """Return the waits of every step after which nothing was looked at: (step, what, line) → how many."""
+    return {
+        (number, *key): count
+        for number, step in enumerate(steps, start=1)
+        if not step.looks
+        for key, count in step.done.waits.items()
+    }  # fmt: skip
+
+
+def summary(steps):
+    """Return the operators, waits and copies to the device of a step without a look, medians of those behind the first."""
+    plain = [step.done for step in steps[1:] if not step.looks]
+    copies = [sum(count for (way, _), count in done.copies.items() if way == TO_DEVICE) for done in plain]
+    counts = [done.operators.total() for done in plain], [done.waits.total() for done in plain], copies
+    return tuple(int(median(values)) for values in counts)
