@@ -13,6 +13,9 @@ from genrev_cli.files.checkpoint import read_checkpoint
 WAITS_PER_STEP = {"train-ot": 1}
 """By stage, where it is not 0. train-ot: the costs of all classes come to the host, which solves the assignments."""
 
+ROUNDING = {"gan-gp": 1e-6}
+"""By case, where weights are not those of the CPU to the bit. gan-gp: torch takes second derivatives of convolutions in another order."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -57,7 +60,7 @@ def test_a_stage_gives_what_the_cpu_gives_and_waits_at_looks_alone(folder, tmp_p
     (header, mine), (_, theirs) = (read_checkpoint(made / case.out) for made in (here, there))
     assert header.made_by["device"] == "cuda:0"
     for key, value in theirs.items():
-        torch.testing.assert_close(mine[key], value, rtol=0, atol=0, msg=lambda said, key=key: f"{key}: {said}")
+        torch.testing.assert_close(mine[key], value, rtol=0, atol=ROUNDING.get(name, 0), msg=lambda said, key=key: f"{key}: {said}")
     require_budget(stage, steps)
 
 
