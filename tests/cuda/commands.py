@@ -44,9 +44,9 @@ OTHERS = {
     "fid-pixel": Case("fid {i}/samples.h5 --ref {i}/data.h5 --features pixel --metrics fid,kid,prdc --device cpu", "pixel.json"),
     "fid-ot": Case(
         "fid --ckpt {i}/start.safetensors --ot {i}/map.safetensors -n 100 --ref {i}/data.h5 --features pixel --device cpu", "fid-ot.json"),
-    "fid-ref": Case("fid-ref digits --data {i}/data.h5 --split all --features pixel --device cpu", "reference.npz"),
+    "fid-ref": Case("fid-ref digits --data {i}/digits.h5 --features pixel --device cpu", "reference.npz"),
     "compare": Case(
-        "compare {i}/start.safetensors {i}/recon.safetensors+{i}/map.safetensors -n 70 --features pixel --device cpu", "compare.html"),
+        "compare {i}/start.safetensors {i}/start.safetensors+{i}/map.safetensors -n 70 --features pixel --device cpu", "compare.html"),
     "report": Case("report {i}/start.safetensors {i}/samples.h5", "report.html"),
     "sweep": Case(
         f"sweep-bottleneck --data {{i}}/data.h5 --recipes {TINY} --dims 2,4 --batch 8 --steps 2 --device cpu", "sweep"),

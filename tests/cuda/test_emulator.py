@@ -153,6 +153,17 @@ def test_work_in_place_and_views_share_memory(x):
     assert x.to("cuda") is x
 
 
+def test_a_module_that_moves_keeps_its_parameters():
+    layer = torch.nn.Linear(2, 2)
+    parameters = list(layer.parameters())
+    layer.to("cuda")
+    assert all(mine is theirs for mine, theirs in zip(parameters, layer.parameters(), strict=True))
+    assert parameters[0].device == CUDA
+    other = torch.nn.Linear(2, 2, device="meta")
+    other.load_state_dict(layer.state_dict(keep_vars=True), assign=True)
+    assert other.weight is layer.weight is parameters[0]
+
+
 def test_what_a_cuda_tensor_cannot_do(x):
     with pytest.raises(TypeError, match=r"can't convert cuda:0 device type tensor to numpy"):
         x.numpy()

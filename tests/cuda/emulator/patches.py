@@ -27,9 +27,24 @@ def _with_gloo_for_nccl(function):
     return begin
 
 
+def _keeping_parameters(function):
+    """Let a module that moves keep its Parameter objects, as between plain tensors: their contents are swapped."""
+
+    @functools.wraps(function)
+    def apply(module, *args, **kwargs):
+        before = torch.__future__.get_swap_module_params_on_conversion()
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        try:
+            return function(module, *args, **kwargs)
+        finally:
+            torch.__future__.set_swap_module_params_on_conversion(before)
+
+    return apply
+
+
 def patch_torch() -> None:
-    """Record explicit waits, let gloo stand in for NCCL, and let modules swap their parameters when they move."""
+    """Record explicit waits, let gloo stand in for NCCL, and let modules keep their parameters when they move."""
     for owner, name in _WAITING:
         setattr(owner, name, _recorded(getattr(owner, name), f"{owner.__name__.rpartition('.')[2]}.{name}"))
     dist.init_process_group = _with_gloo_for_nccl(dist.init_process_group)
-    torch.__future__.set_swap_module_params_on_conversion(True)
+    torch.nn.Module._apply = _keeping_parameters(torch.nn.Module._apply)
