@@ -1,7 +1,7 @@
 """Build the emulated CUDA runtime of tests/cuda/emulator with gcc.
 
-    python tests/cuda/build.py           builds it, if it is older than its sources, and prints the folder
-    python tests/cuda/build.py --check   builds nothing: says on one line why it cannot be built here, and exits with 1 then
+python tests/cuda/build.py           builds it, if it is older than its sources, and prints the folder
+python tests/cuda/build.py --check   builds nothing: says on one line why it cannot be built here, and exits with 1 then
 """
 
 import shutil
@@ -38,7 +38,7 @@ def includes() -> list[Path]:
     if torch.version.cuda is None:
         raise CannotBuildError(f"torch {torch.__version__} is a build without CUDA")
     needed = {
-        "cuda_runtime_api.h": "torch's CUDA packages with their headers are not installed",
+        "cuda_runtime_api.h": "the headers of torch's CUDA packages are not installed",
         "crt/host_defines.h": "nvidia-cuda-crt is not installed; install the extra 'cuda-tests'",
     }
     folders = {header: _folders_with(header) for header in needed}

@@ -10,6 +10,10 @@ for folder in (HERE, HERE.parent / "training", HERE.parent / "cli"):  # the tabl
     sys.path.insert(0, str(folder))
 
 import emulator  # noqa: E402
+from process_cases import inputs, prepare  # noqa: E402
+from steps import observed, summary  # noqa: E402
+
+from genrev_cli.cli import main  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,3 +32,26 @@ def record():
     emulator.RECORD.clear()
     yield emulator.RECORD
     assert not emulator.RECORD.mixups
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """The folder with data, recipes and checkpoints that commands begin with, made on the CPU."""
+    folder = tmp_path_factory.mktemp("inputs")
+    prepare(folder)
+    assert [main(words) for words in inputs(folder)] == [0] * len(inputs(folder))
+    return folder
+
+
+@pytest.fixture
+def trained(monkeypatch, record_property):
+    """(label, words) → run a training command: its stage, and what the device did in every step; a row of the table at the end."""
+
+    def run(label, words):
+        with observed(monkeypatch) as steps:
+            assert main(words) == 0
+        assert sum(not step.looks for step in steps) >= 2, "too few steps without a look to judge"
+        record_property("device step", [label, words[0], *summary(steps)])
+        return words[0], steps
+
+    return run

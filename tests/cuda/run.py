@@ -16,7 +16,7 @@ from build import DRIVER, RUNTIME, CannotBuildError, build
 CANNOT_BUILD, DOES_NOT_WORK = 8, 9
 
 ROOT = Path(__file__).parents[2]
-ALL = ["-m", "cuda", "-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup"]
+ALL = ["-m", "cuda", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 
 
 def environment(devices: int = 1) -> dict[str, str]:

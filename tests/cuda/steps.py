@@ -12,10 +12,13 @@ from genrev_cli.training.batches import Batches
 
 TO_DEVICE = "cpu to cuda"
 
+WAITS_PER_STEP = {"train-ot": 1}
+"""By stage, where it is not 0. train-ot: the costs of all classes come to the host, which solves the assignments."""
+
 
 @dataclass
 class Step:
-    """done: what the device did in it. looks: whether something was logged, measured, drawn or scored after it; None outside of the loop."""
+    """done: what the device did in it. looks: whether something was logged, measured, drawn or scored after it; None outside the loop."""
 
     done: Record
     looks: bool | None = None
@@ -48,14 +51,11 @@ def observed(monkeypatch):
     steps[:] = [step for step in steps if step.looks is not None]  # a first batch is taken before the loop begins
 
 
-def waits_between_looks(steps):
-    """Return the waits of every step after which nothing was looked at: (step, what, line) → how many."""
-    return {
-        (number, *key): count
-        for number, step in enumerate(steps, start=1)
-        if not step.looks
-        for key, count in step.done.waits.items()
-    }  # fmt: skip
+def require_budget(stage, steps):
+    """Fail, with the line of every wait, where a step after which nothing is looked at waits more often than the stage may."""
+    for number, step in enumerate(steps, start=1):
+        waits = {f"{what} at {line}": count for (what, line), count in step.done.waits.items()}
+        assert step.looks or sum(waits.values()) <= WAITS_PER_STEP.get(stage, 0), f"step {number} of {stage} waits for the device: {waits}"
 
 
 def summary(steps):

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
+import build
 import pytest
+import run
 import torch
 from emulator import RECORD, EmulatedTensor
 from emulator.rounding import rounded
@@ -200,3 +202,30 @@ def test_a_kernel_that_went_past_the_emulation_is_named():
     script = "import torch; torch.zeros(3, device='cuda') + 1"  # without emulator.start()
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=120, check=False)
     assert "the emulated device runs no kernels, and one was launched" in done.stderr
+
+
+def test_when_the_emulation_is_what_broke_that_is_said(monkeypatch, capsys):
+    plain = {key: value for key, value in environment().items() if key != "LD_PRELOAD"}
+    monkeypatch.setattr(run, "environment", lambda: plain)
+    assert run.main(["--self-check"]) == run.DOES_NOT_WORK
+    said = capsys.readouterr().err
+    assert said.startswith(f"the emulated device does not work with torch {torch.__version__}: ")
+    assert said.endswith("; this says nothing about genrev\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (lambda patch: patch.setattr(build.shutil, "which", lambda name: None), "gcc is not installed"),
+        (lambda patch: patch.setattr(torch.version, "cuda", None), "is a build without CUDA"),
+        (lambda patch: patch.setattr(torch.version, "cuda", "99.1"), "there are no headers of CUDA 99"),
+        (lambda patch: patch.setattr(build, "_folders_with", lambda header: []), "packages are not installed"),
+    ],
+)
+def test_why_it_cannot_be_built_is_said_on_one_line(monkeypatch, capsys, missing, said):
+    assert build.main(["--check"]) == 0
+    missing(monkeypatch)
+    assert build.main(["--check"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("no emulated CUDA device: ")
+    assert said in line

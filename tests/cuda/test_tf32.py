@@ -104,12 +104,11 @@ def test_a_training_that_is_exact_to_the_bit_stays_so(tmp_path, capsys, precisio
     prepare(tmp_path)
     recipe, model = tmp_path / "r.toml", tmp_path / "model.safetensors"
     recipe.write_text(f'[model]\n{TABLES["revnet"]}\n[prior]\nname = "active-gaussian"\ndim = 3\n[pretrain-recon]\nbatch = 8\nsteps = 3\n')
-    words = ["pretrain-recon", "--data", tmp_path / "data.h5", "--recipe", recipe, "--exact-bits", 16, "--precision", precision, "--out", model,
-             "--device", "cuda", "--memory", "reversible"]  # fmt: skip
-    assert main([str(word) for word in words]) == 0
+    line = f"pretrain-recon --data {tmp_path}/data.h5 --recipe {recipe} --exact-bits 16 --memory reversible --out {model} --device cuda"
+    assert main([*line.split(), "--precision", precision]) == 0
     said = capsys.readouterr().err
     assert ("--precision tf32: the round trip of this network" in said) == (precision == "tf32")
-    check = ["reconstruct", "--ckpt", model, "--out", tmp_path / "rows.png", "--verify-exact", "--split", "val", "--device", "cuda", "--json"]
-    assert main([str(word) for word in check]) == 0
+    line = f"reconstruct --ckpt {model} --out {tmp_path}/rows.png --verify-exact --split val --device cuda --json"
+    assert main(line.split()) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["exact_bits"], found["images_differing"], found["exact_error"]) == (16, 0, 0)

@@ -24,7 +24,7 @@ class EmulatedTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, values: Tensor, device: torch.device) -> "EmulatedTensor":
-        assert values.device == _CPU and not isinstance(values, EmulatedTensor), f"{type(values)} on {values.device}"
+        assert values.device == _CPU, f"the numbers of an emulated tensor are on {values.device}"
         tensor = torch.Tensor._make_wrapper_subclass(
             cls, values.size(), strides=values.stride(), storage_offset=values.storage_offset(), dtype=values.dtype, layout=values.layout,
             device=device,
