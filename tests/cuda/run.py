@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build import DRIVER, RUNTIME, CannotBuildError, build
+import build
 
 CANNOT_BUILD, DOES_NOT_WORK = 8, 9
 
@@ -24,8 +24,8 @@ def environment(devices: int = 1) -> dict[str, str]:
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
-        "LD_PRELOAD": str(RUNTIME),
-        "LD_LIBRARY_PATH": str(DRIVER.parent),
+        "LD_PRELOAD": str(build.RUNTIME),
+        "LD_LIBRARY_PATH": str(build.DRIVER.parent),
         "PYTHONPATH": os.pathsep.join(paths),
         "EMULATED_GPUS": str(devices),
     }
@@ -47,8 +47,8 @@ def self_check() -> str:
 def main(words: list[str]) -> int:
     """Return the exit code."""
     try:
-        build()
-    except CannotBuildError as error:
+        build.build()
+    except build.CannotBuildError as error:
         print(f"no emulated CUDA device: {error}", file=sys.stderr)
         return CANNOT_BUILD
     if reason := self_check():

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import build
 import pytest
 import run
 import torch
@@ -216,16 +215,16 @@ def test_when_the_emulation_is_what_broke_that_is_said(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        (lambda patch: patch.setattr(build.shutil, "which", lambda name: None), "gcc is not installed"),
+        (lambda patch: patch.setattr(run.build.shutil, "which", lambda name: None), "gcc is not installed"),
         (lambda patch: patch.setattr(torch.version, "cuda", None), "is a build without CUDA"),
         (lambda patch: patch.setattr(torch.version, "cuda", "99.1"), "there are no headers of CUDA 99"),
-        (lambda patch: patch.setattr(build, "_folders_with", lambda header: []), "packages are not installed"),
+        (lambda patch: patch.setattr(run.build, "_folders_with", lambda header: []), "packages are not installed"),
     ],
 )
 def test_why_it_cannot_be_built_is_said_on_one_line(monkeypatch, capsys, missing, said):
-    assert build.main(["--check"]) == 0
+    assert run.build.main(["--check"]) == 0
     missing(monkeypatch)
-    assert build.main(["--check"]) == 1
+    assert run.build.main(["--check"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("no emulated CUDA device: ")
     assert said in line

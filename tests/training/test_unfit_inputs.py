@@ -60,7 +60,7 @@ def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
     [
         ({"lrr": 1.0}, UsageError, r"tiny.toml \[[\w-]+\]: unknown key 'lrr'; did you mean 'lr'\?"),
         ({"batch": 0}, UsageError, "a batch of at least 1"),
-        ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32 or bf16"),
+        ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32, tf32 or bf16"),
         ({"lr": -1.0}, UsageError, "no negative number"),
         ({"recipe": "grn-digit"}, UsageError, "no such recipe; did you mean 'grn-digits'"),
         ({"run": RunOptions(device="gpu")}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
