@@ -11,6 +11,9 @@ command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=(
 process_began: ContextVar[float | None] = ContextVar("process_began", default=None)
 """When the process of a command began, by the monotonic clock. Set once, by `run`."""
 
+debugging: ContextVar[bool] = ContextVar("debugging", default=False)
+"""True with --debug. Set once, by `main`; for a command that catches errors to report them."""
+
 
 def command() -> str:
     """The command as one would type it; 'python' where genrev is used as a library."""

@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "methods": ("training", "models", "latents", "ot", "metrics"),
     "stages": ("files", "data", "report", "models", "latents", "ot", "metrics", "training", "methods"),
     "bench": ("files", "models", "latents", "ot", "metrics", "training", "methods", "stages"),
-    "cli": ("stages", "bench"),
+    "doctor": ("files", "models", "latents", "ot", "metrics", "training", "methods", "stages", "bench"),
+    "cli": ("stages", "bench", "doctor"),
     "__main__": ("cli",),
 }
 
@@ -106,7 +107,7 @@ def test_imports_go_one_way(name):
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) == "cli"])
 def test_commands_import_stages_when_they_run(name):
-    assert not {("stages", False), ("bench", False)} & set(imported_parts(SOURCES[name]))
+    assert not {("stages", False), ("bench", False), ("doctor", False)} & set(imported_parts(SOURCES[name]))
 
 
 @pytest.mark.parametrize("words", [None, ["--help"], ["pretrain-recon", "--help"], ["train-adversarial", "--help"]])

@@ -75,20 +75,22 @@ def alternate(variants: Sequence[Variant], rounds: int, title: str, progress: Pr
             bar.advance()
         for _ in range(rounds):
             for variant, times in zip(variants, taken, strict=True):
-                times.append(_timed(variant.run))
+                times.append(timed(variant.run))
                 bar.advance()
     return [Timing(v, *zip(*times, strict=True), r) for v, times, r in zip(variants, taken, results, strict=True)]
 
 
-def _timed(run: Callable[[], Any]) -> tuple[float, float]:
-    _synchronize()
+def timed(run: Callable[[], Any]) -> tuple[float, float]:
+    """Return the seconds that `run` takes on the clock, until the device is done, and those of all the process's threads."""
+    synchronize()
     start, cpu_start = time.perf_counter(), time.process_time()
     run()
-    _synchronize()
+    synchronize()
     return time.perf_counter() - start, time.process_time() - cpu_start
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
+    """Wait until the current CUDA device has nothing left to do, where CUDA is used at all."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 

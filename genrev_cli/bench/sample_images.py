@@ -10,7 +10,7 @@ from genrev_cli.bench.revnet_step import RECIPE, celeba_revnet, drawn
 from genrev_cli.bench.training_step import EQUAL, NO_BF16, deviation
 from genrev_cli.config import read_recipe
 from genrev_cli.latents import Prior, build_prior
-from genrev_cli.models.revnet import RevNet
+from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
 from genrev_cli.shapes import Pixels, to_pixels
 from genrev_cli.stages.drawing import Draw, draw_codes, draw_pixels
@@ -55,7 +55,7 @@ def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device
     return run
 
 
-def own(model: RevNet, prior: Prior, n: int, batch: int, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
+def own(model: Autoencoder, prior: Prior, n: int, batch: int, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
     """As the stage `sample` does it: the last batch is filled up, and cut."""
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ import typer
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
 from genrev_cli.errors import GenrevError, UnreadError, lacks_memory
-from genrev_cli.invocation import command_line, first_process, many_processes, process_began
+from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 
 app = typer.Typer(
     name="genrev",
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     command_line.set(tuple(words))
+    debugging.set(debug)
     try:
         code = _run(words)
         return code if isinstance(code, int) else 0

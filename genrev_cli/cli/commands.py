@@ -4,6 +4,7 @@ from genrev_cli.cli import (
     app,
     bench,
     compare,
+    doctor,
     encode,
     fid,
     fid_ref,
@@ -47,6 +48,7 @@ ORDER = (
     "compare",
     "sweep-bottleneck",
     "bench",
+    "doctor",
     "info",
 )
 """Their names in the order of the pipeline, which is that of the help."""
@@ -57,6 +59,7 @@ __all__ = [
     "ORDER",
     "bench",
     "compare",
+    "doctor",
     "encode",
     "fid",
     "fid_ref",

@@ -72,12 +72,26 @@ def _unprinted(error: OSError) -> GenrevError:
 
 def _put_out_path(path: Path) -> None:
     """A path as the result: for a program as it is, on a terminal as it can be shown."""
-    put_out(str(path), exact=not _shows())
+    put_out(str(path), exact=not stdout_shows())
 
 
-def _shows() -> bool:
-    """Whether stdout is a terminal."""
+def stdout_shows() -> bool:
+    """Return True where stdout is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def now_doing(what: str) -> None:
+    """Say what is being done: on a terminal that shows stdout too in a line that goes with `done`, elsewhere as a line for the user."""
+    if stdout_shows() and sys.stderr.isatty():
+        print(f"\r{visible(what)} …\x1b[K", end="", file=_STDERR, flush=True)
+    else:
+        _tell(f"genrev: {what}")
+
+
+def done() -> None:
+    """Take away the line of `now_doing`, where it has not ended."""
+    if stdout_shows() and sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=_STDERR, flush=True)
 
 
 def open_streams() -> None:

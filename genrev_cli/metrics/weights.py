@@ -25,21 +25,13 @@ def find_inception_weights(given: Path | None = None) -> Path:
 
     Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none to be had.
     """
-    variable = os.environ.get("GENREV_WEIGHTS")
-    for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
-        if named is not None:
-            if not named.is_file():
-                raise FileError(f"{named}: no such file ({said_by}); give the path of {NAME}")
-            return named
-    ours = Path.home() / ".cache" / "genrev" / NAME
-    places = (ours, Path(torch.hub.get_dir()) / "checkpoints" / NAME)
-    for place in places:
-        if place.is_file():
-            return place
+    if found := local_inception_weights(given):
+        return found
+    ours = weights_places()[0]
     try:
         _download(ours)
     except OSError as error:  # URLError and time-outs are OSErrors
-        looked_for = " or ".join(str(place) for place in places)
+        looked_for = " or ".join(str(place) for place in weights_places())
         raise UnavailableError(
             f"no Inception weights: $GENREV_WEIGHTS is not set, there is no {looked_for}, and {URL} (sha256 {SHA256_PREFIX}…) cannot be "
             f"fetched ({error}); fetch it elsewhere and pass it with --weights FILE, or use --features pixel (not comparable with FID)"
@@ -47,16 +39,44 @@ def find_inception_weights(given: Path | None = None) -> Path:
     return ours
 
 
-def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
+def local_inception_weights(given: Path | None = None) -> Path | None:
+    """Return the weights file as `find_inception_weights` does, and None where it would have to be fetched.
 
-    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
+    Raises FileError when `given` or $GENREV_WEIGHTS names no file.
+    """
+    variable = os.environ.get("GENREV_WEIGHTS")
+    for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
+        if named is not None:
+            if not named.is_file():
+                raise FileError(f"{named}: no such file ({said_by}); give the path of {NAME}")
+            return named
+    return next((place for place in weights_places() if place.is_file()), None)
+
+
+def weights_places() -> tuple[Path, Path]:
+    """Return where weights are looked for when nobody says where they are: the file that is fetched first, then torch hub's."""
+    return Path.home() / ".cache" / "genrev" / NAME, Path(torch.hub.get_dir()) / "checkpoints" / NAME
+
+
+def require_readable(path: Path) -> str:
+    """Return the sha256 of a weights file that may be read: a .safetensors file, or the published .pth.
+
+    Raises FileError for another one, and for one that is truncated or corrupt where its sha256 is known.
     """
     sha256 = _sha256(path)
     if path.name == NAME:
         _require_whole(path, sha256)
     elif path.suffix != ".safetensors":
         _require_published(path, sha256)
+    return sha256
+
+
+def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
+
+    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
+    """
+    sha256 = require_readable(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
     except Exception as error:  # both readers raise whatever they stumble upon

@@ -1,0 +1,93 @@
+"""genrev doctor"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genrev_cli.cli import app, options
+from genrev_cli.cli.console import done, listener, now_doing, put_out, report, traceback_lines
+from genrev_cli.cli.layout import head_lines, row_lines
+from genrev_cli.errors import UnavailableError
+from genrev_cli.invocation import debugging
+from genrev_cli.result import Result
+
+if TYPE_CHECKING:
+    from genrev_cli.doctor.examination import Examination
+    from genrev_cli.doctor.finding import Check, Finding
+
+
+@app.command(rich_help_panel="Look", epilog="$ genrev doctor --device cuda:0 --minutes 7")
+def doctor(
+    ckpt: Annotated[
+        Path | None,
+        typer.Option("--ckpt", help="Examine the network of this checkpoint (.safetensors).", rich_help_panel=options.FILES),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            help="Examine the network of this built-in recipe or .toml file.",
+            show_default="grn-celeba64 on CUDA, grn-mnist on a CPU",
+            rich_help_panel=options.FILES,
+        ),
+    ] = "",
+    minutes: Annotated[
+        float,
+        typer.Option("--minutes", help="Time for all checks; those that it is too short for are skipped.", rich_help_panel=options.RUN),
+    ] = 3.0,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Say what this machine is and whether genrev does on it what it promises, in one line for each check.
+
+    PASS: a promise is kept. FAIL: it is not, and the exit code is 5. SKIP: not checked, and why. INFO: a measurement. Nothing is fetched,
+    and nothing is left behind. The report has no name of a person, a machine or a home folder in it: paste it into a bug report.
+    """
+    from genrev_cli.doctor.examination import DoctorOptions, examination, failed, summary
+
+    with examination(DoctorOptions(device, ckpt, recipe, minutes)) as exam:
+        findings = _as_json(exam) if json else _as_lines(exam)
+        if not json:
+            put_out("")
+            put_out(summary(findings, exam.seconds))
+    if failed(findings):
+        raise typer.Exit(UnavailableError.exit_code)
+
+
+def _as_lines(exam: "Examination") -> "list[Finding]":
+    """Print the head, and each line when its check ends: what is printed stays, should one of them end the process."""
+    for line in head_lines(exam.machine):
+        put_out(line)
+    put_out("")
+    findings: list[Finding] = []
+    width = max(len(check.name) for check in exam.checks)
+    for check in exam.checks:
+        now_doing(check.name)
+        finding = _carried_out(exam, findings, check)
+        done()
+        for line in row_lines(finding.outcome.state, finding.name, finding.outcome.detail, width):
+            put_out(line)
+    return findings
+
+
+def _as_json(exam: "Examination") -> "list[Finding]":
+    findings: list[Finding] = []
+    with listener().task("doctor", len(exam.checks), "checks") as bar:
+        for check in exam.checks:
+            _carried_out(exam, findings, check)
+            bar.advance()
+    checks = [finding.as_json() for finding in findings]
+    report(Result(None, {"machine": exam.machine, "checks": checks, "seconds": round(exam.seconds, 1)}), as_json=True)
+    return findings
+
+
+def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check") -> "Finding":
+    """Carry out a check and keep what it finds; with --debug show the traceback of what it raised."""
+    finding = exam.carry_out(check)
+    findings.append(finding)
+    if finding.error and debugging.get():
+        import traceback
+
+        traceback_lines("".join(traceback.format_exception(finding.error)))
+    return finding

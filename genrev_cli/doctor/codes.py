@@ -1,0 +1,73 @@
+"""Checks of optimal transport: drawing codes from a map, and the kernels that fit one."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from genrev_cli.bench.harness import timed
+from genrev_cli.doctor.finding import Outcome, told
+from genrev_cli.doctor.subject import Subject
+from genrev_cli.latents.transport import TransportMap
+from genrev_cli.ot.scores import build_scores, centred
+from genrev_cli.seeds import derive
+from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.training.devices import has_bf16
+
+CODES, DIM = 60_000, 32
+"""The size of the map: that of MNIST."""
+ANGLE = 0.9
+BLOCK, PER_STEP = 64, 96
+"""Codes of a block of genrev sample, and of a step of train-gan."""
+LEAST_SECONDS, MOST_CODES = 0.2, 16_384
+"""How long drawing is measured at least, unless it takes more codes than this."""
+SAMPLES = {"cuda": 4096, "cpu": 256}
+EPSILON = 0.05
+PER_CODE = 200
+"""Samples that fit-ot draws for each code at most, unless told otherwise."""
+
+
+def codes_of_map(subject: Subject) -> Outcome:
+    """Measure codes per second as genrev sample --ot draws them, and milliseconds for those of a step of train-gan."""
+    drawn = _map().to(subject.device)
+    generator = torch.Generator(subject.device)
+    draw = lambda n: draw_codes(drawn, Draw(), range(n), subject.device)  # noqa: E731
+    step = lambda: drawn.sample(PER_STEP, generator.manual_seed(1))  # noqa: E731
+    draw(BLOCK), step()  # the first ones load what is needed
+    speed, ms = _speed(draw), 1e3 * timed(step)[0]
+    numbers = {"codes_per_second": speed, "ms_per_step": ms, "codes": CODES, "dim": DIM}
+    return told(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
+
+
+def _speed(draw: Callable[[int], object]) -> float:
+    """Return codes per second, of so many blocks that the clock can tell."""
+    n = BLOCK
+    while (seconds := timed(partial(draw, n))[0]) < LEAST_SECONDS and n < MOST_CODES:
+        n *= 4
+    return n / seconds
+
+
+def _map() -> TransportMap:
+    """Return a map of random codes, of which every draw is kept."""
+    generator = torch.Generator().manual_seed(derive(0, "doctor", "map"))
+    drawn = TransportMap(DIM, [CODES], [ANGLE])
+    codes, heights = torch.randn(CODES, DIM, generator=generator), 0.1 * torch.randn(CODES, generator=generator)
+    centres = torch.rand(CODES, DIM, generator=generator) - 0.5
+    drawn.load_state_dict({"codes": codes, "centres": centres, "heights": heights, "weight": torch.full((CODES,), 1 / CODES)})
+    return drawn
+
+
+def fit_kernels(subject: Subject) -> Outcome:
+    """Measure samples per second of the kernel of fit-ot."""
+    generator = torch.Generator().manual_seed(derive(0, "doctor", "codes"))
+    codes = torch.randn(CODES, DIM, generator=generator).to(subject.device)
+    x = (torch.rand(SAMPLES[subject.device.type], DIM, generator=generator) - 0.5).to(subject.device)
+    numbers = {}
+    for precision in ("fp32", "bf16") if has_bf16(subject.device) else ("fp32",):
+        scores = build_scores(centred(codes), precision).lift(torch.zeros(CODES, dtype=torch.float64, device=subject.device))
+        run = partial(scores.soft_counts, x, EPSILON)
+        run()
+        numbers[precision] = len(x) / timed(run)[0]
+    speeds = " and ".join(f"{speed:,.0f} samples/s in {precision}" for precision, speed in numbers.items())
+    minutes = PER_CODE * CODES / max(numbers.values()) / 60
+    return told(f"{speeds}; {PER_CODE} for each of {CODES:,} codes would take {minutes:.1f} minutes", numbers)

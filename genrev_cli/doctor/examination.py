@@ -1,0 +1,128 @@
+"""One run of the checks, within its time."""
+
+import gc
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from genrev_cli.doctor.checks import CHECKS
+from genrev_cli.doctor.finding import FAIL, INFO, PASS, SKIP, Check, Finding, Outcome, skipped
+from genrev_cli.doctor.machine import described_machine, switches
+from genrev_cli.doctor.opening import open_subject
+from genrev_cli.doctor.privacy import cleaned
+from genrev_cli.doctor.subject import Subject
+from genrev_cli.errors import UsageError
+from genrev_cli.training.devices import resolve_device
+
+NO_TIME = "no time left"
+"""How the reason of a SKIP begins that more --minutes would cure."""
+
+MOST_LETTERS = 300
+"""Of an error's first line: torch has some that fill a screen."""
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """device: as --device. ckpt, recipe: the network that is examined, at most one of them. minutes: for all checks together."""
+
+    device: str = "auto"
+    ckpt: Path | None = None
+    recipe: str = ""
+    minutes: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < math.inf:
+            raise UsageError(f"--minutes {self.minutes:g}: a positive number of minutes is needed")
+
+
+class Examination:
+    """What the machine is, and its checks one by one. machine: the head of the report. checks: what there is to carry out, in order.
+
+    Raises UsageError for an unknown device word, and like `open_subject`; a device that cannot be used is a finding.
+    """
+
+    def __init__(self, options: DoctorOptions, scratch: Path) -> None:
+        self.began, self.options, self.checks, self.scratch = time.monotonic(), options, CHECKS, scratch
+        found, self.broken = switches(), None
+        try:
+            device = resolve_device(options.device)
+        except UsageError:
+            raise
+        except Exception as error:  # a driver that fails has many names for it, and the report is the place to read them
+            device, self.broken = torch.device("cpu"), error
+        self.subject: Subject = open_subject(options.device, device, scratch, ckpt=options.ckpt, recipe=options.recipe)
+        self.machine: dict[str, Any] = described_machine(self.subject, {"at the start": found, "as genrev sets them": switches()})
+        if self.broken:
+            self.machine["examined"]["device"] = f"{options.device}, which cannot be used"
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the examination has taken so far."""
+        return time.monotonic() - self.began
+
+    def carry_out(self, check: Check) -> Finding:
+        """Return what a check finds: a SKIP where too little time is left, a FAIL where it raises anything."""
+        if self.broken:
+            return self._failed(check, self.broken) if check is self.checks[0] else _skipped(check, "the device cannot be used")
+        if reason := next(filter(None, map(self.subject.lacks, check.needs)), ""):
+            return _skipped(check, reason)
+        needed = self._needed(check)
+        left = 60 * self.options.minutes - self.seconds
+        if needed > left:
+            return _skipped(check, f"{NO_TIME}: needs some {needed:.0f} s, has {max(left, 0):.0f} s")
+        try:
+            outcome = check.run(self.subject)
+        except Exception as error:
+            return self._failed(check, error)
+        finally:
+            self._free(check)
+        return Finding(check.name, replace(outcome, detail=cleaned(outcome.detail, self.scratch)))
+
+    def _needed(self, check: Check) -> float:
+        """Return an estimate of the seconds that a check takes."""
+        subject = self.subject
+        if not (check.few or check.full) or 60 * self.options.minutes <= self.seconds:  # without time nothing is measured for it either
+            return check.seconds
+        return check.seconds + (check.few * subject.few + check.full * subject.batch) * subject.seconds_per_image
+
+    def _failed(self, check: Check, error: Exception) -> Finding:
+        said = next(iter(str(error).strip().splitlines()), "")[:MOST_LETTERS]
+        return Finding(check.name, Outcome(FAIL, cleaned(f"{type(error).__name__}: {said}", self.scratch)), error)
+
+    def _free(self, check: Check) -> None:
+        """Give back the memory of networks, which the next check may need."""
+        if check.few or check.full:
+            gc.collect()
+        if self.subject.cuda:
+            torch.cuda.empty_cache()
+
+
+def _skipped(check: Check, reason: str) -> Finding:
+    return Finding(check.name, skipped(reason))
+
+
+@contextmanager
+def examination(options: DoctorOptions) -> Iterator[Examination]:
+    """Give an examination whose temporary files go with the block."""
+    with TemporaryDirectory(prefix="genrev-doctor.", ignore_cleanup_errors=True) as scratch:
+        yield Examination(options, Path(scratch))
+
+
+def failed(findings: list[Finding]) -> bool:
+    """Tell whether a promise is broken."""
+    return any(finding.outcome.state == FAIL for finding in findings)
+
+
+def summary(findings: list[Finding], seconds: float) -> str:
+    """Return how many findings there are of each state, in how many seconds, and whether more time would give more."""
+    states = [finding.outcome.state for finding in findings]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in (PASS, FAIL, SKIP, INFO))
+    late = sum(finding.outcome.detail.startswith(NO_TIME) for finding in findings)
+    return f"{counted} in {seconds:.0f} s" + (f"; {late} had {NO_TIME}: give more --minutes" if late else "")

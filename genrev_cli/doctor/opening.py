@@ -1,0 +1,135 @@
+"""From --recipe or --ckpt to the subject."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from genrev_cli.config import read_recipe, split_table
+from genrev_cli.doctor.images import write_images
+from genrev_cli.doctor.subject import Subject
+from genrev_cli.errors import UsageError
+from genrev_cli.files.images import open_images
+from genrev_cli.latents import build_prior
+from genrev_cli.methods.reconstruction import ReconstructionConfig
+from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.seeds import derive
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.job import Schedule
+from genrev_cli.stages.planning import resolved
+from genrev_cli.training.loop import seeded
+
+DEFAULTS = {"cuda": "grn-celeba64", "cpu": "grn-mnist"}
+"""Device type → the recipe that is examined where none is given."""
+SHAPES = {
+    "celebahq256": (3, 256, 256),
+    "celeba64": (3, 64, 64),
+    "celeba": (3, 156, 128),  # prepare-data celeba --crop none --size 128
+    "cifar10": (3, 32, 32),
+    "mnist": (1, 28, 28),
+    "digits": (1, 8, 8),
+}
+"""Part of a recipe's name → the shape of its images; the first part that fits counts."""
+GUESSES = ((3, 64, 64), (1, 32, 32))
+"""Shapes that are tried where the name says nothing."""
+
+IMAGES = 64
+FEW = {"cuda": 32, "cpu": 4}
+MOST = {"cuda": 1 << 20, "cpu": 8}
+"""Device type → images of a step whose result is looked at, and at most of one whose speed is measured."""
+BIASES = 0.01
+
+_STAGE = "pretrain-recon"
+
+
+def open_subject(word: str, device: torch.device, scratch: Path, *, ckpt: Path | None, recipe: str) -> Subject:
+    """Return what a checkpoint or a recipe describes, on a device; without either the default recipe of the kind of device.
+
+    Raises UsageError for both at once or an unusable recipe, FileError for an unusable checkpoint.
+    """
+    if ckpt and recipe:
+        raise UsageError(f"--ckpt {ckpt} and --recipe {recipe}: give one of them")
+    if ckpt:
+        return _from_checkpoint(word, device, scratch, ckpt)
+    return _from_recipe(word, device, scratch, recipe or DEFAULTS[device.type])
+
+
+def _from_checkpoint(word: str, device: torch.device, scratch: Path, path: Path) -> Subject:
+    found = load_checkpoint(path, torch.device("cpu"))
+    model, config = found.autoencoder, found.header.config
+    schedule = config.get("schedule", {})
+    method = config.get("method", {}) if config.get("stage") == _STAGE else {}
+    name = f"checkpoint of {config.get('stage', 'an unknown stage')}, {described(model)}"
+    return Subject(
+        word=word, device=device, name=name, template=(model, found.own_prior), settings=_settings(method, str(path)),
+        precision=schedule.get("precision", "fp32"), bits=getattr(model, "exact_bits", 0),
+        images=open_images(write_images(scratch / "images.h5", IMAGES, model.image_shape)), scratch=scratch,
+        **_batches(schedule.get("batch", Schedule.batch), device),
+    )  # fmt: skip
+
+
+def _from_recipe(word: str, device: torch.device, scratch: Path, recipe: str) -> Subject:
+    tables = read_recipe(recipe)
+    images, model_table, prior_table, guessed = _fitting(tables, recipe, scratch)
+    with seeded(0, "doctor"):
+        model, prior = build_model(model_table), build_prior(prior_table)
+    _draw_biases(model)
+    table = tables.get(_STAGE, {})
+    schedule, settings = split_table(table, f"{recipe} [{_STAGE}]", Schedule, ReconstructionConfig)
+    any_batch = next((t["batch"] for t in tables.values() if isinstance(t.get("batch"), int)), schedule.batch)
+    return Subject(
+        word=word, device=device, name=f"recipe {Path(recipe).name}, {described(model)}{guessed}", template=(model, prior),
+        settings=settings, precision="fp32", bits=getattr(model, "exact_bits", 0), images=images, scratch=scratch,
+        **_batches(schedule.batch if table else any_batch, device),
+    )  # fmt: skip
+
+
+def _fitting(tables: dict[str, Any], recipe: str, scratch: Path) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
+    """Return a small prepared set that fits a recipe, the settings of network and prior for it, and a remark where the shape is a guess.
+
+    Raises UsageError where no shape is known that the network takes.
+    """
+    stem = Path(recipe).stem
+    known = [shape for part, shape in SHAPES.items() if part in stem][:1]
+    refused: UsageError | None = None
+    for shape in known or GUESSES:
+        images = open_images(write_images(scratch / "images.h5", IMAGES, shape))
+        try:
+            model, prior = resolved(tables, images, recipe)
+        except UsageError as error:
+            if known:
+                raise
+            refused = refused or error
+            continue
+        return images, model, prior, "" if known else ", a shape that was guessed"
+    raise UsageError(
+        f"--recipe {recipe}: the shape of its images is not known, and {GUESSES[0]} and {GUESSES[1]} do not fit ({refused}); "
+        f"put one of {', '.join(SHAPES)} into the file's name, or give --ckpt"
+    )
+
+
+def described(model: Autoencoder) -> str:
+    """Return name, image shape and size of a network."""
+    shape = "×".join(str(side) for side in model.image_shape)
+    return f"{model.config['name']} for {shape}, {model.parameter_count():,} parameters"
+
+
+def _settings(method: dict[str, Any], where: str) -> ReconstructionConfig:
+    """Return the settings of the reconstruction step, the defaults where a checkpoint is of another stage."""
+    (settings,) = split_table(method, where, ReconstructionConfig)
+    return settings
+
+
+def _batches(batch: int, device: torch.device) -> dict[str, int]:
+    """Return the sizes of both batches."""
+    batch = min(batch, MOST[device.type])
+    return {"batch": batch, "few": min(batch, FEW[device.type])}
+
+
+def _draw_biases(model: Autoencoder) -> None:
+    """Draw the biases that are 0: a ReLU whose input is 0 would leave it to rounding what its gradient is."""
+    generator = torch.Generator().manual_seed(derive(0, "doctor", "biases"))
+    for name, parameter in model.named_parameters():
+        if name.rpartition(".")[2] == "bias" and not parameter.any():
+            nn.init.normal_(parameter, std=BIASES, generator=generator)

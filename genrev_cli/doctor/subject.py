@@ -1,0 +1,149 @@
+"""What is examined: a device, and a network with its prior from a recipe or a checkpoint."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+
+from genrev_cli.bench.harness import timed
+from genrev_cli.bench.training_step import Network, Problem, gradients
+from genrev_cli.doctor.images import smooth_images
+from genrev_cli.files.images import ImageSet
+from genrev_cli.latents import Prior
+from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, image_loss, latent_loss
+from genrev_cli.models import MEMORY, Autoencoder, Bijection, RevNet
+from genrev_cli.precision import autocast_in
+from genrev_cli.shapes import Images, Latents, Pixels, Scalar, to_float
+from genrev_cli.stages.exactness import exact
+from genrev_cli.stages.execution import execute
+from genrev_cli.stages.job import RunOptions, Schedule
+from genrev_cli.training.devices import has_bf16, resolve_device
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A device and a network on it.
+
+    word: the device as it was asked for. name: what the network is, for the report. template: the network and prior, on the CPU and never
+    changed. settings: of the training step. batch: images of a step whose speed is measured; few: of a step whose result is looked at.
+    precision: the checkpoint's own, else fp32. bits: K of the grid of the exact mode. images: a small prepared set. scratch: a folder.
+    """
+
+    word: str
+    device: torch.device
+    name: str
+    template: tuple[Autoencoder, Prior]
+    settings: ReconstructionConfig
+    batch: int
+    few: int
+    precision: str
+    bits: int
+    images: ImageSet
+    scratch: Path
+
+    @property
+    def cuda(self) -> bool:
+        """Tell whether the device is a GPU."""
+        return self.device.type == "cuda"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W)."""
+        return self.template[0].image_shape
+
+    def network(self, *, bits: int = 0) -> Autoencoder:
+        """Return a copy of the network on the device, in evaluation mode; bits: K of a grid of 2^−K, or 0."""
+        model = copy.deepcopy(self.template[0])
+        return (exact(model, bits) if bits else model).to(self.device).eval()
+
+    def prior(self) -> Prior:
+        """Return a copy of the prior on the device."""
+        return copy.deepcopy(self.template[1]).to(self.device)
+
+    def pixels(self, n: int) -> Pixels:
+        """Return n smooth random images, (n, C, H, W) uint8 on the device, the same ones at every call."""
+        return torch.from_numpy(smooth_images(n, self.image_shape)).to(self.device)
+
+    def x(self, n: int) -> Images:
+        """Return `pixels` in [0, 1]."""
+        return to_float(self.pixels(n))
+
+    def lacks(self, need: str) -> str:
+        """Return why there is no `need` here, '' where there is: a precision, or 'cuda', 'encoder', 'inverse', 'grid' (an exact mode)."""
+        model, device = self.template[0], self.device
+        if need in ("cuda", "tf32") and not self.cuda:
+            return "TF32 is a mode of CUDA devices" if need == "tf32" else "this needs a CUDA device"
+        if need == "tf32" and torch.cuda.get_device_capability(device)[0] < 8:
+            return "this GPU is older than TF32"
+        if need == "bf16" and not has_bf16(device) and self.precision != "bf16":
+            return "bf16 is emulated on this device"
+        missing = {
+            "encoder": "" if model.encodes else "the network has no encoder",
+            "inverse": "" if isinstance(model, Bijection) else "the network is not invertible",
+            "grid": "" if isinstance(model, RevNet) else "only networks with additive couplings have an exact mode",
+        }
+        return missing.get(need, "")
+
+    @contextmanager
+    def switched(self, precision: str) -> Iterator[None]:
+        """Set the device to a precision within the block, and back to fp32 behind it; autocast is the method's own affair."""
+        resolve_device(self.word, precision)
+        try:
+            yield
+        finally:
+            resolve_device(self.word)
+
+    @contextmanager
+    def computing(self, precision: str) -> Iterator[None]:
+        """Run networks in a precision within the block, under autocast where that is bf16."""
+        with self.switched(precision), autocast_in(self.device, precision)():
+            yield
+
+    def reconstruction(self, precision: str = "fp32", memory: str = MEMORY[0]) -> Reconstruction:
+        """Return the method of `genrev pretrain-recon` on a copy of the network, made ready as the stage does it."""
+        model = self.network().train().requires_grad_(True)
+        method = Reconstruction(model, self.prior(), self.settings, autocast_in(self.device, precision))
+        execute(method, Schedule(batch=self.batch, precision=precision, memory=memory), RunOptions())
+        return method
+
+    def stepper(self, method: Reconstruction, batch: int) -> Callable[[int], dict[str, Scalar]]:
+        """Return what takes a training step, given its number, on a batch that lies on the device."""
+        x, generator = self.x(batch), torch.Generator(self.device)
+        labels = torch.zeros(batch, dtype=torch.int64, device=self.device)
+        return lambda number: method.step(x, labels, generator.manual_seed(number))
+
+    def problem(self, model: Autoencoder, batch: int, restrict: Callable[[Latents], Latents] | None = None) -> Problem:
+        """Return the loss of the training step and what it is taken of, without an optimizer.
+
+        restrict: z → ẑ, in the place of the prior's own projection.
+        """
+        settings = self.settings
+
+        def loss(x: Images, x_hat: Images, z: Latents, z_hat: Latents) -> Scalar:
+            """L = w_x L_x + w_z L_z"""
+            return settings.weight_x * image_loss(x, x_hat, settings.image_norm) + settings.weight_z * latent_loss(z, z_hat)
+
+        return Problem(self.x(batch), restrict or self.prior().restrict, loss, _coding_parameters(model))
+
+    @cached_property
+    def seconds_per_image(self) -> float:
+        """Return the seconds of an image in a training step in fp32; 0 where it cannot be trained so, which its checks will say."""
+        if not self.template[0].encodes:
+            return 0.0
+        try:
+            model = self.network().requires_grad_(True)
+            batch = max(self.few // 2, 1)
+            step = partial(gradients, self.problem(model, batch), Network(model.encode, model.decode))
+            step()
+            return min(timed(step)[0] for _ in range(2)) / batch
+        except Exception:  # whatever it is, the first check that trains stumbles on it too, and tells
+            return 0.0
+
+
+def _coding_parameters(model: Autoencoder) -> list[torch.nn.Parameter]:
+    """Return the parameters that encoding and decoding use."""
+    return [parameter for module in model.coding_modules() for parameter in module.parameters()]

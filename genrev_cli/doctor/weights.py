@@ -1,0 +1,15 @@
+"""Check of what scores need: the weights of the Inception network. Nothing is fetched."""
+
+from genrev_cli.doctor.finding import Outcome, skipped, verdict
+from genrev_cli.doctor.subject import Subject
+from genrev_cli.metrics.weights import NAME, local_inception_weights, require_readable, weights_places
+
+
+def inception_weights(subject: Subject) -> Outcome:
+    """Look for the weights where genrev fid looks, and check that the file is whole."""
+    path = local_inception_weights()
+    if path is None:
+        folder = weights_places()[0].parent
+        return skipped(f"not found; 'genrev fid' fetches them to {folder}; or put {NAME} there, or set GENREV_WEIGHTS to its path")
+    require_readable(path)
+    return verdict(True, f"found: {path}", {"bytes": path.stat().st_size})
