@@ -17,4 +17,4 @@ def test_a_network_goes_through_every_command(data, tmp_path, trained, name):
         else:
             assert main(words) == 0, words  # --device auto
     for stage, steps in ran:
-        require_budget(stage, steps)
+        require_budget(name, stage, steps)

@@ -18,4 +18,4 @@ def test_a_recipe_runs_and_waits_at_looks_alone(start, tmp_path, trained, name):
             assert main(words) == 0
     assert ran, "the recipe trains nothing"
     for stage, steps in ran:
-        require_budget(stage, steps)
+        require_budget(name, stage, steps)
