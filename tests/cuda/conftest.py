@@ -17,13 +17,16 @@ from genrev_cli.cli import main  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Mark the tests of this folder 'cuda', and skip them where the device is not emulated."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker("cuda")
-            if not emulator.started():
-                item.add_marker(pytest.mark.skip(reason="runs on the emulated device: make test-cuda"))
+def pytest_collection_modifyitems(config, items):
+    """Mark the tests of this folder 'cuda'. Where the device is not emulated, skip one of them with a reason, and leave out the others."""
+    own = [item for item in items if HERE in item.path.parents]
+    for item in own:
+        item.add_marker("cuda")
+    if own and not emulator.started():
+        own[0].add_marker(pytest.mark.skip(reason=f"{len(own)} tests run on the emulated device alone: make test-cuda"))
+        left_out = set(own[1:])
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=own[1:])
 
 
 @pytest.fixture(autouse=True)

@@ -136,6 +136,18 @@ def test_what_does_not_wait_is_not_recorded(x, record, work):
     assert not record.waits
 
 
+def test_torchs_own_watch_over_waits_works(x):
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        with pytest.raises(RuntimeError, match="called a synchronizing CUDA operation"):
+            x.sum().item()
+        torch.cuda.set_sync_debug_mode("warn")
+        with pytest.warns(UserWarning, match="called a synchronizing CUDA operation"):
+            x.nonzero()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_copies_and_operators_are_counted_and_views_are_not(x, record):
     record.clear()
     torch.ones(3).pin_memory().to("cuda", non_blocking=True)

@@ -59,3 +59,12 @@ def test_the_distance_of_inception(folder, tmp_path, monkeypatch):
         values.append(json.loads(out.read_text())["value"])
     assert torch.isfinite(torch.tensor(values)).all()
     assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_the_doctor_examines_the_device(capsys):
+    """Only its first checks have time here; NCCL is none of the emulation's."""
+    assert main(["doctor", "--device", "cuda", "--recipe", "grn-digits", "--minutes", "0.5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    states = {check["name"]: check["state"] for check in found["checks"]}
+    assert "FAIL" not in states.values()
+    assert states["exact bits, bf16"] == "PASS"

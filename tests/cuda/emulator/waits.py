@@ -1,5 +1,6 @@
 """Which operators make the host wait for the device: those whose result, or its shape, the host has to know."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -113,3 +114,13 @@ def record_call(name: str, args: tuple, kwargs: dict) -> None:
         RECORD.operators[name] += _HIDDEN_OPERATORS[name]
     for what in found:
         RECORD.wait(what)
+        _debug_mode()
+
+
+def _debug_mode() -> None:
+    """Warn or raise RuntimeError where torch.cuda.set_sync_debug_mode asks for it."""
+    mode = torch.cuda.get_sync_debug_mode()
+    if mode == 1:
+        warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
+    if mode == 2:
+        raise RuntimeError("called a synchronizing CUDA operation")
