@@ -31,16 +31,17 @@ def environment(devices: int = 1) -> dict[str, str]:
     }
 
 
-def self_check() -> str:
-    """Return why the device does not work with the installed torch, or nothing."""
-    command = [sys.executable, "-m", "emulator.selfcheck"]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
-    if done.returncode == 0:
-        return ""
+def self_check(tries: int = 2) -> str:
+    """Return why the device does not work with the installed torch, or nothing. What fails once is tried again."""
+    command = [sys.executable, "-X", "faulthandler", "-m", "emulator.selfcheck"]
+    for _ in range(tries):
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+        if done.returncode == 0:
+            return ""
     import torch
 
-    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    reason = f"signal {-done.returncode}" if done.returncode < 0 else last
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    reason = f"signal {-done.returncode}, {lines[0]}" if done.returncode < 0 else lines[-1]
     return f"the emulated device does not work with torch {torch.__version__}: {reason}; this says nothing about genrev"
 
 
