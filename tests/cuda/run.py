@@ -31,13 +31,15 @@ def environment(devices: int = 1) -> dict[str, str]:
     }
 
 
-def self_check(tries: int = 2) -> str:
-    """Return why the device does not work with the installed torch, or nothing. What fails once is tried again."""
+def self_check() -> str:
+    """Return why the device does not work with the installed torch, or nothing. After a crash it is tried once again."""
     command = [sys.executable, "-X", "faulthandler", "-m", "emulator.selfcheck"]
-    for _ in range(tries):
+    for _ in range(2):
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
         if done.returncode == 0:
             return ""
+        if done.returncode > 0:
+            break
     import torch
 
     lines = done.stderr.strip().splitlines() or ["no message"]

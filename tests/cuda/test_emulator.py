@@ -136,6 +136,7 @@ def test_what_does_not_wait_is_not_recorded(x, record, work):
     assert not record.waits
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_torchs_own_watch_over_waits_works(x):
     try:
         torch.cuda.set_sync_debug_mode("error")
