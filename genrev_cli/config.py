@@ -1,4 +1,4 @@
-"""Frozen dataclasses from plain tables (TOML, JSON), with every mistake named."""
+"""Build frozen dataclasses from plain tables (TOML, JSON), with an error that names each mistake."""
 
 import difflib
 import math
@@ -8,23 +8,27 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from genrev_cli.errors import FileError, UsageError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
+D = TypeVar("D", bound="DataclassInstance")
 
 RECIPE_TABLES = (
     "model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-pga", "train-vae", "train-flow", "train-gan",
     "classifier", "fit-features",
 )  # fmt: skip
-"""What a recipe may hold: the networks, the prior, and the settings of each training stage."""
+"""Tables that a recipe may have: the network, the prior, and the settings of each training stage."""
 
 
-def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
-    """An instance of the dataclass `cls` from a table; `where` names the table in messages.
+def from_table(cls: type[D], table: dict[str, Any], where: str) -> D:
+    """Return an instance of the dataclass `cls` with the values of a table; `where` names the table in error messages.
 
-    Raises UsageError on an unknown key, a missing one, or a value of the wrong type.
+    Raises UsageError for an unknown key, a missing key, or a value of the wrong type.
     """
     hints = get_type_hints(cls)
     known = [field.name for field in fields(cls)]
@@ -36,7 +40,7 @@ def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
-    """Key → default, of the keys of a dataclass that have one."""
+    """Return key → default for the keys of a dataclass that have a default."""
     return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
         for field in fields(cls)
@@ -48,7 +52,7 @@ def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
-            cure = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+            cure = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
             raise UsageError(f"{where}: unknown key '{key}'; {cure}")
 
 
@@ -57,38 +61,38 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, where)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise UsageError(f"{where}: a list is needed, not {value!r}")
+            raise UsageError(f"{where}: must be a list, not {value!r}")
         inner = get_args(kind)
-        of = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        if len(of) != len(value):
-            raise UsageError(f"{where}: {len(of)} values are needed, not {len(value)}")
-        return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(of, value, strict=True)))
-    if is_dataclass(kind):
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        if len(kinds) != len(value):
+            raise UsageError(f"{where}: must have {len(kinds)} values, not {len(value)}")
+        return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if isinstance(kind, type) and is_dataclass(kind):
         if isinstance(value, kind):
             return value
         if not isinstance(value, dict):
-            raise UsageError(f"{where}: a table is needed, not {value!r}")
+            raise UsageError(f"{where}: must be a table, not {value!r}")
         return from_table(kind, value, where)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise UsageError(f"{where}: a finite number is needed, not {value}")
+            raise UsageError(f"{where}: must be a finite number, not {value}")
         return float(value)
     if kind in (int, float, str, bool) and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
-        raise UsageError(f"{where}: {kind.__name__} is needed, not {value!r}")
+        raise UsageError(f"{where}: must be {kind.__name__}, not {value!r}")
     return value
 
 
 def recipe_names() -> list[str]:
-    """The built-in recipes."""
+    """Return the names of the built-in recipes."""
     return sorted(
         entry.name.removesuffix(".toml") for entry in resources.files("genrev_cli.recipes").iterdir() if entry.name.endswith(".toml")
     )
 
 
 def read_recipe(recipe: str) -> dict[str, Any]:
-    """The tables of a recipe: a built-in name, or the path of a TOML file.
+    """Return the tables of a recipe, given a built-in name or the path of a TOML file.
 
-    Raises UsageError when there is no such recipe or it holds something else, FileError when it is not TOML.
+    Raises UsageError if there is no such recipe or it has an unknown table, FileError if it is not TOML.
     """
     path = Path(recipe)
     if recipe in recipe_names():
@@ -97,11 +101,11 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8", errors="replace")
     else:
         close = difflib.get_close_matches(recipe, recipe_names(), 1)
-        cure = f"did you mean '{close[0]}'?" if close else f"built in: {', '.join(recipe_names())}; or give a .toml file"
+        cure = f"did you mean '{close[0]}'?" if close else f"choose {', '.join(recipe_names())}, or a .toml file"
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
     try:
         tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError too of a number with thousands of digits
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits raises a plain ValueError
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
     _refuse_unknown(tables, list(RECIPE_TABLES), recipe)
     for name in tables:
@@ -110,38 +114,39 @@ def read_recipe(recipe: str) -> dict[str, Any]:
 
 
 def recipe_for(source: str, family: str, data: Path) -> str:
-    """The built-in recipe of a family ('grn') for a data source ('mnist').
+    """Return the name of the built-in recipe of a family ('grn') for a data source ('mnist').
 
-    Raises UsageError when there is none, or more than one.
+    Raises UsageError if there is none, or more than one.
     """
     exact = f"{family}-{source}"
     fitting = [exact] if exact in recipe_names() else [name for name in recipe_names() if name.startswith(exact)]
     if len(fitting) != 1:
         choice = ", ".join(fitting or [name for name in recipe_names() if name.startswith(f"{family}-")])
-        raise UsageError(f"{data}: there is no one recipe for data from '{source}'; choose with --recipe ({choice}, or a .toml file)")
+        count = f"{len(fitting)} recipes" if fitting else "no recipe"
+        raise UsageError(f"{data}: genrev has {count} for data from '{source}'; choose with --recipe ({choice}, or a .toml file)")
     return fitting[0]
 
 
 def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A recipe with some values replaced; overrides: table → key → value."""
+    """Return a recipe with some values replaced; overrides: table → key → value."""
     return recipe | {name: {**recipe.get(name, {}), **values} for name, values in overrides.items() if values}
 
 
 def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
-    """The table `name` of a recipe.
+    """Return the table `name` of a recipe.
 
-    Raises UsageError when it has none.
+    Raises UsageError if it has no such table.
     """
     table = recipe.get(name)
     if not isinstance(table, dict):
         raise UsageError(
-            f"{where}: has no table [{name}], so it cannot be used here" if name not in recipe else f"{where}: {name} is no table"
+            f"{where}: has no table [{name}], so it cannot be used here" if name not in recipe else f"{where}: {name} is not a table"
         )
     return table
 
 
 def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any, ...]:
-    """One instance of each dataclass from a table that holds the keys of all of them.
+    """Return one instance of each dataclass from a table with the keys of all of them.
 
     Raises UsageError like `from_table`.
     """
@@ -151,12 +156,12 @@ def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any,
 
 
 def build(registry: dict[str, tuple[type, Callable[..., T]]], table: dict[str, Any], where: str) -> T:
-    """What a table with a `name` describes. registry: name → the dataclass of its settings, and what is called with them.
+    """Return the object that a table with a `name` describes. registry: name → (dataclass of the settings, function called with them).
 
-    Raises UsageError on an unknown name, and like `from_table`.
+    Raises UsageError for an unknown name, and like `from_table`.
     """
     name = table.get("name")
     if name not in registry:
-        raise UsageError(f"{where}: name = {name!r} is unknown; there is {', '.join(registry)}")
+        raise UsageError(f"{where}: name = {name!r} is unknown; choose {', '.join(registry)}")
     settings, make = registry[name]
     return make(**vars(from_table(settings, {key: value for key, value in table.items() if key != "name"}, where)))

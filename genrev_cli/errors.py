@@ -1,7 +1,7 @@
-"""What can go wrong, as a sentence and an exit code.
+"""The errors that a user can cause, each with its exit code.
 
-A `GenrevError` is shown to the user as one line: what is wrong, where, and the cure. Everything else that
-escapes is a bug of ours (exit code 1).
+A `GenrevError` is shown to the user as one line: where, what is wrong, and how to fix it. Any other exception that reaches the user is
+a bug in genrev (exit code 1).
 """
 
 import errno
@@ -9,19 +9,19 @@ import re
 
 
 class GenrevError(Exception):
-    """Base of the errors that a user can cause or cure; the message is one sentence."""
+    """Base class of the errors that a user can cause or fix; the message is one sentence."""
 
     exit_code = 1
 
 
 class UsageError(GenrevError):
-    """Options that are unknown, missing or contradict each other."""
+    """An option is unknown, missing, or contradicts another one."""
 
     exit_code = 2
 
 
 class FileError(GenrevError):
-    """A file that is missing, damaged, of the wrong kind, or does not belong to the others."""
+    """A file is missing, damaged, of the wrong kind, or does not belong to the other files."""
 
     exit_code = 3
 
@@ -33,19 +33,19 @@ class DivergedError(GenrevError):
 
 
 class UnavailableError(GenrevError):
-    """A device, network weights or memory that this machine does not have."""
+    """This machine lacks a device, network weights, a network connection or memory."""
 
     exit_code = 5
 
 
 class InterruptedRun(GenrevError):
-    """SIGINT or SIGTERM arrived, or the time was over; the state was saved first."""
+    """SIGINT or SIGTERM arrived, or the time limit was reached; the state is saved."""
 
     exit_code = 130
 
 
 class UnreadError(GenrevError):
-    """Whoever read the result has closed its end; nobody is told, and the code is that of a program which SIGPIPE ended."""
+    """The reader of stdout has gone (broken pipe); it has no message, and the exit code is that of a program ended by SIGPIPE."""
 
     exit_code = 141
 
@@ -54,13 +54,13 @@ class UnreadError(GenrevError):
 
 
 class LostProcessError(GenrevError):
-    """Another process of the same run has ended or cannot be reached."""
+    """Another process of the same run has ended, or cannot be reached."""
 
     exit_code = 6
 
 
 class ToldError(GenrevError):
-    """An error of which another process of the same run tells; it has no message and keeps its exit code."""
+    """An error that another process of the same run reports; it has no message and the same exit code as that error."""
 
     def __init__(self, error: GenrevError) -> None:
         super().__init__("")
@@ -68,8 +68,8 @@ class ToldError(GenrevError):
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that there is not enough memory, in Python's, NumPy's, torch's, CUDA's or the operating system's words."""
+    """Return True if an error of Python, NumPy, torch, CUDA or the operating system says that memory ran out."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    said = isinstance(error, RuntimeError) and re.search("out of memory|[Cc]an(no|')t allocate memory|not enough memory", str(error))
-    return isinstance(error, MemoryError) or bool(said)
+    match = isinstance(error, RuntimeError) and re.search("out of memory|[Cc]an(no|')t allocate memory|not enough memory", str(error))
+    return isinstance(error, MemoryError) or bool(match)

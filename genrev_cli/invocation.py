@@ -1,4 +1,4 @@
-"""The command that is running: its words, for the headers of what it makes; its beginning; whether it runs in many processes."""
+"""The command that is running: its words (stored in file headers), its start time, and its number of processes."""
 
 import os
 import shlex
@@ -9,29 +9,29 @@ command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=(
 """Set once, by `main`."""
 
 process_began: ContextVar[float | None] = ContextVar("process_began", default=None)
-"""When the process of a command began, by the monotonic clock. Set once, by `run`."""
+"""Start time of the command's process, in seconds of the monotonic clock. Set once, by `run`."""
 
 debugging: ContextVar[bool] = ContextVar("debugging", default=False)
 """True with --debug. Set once, by `main`; for a command that catches errors to report them."""
 
 
 def command() -> str:
-    """The command as one would type it; 'python' where genrev is used as a library."""
+    """Return the command as typed in a shell, or 'python' if genrev is used as a library."""
     words = command_line.get()
     return shlex.join(("genrev", *words)) if words else "python"
 
 
 def since() -> float:
-    """When the work under way began, by the monotonic clock: with the process of the command, else now."""
+    """Return the start time of the command's process, in seconds of the monotonic clock; without a command, the current time."""
     began = process_began.get()
     return time.monotonic() if began is None else began
 
 
 def many_processes() -> bool:
-    """Whether torchrun started this process as one of many."""
+    """Return True if torchrun started this process as one of several."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def first_process() -> bool:
-    """Whether this is the one that speaks and writes; also known before they have joined."""
+    """Return True for rank 0, which prints and writes files; works before the processes have joined."""
     return os.environ.get("RANK", "0") == "0"

@@ -1,26 +1,26 @@
-"""How a long piece of work tells where it is, without knowing who listens."""
+"""Progress reports of long tasks; the caller decides how they are shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Task:
-    """One bar: so many units of work, of which `advance` reports some as done."""
+    """One progress bar."""
 
     def advance(self, units: int = 1, **numbers: float) -> None:
-        """`units` more are done; `numbers` (a loss, a rate) are shown beside them."""
+        """Report that `units` more are done; `numbers` (a loss, a rate) are shown beside the bar."""
 
 
 class Progress:
-    """The listener; this one is deaf. The console's shows bars on a terminal and plain lines elsewhere."""
+    """Receives progress reports and ignores them. The console's subclass shows bars on a terminal and plain lines elsewhere."""
 
     @contextmanager
     def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A bar of `total` units, `done` of which were there before; it closes with the block."""
+        """Show a bar of `total` units, `done` of them already done; the bar closes when the block ends."""
         yield Task()
 
     def note(self, message: str) -> None:
-        """A sentence that the user should read: a warning, or a fact worth a line."""
+        """Show a sentence to the user: a warning, or something worth knowing."""
 
 
 SILENT = Progress()

@@ -1,4 +1,4 @@
-"""What every stage gives back: the file it made and the numbers worth printing."""
+"""The result of a stage: the file that it wrote and the numbers to print."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """out: the file or folder that was made, None where nothing was written.
+    """out: the file or folder that was written, or None.
 
     numbers: name → JSON value; printed with --json, and shown as a table otherwise.
     """

@@ -1,4 +1,4 @@
-"""Tables to frozen dataclasses, recipes, and every mistake that can be made in them."""
+"""Dataclasses from tables, recipes, and the error for each mistake in them."""
 
 import re
 import tomllib
@@ -33,7 +33,7 @@ class Other:
     batch: int = 8
 
 
-def test_nested():
+def test_nested_tables_become_nested_dataclasses():
     table = {"lr": 1, "pair": [0, 1], "parts": [{"size": 2}, {"size": 3, "kernel": 1}], "maybe": 4}
     made = from_table(Outer, table, "here")
     assert made == Outer(1.0, pair=(0.0, 1.0), parts=(Inner(2), Inner(3, 1)), maybe=4)
@@ -41,51 +41,51 @@ def test_nested():
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ({}, "here: key 'lr' is missing"),
         ({"lr": 1.0, "nme": "b"}, "here: unknown key 'nme'; did you mean 'name'?"),
-        ({"lr": 1.0, "zzzzz": 1}, "here: unknown key 'zzzzz'; it has lr, name, flag, pair, parts, maybe"),
-        ({"lr": "fast"}, "here: lr: float is needed, not 'fast'"),
-        ({"lr": True}, "here: lr: float is needed, not True"),
-        ({"lr": 1.0, "flag": 1}, "here: flag: bool is needed, not 1"),
-        ({"lr": 1.0, "name": 3}, "here: name: str is needed, not 3"),
-        ({"lr": 1.0, "pair": [0.0]}, "here: pair: 2 values are needed, not 1"),
-        ({"lr": 1.0, "pair": 3}, "here: pair: a list is needed, not 3"),
-        ({"lr": 1.0, "parts": [3]}, "here: parts[0]: a table is needed, not 3"),
-        ({"lr": 1.0, "parts": [{"size": 1}, {"size": 1.5}]}, "here: parts[1]: size: int is needed, not 1.5"),
-        ({"lr": 1.0, "maybe": "x"}, "here: maybe: int is needed, not 'x'"),
-        ({"lr": None}, "here: lr: float is needed, not None"),
+        ({"lr": 1.0, "zzzzz": 1}, "here: unknown key 'zzzzz'; known keys: lr, name, flag, pair, parts, maybe"),
+        ({"lr": "fast"}, "here: lr: must be float, not 'fast'"),
+        ({"lr": True}, "here: lr: must be float, not True"),
+        ({"lr": 1.0, "flag": 1}, "here: flag: must be bool, not 1"),
+        ({"lr": 1.0, "name": 3}, "here: name: must be str, not 3"),
+        ({"lr": 1.0, "pair": [0.0]}, "here: pair: must have 2 values, not 1"),
+        ({"lr": 1.0, "pair": 3}, "here: pair: must be a list, not 3"),
+        ({"lr": 1.0, "parts": [3]}, "here: parts[0]: must be a table, not 3"),
+        ({"lr": 1.0, "parts": [{"size": 1}, {"size": 1.5}]}, "here: parts[1]: size: must be int, not 1.5"),
+        ({"lr": 1.0, "maybe": "x"}, "here: maybe: must be int, not 'x'"),
+        ({"lr": None}, "here: lr: must be float, not None"),
     ],
 )
-def test_mistakes_are_named(table, said):
+def test_the_error_names_the_mistake(table, message):
     with pytest.raises(UsageError) as error:
         from_table(Outer, table, "here")
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
-def test_split_table():
+def test_split_table_gives_each_dataclass_its_keys():
     assert split_table({"lr": 2, "batch": 4}, "here", Other, Outer) == (Other(4), Outer(2.0))
     with pytest.raises(UsageError, match="unknown key 'bach'; did you mean 'batch'"):
         split_table({"lr": 2, "bach": 4}, "here", Other, Outer)
 
 
-def test_overlaid():
+def test_overlaid_replaces_values_in_a_copy():
     recipe = {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
     assert overlaid(recipe, {"a": {"y": 5}, "c": {"w": 6}, "b": {}}) == {"a": {"x": 1, "y": 5}, "b": {"z": 3}, "c": {"w": 6}}
     assert recipe == {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
 
 
-def test_table_of():
+def test_table_of_returns_a_table_or_an_error():
     assert table_of({"a": {"x": 1}}, "a", "r") == {"x": 1}
-    for recipe, said in (({}, "r: has no table [a]"), ({"a": 3}, "r: a is no table")):
-        with pytest.raises(UsageError, match=re.escape(said)):
+    for recipe, message in (({}, "r: has no table [a]"), ({"a": 3}, "r: a is not a table")):
+        with pytest.raises(UsageError, match=re.escape(message)):
             table_of(recipe, "a", "r")
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_built_in_recipes_are_complete(name):
-    """Every table is what is read of it: a network, a prior on its latent, and the settings of stages."""
+def test_built_in_recipes_can_be_read(name):
+    """Every table builds what it stands for: a network, a prior on its latent, the settings of a stage."""
     from genrev_cli.latents import build_prior, takes_classes
     from genrev_cli.methods.adversarial import AdversarialConfig
     from genrev_cli.methods.aeotgan import AEOTGANConfig
@@ -123,8 +123,8 @@ def test_built_in_recipes_are_complete(name):
         assert prior.dim == recipe["prior"].get("dim", prior.latent_dim)
 
 
-def test_paper_recipe_is_the_papers():
-    """A3, A4: the numbers of the paper for CelebA."""
+def test_grn_celeba64_has_the_settings_of_the_paper():
+    """Schirrmeister et al. 2018 (v2), section 3.1 and Figure 4; loss weights, batch and clipping are those of the authors' notebook."""
     recipe = read_recipe("grn-celeba64")
     hidden, blocks = [[scale[key] for scale in recipe["model"]["scales"]] for key in ("hidden", "blocks")]
     assert hidden == [25, 50, 100, 200, 400, 400]
@@ -138,7 +138,7 @@ def test_paper_recipe_is_the_papers():
     assert (adversarial["hidden"], adversarial["prior_samples"]) == ([400, 800], 750)
 
 
-# data set → (batch, epochs, epochs of the INN's and of the classical rival's drops in the rate, the classical epochs, d)
+# data set → (batch, INN epochs, INN learning rate drops, classical learning rate drops, classical epochs, d)
 SETTINGS = {
     "mnist": (128, 10, [8], list(range(10, 100, 10)), 100, 12),
     "cifar10": (128, 15, [10], [60, 85], 100, 300),
@@ -147,8 +147,8 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("data", SETTINGS)
-def test_invertible_and_classical_recipes_are_the_papers(data):
-    """B: Nguyen, Ardizzone & Köthe 2019, section 3.2, and the settings of the authors' code."""
+def test_inn_and_classic_recipes_have_the_settings_of_the_paper(data):
+    """Nguyen, Ardizzone & Köthe 2019, section 3.2; Adam's betas and eps are those of the authors' code."""
     batch, epochs, drops, classical_drops, classical_epochs, dim = SETTINGS[data]
     inn, classic = (read_recipe(f"{family}-{data}") for family in ("inn", "classic"))
     for recipe in (inn, classic):
@@ -158,15 +158,15 @@ def test_invertible_and_classical_recipes_are_the_papers(data):
             0,
             batch,
         )
-    invertible, rival = inn["pretrain-recon"], classic["pretrain-recon"]
+    invertible, classical = inn["pretrain-recon"], classic["pretrain-recon"]
     assert (invertible["weight_x"], invertible["weight_z"], invertible["mmd_widths"]) == (1, 1, [0.2, 0.5, 0.9, 1.3])
     assert (invertible["betas"], invertible["eps"], invertible["weight_decay"]) == ([0.8, 0.8], 1e-4, 1e-6)
     assert (invertible["epochs"], invertible["lr_drop_epochs"]) == (epochs, drops)
-    assert (rival["weight_x"], rival["weight_z"], rival["betas"], rival["weight_decay"]) == (1, 0, [0.9, 0.999], 1e-5)
-    assert (rival["epochs"], rival["lr_drop_epochs"]) == (classical_epochs, classical_drops)
+    assert (classical["weight_x"], classical["weight_z"], classical["betas"], classical["weight_decay"]) == (1, 0, [0.9, 0.999], 1e-5)
+    assert (classical["epochs"], classical["lr_drop_epochs"]) == (classical_epochs, classical_drops)
 
 
-def test_recipe_from_a_file(tmp_path):
+def test_a_recipe_can_be_a_file(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text("[model]\nname = 'revnet'\n")
     assert read_recipe(str(path)) == tomllib.loads(path.read_text())
@@ -182,24 +182,26 @@ def test_recipe_from_a_file(tmp_path):
     ("recipe", "cure"),
     [
         ("grn-mnst", "did you mean 'grn-mnist'?"),
-        ("zzz", "built in: aeotgan-celeba64, "),
-        ("missing.toml", "built in: aeotgan-celeba64, "),
+        ("zzz", "choose aeotgan-celeba64, "),
+        ("missing.toml", "choose aeotgan-celeba64, "),
     ],
 )
-def test_unknown_recipe(recipe, cure):
+def test_an_unknown_recipe_is_an_error_with_a_suggestion(recipe, cure):
     with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: no such recipe; {cure}")):
         read_recipe(recipe)
 
 
-def test_recipe_for_a_source():
+def test_recipe_for_finds_the_recipe_of_a_source():
     assert recipe_for("celeba", "grn", Path("x.h5")) == "grn-celeba64"
     assert recipe_for("mnist", "classic", Path("x.h5")) == "classic-mnist"
     assert recipe_for("cifar10", "aeotgan", Path("x.h5")) == "aeotgan-cifar10"  # there is aeotgan-cifar10-resnet too
-    with pytest.raises(UsageError, match=r"^x\.h5: there is no one recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
+    with pytest.raises(UsageError, match=r"^x\.h5: genrev has no recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
         recipe_for("folder", "grn", Path("x.h5"))
+    with pytest.raises(UsageError, match=r"^x\.h5: genrev has 2 recipes for data from 'c'; choose with --recipe \(classic-celeba, "):
+        recipe_for("c", "classic", Path("x.h5"))
 
 
-def test_derived_seeds():
+def test_derived_seeds_are_distinct_and_repeatable():
     assert derive(0, "step", 1) == derive(0, "step", 1)
     seeds = {derive(seed, word, number) for seed in range(5) for word in ("step", "epoch") for number in range(100)}
     assert len(seeds) == 1000
@@ -208,7 +210,7 @@ def test_derived_seeds():
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [  # C's table of the authors' settings: epochs, lr, norm, d, then α, β and γ of nll, vrec, vkld
+    [  # settings of the authors' code for Zhang et al. 2020: epochs, lr, norm, d, then α, β and γ of nll, vrec, vkld
         ("lpga-mnist", (600, 0.1, "none", 12, 6e-2, 0, 1.5e-2, 0, 0)),
         ("lpga-cifar10", (400, 0.2, "inner", 128, 3e-2, 0, 1.5e-2, 0, 0)),
         ("lpga-celeba64", (100, 0.4, "inner", 128, 3e-2, 1e-2, 1e-2, 0, 0)),
@@ -220,7 +222,7 @@ def test_derived_seeds():
         ("lvpga-celeba64", (100, 0.4, "inner", 128, 3e-2, 1e-2, 1e-2, 1e-2, 5e-3)),
     ],
 )
-def test_perceptual_recipes_are_the_authors(name, values):
+def test_pga_recipes_have_the_settings_of_the_authors(name, values):
     recipe = read_recipe(name)
     table = recipe["train-pga"]
     keys = ("weight_prior", "weight_codes", "weight_nll", "weight_noise", "weight_kl")

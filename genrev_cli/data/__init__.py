@@ -1,4 +1,4 @@
-"""Where images come from: a source knows its labels, split and checksums, and yields decoded pixels block by block.
+"""Sources of images: a source has labels, a split and checksums, and yields decoded pixels in blocks.
 
-Nothing here imports torch: the decoding processes start in a fraction of a second.
+Nothing here imports torch, so the decoding processes start in a fraction of a second.
 """

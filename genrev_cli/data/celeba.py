@@ -1,4 +1,4 @@
-"""CelebA's aligned faces (Liu, Luo, Wang & Tang 2015): img_align_celeba/000001.jpg … 202599.jpg, 178×218, in a folder or zip."""
+"""CelebA's aligned faces (Liu, Luo, Wang & Tang 2015): img_align_celeba/000001.jpg … 202599.jpg, 178×218, in a folder or a zip."""
 
 import re
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from genrev_cli.progress import Progress
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PARTITION = "list_eval_partition.txt"
 
-_MAX_PARTITION = 1 << 24  # the published one has 2.8 MB
+_MAX_PARTITION = 1 << 24  # bytes; the published file has 2.8 MB
 
 WIDTH, HEIGHT = 178, 218
 _LAST = (162_770, 182_637, 202_599)
-"""The last file of the official train, val and test split."""
+"""Number of the last file of the official train, val and test split."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Bytes of an aligned face → (3, H, W) uint8: centre crop of `side` (0: none), then `filter` to `size` = (W, H)."""
+    """Decode an aligned face to (3, H, W) uint8: centre crop of `side` (0: no crop), then resize with `filter` to `size` = (W, H)."""
 
     side: int
     size: tuple[int, int]
@@ -37,7 +37,7 @@ class Faces:
     def __call__(self, data: bytes) -> np.ndarray:
         picture = decode(data, channels=3)
         if picture.size != (WIDTH, HEIGHT):
-            raise DamagedImage(f"{picture.width}x{picture.height}, where CelebA's aligned faces have {WIDTH}x{HEIGHT}")
+            raise DamagedImage(f"{picture.width}x{picture.height}, but CelebA's aligned faces have {WIDTH}x{HEIGHT}")
         if self.side:
             picture = centre_crop(picture, self.side)
         return to_array(picture if picture.size == self.size else picture.resize(self.size, self.filter))
@@ -49,10 +49,13 @@ class Faces:
 
 
 def faces(crop: str, size: int) -> Faces:
-    """The transform of a crop.
+    """Return the transform of a crop.
 
-    140: that of WAE and the reversible networks (A5). 108: that of DCGAN and PGA. none: the shorter side becomes `size`,
-    the other keeps the aspect ratio rounded down, so that 178×218 becomes 128×156 for the invertible networks.
+    140: as in WAE (github.com/tolstikhin/wae, datahandler.py, 'closecrop'), which Schirrmeister et al. 2018, section 3.1, use.
+    108: as in DCGAN's public code and Zhang et al. 2020 (github.com/zj10/PGA, src/utils.py).
+    none: the shorter side becomes `size`; the other side keeps the aspect ratio, rounded down: with 128, 178×218 becomes 128×156, as
+    Nguyen, Ardizzone & Köthe 2019 have it (github.com/Xenovortex/Training-Invertible-Neural-Networks-as-Autoencoders,
+    legacy_code/architecture/INN.py).
     """
     if crop == "none":
         width = size or WIDTH
@@ -62,9 +65,9 @@ def faces(crop: str, size: int) -> Faces:
 
 
 def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
-    """The aligned faces in the order of their numbers, with the official split.
+    """Return the aligned faces in the order of their numbers, with the official split.
 
-    Raises FileError when there are none, a number occurs twice, or the partition file is broken or lacks an image.
+    Raises FileError if there are none, a number occurs twice, or the partition file is invalid or lacks an image.
     """
     container = _container(config.root)
     images, _ = image_names(container)
@@ -75,7 +78,7 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
     twice = np.flatnonzero(numbers[1:] == numbers[:-1])
     if len(twice):
         first, second = names[twice[0]], names[twice[0] + 1]
-        raise FileError(f"{container.path}: has {first} and {second}: give the folder img_align_celeba alone")
+        raise FileError(f"{container.path}: has both {first} and {second}; pass the folder img_align_celeba only")
     partition = _partition(container)
     split = split_by_number(numbers) if partition is None else _look_up(partition, names)
     transform = faces(config.crop, config.size)
@@ -95,21 +98,25 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
 
 
 def number(name: str) -> int:
-    """123 for 'img_align_celeba/000123.jpg'."""
+    """Return the number of a file: 123 for 'img_align_celeba/000123.jpg'."""
     return int(PurePosixPath(name).stem)
 
 
 def split_by_number(numbers: np.ndarray) -> np.ndarray:
-    """(n,) uint8: the official partition, which has 1 … 162770 for training, … 182637 for validation, … 202599 for test."""
+    """Return the official split of file numbers, (n,) uint8: 1 … 162770 train, … 182637 val, … 202599 test.
+
+    Raises FileError for other numbers.
+    """
     if numbers.min() < 1 or numbers.max() > _LAST[-1]:
-        raise FileError(f"CelebA's images are 1 … {_LAST[-1]}, these are {numbers.min()} … {numbers.max()}; for others use 'folder'")
+        found = f"{numbers.min()} … {numbers.max()}"
+        raise FileError(f"CelebA's images have numbers 1 … {_LAST[-1]}, but these have {found}; for other images use 'folder'")
     return np.searchsorted(_LAST, numbers).astype(np.uint8)
 
 
 def parse_partition(text: str, where: str) -> dict[int, int]:
-    """File number → 0, 1 or 2 from lines like '000001.jpg 0'.
+    """Return file number → 0, 1 or 2 from lines like '000001.jpg 0'.
 
-    Raises FileError, naming `where`, at a line that is not like that.
+    Raises FileError, naming `where`, for any other line.
     """
     found = {}
     for count, line in enumerate(text.splitlines(), 1):
@@ -117,36 +124,36 @@ def parse_partition(text: str, where: str) -> dict[int, int]:
         if match:
             found[int(match[1])] = int(match[2])
         elif line.strip():
-            raise FileError(f"{where}: line {count} is not like '000001.jpg 0'; get the file again from {PAGE}")
+            raise FileError(f"{where}: line {count} does not look like '000001.jpg 0'; get the file again from {PAGE}")
     return found
 
 
 def _look_up(partition: dict[int, int], names: Sequence[str]) -> np.ndarray:
     for name in names:
         if number(name) not in partition:
-            raise FileError(f"{PARTITION}: does not list {name}; get the whole file from {PAGE}, or remove it to split by file number")
+            raise FileError(f"{PARTITION}: lacks {name}; get the whole file from {PAGE}, or remove it to split by file number")
     return np.array([partition[number(name)] for name in names], np.uint8)
 
 
 def _container(root: Path) -> Container:
-    """The images: a folder or zip; or img_align_celeba.zip in a folder where it was downloaded to and not unpacked."""
+    """Open the images: a folder, a zip, or a folder with the downloaded img_align_celeba.zip."""
     packed = root / "img_align_celeba.zip"
     missing = f"pass --download, or get img_align_celeba.zip and {PARTITION} from {PAGE}"
     return open_container(packed if packed.is_file() and not (root / "img_align_celeba").is_dir() else root, missing)
 
 
 def _partition(container: Container) -> dict[int, int] | None:
-    """The partition file within the images' folder or zip, or beside it; None when there is none."""
+    """Read the partition file, which is inside the images' folder or zip or beside it. Return None if there is none."""
     inside = next((name for name in container.names() if PurePosixPath(name).name == PARTITION), None)
     beside = Folder(container.path.resolve().parent)
     if inside is None and not (beside.path / PARTITION).is_file():
         return None
-    there, name = (beside, PARTITION) if inside is None else (container, inside)
+    place, name = (beside, PARTITION) if inside is None else (container, inside)
     try:
-        with there.reader() as read:
+        with place.reader() as read:
             data = read(name)
     except BROKEN_ZIP as error:
         raise FileError(f"{PARTITION}: cannot be read ({error})") from error
     if len(data) > _MAX_PARTITION:
-        raise FileError(f"{there.where(name)}: is larger than CelebA's; get the file again from {PAGE}")
-    return parse_partition(data.decode("ascii", "replace"), there.where(name))
+        raise FileError(f"{place.where(name)}: is larger than CelebA's; get the file again from {PAGE}")
+    return parse_partition(data.decode("ascii", "replace"), place.where(name))

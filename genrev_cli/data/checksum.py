@@ -1,4 +1,4 @@
-"""Published files are read only when they are, bit for bit, the published ones."""
+"""Checksums of published files: a file with another checksum is refused."""
 
 import hashlib
 from pathlib import Path
@@ -12,11 +12,11 @@ def require_md5(data: bytes, md5: str, where: str) -> None:
 
 
 def require_file_md5(path: Path, md5: str) -> None:
-    """Raise FileError unless the file has this md5; OSError where it cannot be read."""
+    """Raise FileError unless the file has this md5, OSError if it cannot be read."""
     with path.open("rb") as file:
         _compare(hashlib.file_digest(file, "md5").hexdigest(), md5, str(path))
 
 
 def _compare(found: str, md5: str, where: str) -> None:
     if found != md5:
-        raise FileError(f"{where}: not the published file, or damaged (md5 {found}, not {md5}); fetch it again, e.g. with --download")
+        raise FileError(f"{where}: not the published file, or damaged (md5 {found}, not {md5}); get it again, e.g. with --download")

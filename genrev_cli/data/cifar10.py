@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) from its Python batches, in a folder or still in their tar."""
+"""CIFAR-10 (Krizhevsky 2009) from its Python batches, in a folder or in the published tar archive."""
 
 import tarfile
 import zlib
@@ -20,7 +20,7 @@ FOLDER = "cifar-10-batches-py"
 TAR = "cifar-10-python.tar.gz"
 TAR_MD5 = "c58f30108f718f92721af3b95e74349a"
 
-MD5 = {  # as torchvision lists them
+MD5 = {  # from torchvision.datasets.CIFAR10
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
     "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
@@ -30,13 +30,13 @@ MD5 = {  # as torchvision lists them
     "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
 _META = "batches.meta"
-_MAX_BYTES = 1 << 26  # a batch has 31 MB
+_MAX_BYTES = 1 << 26  # of one batch; the published ones have 31 MB
 
 
 def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
-    """50,000 training and 10,000 test images, 3×32×32.
+    """Return the 50,000 training and 10,000 test images, 3×32×32.
 
-    Raises FileError when a file is missing, damaged, or not the published one.
+    Raises FileError if a file is missing, damaged, or not the published one.
     """
     found: dict[str, dict[bytes, Any]] = {}
     for name, data, where in _files(config.root):
@@ -44,7 +44,7 @@ def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
         found[name] = unpickle(data, where)
     missing = [name for name in MD5 if name not in found]
     if missing:
-        raise FileError(f"{config.root}: {', '.join(missing)} of CIFAR-10 missing; pass --download, or get {TAR} from {PAGE}")
+        raise FileError(f"{config.root}: CIFAR-10's {', '.join(missing)} are missing; pass --download, or get {TAR} from {PAGE}")
     batches = [_arrays(found[name], name) for name in MD5 if name != _META]
     return array_source(
         name="cifar10",
@@ -67,7 +67,7 @@ def _arrays(batch: dict[bytes, Any], name: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _files(root: Path) -> Iterator[tuple[str, bytes, str]]:
-    """Name, content and place of each published file that is there."""
+    """Yield name, content and location of each published file that exists."""
     folder = next((f for f in (root, root / FOLDER) if (f / "data_batch_1").is_file()), None)
     tar = next((f for f in (root, root / TAR) if f.is_file()), None)
     if folder is not None:
@@ -77,17 +77,18 @@ def _files(root: Path) -> Iterator[tuple[str, bytes, str]]:
     elif tar is not None:
         yield from _members(tar)
     else:
-        raise FileError(f"{root}: neither {FOLDER}/ nor {TAR} is there; pass --download, or get the latter from {PAGE}")
+        raise FileError(f"{root}: has neither {FOLDER}/ nor {TAR}; pass --download, or get {TAR} from {PAGE}")
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes, str]]:
-    """The published files of the published tar, known by their exact names and read in memory, in one pass."""
+    """Yield the published files in the published tar archive, read in memory in one pass."""
     wanted = {f"{FOLDER}/{name}": name for name in MD5}
     try:
-        require_file_md5(path, TAR_MD5)  # a tar can hold a header of any size, and tarfile takes it into memory
+        require_file_md5(path, TAR_MD5)  # first, because tarfile loads headers of any size into memory
         with tarfile.open(path) as tar:
             for member in tar:
-                if member.name in wanted and member.isfile():
-                    yield wanted[member.name], tar.extractfile(member).read(_MAX_BYTES), f"{path}: {member.name}"
+                content = tar.extractfile(member) if member.name in wanted and member.isfile() else None
+                if content is not None:
+                    yield wanted[member.name], content.read(_MAX_BYTES), f"{path}: {member.name}"
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise FileError(f"{path}: not a readable tar archive, or truncated ({error})") from error

@@ -21,14 +21,14 @@ SOURCES = tuple(_OPTIONS)
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """source: one of SOURCES. path: folder or archive; without one, data/raw/SOURCE.
+    """source: one of SOURCES. path: folder or archive; None means data/raw/SOURCE.
 
-    size: pixels of the result's side (its shorter side with crop 'none'); 0 keeps the source's own (64 for the CelebA crops).
-    crop (celeba): '140' centre crop 140×140, Lanczos; '108' centre crop 108×108, bicubic; 'none' the whole image.
-    channels (folder): 1 gray, 3 RGB, 0 as the images are (1 when all are gray).
-    val_fraction, test_fraction, split_seed (folder): a random split, used where the folder has no train/val/test of its own.
-    skip_damaged: leave damaged images out and list them, rather than stop. download: fetch what is missing.
-    workers: decoding processes, 0 for one per core. limit: the first n images only, 0 for all.
+    size: side of the result in pixels (the shorter side with crop 'none'); 0 keeps the source's size (64 for the CelebA crops).
+    crop (celeba): '140' is a centre crop 140×140, Lanczos; '108' a centre crop 108×108, bicubic; 'none' the whole image.
+    channels (folder): 1 gray, 3 RGB, 0 keeps the images' channels (1 if all images are gray).
+    val_fraction, test_fraction, split_seed (folder): a random split, used if the folder has no train/val/test folders.
+    skip_damaged: leave out and list damaged images instead of stopping. download: download missing files.
+    workers: number of decoding processes; 0 is one per core. limit: use the first `limit` images only; 0 is all.
     """
 
     source: str
@@ -46,28 +46,28 @@ class PrepareConfig:
 
     @property
     def root(self) -> Path:
-        """Where the raw files are, or are downloaded to."""
+        """The folder or archive of the raw files; downloads go there."""
         return self.path or Path("data", "raw", self.source)
 
 
 def check(config: PrepareConfig) -> None:
-    """Raise UsageError for a value out of range, or an option that the source has no use for."""
+    """Raise UsageError for a value out of range, or an option that the source does not use."""
     if config.source not in SOURCES:
-        raise UsageError(f"{config.source}: no such source of images; choose one of {', '.join(SOURCES)}")
+        raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(SOURCES)}")
     for field in fields(config):
         if field.name not in _COMMON + _OPTIONS[config.source] and getattr(config, field.name) != field.default:
-            raise UsageError(f"{_flag(field.name)} has no meaning for '{config.source}'; leave it out")
+            raise UsageError(f"{_flag(field.name)} does not apply to '{config.source}'; leave it out")
     if config.crop not in CROPS:
         raise UsageError(f"--crop {config.crop}: choose one of {', '.join(CROPS)}")
     if config.channels not in (0, 1, 3):
-        raise UsageError(f"--channels {config.channels}: choose 1, 3, or 0 to keep what the images have")
+        raise UsageError(f"--channels {config.channels}: choose 1, 3, or 0 to keep the images' channels")
     for name in ("size", "workers", "limit", "split_seed"):
         if getattr(config, name) < 0:
             raise UsageError(f"{_flag(name)} {getattr(config, name)}: must not be negative")
     if min(config.val_fraction, config.test_fraction) < 0 or config.val_fraction + config.test_fraction >= 1:
-        raise UsageError("--val-fraction and --test-fraction must be at least 0 and leave something to train on: their sum must be below 1")
+        raise UsageError("--val-fraction and --test-fraction must each be at least 0, and their sum must be below 1")
     if config.source == "folder" and config.path is None:
-        raise UsageError("folder: its path is missing; say which folder or zip of images to read")
+        raise UsageError("folder: --path is missing; pass the folder or zip of images")
 
 
 def _flag(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Folders and zip archives as the same thing: a sorted list of files, each of which can be read. Nothing is extracted."""
+"""Folders and zip archives with one interface: a sorted list of files that can be read. Nothing is extracted."""
 
 import os
 import re
@@ -14,20 +14,21 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
 from genrev_cli.files.samples import MARK
 
-MAX_FILE_BYTES = 1 << 29  # nothing we decode is larger; a zip bomb is
+MAX_FILE_BYTES = 1 << 29  # larger than any image that genrev decodes, and smaller than a zip bomb
 
 Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
 class Folder:
-    """All files below `path`, hidden folders apart. Links are followed, but no folder is entered twice."""
+    """All files below `path`, except in hidden folders. Links are followed, but no folder is entered twice."""
 
     path: Path
 
     def names(self) -> list[str]:
-        """Paths relative to the folder, with '/', in natural order."""
-        found, entered = [], set()
+        """Return paths relative to the folder, with '/', in natural order."""
+        found: list[str] = []
+        entered: set[str] = set()
         for base, folders, files in os.walk(self.path, followlinks=True):
             if os.path.realpath(base) in entered:
                 folders.clear()
@@ -40,20 +41,20 @@ class Folder:
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
-        """A function that reads a file by its name. It raises OSError, or ValueError for what is too large or no file of bytes."""
+        """Yield a function that reads a file by its name. It raises OSError, or ValueError if the file is too large or not regular."""
 
         def read(name: str) -> bytes:
             path = self.path / name
             about = path.stat()
-            if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device read without end
-                raise ValueError("not a file of bytes")
+            if not stat.S_ISREG(about.st_mode):  # reading a pipe can block, and reading a device may never end
+                raise ValueError("not a regular file")
             _check_size(about.st_size)
             return path.read_bytes()
 
         yield read
 
     def where(self, name: str) -> str:
-        """How a message names a file."""
+        """Return the name of a file in messages."""
         return str(self.path / name)
 
 
@@ -64,9 +65,9 @@ class Archive:
     path: Path
 
     def names(self) -> list[str]:
-        """Entries, in natural order.
+        """Return the names of the entries, in natural order.
 
-        Raises FileError when it is not a zip, or an entry's name leads outside of it.
+        Raises FileError if it is not a zip, or an entry's name leads outside of it.
         """
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -80,7 +81,7 @@ class Archive:
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
-        """A function that reads an entry by its name. It raises what zipfile raises for a broken or encrypted one."""
+        """Yield a function that reads an entry by its name. It raises what zipfile raises for a broken or encrypted entry."""
         with zipfile.ZipFile(self.path) as archive:
 
             def read(name: str) -> bytes:
@@ -92,7 +93,7 @@ class Archive:
             yield read
 
     def where(self, name: str) -> str:
-        """How a message names an entry."""
+        """Return the name of an entry in messages."""
         return f"{self.path}: {name}"
 
 
@@ -100,9 +101,9 @@ Container = Folder | Archive
 
 
 def open_container(path: Path, missing: str) -> Container:
-    """The folder or zip at `path`.
+    """Return the folder or zip at `path`.
 
-    Raises FileError, with `missing` as its cure, when there is nothing; and when it is neither.
+    Raises FileError if the path does not exist (the message ends with `missing`), or is neither a folder nor a zip.
     """
     if path.is_dir():
         return Folder(path)
@@ -114,23 +115,22 @@ def open_container(path: Path, missing: str) -> Container:
 
 
 def image_names(container: Container) -> tuple[list[str], int]:
-    """The image files, by their extension in any letter case, and how many other files there are.
+    """Return the names of the image files, found by extension in any letter case, and the number of other files.
 
-    Hidden files and the __MACOSX part of a Mac's zips only look like images and count as others; our own note in a folder of samples
-    does not count.
+    Hidden files and the __MACOSX folder of a Mac's zips count as other files; the header file in a folder of samples is not counted.
 
-    Raises FileError when there is no image.
+    Raises FileError if there is no image.
     """
     names = container.names()
     images = [name for name in names if name.lower().endswith(EXTENSIONS) and not re.search(r"(^|/)(\.|__MACOSX/)", name)]
     if not images:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
-        raise FileError(f"{container.path}: has no images ({kinds}) in it")
+        raise FileError(f"{container.path}: has no images ({kinds})")
     return images, len(names) - len(images) - (MARK in names)
 
 
 def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
-    """Sorts img2 before img10; numbers by their length first, for they may have more digits than Python makes a number of."""
+    """Return a key that sorts img2 before img10. Digits are compared by length, then as text, because int() limits their number."""
     parts = re.split(r"([0-9]+)", name)
     return [(len(part.lstrip("0")), part.lstrip("0")) if i % 2 else part for i, part in enumerate(parts)], name
 

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits of 8×8 pixels (the test part of UCI's optdigits): the set that is always there."""
+"""scikit-learn's 1,797 handwritten digits of 8×8 pixels (the test part of UCI's optdigits), which need no download."""
 
 import hashlib
 
@@ -12,8 +12,8 @@ _EVERY = 5
 
 
 def open_digits(config: PrepareConfig, progress: Progress) -> ArraySource:
-    """The digits as 1×8×8, their 17 levels 0 … 16 as round(255 v / 16); see `every_fifth` for the split."""
-    from sklearn.datasets import load_digits  # takes a second
+    """Return the digits as 1×8×8, with their 17 levels v = 0 … 16 as round(255 v / 16); see `every_fifth` for the split."""
+    from sklearn.datasets import load_digits  # imported here, because it takes a second
 
     digits = load_digits()
     pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)[:, None]
@@ -31,9 +31,9 @@ def open_digits(config: PrepareConfig, progress: Progress) -> ArraySource:
 
 
 def every_fifth(labels: np.ndarray) -> np.ndarray:
-    """(n,) uint8: TEST for every fifth image *of each class*, TRAIN for the others.
+    """Return the split (n,) uint8: TEST for every fifth image *of each class*, TRAIN for the others.
 
-    Every fifth row would not do: the digits run 0 1 2 … 9 over and over, so that 4 and 9 would fill much of the test split.
+    Every fifth row would not be balanced: the digits repeat 0 1 2 … 9, so 4 and 9 would fill much of the test split.
     """
     split = np.full(len(labels), TRAIN, np.uint8)
     for label in np.unique(labels):

@@ -1,6 +1,6 @@
-"""Fetching the published data sets with torchvision's downloaders, which know the addresses and check the md5s.
+"""Download the published data sets with torchvision's download functions, which know the addresses and check the md5s.
 
-Only the files that the sources read are fetched, and nothing is unpacked: torchvision's own data set classes would extract the
+Only the files that the sources read are downloaded, and nothing is unpacked. torchvision's data set classes would extract the
 archives and unpickle CIFAR.
 """
 
@@ -17,17 +17,17 @@ _PAGES = {"mnist": mnist.PAGE, "cifar10": cifar10.PAGE, "celeba": celeba.PAGE}
 
 
 def download(source: str, root: Path, progress: Progress) -> None:
-    """Fetch the raw files of 'mnist', 'cifar10' or 'celeba' into the folder `root`; those that are there and whole are kept.
+    """Download the raw files of 'mnist', 'cifar10' or 'celeba' into the folder `root`; existing intact files are kept.
 
-    Raises UnavailableError when the network, or what CelebA's host needs, is not there.
+    Raises UnavailableError if the network, or the package that CelebA's host needs, is missing.
     """
-    progress.note(f"{source}: downloading what is missing to {root}")
+    progress.note(f"{source}: downloading missing files to {root}")
     fetch = {"mnist": _mnist, "cifar10": _cifar10, "celeba": _celeba}[source]
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             fetch(root)
     except (OSError, RuntimeError, http.client.HTTPException) as error:  # URLError is an OSError; a wrong md5 is a RuntimeError
-        cure = f"fetch its files from {_PAGES[source]} by hand, put them there and run this again without --download"
+        cure = f"get its files from {_PAGES[source]} by hand, put them there, and run this again without --download"
         raise UnavailableError(f"{source}: could not be downloaded to {root} ({error}); {cure}") from error
 
 

@@ -1,4 +1,4 @@
-"""Anybody's images: a folder or zip, whose subfolders may name the splits and the classes."""
+"""The user's own images: a folder or zip whose subfolders may name the splits and the classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _BY_FOLDERS = "by folders"
 
 @dataclass(frozen=True)
 class Square:
-    """Bytes of an image → (channels, size, size) uint8: the largest centred square, by Lanczos to `size`; size 0: as it is."""
+    """Decode an image to (channels, size, size) uint8: the largest centre square, resized with Lanczos; size 0 keeps the image."""
 
     channels: int
     size: int
@@ -39,7 +39,7 @@ class Square:
 
 @dataclass(frozen=True)
 class Tree:
-    """What the folders say of each image. parts: 'train', 'val', 'test' or '' where they name no split. classes: '' for none."""
+    """Split and class of each image, from its folders. parts: 'train', 'val', 'test', or '' without a split. classes: '' without one."""
 
     parts: Sequence[str]
     classes: Sequence[str]
@@ -47,7 +47,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the headers of all images say. sizes: (width, height) → how many. gray: all are. rows: those that are not damaged."""
+    """The content of the images' headers. sizes: (width, height) → count. gray: True if all are. rows: row numbers of undamaged images."""
 
     sizes: Counter[tuple[int, int]]
     gray: bool
@@ -56,14 +56,14 @@ class Survey:
 
 
 def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
-    """All images below a folder or in a zip, in natural order of their names.
+    """Return all images below a folder or in a zip, in natural order of their names.
 
-    Raises FileError when there is none or one is damaged (unless `skip_damaged`), UsageError when their sizes differ and no size is given.
+    Raises FileError if there is no image or one is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given.
     """
-    container = open_container(config.root, "give an existing folder or zip of images")
+    container = open_container(config.root, "pass an existing folder or zip of images")
     names, ignored = image_names(container)
     if ignored:
-        progress.note(f"{container.path}: {ignored} files that are no images were ignored")
+        progress.note(f"{container.path}: ignored {ignored} files that are not images")
     tree = read_tree(names)
     split, rule = _split(tree, config)
     classes = sorted({name for name in tree.classes if name}, key=natural_key)
@@ -95,10 +95,10 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
 
 
 def read_tree(names: Sequence[str]) -> Tree:
-    """Splits and classes from the folders in `names`.
+    """Return splits and classes from the folders in `names`.
 
-    A folder that wraps everything is looked through. If then all top folders are named train, val or test they are the splits,
-    and the folders below them the classes; otherwise the top folders are the classes. One class alone is none.
+    A single folder around everything is skipped. If all top folders are named train, val or test, they are the splits, and the folders
+    in them are the classes; otherwise the top folders are the classes. A single class counts as no class.
     """
     paths = [name.split("/") for name in names]
     while all(len(path) > 1 for path in paths) and len({path[0] for path in paths}) == 1 and paths[0][0] not in _SPLITS:
@@ -110,7 +110,7 @@ def read_tree(names: Sequence[str]) -> Tree:
 
 
 def random_split(n: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
-    """(n,) uint8: round(n · fraction) images for val and test, drawn without replacement by numpy's PCG64 from `seed`."""
+    """Return a split (n,) uint8 with round(n · fraction) images for val and test, drawn without replacement by NumPy's PCG64."""
     order = np.random.default_rng(seed).permutation(n)
     n_val, n_test = round(n * val_fraction), round(n * test_fraction)
     split = np.full(n, TRAIN, np.uint8)
@@ -127,9 +127,10 @@ def _split(tree: Tree, config: PrepareConfig) -> tuple[np.ndarray, str]:
 
 
 def _survey(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Survey:
-    if config.size and config.channels:  # nothing to find out
+    if config.size and config.channels:  # the headers are not needed
         return Survey(Counter(), config.channels == 1, np.arange(len(names)), ())
-    sizes, gray, rows, damaged = Counter(), True, [], []
+    sizes: Counter[tuple[int, int]] = Counter()
+    gray, rows, damaged = True, list[int](), list[Damage]()
     with progress.task("scan", len(names), "images") as bar:
         for outcomes in run(container, names, probe, config.workers):
             for row, outcome in enumerate(outcomes, len(rows) + len(damaged)):
@@ -145,10 +146,10 @@ def _survey(container: Container, names: Sequence[str], config: PrepareConfig, p
 
 
 def _common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[int, int]:
-    """(height, width) of all images."""
+    """Return the size (height, width) of all images. Raises UsageError if they differ."""
     if len(sizes) > 1:
         some = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(5))
         more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
-        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; say which with --size")
+        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
     ((width, height),) = sizes
     return height, width

@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Bottou, Bengio & Haffner 1998) from its four IDX files, compressed or not."""
+"""MNIST (LeCun, Bottou, Bengio & Haffner 1998) from its four IDX files, compressed (.gz) or not."""
 
 import gzip
 import math
@@ -16,20 +16,20 @@ from genrev_cli.progress import Progress
 
 PAGE = "http://yann.lecun.com/exdb/mnist"
 
-MD5 = {  # of the .gz file, as torchvision lists it, and of what is in it
+MD5 = {  # of the .gz file (from torchvision.datasets.MNIST) and of the file in it
     "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
     "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
     "t10k-images-idx3-ubyte": ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
     "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
 }
 _UNSIGNED_BYTE = 8  # IDX's code for the type of the values
-_MAX_BYTES = 1 << 26  # the largest of the four has 47 MB
+_MAX_BYTES = 1 << 26  # the largest of the four files has 47 MB
 
 
 def open_mnist(config: PrepareConfig, progress: Progress) -> ArraySource:
-    """60,000 training and 10,000 test images, 1×28×28.
+    """Return the 60,000 training and 10,000 test images, 1×28×28.
 
-    Raises FileError when a file is missing, damaged, or not the published one.
+    Raises FileError if a file is missing, damaged, or not the published one.
     """
     folder = _folder(config.root)
     arrays, sums = {}, {}
@@ -51,34 +51,34 @@ def open_mnist(config: PrepareConfig, progress: Progress) -> ArraySource:
 
 
 def read_idx(data: bytes, where: str) -> np.ndarray:
-    """The uint8 array in an IDX file: two zero bytes, the type, the number of axes, each axis as a big-endian int32, the values.
+    """Return the uint8 array in an IDX file: two zero bytes, the type, the number of axes, each axis as a big-endian int32, the values.
 
-    Raises FileError, naming `where`, when that does not match the size of `data`.
+    Raises FileError, naming `where`, if the size of `data` does not match.
     """
     if len(data) < 4 or data[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
-        raise FileError(f"{where}: not an IDX file of bytes: it begins with {data[:4].hex(' ') or 'nothing'}")
+        raise FileError(f"{where}: not an IDX file of bytes: its first bytes are {data[:4].hex(' ') or 'missing'}")
     start = 4 + 4 * data[3]
     if len(data) < start:
         raise FileError(f"{where}: truncated inside its header")
     shape = struct.unpack(f">{data[3]}I", data[4:start])
     if len(data) - start != math.prod(shape):
-        raise FileError(f"{where}: damaged: its header promises {math.prod(shape)} bytes for shape {shape}, it has {len(data) - start}")
+        raise FileError(f"{where}: damaged: its header claims {math.prod(shape)} bytes for shape {shape}, but it has {len(data) - start}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
 def _folder(root: Path) -> Path:
-    for folder in (root, root / "MNIST" / "raw"):  # the second is where torchvision keeps them
+    for folder in (root, root / "MNIST" / "raw"):  # torchvision stores them in the second
         if any((folder / f"{name}{suffix}").is_file() for name in MD5 for suffix in ("", ".gz")):
             return folder
-    raise FileError(f"{root}: MNIST's files (train-images-idx3-ubyte.gz …) are not there; pass --download, or get them from {PAGE}")
+    raise FileError(f"{root}: has no MNIST files (train-images-idx3-ubyte.gz …); pass --download, or get them from {PAGE}")
 
 
 def _read(folder: Path, name: str) -> tuple[bytes, str]:
-    """The uncompressed content of a file and its md5, checked."""
+    """Return the uncompressed content of a file, and the md5 that the file was checked against."""
     packed, plain = folder / f"{name}.gz", folder / name
     path, md5 = (packed, MD5[name][0]) if packed.is_file() else (plain, MD5[name][1])
     if not path.is_file():
-        raise FileError(f"{packed}: missing (nor is there {name}); pass --download, or get it from {PAGE}")
+        raise FileError(f"{packed}: missing (and so is {name}); pass --download, or get it from {PAGE}")
     try:
         data = _at_most(path, _MAX_BYTES)
         require_md5(data, md5, str(path))

@@ -22,7 +22,7 @@ FACTORIES: dict[str, Callable[[PrepareConfig, Progress], Source]] = {
 
 
 def open_source(config: PrepareConfig, progress: Progress) -> Source:
-    """The source that `config` describes, downloaded first where it says so.
+    """Return the source that `config` describes; download its files first if `config.download` is set.
 
     Raises UsageError for contradictory settings, FileError for missing or damaged files, UnavailableError without network.
     """

@@ -1,8 +1,9 @@
-"""What a source of images is, and the one whose pixels are read from arrays rather than from image files."""
+"""The base class of image sources, and the source whose images are arrays."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ _BLOCK_BYTES = 1 << 21
 
 @dataclass(frozen=True)
 class Damage:
-    """An image file that cannot be used: where it is, its name within the source, and why."""
+    """An image file that cannot be used: its location, its name within the source, and the reason."""
 
     where: str
     name: str
@@ -26,14 +27,14 @@ class Damage:
 
 
 def refuse_damaged(damaged: Sequence[Damage], skip: bool) -> None:
-    """Raise FileError for the first damaged image, unless damaged ones are to be skipped."""
+    """Raise FileError for the first damaged image, unless damaged images are skipped."""
     if damaged and not skip:
-        raise FileError(f"{damaged[0].where}: not a usable image ({damaged[0].reason}); mend or remove it, or pass --skip-damaged")
+        raise FileError(f"{damaged[0].where}: not a usable image ({damaged[0].reason}); repair or remove it, or pass --skip-damaged")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Decoded images in order. rows: (k,) their places in the source. pixels: (k, C, H, W) uint8. damaged: those left out in between."""
+    """Decoded images in order. rows: (k,) row numbers in the source. pixels: (k, C, H, W) uint8. damaged: images left out between them."""
 
     rows: np.ndarray
     pixels: np.ndarray
@@ -44,8 +45,9 @@ class Block:
 class Source(ABC):
     """A set of n images in a fixed order.
 
-    labels: (n,) int64, −1 unknown. split: (n,) uint8 of TRAIN, VAL, TEST. classes: the labels' names.
-    transform, split_rule: what was done, for people. seed: of a random split. damaged: found so before decoding, not among the n.
+    labels: (n,) int64, −1 for unknown. split: (n,) uint8 of TRAIN, VAL, TEST. classes: names of the labels.
+    transform, split_rule: descriptions for the user. seed: seed of a random split. damaged: images found damaged before decoding, not
+    counted in n.
     """
 
     name: str
@@ -63,27 +65,27 @@ class Source(ABC):
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
-        """All images in order, some two megabytes at a time; the caller closes the iterator when it stops early."""
+        """Yield all images in order, in blocks of about two megabytes; a caller that stops early must close the iterator."""
 
     @abstractmethod
     def checksums(self) -> dict[str, str]:
-        """What identifies the raw files, by name; complete once `blocks` has run to its end."""
+        """Return checksums of the raw files by name; they are complete after `blocks` has ended."""
 
 
 def images_per_block(image_shape: tuple[int, int, int]) -> int:
-    """How many images make a block."""
+    """Return the number of images in a block."""
     return max(1, _BLOCK_BYTES // int(np.prod(image_shape)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySource(Source):
-    """Images that come as arrays: parts of (k, C, h, w) uint8, one after another, of which the first n are used."""
+    """Images in arrays. parts: consecutive arrays (k, C, h, w) uint8, of which the first n images are used."""
 
     parts: Sequence[np.ndarray]
     sums: dict[str, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
-        """All images in order, resized where that is asked for."""
+        """Yield all images in order, resized to `image_shape`."""
         done, step = 0, images_per_block(self.image_shape)
         for part in self.parts:
             used = part[: len(self) - done]
@@ -96,24 +98,33 @@ class ArraySource(Source):
         return self.sums
 
 
+class _Description(TypedDict, total=False):
+    """Fields of an ArraySource that `array_source` passes on."""
+
+    name: Required[str]
+    split_rule: Required[str]
+    classes: tuple[str, ...]
+    sums: dict[str, str]
+
+
 def array_source(
-    *, size: int, limit: int, parts: Sequence[np.ndarray], labels: np.ndarray, split: np.ndarray, **known: object
+    *, size: int, limit: int, parts: Sequence[np.ndarray], labels: np.ndarray, split: np.ndarray, **description: Unpack[_Description]
 ) -> ArraySource:
-    """An ArraySource of the first `limit` images (0: all), resized to size × size (0: as they are)."""
-    channels, *side = parts[0].shape[1:]
+    """Return an ArraySource of the first `limit` images (0: all), resized to size × size (0: not resized)."""
+    channels, height, width = parts[0].shape[1:]
     end = limit or len(labels)
     return ArraySource(
-        image_shape=(channels, size, size) if size else (channels, *side),
-        transform=f"resized to {size}x{size} (Lanczos)" if size and [size, size] != side else "none",
+        image_shape=(channels, size, size) if size else (channels, height, width),
+        transform=f"resized to {size}x{size} (Lanczos)" if size and (size, size) != (height, width) else "none",
         parts=parts,
         labels=labels[:end].astype(np.int64),
         split=split[:end].astype(np.uint8),
-        **known,
+        **description,
     )
 
 
 def resize_all(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(k, C, h, w) uint8 → (k, C, *size) uint8, by Lanczos resampling (antialiased when it shrinks)."""
+    """Resize (k, C, h, w) uint8 to (k, C, *size) uint8 with Lanczos resampling (antialiased when it shrinks)."""
     if pixels.shape[2:] == size:
         return pixels
     channels = pixels.shape[1]

@@ -1,4 +1,4 @@
-"""A target exists whole or not at all: write beside it, flush to the disk, rename."""
+"""Atomic writes: write a temporary file beside the target, flush it to the disk, rename it. A target is never half-written."""
 
 import errno
 import hashlib
@@ -13,17 +13,17 @@ from pathlib import Path
 from genrev_cli.errors import FileError
 
 _SUFFIX = ".genrev-part"
-_LONGEST = 100  # bytes of a name that is kept in that of its part, which is longer and must not be too long
-_ATTEMPTS = 10  # at putting a folder in the place of another one, while other processes do the same
+_LONGEST = 100  # bytes; a longer target name is hashed, because the temporary name is longer still and names have a limit
+_ATTEMPTS = 10  # at replacing a folder while other processes replace it too
 
-_UMASK = os.umask(0)  # can only be read by setting it
+_UMASK = os.umask(0)  # the umask can only be read by setting it
 os.umask(_UMASK)
 
 
 def _remove(path: Path) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
-    elif os.path.lexists(path):  # False, and no error, for a path that cannot be: a file as its folder, a name too long
+    elif os.path.lexists(path):  # False, without an error, for an impossible path: a file as its folder, a name too long
         path.unlink()
 
 
@@ -33,7 +33,7 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's process
+        return True  # another user's process
     return True
 
 
@@ -46,7 +46,7 @@ def _sync(path: Path) -> None:
 
 
 def _here() -> str:
-    """This machine, in a name: many may write to one disk, and have processes of the same number."""
+    """Return a short id of this machine: machines that share a disk may have processes with the same number."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
@@ -56,19 +56,19 @@ def _stem(target: Path) -> str:
 
 
 def _beside(target: Path, mark: str = "") -> Path:
-    """Where this process puts what is to become the target, or with `.old` what was in its place."""
+    """Return this process's temporary path for the target, or with mark '.old' for the folder that it replaces."""
     return target.with_name(f"{_stem(target)}{mark}.{os.getpid()}-{_here()}{_SUFFIX}")
 
 
 def _drop_orphans(target: Path) -> None:
-    """Remove what killed writers of this target left behind; a folder that was moved away and not yet replaced comes back.
+    """Remove the temporary files of killed writers of this target; restore a folder that was moved away and not yet replaced.
 
-    Other machines' parts stay: whether their writers are alive cannot be seen from here.
+    Temporary files of other machines stay, because this machine cannot see if their writers are alive.
     """
     stem = _stem(target)
     for part in target.parent.glob(f".*{_SUFFIX}"):
         name, _, owner = part.name.removesuffix(_SUFFIX).rpartition(".")
-        pid, _, machine = owner.partition("-")  # earlier versions named no machine
+        pid, _, machine = owner.partition("-")  # earlier versions stored no machine
         if name not in (stem, f"{stem}.old") or machine not in ("", _here()) or not pid.isdigit() or _alive(int(pid)):
             continue
         if name.endswith(".old") and not target.exists():
@@ -81,14 +81,14 @@ def _drop_orphans(target: Path) -> None:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a path beside `target` to write to (a file, or a folder made by the caller); on success it becomes the target.
 
-    The file is flushed to the disk before the rename. A symbolic link is followed, so that its target is replaced and not the link.
+    The file is flushed to the disk before the rename. A symbolic link is followed: its target is replaced, not the link.
 
-    Raises FileError when the folder cannot be written to, or the disk is full.
+    Raises FileError if the folder cannot be written to, or the disk is full.
     """
     target = Path(os.path.realpath(target))
     part = _beside(target)
     try:
-        if target.is_symlink():  # what it leads to is itself
+        if target.is_symlink():  # still a link after realpath: it leads to itself
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         target.parent.mkdir(parents=True, exist_ok=True)
         _drop_orphans(target)
@@ -97,20 +97,20 @@ def atomic_path(target: Path) -> Iterator[Path]:
         for file in [part, *part.rglob("*")] if part.is_dir() else [part]:
             _sync(file)
         if part.is_file():
-            with suppress(PermissionError):  # on disks that have no modes
-                part.chmod(0o666 & ~_UMASK)  # safetensors writes for its owner alone
+            with suppress(PermissionError):  # some disks have no file modes
+                part.chmod(0o666 & ~_UMASK)  # safetensors makes files that only their owner can read
         _put(part, target)
-        with suppress(OSError):  # the content is on the disk by now; not every one can flush a folder's names
+        with suppress(OSError):  # the content is already on the disk; some file systems cannot flush a folder
             _sync(target.parent)
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {system_error(error) or error}") from error
     finally:
-        with suppress(OSError):  # a disk that is gone keeps it
+        with suppress(OSError):  # the disk may be gone
             _remove(part)
 
 
 def system_error(error: BaseException) -> str:
-    """The operating system's words for what went wrong, also where a library written in Rust wraps them into its own; '' if none."""
+    """Return the operating system's message for an error, even if a library written in Rust wraps it; '' if there is none."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     number = re.search(r"os error (\d+)", str(error))
@@ -120,13 +120,13 @@ def system_error(error: BaseException) -> str:
 def _put(part: Path, target: Path) -> None:
     """Rename a file or folder to its target.
 
-    A folder cannot take the place of another that has files: that one is moved away first, and comes back if this fails.
+    A folder cannot replace a folder with files, so the old folder is moved away first; it is restored if the rename fails.
     """
     old = _beside(target, ".old")
     try:
         for attempt in range(_ATTEMPTS):
             if target.is_dir():
-                with suppress(FileNotFoundError):  # another process was quicker
+                with suppress(FileNotFoundError):  # another process moved it first
                     os.replace(target, old)
             try:
                 os.replace(part, target)
@@ -134,7 +134,7 @@ def _put(part: Path, target: Path) -> None:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
                     raise
-            _remove(old)  # another process put one there meanwhile, which is what was to be replaced now
+            _remove(old)  # another process has put a new folder at the target, which is moved away next
     finally:
         if old.exists() and not target.exists():
             os.replace(old, target)
@@ -143,6 +143,6 @@ def _put(part: Path, target: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8, its line ends as they are, atomically."""
+    """Write `text` as UTF-8 with unchanged line ends, atomically."""
     with atomic_path(target) as part:
         part.write_bytes(text.encode())

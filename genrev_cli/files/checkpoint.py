@@ -1,4 +1,4 @@
-"""Safetensors files: checkpoints that `sample` needs nothing else than, and the state that a killed run resumes from."""
+"""Safetensors files: checkpoints, which are all that `sample` needs, and the state from which a killed run resumes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
-_DTYPES = {torch.bfloat16: torch.int16}  # numpy has no bfloat16: the digest is over its bits
+_DTYPES = {torch.bfloat16: torch.int16}  # numpy has no bfloat16, so the digest takes its bits as int16
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:
-    """The content digest of named tensors."""
+    """Return the content digest of named tensors."""
 
     def digest(tensor: Tensor) -> str:
         bits = tensor.detach().cpu().contiguous()
@@ -39,22 +39,22 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: Header) -> 
 
 
 def read_checkpoint_header(path: Path) -> Header:
-    """The header alone.
+    """Return the header only.
 
-    Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
+    Raises FileError if the file is missing, truncated, damaged, or not written by genrev.
     """
     with _reading(path) as file:
         return parse_header((file.metadata() or {}).get(KEY), path)
 
 
 def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
-    """Header and tensors (on the CPU), with the content checked against the header's digest; the file may change afterwards.
+    """Return header and tensors (on the CPU), checked against the header's digest; the file may change afterwards.
 
-    Raises FileError when the file is missing, truncated, damaged, or not of genrev's.
+    Raises FileError if the file is missing, truncated, damaged, or not written by genrev.
     """
     with _reading(path) as file:
         header = parse_header((file.metadata() or {}).get(KEY), path)
-        # Copies: those of safetensors are the file's own bytes, and a process that looks at them is ended where it was cut short.
+        # Copies: safetensors maps the file's bytes, and a process that reads them is killed (SIGBUS) if the file has become shorter.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
         digest = tensors_digest(tensors)
     if digest != header.sha256:
@@ -63,24 +63,24 @@ def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
 
 
 def require_text(path: Path) -> None:
-    """Raise FileError for a name with bytes that are no text: safetensors would write such a file and not read it."""
+    """Raise FileError for a name that is not UTF-8: safetensors can write such a file but not read it."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise FileError(f"{path}: its name is not UTF-8, which a .safetensors file needs; rename it") from error
+        raise FileError(f"{path}: the name of a .safetensors file must be UTF-8; rename it") from error
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     require_text(path)
     if path.is_dir():
-        raise FileError(f"{path}: a folder where a .safetensors file is needed")
+        raise FileError(f"{path}: is a folder, but a .safetensors file is needed")
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file
-    except (SafetensorError, OSError, TypeError, RuntimeError, ValueError) as error:  # the last three of types that torch or numpy lacks
+    except (SafetensorError, OSError, TypeError, RuntimeError, ValueError) as error:  # the last three: a type that torch or numpy lacks
         if lacks_memory(error):
             raise
         raise FileError(f"{path}: not a readable safetensors file, or truncated ({error})") from error

@@ -1,9 +1,9 @@
-"""The header that every file of ours carries: what it is, what rebuilds it, what it was made from and how.
+"""The header of every file that genrev writes: its kind, the config that rebuilds it, its inputs, and how it was made.
 
-The same JSON stands in the safetensors metadata under `genrev`, in the HDF5 root attribute `genrev`, in a PNG's text chunk
-`genrev` and under the key `genrev` of a JSON file. Inputs are kept with *their* headers, so the whole chain can be read from
-the last file alone, even when the others are gone. With the fields stands `checksum`, that of the header itself; files of format 1
-may have none. Fields that a reader does not know are of no meaning to it, if the checksum vouches for them.
+The same JSON is stored in the safetensors metadata under `genrev`, in the HDF5 root attribute `genrev`, in a PNG's text chunk
+`genrev` and under the key `genrev` of a JSON file. Inputs are stored with *their* headers, so the last file alone tells the whole
+chain, even if the other files are gone. The key `checksum` protects the header itself; files of format 1 may lack it. A reader
+ignores fields that it does not know if the checksum is correct.
 """
 
 import datetime
@@ -16,18 +16,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from genrev_cli.errors import FileError
 from genrev_cli.invocation import command
 
-FORMAT = 2  # 1 knew no checksum, and takes a header with an unknown field for none at all
+FORMAT = 2  # readers of format 1 know no checksum, and reject a header with an unknown field
 KEY = "genrev"
 
 _CHECKSUM = "checksum"
-_DEEPEST = 256  # of nested tables, two for each file in the chain; Python's own stack ends behind some 450
+_DEEPEST = 256  # nested tables, two for each file in the chain; Python's stack overflows at about 450
 _FIELDS = {"kind": str, "config": dict, "sha256": str, "step": int, "inputs": dict, "made_by": dict, "format": int}
 
 _REBUILDS: dict[str, dict[str, type]] = {
@@ -36,15 +36,15 @@ _REBUILDS: dict[str, dict[str, type]] = {
     "sampler": {"sampler": dict},
     "codes": {"dim": int},
 }
-"""What the config of a kind must hold for anything to be made of the file."""
+"""Kind → the config keys that a file of this kind must have to be usable, with their types."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """One file's provenance.
+    """The provenance of one file.
 
     kind: data, checkpoint, classifier, state, codes, samples, picture, score, statistics, features, sweep, bench or report.
-    config: rebuilds the object. step: training steps behind it (0 where there are none).
+    config: rebuilds the object. step: number of training steps (0 if there was no training).
     sha256: digest of the content, see `content_digest`; equal content has an equal digest, whenever it was made.
     inputs: role → {path, and the header of that file}. made_by: see `provenance`.
     """
@@ -58,46 +58,48 @@ class Header:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        """The fields and their checksum."""
-        # As a reader will have them: tuples as lists, keys as strings, and a path that is no text with its odd bytes replaced.
+        """Return the fields and their checksum as JSON."""
+        # The checksum is that of the fields as a reader gets them: tuples as lists, keys as strings, bytes that are not UTF-8 replaced.
         fields = json.loads(json.dumps(asdict(self), ensure_ascii=False).encode(errors="replace"))
         return json.dumps({**fields, _CHECKSUM: _checksum(fields)}, ensure_ascii=False)
 
     def as_input(self, path: Path) -> dict[str, Any]:
-        """How a file made from this one records it."""
+        """Return the record that a file made from this one stores."""
         return {"path": str(path.resolve()), **asdict(self)}
 
 
 def _checksum(fields: dict[str, Any]) -> str:
-    """sha256 of a header's JSON, whatever order and spacing it was written in."""
+    """Return the sha256 of a header's JSON, independent of key order and spacing."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def parse_header(text: str | bytes | None, path: Path) -> Header:
-    """The header in `text`, read from `path`.
+    """Return the header in `text`, which was read from `path`.
 
-    Raises FileError when there is none, it is damaged, or it was written by a later format.
+    Raises FileError if there is none, it is damaged, or its format is later than `FORMAT`.
     """
     try:
         fields = _loaded(text)
-        later = fields.get("format", FORMAT) > FORMAT  # asked first: a later format may have fields that this one does not know
+        later = fields.get("format", FORMAT) > FORMAT  # checked first: a later format may have fields that this one does not know
         checksum = fields.pop(_CHECKSUM, None)
         sound = checksum == _checksum(fields) if checksum is not None else fields.get("format", 1) == 1
         known = fields if checksum is None else {name: value for name, value in fields.items() if name in _FIELDS}
         header = None if later or not sound or not _well_formed(fields) else Header(**known)
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise FileError(f"{path}: not a file of genrev's: it has no header that says how it was made") from error
+        raise FileError(f"{path}: not written by genrev: it has no genrev header") from error
     if later:
         raise FileError(
             f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
         )
     if header is None:
-        raise FileError(f"{path}: damaged: its header is not as genrev writes it, or does not match its own checksum; make it again")
+        raise FileError(f"{path}: damaged: its header is malformed, or does not match its own checksum; make it again")
     return header
 
 
 def _loaded(text: str | bytes | None) -> dict[str, Any]:
-    """JSON that can be printed and walked through. Raises ValueError, TypeError or RecursionError of other."""
+    """Return the JSON in `text`. Raises ValueError, TypeError or RecursionError if it is missing, invalid, or nested too deeply."""
+    if text is None:
+        raise ValueError("no header")
     fields = json.loads(text.decode() if isinstance(text, bytes) else text)
     depth, level = 0, [fields]
     while level:
@@ -106,13 +108,13 @@ def _loaded(text: str | bytes | None) -> dict[str, Any]:
             inner for outer in level if isinstance(outer, dict | list) for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     if depth > _DEEPEST:
-        raise ValueError(f"{depth} tables in one another")
-    json.dumps(fields, ensure_ascii=False).encode()  # halves of characters, which JSON can escape, are of no text
+        raise ValueError(f"{depth} nested tables")
+    json.dumps(fields, ensure_ascii=False).encode()  # raises for lone surrogates, which JSON can escape and UTF-8 cannot encode
     return fields
 
 
 def _well_formed(fields: dict[str, Any]) -> bool:
-    """Whether the fields of a header, and of the headers of its inputs, are of the types that everybody takes them for."""
+    """Return True if the fields of a header, and of the headers of its inputs, have the right types."""
     made_by = fields.get("made_by")
     return (
         all(isinstance(fields[name], kind) for name, kind in _FIELDS.items() if name in fields)
@@ -126,25 +128,28 @@ def _well_formed(fields: dict[str, Any]) -> bool:
 
 
 def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
-    """`header`, if it is of `kind` and says what such a file needs; otherwise FileError naming `maker`, the command that makes one."""
+    """Return `header` if it has this kind and the config keys of this kind.
+
+    Raises FileError otherwise, naming `maker`, the command that makes such a file.
+    """
     if header.kind != kind:
-        raise FileError(f"{path}: a file of kind '{header.kind}' where '{kind}' is needed; '{maker}' makes one")
-    for name, of in _REBUILDS.get(kind, {}).items():
-        if not isinstance(header.config.get(name), of):
-            raise FileError(f"{path}: damaged: its header does not say its {name}; run '{maker}' again")
+        raise FileError(f"{path}: is a file of kind '{header.kind}', but '{kind}' is needed; make one with '{maker}'")
+    for name, expected in _REBUILDS.get(kind, {}).items():
+        if not isinstance(header.config.get(name), expected):
+            raise FileError(f"{path}: damaged: its header has no valid '{name}'; run '{maker}' again")
     return header
 
 
 def array_digest(dtype: str, shape: Iterable[int], buffers: Iterable[bytes | memoryview | np.ndarray]) -> str:
-    """sha256 of one array: its type, shape and bytes in C order, the latter given piece by piece."""
+    """Return the sha256 of one array: its type, its shape, and its bytes in C order, which are given in pieces."""
     digest = hashlib.sha256(f"{dtype} {list(shape)}\n".encode())
     for buffer in buffers:
-        digest.update(buffer)
+        digest.update(cast(memoryview, buffer))  # numpy's type stubs declare the buffer protocol from Python 3.12 on only
     return digest.hexdigest()
 
 
 def content_digest(arrays: Mapping[str, str]) -> str:
-    """sha256 over the digests of named arrays, independent of their order."""
+    """Return the sha256 over the digests of named arrays, independent of their order."""
     return hashlib.sha256("\n".join(f"{name} {arrays[name]}" for name in sorted(arrays)).encode()).hexdigest()
 
 
@@ -156,13 +161,13 @@ def _versions() -> dict[str, str]:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # running from a source tree, or an extra that is not installed
+            continue  # genrev runs from a source tree, or an optional package is not installed
     return found
 
 
 @functools.cache
 def _git() -> str:
-    """The commit of the source tree that is running, with '+' when it has changes; '' outside a checkout."""
+    """Return the commit of the running source tree, with '+' if it has changes; '' outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
         result = subprocess.run(
@@ -181,7 +186,7 @@ def _git() -> str:
 
 
 def provenance(*, seconds: float, seed: int | None = None, device: str | None = None) -> dict[str, Any]:
-    """Who made a file: command, versions, commit, machine, seed, time (UTC) and how long it took."""
+    """Return how a file is made: command, versions, commit, machine, seed, device, time (UTC) and duration."""
     made = {
         "command": command(),
         "versions": _versions(),

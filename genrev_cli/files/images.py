@@ -1,4 +1,4 @@
-"""A prepared set of images: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1 unknown) and `split` (N,) uint8."""
+"""A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What is known of a prepared file without reading its pixels.
+    """A prepared file, without its pixels.
 
-    header.config holds: source (name and checksums), transform, image_shape [C, H, W], counts per split,
-    classes (names, [] where unlabelled), mean and std per channel in [0, 1] over the train split.
+    header.config: source (name and checksums), transform, image_shape [C, H, W], counts per split,
+    classes (names; [] without labels), mean and std per channel in [0, 1] over the train split.
     """
 
     path: Path
@@ -30,9 +30,9 @@ class ImageSet:
     split: np.ndarray
 
     def rows(self, split: str) -> np.ndarray:
-        """Row numbers of a split, or of 'all'; (n,) int64.
+        """Return the row numbers of a split, or of 'all'; (n,) int64.
 
-        Raises UsageError when the set has no such split.
+        Raises UsageError if the set has no such split.
         """
         if split == "all":
             return np.arange(len(self.split))
@@ -40,18 +40,18 @@ class ImageSet:
             raise UsageError(f"--split {split}: choose one of {', '.join(SPLITS)} or all")
         rows = np.flatnonzero(self.split == SPLITS.index(split))
         if not len(rows):
-            there = [name for i, name in enumerate(SPLITS) if (self.split == i).any()]
-            raise UsageError(f"{self.path}: has no images in split '{split}' (it has {', '.join(there)})")
+            present = [name for i, name in enumerate(SPLITS) if (self.split == i).any()]
+            raise UsageError(f"{self.path}: has no images in split '{split}' (it has {', '.join(present)})")
         return rows
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The images of `rows`, in that order; (n, C, H, W) uint8. Only those rows are read."""
+        """Return the images of `rows`, in that order; (n, C, H, W) uint8. Only those rows are read."""
         with hdf5.reading(self.path) as (_, file):
             return read_rows(file["images"], np.asarray(rows))
 
 
 def read_rows(array: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Any rows of an HDF5 array, in the order asked for; contiguous runs are read at once."""
+    """Return any rows of an HDF5 array, in the given order; consecutive rows are read at once."""
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
     order = np.argsort(rows, kind="stable")
     start = 0
@@ -65,9 +65,9 @@ def read_rows(array: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
 
 
 def open_images(path: Path) -> ImageSet:
-    """Open a prepared set.
+    """Open a prepared image set.
 
-    Raises FileError when it is missing, damaged or not a prepared set.
+    Raises FileError if it is missing, damaged, or not a prepared image set.
     """
     with hdf5.reading(path) as (header, file):
         require_kind(header, "data", path, "genrev prepare-data")

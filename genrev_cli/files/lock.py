@@ -1,4 +1,4 @@
-"""One run for one target: a lock that its holder's death releases, and that says who holds it."""
+"""A lock file that allows one run per target, names the process that holds it, and is released when that process ends."""
 
 import errno
 import json
@@ -13,20 +13,21 @@ from genrev_cli.errors import FileError, UsageError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks; runs are not kept apart there
-    fcntl = None
+except ImportError:  # Windows has no such locks, so two runs of one target are not prevented there
+    fcntl = None  # type: ignore[assignment]  # a module that does not exist
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-"""What file systems say that have no locks; runs are not kept apart there either."""
+"""Errors of file systems without locks; two runs of one target are not prevented there either."""
 
 
 @contextmanager
 def locked(path: Path, target: Path) -> Iterator[None]:
-    """Hold the lock file at `path` within the block, for whoever writes `target`; its folder is made.
+    """Hold the lock file at `path` while the block writes `target`; the lock's folder is created.
 
-    The operating system holds the lock for as long as the process lives, so what a killed run left behind is taken over. Where the file
-    system has locks across machines, runs on other machines are kept out too.
-    Raises UsageError, naming the process and the machine, when another one holds it, FileError when the folder cannot be written to.
+    The operating system releases the lock when the process ends, so a killed run never blocks the next one. If the file system locks
+    across machines, runs on other machines are excluded too.
+
+    Raises UsageError, naming process and machine, if another process holds the lock, FileError if the folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,15 +41,15 @@ def locked(path: Path, target: Path) -> Iterator[None]:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    with suppress(OSError):  # a disk that is gone keeps it, and the next run takes it over
-        path.unlink(missing_ok=True)  # before it is released, so that nobody gets a lock that is about to go
+    with suppress(OSError):  # the disk may be gone; a lock file that stays is taken over by the next run
+        path.unlink(missing_ok=True)  # before the lock is released, so that no other process locks a file that is then removed
     os.close(descriptor)
     with suppress(OSError):
-        path.parent.rmdir()  # if nothing came into it
+        path.parent.rmdir()  # only if it is empty
 
 
 def _acquired(path: Path, target: Path) -> int:
-    """The open, locked file."""
+    """Return the descriptor of the open, locked file."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -64,7 +65,7 @@ def _acquired(path: Path, target: Path) -> int:
                 raise
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             break
-        os.close(descriptor)  # its holder removed it between our opening and locking it
+        os.close(descriptor)  # its holder removed the file after this process opened it and before it was locked
     try:
         os.ftruncate(descriptor, 0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -79,5 +80,5 @@ def _owner(content: bytes) -> str:
     try:
         owner = json.loads(content)
         return f"process {owner['pid']} on {owner['host']} (since {owner['since']})"
-    except (ValueError, KeyError, TypeError):  # it has locked the file and not written yet
+    except (ValueError, KeyError, TypeError):  # the holder has not written its name yet
         return "another process"

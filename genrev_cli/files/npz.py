@@ -1,4 +1,4 @@
-"""NumPy's own files, ours and other people's."""
+"""NumPy files (.npz, .npy), from genrev or from any other program."""
 
 import math
 import tokenize
@@ -18,11 +18,11 @@ from genrev_cli.files.header import array_digest, content_digest
 
 _NPY = b"\x93NUMPY"
 _SUFFIX = ".npy"
-_BROKEN = (*BROKEN_ZIP, SyntaxError, tokenize.TokenError)  # the last two of an array's header, which is written like a Python literal
+_BROKEN = (*BROKEN_ZIP, SyntaxError, tokenize.TokenError)  # the last two: an array's header, which is parsed as a Python literal
 
 
 def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """The content digest of named arrays. Raises ValueError of arrays that are not made of bytes, such as dates."""
+    """Return the content digest of named arrays."""
     return content_digest(
         {name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name, array in arrays.items()}
     )
@@ -30,11 +30,11 @@ def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 @contextmanager
 def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of an .npz file by name, read when they are asked for; the one of an .npy file as 'arr_0', mapped from the disk.
+    """Yield the arrays of an .npz file by name, read on access; the array of an .npy file is 'arr_0', mapped from the disk.
 
-    Nothing is unpickled, and nothing allocated that the file only promises.
+    Nothing is unpickled, and memory is allocated only for bytes that the file really has.
 
-    Raises FileError when the file is missing, damaged, or neither.
+    Raises FileError if the file is missing, damaged, or neither .npz nor .npy.
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file")
@@ -53,7 +53,7 @@ def reading_npz(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 @final
 class _Arrays(Mapping[str, np.ndarray]):
-    """Those of an open .npz. Other entries do not count."""
+    """The arrays of an open .npz file; entries of other types are ignored."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -69,19 +69,19 @@ class _Arrays(Mapping[str, np.ndarray]):
         entry = self._entries[name]
         require_plausible(entry)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # numpy warns about headers written by Python 2
             with self._archive.open(entry) as file:
-                promised = _header_and_data(file)
-            if promised != entry.file_size:
-                raise ValueError(f"'{name}' promises {promised} bytes and has {entry.file_size}")
+                stated = _stated_bytes(file)
+            if stated != entry.file_size:
+                raise ValueError(f"'{name}' claims {stated} bytes, but has {entry.file_size}")
             with self._archive.open(entry) as file:
                 return npy.read_array(file, allow_pickle=False)
 
 
-def _header_and_data(file: IO[bytes]) -> int:
-    """How many bytes an array takes in a file, by its header."""
+def _stated_bytes(file: IO[bytes]) -> int:
+    """Return the size of an array in a file, header included, as its header states it."""
     version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):  # 3 differs by the names of fields, which no array of numbers has
+    if version not in ((1, 0), (2, 0)):  # version 3 only adds UTF-8 field names, which arrays of numbers do not have
         raise ValueError(f"version {version} of the format is not supported")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)

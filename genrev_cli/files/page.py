@@ -1,4 +1,4 @@
-"""Reports: one HTML file that carries its header in a data block, which browsers neither show nor run."""
+"""Reports: one HTML file with its header in a data block, which browsers neither show nor run."""
 
 import re
 from dataclasses import replace
@@ -11,18 +11,18 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 _OPEN, _CLOSE = f'<script type="application/json" id="{KEY}">', "</script>"
 _BLOCK = re.compile(re.escape(_OPEN) + "(.*?)" + re.escape(_CLOSE), re.DOTALL)
 SLOT = _OPEN + _CLOSE
-"""What a page must contain once, where its header goes."""
+"""The empty data block that a page must contain once; the header is put there."""
 
 
 def page_digest(html: str) -> str:
-    """The content digest of a page, whatever header stands in it."""
+    """Return the content digest of a page without its header."""
     return content_digest({"page": array_digest("html", (), [_BLOCK.sub(SLOT, html).encode()])})
 
 
 def write_page(path: Path, html: str, header: Header) -> None:
-    """Write a page that contains `SLOT` with `header` in it, atomically; the content digest is filled in.
+    """Write a page with `header` in place of its `SLOT`, atomically; the content digest is filled in.
 
-    Bytes of names that are no text become question marks.
+    Bytes of file names that are not UTF-8 become question marks.
     """
     html = html.encode(errors="replace").decode()
     text = replace(header, sha256=page_digest(html)).to_json()
@@ -31,14 +31,14 @@ def write_page(path: Path, html: str, header: Header) -> None:
 
 
 def read_page(path: Path) -> tuple[Header, str]:
-    """Header and text of a report.
+    """Return header and text of a report.
 
-    Raises FileError when it is missing, not text, or not of genrev's.
+    Raises FileError if it is missing, not UTF-8, or not written by genrev.
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        html = path.read_bytes().decode()  # as it is: a name in it may have a line end of another kind
+        html = path.read_bytes().decode()  # not read_text, which changes line ends, and a file name may contain some
     except ValueError as error:
         raise FileError(f"{path}: not readable as HTML ({error})") from error
     found = _BLOCK.search(html)
@@ -46,5 +46,5 @@ def read_page(path: Path) -> tuple[Header, str]:
 
 
 def read_report_header(path: Path) -> Header:
-    """The header alone. Raises FileError like `read_page`."""
+    """Return the header only. Raises FileError like `read_page`."""
     return read_page(path)[0]

@@ -1,4 +1,4 @@
-"""PNG pictures that carry a header, and JSON results that do."""
+"""PNG pictures and JSON results, each with a header."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import atomic_path, write_text
@@ -17,12 +17,12 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 
 
 def to_pil(pixels: np.ndarray) -> Image.Image:
-    """(C, H, W) uint8 with 1 or 3 channels as a picture."""
+    """Return pixels (C, H, W) uint8 with 1 or 3 channels as a Pillow image."""
     return Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def grid(tiles: np.ndarray, columns: int, *, gap: int = 1, least_side: int = 32) -> np.ndarray:
-    """Tiles (n, C, H, W) uint8 in rows of `columns` on white, small ones magnified by a whole factor: (C, height, width)."""
+    """Arrange tiles (n, C, H, W) uint8 in rows of `columns` on white; small tiles are magnified by an integer: (C, height, width)."""
     factor = max(1, -(-least_side // min(tiles.shape[2:])))
     tiles = tiles.repeat(factor, axis=2).repeat(factor, axis=3)
     gap *= max(1, factor // 2)
@@ -36,15 +36,15 @@ def grid(tiles: np.ndarray, columns: int, *, gap: int = 1, least_side: int = 32)
 
 
 def grid_bytes(shape: tuple[int, int, int, int], least_side: int = 32) -> int:
-    """How many bytes the PNG of a grid of tiles (n, C, H, W) can have, its header among them.
+    """Return the largest possible size in bytes of the PNG of a grid of tiles (n, C, H, W), header included.
 
-    Noise does not get smaller, and what is repeated to magnify it takes up to as much again.
+    PNG does not compress noise; magnified noise takes up to twice its own size.
     """
     return int(math.prod(shape) * (1.05 if min(shape[2:]) >= least_side else 2.1)) + 8192
 
 
 def pixels_digest(pixels: np.ndarray) -> str:
-    """The content digest of pixels (C, H, W)."""
+    """Return the content digest of pixels (C, H, W)."""
     return content_digest({"pixels": array_digest(str(pixels.dtype), pixels.shape, [np.ascontiguousarray(pixels)])})
 
 
@@ -57,9 +57,9 @@ def write_picture(path: Path, pixels: np.ndarray, header: Header) -> None:
 
 
 def read_picture(path: Path) -> tuple[Header, np.ndarray]:
-    """Header and pixels (C, H, W) uint8 of a picture of ours.
+    """Return header and pixels (C, H, W) uint8 of a picture.
 
-    Raises FileError when it is missing, damaged, or not of genrev's.
+    Raises FileError if it is missing, damaged, or not written by genrev.
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file")
@@ -67,11 +67,11 @@ def read_picture(path: Path) -> tuple[Header, np.ndarray]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=["PNG"]) as image:
-                if image.mode not in ("L", "RGB"):
+                if not isinstance(image, PngImageFile) or image.mode not in ("L", "RGB"):
                     raise ValueError(f"its mode is {image.mode}")
                 image.load()
                 text, pixels = image.text.get(KEY), np.asarray(image)
-    except Exception as error:  # a decoder raises nearly anything on broken bytes
+    except Exception as error:  # a decoder can raise almost any exception for broken bytes
         raise FileError(f"{path}: not a readable PNG, or truncated ({error})") from error
     return parse_header(text, path), pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -80,11 +80,11 @@ _SCORE = {
     "metric": str, "value": int | float, "n": int | None, "n_reference": int | None, "bias_floor": int | float | None, "split": str,
     "extractor": str | None, "profile": str | None, "layer": str | None, "weights_sha256": str | None, "feature_precision": str,
 }  # fmt: skip
-"""Entries of a score, and what they are taken for."""
+"""Entries of a score → their types."""
 
 
 def json_digest(result: dict[str, Any]) -> str:
-    """The content digest of a JSON result."""
+    """Return the content digest of a JSON result."""
     return content_digest({"result": array_digest("json", (), [json.dumps(result, sort_keys=True).encode()])})
 
 
@@ -94,9 +94,9 @@ def write_json(path: Path, result: dict[str, Any], header: Header) -> None:
 
 
 def read_json(path: Path) -> tuple[Header, dict[str, Any]]:
-    """Header and result.
+    """Return header and result.
 
-    Raises FileError when it is missing, not JSON, or not of genrev's.
+    Raises FileError if the file is missing, not JSON, or not written by genrev.
     """
     if not path.is_file():
         raise FileError(f"{path}: no such file")
@@ -105,20 +105,20 @@ def read_json(path: Path) -> tuple[Header, dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(content, dict):
-        raise FileError(f"{path}: not a result of genrev's")
+        raise FileError(f"{path}: not a result written by genrev")
     header = content.pop(KEY, None)
     return parse_header(None if header is None else json.dumps(header), path), content
 
 
 def read_score(path: Path) -> tuple[Header, dict[str, Any]]:
-    """Header and result of `genrev fid`.
+    """Return header and result of `genrev fid`.
 
-    Raises FileError like `read_json`, and when an entry is not what it would be taken for, or the content not that of the header.
+    Raises FileError like `read_json`, and if an entry has the wrong type or the content does not match the header.
     """
     header, result = read_json(path)
     typed = all(isinstance(result[name], kind) for name, kind in _SCORE.items() if name in result)
     if not typed or any(abs(result.get(name) or 0) > sys.float_info.max for name in ("value", "bias_floor")):
-        raise FileError(f"{path}: damaged or edited: its entries are not as 'genrev fid' writes them; make it again")
+        raise FileError(f"{path}: damaged or edited: an entry has a wrong type or value; make it again with 'genrev fid'")
     if json_digest(result) != header.sha256:
         raise FileError(f"{path}: damaged or edited: its content does not match the checksum in its header; make it again")
     return header, result

@@ -1,10 +1,11 @@
-"""Generated images on disk: a folder of PNGs, an HDF5 or an NPZ file, by the name that was asked for."""
+"""Generated images on disk: a folder of PNGs, an HDF5 file or an NPZ file; the suffix of the path decides."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,11 @@ from genrev_cli.files.pictures import to_pil
 from genrev_cli.files.space import hdf5_bytes, png_folder_bytes
 
 MARK = "genrev.json"
-"""The file in a folder of samples that holds its header."""
+"""The file with the header of a folder of samples."""
 
 
 class SampleWriter(ABC):
-    """Takes images in order. header: written at the end; may be replaced until then."""
+    """Receives images in order. header: written at the end; until then the caller may replace it."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -45,11 +46,11 @@ class _FolderWriter(SampleWriter):
 
     def _write(self, pixels: np.ndarray) -> None:
         for number, image in enumerate(pixels, self.count):
-            to_pil(image).save(self.folder / f"{number:06d}.png", compress_level=1)  # most of the time would go into a few percent of size
+            to_pil(image).save(self.folder / f"{number:06d}.png", compress_level=1)  # larger, but much faster
 
 
 class _ArrayWriter(SampleWriter):
-    """One array `images` of an HDF5 file."""
+    """The array `images` of an HDF5 file."""
 
     def __init__(self, header: Header, writer: hdf5.Writer) -> None:
         super().__init__(header)
@@ -60,7 +61,7 @@ class _ArrayWriter(SampleWriter):
 
 
 class _ListWriter(SampleWriter):
-    """Blocks kept for a format that is written at once."""
+    """Stores the blocks for a format that is written at once."""
 
     def __init__(self, header: Header) -> None:
         super().__init__(header)
@@ -72,27 +73,27 @@ class _ListWriter(SampleWriter):
 
 @contextmanager
 def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header) -> Iterator[SampleWriter]:
-    """Write n images of `shape` (n, C, H, W), atomically: `.h5`, `.npz` (key `images`), else a folder of PNGs."""
+    """Write n images of `shape` (n, C, H, W), atomically: to `.h5`, to `.npz` (key `images`), else to a folder of PNGs."""
     if out.suffix == ".h5":
         with hdf5.writing(out, header) as file:
             file.create("images", shape, "uint8")
-            writer = _ArrayWriter(header, file)
-            yield writer
-            file.header = writer.header
+            array = _ArrayWriter(header, file)
+            yield array
+            file.header = array.header
     elif out.suffix == ".npz":
-        writer = _ListWriter(header)
-        yield writer
-        _write_npz(out, np.concatenate(writer.blocks), writer.header)
+        listed = _ListWriter(header)
+        yield listed
+        _write_npz(out, np.concatenate(listed.blocks), listed.header)
     else:
         with atomic_path(out) as part:
             part.mkdir()
-            writer = _FolderWriter(header, part)
-            yield writer
-            (part / MARK).write_text(replace(writer.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
+            folder = _FolderWriter(header, part)
+            yield folder
+            (part / MARK).write_text(replace(folder.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
 
 
 def samples_bytes(out: Path, shape: tuple[int, int, int, int]) -> tuple[int, str]:
-    """How large what `writing_samples` writes will be, and whether 'some' or 'at most' so large."""
+    """Return how many bytes `writing_samples` will write, and the word for it: 'some' (an estimate) or 'at most' (a bound)."""
     if out.suffix in (".h5", ".npz"):
         return hdf5_bytes([(shape, 1)]), "some"
     return png_folder_bytes(shape), "at most"
@@ -100,14 +101,15 @@ def samples_bytes(out: Path, shape: tuple[int, int, int, int]) -> tuple[int, str
 
 def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:
     digest = arrays_digest({"images": images})
+    arrays: dict[str, Any] = {"images": images, KEY: np.array(replace(header, sha256=digest).to_json())}  # Any: savez's keywords differ
     with atomic_path(out) as part, part.open("wb") as file:
-        np.savez(file, **{"images": images, KEY: np.array(replace(header, sha256=digest).to_json())})
+        np.savez(file, **arrays)
 
 
 def read_mark(folder: Path) -> Header | None:
-    """The header of a folder of samples; None where there is none.
+    """Return the header of a folder of samples, or None if it has none.
 
-    Raises FileError when it is damaged, or not of genrev's.
+    Raises FileError if it is damaged, or not written by genrev.
     """
     mark = folder / MARK
     if not mark.is_file():
@@ -119,19 +121,19 @@ def read_mark(folder: Path) -> Header | None:
 
 
 def folder_digest(folder: Path) -> str:
-    """The content digest of a folder of samples: of its PNG files, name by name."""
+    """Return the content digest of a folder of samples: of the names and bytes of its PNG files."""
     return content_digest({file.name: array_digest("png", (), [file.read_bytes()]) for file in sample_files(folder)})
 
 
 def sample_files(folder: Path) -> list[Path]:
-    """The files whose content `folder_digest` tells; whatever else lies in or below the folder is not of the samples."""
+    """Return the PNG files that `folder_digest` covers; other files and subfolders are not samples."""
     return [file for file in folder.glob("*.png") if file.is_file()]
 
 
 def read_npz_header(path: Path) -> Header:
-    """The header of an .npz of ours, its content checked.
+    """Return the header of an .npz file, checked against its content.
 
-    Raises FileError when it is missing, damaged, or not of genrev's.
+    Raises FileError if it is missing, damaged, or not written by genrev.
     """
     with reading_npz(path) as file:
         header = parse_header(str(file[KEY]) if KEY in file else None, path)

@@ -1,1 +1,1 @@
-"""Every paper's settings, one TOML file per paper × data set; each value says where it comes from."""
+"""Settings of the papers: one TOML file per paper and data set, with comments that give the source of each value."""

@@ -1,1 +1,1 @@
-"""What a reader wants to know of a set of files, from their headers alone, as one HTML page."""
+"""HTML pages about a set of files, made from their headers, logs and pictures."""

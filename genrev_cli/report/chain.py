@@ -1,4 +1,4 @@
-"""Headers hold the headers of their inputs: unfolded here into every file behind the given ones, and the commands that made them."""
+"""List all files from which the given files were made, and the commands that made them, from the headers nested in their headers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from genrev_cli.files.header import Header
 
 @dataclass(frozen=True)
 class Record:
-    """A file as its own header, or the header of something made from it, describes it. The file itself may be gone.
+    """A file, described by its own header or by the header of a file made from it. The file itself may be gone.
 
-    sampler: of a checkpoint, the file of the distribution that its codes are drawn from, where that is not its prior.
+    sampler: for a checkpoint, the file of the distribution from which its codes are drawn; None means its prior.
     """
 
     path: Path
@@ -21,12 +21,12 @@ class Record:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Equal for the same file, wherever it was met."""
+        """An identifier that is equal for two records of the same file."""
         return self.header.kind, self.header.sha256, self.header.made_by.get("utc", "")
 
     @property
     def inputs(self) -> dict[str, "Record"]:
-        """Role → what the file was made from."""
+        """Role → file from which this one was made."""
         return {role: _recorded(fields) for role, fields in self.header.inputs.items()}
 
 
@@ -37,14 +37,14 @@ def _recorded(fields: dict[str, Any]) -> Record:
 
 @dataclass(frozen=True)
 class Command:
-    """One command that ran, with all the files that it made."""
+    """One command and all files that it made."""
 
     made_by: dict[str, Any]
     files: list[Record]
 
 
 def collect(given: Iterable[Record]) -> list[Record]:
-    """The given files and all that they were made from, each once: inputs before what was made of them, otherwise by time."""
+    """Return the given files and all their inputs, each once: inputs before the files made from them, otherwise by time."""
     found: dict[tuple[str, str, str], Record] = {}
     when: dict[tuple[str, str, str], str] = {}
 
@@ -52,18 +52,18 @@ def collect(given: Iterable[Record]) -> list[Record]:
         if record.key not in when:
             before = [visit(source) for source in record.inputs.values()]
             found[record.key] = record
-            when[record.key] = max([record.header.made_by.get("utc", ""), *before])  # machines' clocks differ: never before its inputs
+            when[record.key] = max([record.header.made_by.get("utc", ""), *before])  # not before its inputs: machines' clocks differ
         return when[record.key]
 
     given = list(given)
     for record in given:
         visit(record)
-    found |= {record.key: record for record in given}  # under the name it has now
+    found |= {record.key: record for record in given}  # with its present name
     return sorted(found.values(), key=lambda record: when[record.key])
 
 
 def commands(records: Iterable[Record]) -> list[Command]:
-    """The commands behind `records`, in their order; one that made several files stands once."""
+    """Return the commands that made `records`, in their order; a command that made several files is listed once."""
     runs: dict[tuple[Any, ...], Command] = {}
     for record in records:
         made_by = record.header.made_by
@@ -74,7 +74,7 @@ def commands(records: Iterable[Record]) -> list[Command]:
 
 
 def checkpoint_of(record: Record) -> Record | None:
-    """The checkpoint itself, or the nearest one that a file was made from."""
+    """Return the record itself if it is a checkpoint, else the nearest checkpoint from which it was made, or None."""
     if record.header.kind == "checkpoint":
         return record
     sources = record.inputs.values()
@@ -83,6 +83,6 @@ def checkpoint_of(record: Record) -> Record | None:
 
 
 def lineage(checkpoint: Record) -> list[Record]:
-    """The checkpoints that this one was trained from, in turn, oldest first; it is the last."""
+    """Return the chain of checkpoints from which this one was trained, oldest first, and the checkpoint itself as the last."""
     earlier = next((source for source in checkpoint.inputs.values() if source.header.kind == "checkpoint"), None)
     return [*(lineage(earlier) if earlier else []), checkpoint]

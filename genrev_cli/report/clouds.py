@@ -1,4 +1,4 @@
-"""Real and generated codes as scatter plots: one short SVG path for many points, its colours from the page's theme."""
+"""Scatter plots of real and generated codes: one short SVG path for many points, in the colours of the page's theme."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from genrev_cli.report.chain import checkpoint_of
 from genrev_cli.report.material import Cloud, CodeClouds
 
 SIDE, PAD = 1000, 30
-"""The square drawing and the margin within it, in units of the SVG's view box."""
+"""Side and margin of the square drawing, in units of the SVG's view box."""
 LAYERS = 5
 NAMED_CLASSES = 20
-READING = "Where the two colours lie alike, the codes of images follow what samples are drawn from."
-NAMED = " Under t-SNE a name stands in the midst of its class of real images."
+READING = "If both colours cover the same regions, the codes of images follow the distribution from which samples are drawn."
+NAMED = " In the t-SNE plot, the name of a class is in the middle of its real images."
 REAL, GENERATED = 0, 1
-"""Their line colours in the style sheet."""
+"""Colour numbers in the style sheet."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """layers: (colour, SVG path of points), to be drawn in this order. names: (x, y, class) where the class is."""
+    """One scatter plot. layers: (colour, SVG path of points) in drawing order. names: (x, y, class), the labels of classes."""
 
     title: str
     about: str
@@ -30,7 +30,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class CloudFigure:
-    """The planes of one code file."""
+    """The plots of one code file."""
 
     plots: list[Plot]
     reading: str
@@ -40,7 +40,7 @@ class CloudFigure:
 
 
 def figure(codes: CodeClouds) -> CloudFigure:
-    """Draw the planes of a code file."""
+    """Draw the plots of a code file."""
     clouds, path, config = codes.clouds, codes.record.path, codes.record.header.config
     n, m = len(clouds[0].real), len(clouds[0].generated)
     latent = "latent codes, all dimensions" if config.get("latent") == "full" else "latent codes, active dimensions"
@@ -56,35 +56,35 @@ def figure(codes: CodeClouds) -> CloudFigure:
 def _plot(cloud: Cloud, codes: CodeClouds) -> Plot:
     both = np.concatenate([cloud.real, cloud.generated])
     low, high = both.min(axis=0), both.max(axis=0)
-    scale = (SIDE - 2 * PAD) / (float((high - low).max()) or 1.0)  # one for both axes, so that distances are true
+    scale = (SIDE - 2 * PAD) / (float((high - low).max()) or 1.0)  # the same for both axes, so that distances are right
 
     def placed(points: np.ndarray) -> np.ndarray:
         return np.rint(SIDE / 2 + (points - (low + high) / 2) * scale * [1, -1]).astype(int)
 
     real, generated = placed(cloud.real), placed(cloud.generated)
     sets = ((REAL, real), (GENERATED, generated))
-    # in turns, so that neither lies on top of the other
+    # alternate, so that neither colour hides the other
     layers = [(colour, _path(points[i::LAYERS])) for i in range(LAYERS) for colour, points in sets if len(points[i::LAYERS])]
     summary = f"{cloud.title} of {len(real):,} codes of real images and {len(generated):,} codes drawn from {codes.source}"
     return Plot(cloud.title, cloud.about, summary, layers, _names(real, codes.classes) if cloud.named else [])
 
 
 def _path(points: np.ndarray) -> str:
-    """Dots: lines of no length with round ends."""
+    """Return an SVG path of dots: lines of length 0 with round ends."""
     return "".join(f"M{x} {y}h0" for x, y in points)
 
 
 def _named(classes: list[str]) -> list[str]:
-    """The classes to name; none where they would cover the points."""
+    """Return the classes to name, or none if there are so many that their names would hide the points."""
     known = sorted(set(classes) - {""})
     return known if len(known) <= NAMED_CLASSES else []
 
 
 def _names(points: np.ndarray, classes: list[str]) -> list[tuple[int, int, str]]:
-    """Each class at its medoid, the point with the least distance to all others of it: a mean could lie where none of them is."""
-    of, found = np.asarray(classes), []
+    """Place the name of each class at its medoid, the point nearest to all others in sum; a mean could lie outside of the class."""
+    labels, found = np.asarray(classes), []
     for name in _named(classes):
-        own = points[of == name].astype(float)
+        own = points[labels == name].astype(float)
         x, y = own[np.linalg.norm(own[:, None] - own, axis=2).sum(axis=1).argmin()]
         found.append((int(x), int(y), name))
     return found

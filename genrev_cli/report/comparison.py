@@ -1,4 +1,4 @@
-"""Several models under the same conditions, as a table: Table 1 of a paper, and the same as JSON."""
+"""A table of several models measured under the same conditions, and the same table as JSON."""
 
 import statistics
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from genrev_cli.report.scores import Cell, Column, Reading, Table, conditions, m
 
 @dataclass(frozen=True)
 class Member:
-    """A checkpoint, what was measured of it, and what is known of it. numbers: as a score holds them; log: lines of log.jsonl."""
+    """A checkpoint with its scores and training. numbers: entries of a score file; log: lines of log.jsonl."""
 
     record: Record
     numbers: dict[str, Any]
@@ -26,29 +26,29 @@ class Member:
 
     @cached_property
     def reading(self) -> Reading:
-        """Its metrics, apart from the conditions."""
+        """Its metrics, separate from the conditions."""
         return read(self.numbers)
 
     @property
     def images_per_second(self) -> float | None:
-        """The median speed of its own stage; None where there is no log."""
+        """The median training speed of its last stage; None without a log."""
         speeds = [line["images_per_second"] for line in self.log if line.get("kind") == "loss" and "images_per_second" in line]
         return statistics.median(speeds) if speeds else None
 
     @property
     def seconds(self) -> float:
-        """How long all stages took together."""
+        """The total duration of all stages."""
         return sum(stage.header.made_by.get("seconds", 0.0) for stage in lineage(self.record))
 
     @property
     def steps(self) -> list[int]:
-        """Of each stage."""
+        """The number of steps of each stage."""
         return [stage.header.step for stage in lineage(self.record)]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model, trained once or with several seeds. samples, restored: pictures (C, H, W) uint8 of its first member."""
+    """A model, trained with one or several seeds. samples, restored: pictures (C, H, W) uint8 of its first member."""
 
     group: Group
     members: list[Member]
@@ -57,15 +57,15 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """The name of the row."""
         return self.group.label
 
     def mean(self, metric: str) -> float:
-        """Over the members."""
+        """Return the mean over the members."""
         return statistics.fmean(self._values(metric))
 
     def spread(self, metric: str) -> float | None:
-        """The standard deviation over the members (with k − 1); None where there is one."""
+        """Return the standard deviation over the members (with k − 1); None for a single member."""
         return statistics.stdev(self._values(metric)) if len(self.members) > 1 else None
 
     def _values(self, metric: str) -> list[float]:
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """rows: in the order given. originals: a picture of the images that every row's `restored` shows, of `split`. seed: of the samples."""
+    """rows: in the given order. originals: picture of the images of `split` that each row's `restored` shows. seed: of the samples."""
 
     rows: list[Row]
     reference: str
@@ -84,23 +84,23 @@ class Comparison:
 
     @property
     def metrics(self) -> list[str]:
-        """The main one first."""
+        """Names of the metrics, the main one first."""
         return list(self.rows[0].members[0].reading.metrics)
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """The rows, the best by the main metric first."""
+        """The rows, sorted by the main metric, the best first."""
         return sorted(self.rows, key=lambda row: row.mean(self.metrics[0]), reverse=words.better(self.metrics[0]) == "higher")
 
     @property
     def conditions(self) -> dict[str, str]:
-        """How all of them were measured, in words."""
+        """The conditions of all scores: name → text."""
         found = conditions(self.rows[0].members[0].reading.conditions, self.reference)
         return found | ({"Samples": f"{found['Samples']} of each model, seed {self.seed}"} if "Samples" in found else {})
 
 
 def table(comparison: Comparison) -> Table:
-    """A row for each model, the best first; the best value of each metric is marked where there are two models or more."""
+    """Return a table with a row for each model, the best first; with two models or more, the best value of each metric is marked."""
     rows, repeated = comparison.ranked, any(len(row.members) > 1 for row in comparison.rows)
     columns = [Column("Model"), *map(metric_column, comparison.metrics)]
     columns += [Column(name, numeric=True) for name in ("Parameters", "Images/s", "Training time", "Steps")]
@@ -114,7 +114,7 @@ def table(comparison: Comparison) -> Table:
 
 
 def _best(metric: str, rows: Sequence[Row]) -> float | None:
-    """The best mean; None where there is nothing to choose, or nobody knows which is better."""
+    """Return the best mean; None for a single row, or if it is unknown which values are better."""
     if len(rows) < 2 or not words.better(metric):
         return None
     return (min if words.better(metric) == "lower" else max)(row.mean(metric) for row in rows)
@@ -136,7 +136,7 @@ def _facts(row: Row) -> list[Cell]:
 
 
 def _range(steps: set[int]) -> str:
-    """One number, or from the least to the greatest."""
+    """Return one number, or the range from the smallest to the largest."""
     return "–".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
 
 
@@ -154,19 +154,19 @@ def _seeds(row: Row) -> Cell:
 
 
 def notes(comparison: Comparison) -> str:
-    """What the marks of the table mean."""
+    """Return the sentences that explain the marks of the table."""
     found = ["Sorted by the first metric."]
     if len(comparison.rows) > 1:
-        found.append("Bold: the best of a column.")
+        found.append("Bold: the best value of a column.")
     if any(len(row.members) > 1 for row in comparison.rows):
-        found.append("Of several seeds: their mean ± standard deviation (of k seeds, with k − 1).")
+        found.append("Several seeds: mean ± standard deviation (over k seeds, with k − 1).")
     if any(len(row.members) == 1 and row.members[0].reading.errors for row in comparison.rows):
-        found.append("Of one seed: ± the standard error of the measurement.")
-    return " ".join([*found, "Training time is that of all stages; speed is that of the last stage, on the machine that it ran on."])
+        found.append("One seed: value ± standard error of the measurement.")
+    return " ".join([*found, "Training time includes all stages; speed is that of the last stage, on the machine that ran it."])
 
 
 def as_json(comparison: Comparison) -> list[dict[str, Any]]:
-    """The table, the best first: model, k, each metric (and its _std over k seeds), what is known of the training."""
+    """Return the table as JSON, the best first: model, k, each metric (and its _std over k seeds), parameters, speed, time, steps."""
     return [_row_json(row, comparison.metrics) for row in comparison.ranked]
 
 
@@ -181,7 +181,7 @@ def _row_json(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def members_json(comparison: Comparison) -> list[dict[str, Any]]:
-    """Each checkpoint with its own values."""
+    """Return each checkpoint with its own values."""
     return [
         {"model": row.label, "path": str(member.record.path), "seeds": list(seeds(member.record)), **member.reading.metrics}
         for row in comparison.ranked

@@ -1,4 +1,4 @@
-"""The page of a comparison: the table, pictures from the same seeds and of the same images, all curves, and what differs."""
+"""The page of a comparison: the table, pictures from the same seeds and of the same images, all curves, and the differing settings."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from genrev_cli.report.summary import data_facts
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of one model. css: its line's classes; width, height: in pixels."""
+    """A picture of one model. css: classes of its line in the curves; width, height: in pixels."""
 
     label: str
     css: str
@@ -29,7 +29,7 @@ class Tile:
 
 
 def render_comparison(comparison: Comparison, title: str = "") -> str:
-    """The page, with the empty slot where its header goes. title: '' names how many models on which data."""
+    """Return the page, with an empty slot for its header. title: '' gives the number of models and the data set."""
     rows = comparison.ranked
     material = Material([member.record for row in comparison.rows for member in row.members])
     steps, machines = chain(material)
@@ -57,13 +57,13 @@ def render_comparison(comparison: Comparison, title: str = "") -> str:
 
 
 def headline(comparison: Comparison, material: Material) -> str:
-    """The title where none was given."""
+    """Return the default title."""
     count, source = len(comparison.rows), material.data and material.data.header.config.get("source", {}).get("name")
     return f"{count} model{'s' * (count > 1)}" + (f" on {source}" if source else "")
 
 
 def _tile(row: Row, place: int, pixels: np.ndarray, alt: str) -> Tile:
-    """The picture of a row; of its first member where it has several."""
+    """Return the picture of a row, which is that of its first member."""
     note = row.members[0].record.path.name if len(row.members) > 1 else ""
     return _picture(row.label, css(place), note, pixels, alt)
 
@@ -74,7 +74,7 @@ def _picture(label: str, classes: str, note: str, pixels: np.ndarray, alt: str) 
 
 
 def _curves(rows: list[Row]) -> Curves:
-    """Every member's curve in its row's kind of line."""
+    """Return the curves of all members; members of a row have the same kind of line."""
     runs = [
         Run(row.label, place, start_of(member.record), member.log) for place, row in enumerate(rows) for member in row.members if member.log
     ]
@@ -83,7 +83,7 @@ def _curves(rows: list[Row]) -> Curves:
 
 
 def _differing(rows: list[Row]) -> Table | None:
-    """The settings in which the models differ; None where there are none."""
+    """Return a table of the settings in which the models differ; None if there are none."""
     found = rivals.differing([row.group for row in rows])
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Curves as small multiples: where lines, ticks and labels go. The template draws them, so that colours follow the reader's theme."""
+"""Layout of curves as small multiples: positions of lines, ticks and labels. The template draws them in the reader's theme."""
 
 import math
 import statistics
@@ -10,22 +10,22 @@ from genrev_cli.report import words
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 24
-"""The drawing and the margins around its axes, in units of the SVG's view box."""
+"""Size of the drawing and margins around its axes, in units of the SVG's view box."""
 BUCKETS = 150
 DOTS = 24
 LOG_RATIO = 10.0
-KINDS = {"eval": "Of generated samples", "monitor": "On held-out images", "loss": "In training"}
-"""Kinds of lines in a log, in the order of the page."""
+KINDS = {"eval": "Generated samples", "monitor": "Held-out images", "loss": "Training"}
+"""Kind of a line in the log → heading, in the order of the page."""
 COLOURS, DASHES = 6, 3
-"""How many colours, and kinds of lines in each, the style sheet has."""
-_BESIDES = ("step", "kind", "seconds", "n")
+"""Number of colours in the style sheet, and of dash patterns for each colour."""
+_NOT_QUANTITIES = ("step", "kind", "seconds", "n")
 
 Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. style: which kind of line; start: steps of the runs that it went on from; lines: of its log."""
+    """One training run. style: number of its kind of line; start: steps of the runs before it; lines: of its log."""
 
     label: str
     style: int
@@ -45,9 +45,9 @@ class Series:
 
 @dataclass(frozen=True)
 class Line:
-    """path, spread: SVG paths, the latter of the extremes of a long curve. dots: the points themselves where they are few.
+    """One drawn line. path, spread: SVG paths, of the curve and of the lowest and highest values of a long curve.
 
-    best: where the best value is, if that is asked for.
+    dots: the points, if there are only a few. best: position of the best value, if it is marked.
     """
 
     css: str
@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity, drawn. ticks: (position, text). stops: positions where a later run took over. last: '' where runs are compared."""
+    """The drawing of one quantity. ticks: (position, text). stops: positions where the next run starts. last: '' in a comparison."""
 
     name: str
     title: str
@@ -73,19 +73,19 @@ class Panel:
 
 
 def css(style: int) -> str:
-    """The classes of a kind of line: its colour, and how it is dashed once the colours are used up."""
+    """Return the CSS classes of a kind of line: a colour and a dash pattern, which changes when the colours repeat."""
     return f"c{style % COLOURS} d{style // COLOURS % DASHES}"
 
 
 def groups(runs: Sequence[Run], *, compared: bool = False) -> list[tuple[str, list[Panel]]]:
-    """A panel for every quantity of the logs, by kind: (heading, panels). compared: the runs are rivals, not stages of one model."""
+    """Return (heading, panels) by kind, with a panel for each quantity. compared: the runs are of different models, not stages of one."""
     found = [(heading, _panels(runs, kind, compared)) for kind, heading in KINDS.items()]
     return [(heading, panels) for heading, panels in found if panels]
 
 
 def _panels(runs: Sequence[Run], kind: str, compared: bool) -> list[Panel]:
     lines = [[line for line in run.lines if line.get("kind") == kind] for run in runs]
-    names = dict.fromkeys(name for part in lines for line in part for name in line if name not in _BESIDES)
+    names = dict.fromkeys(name for part in lines for line in part for name in line if name not in _NOT_QUANTITIES)
     drawn = []
     for name in sorted(names, key=words.rank):
         series = [Series(run.style, run.start, _points(part, name), run.label) for run, part in zip(runs, lines, strict=True)]
@@ -99,9 +99,9 @@ def _points(lines: list[dict[str, Any]], name: str) -> Points:
 
 
 def panel(name: str, series: Sequence[Series], *, begin: int = 0, best: str = "", compared: bool = False) -> Panel | None:
-    """Draw a quantity; None where no run has a finite value of it.
+    """Draw a quantity; return None if no run has a finite value of it.
 
-    begin: the step that the axis starts with. best: 'lower' or 'higher' marks the best value of each run. compared: see `groups`.
+    begin: first step of the axis. best: 'lower' or 'higher' marks the best value of each run. compared: see `groups`.
     """
     series = [Series(s.style, s.start, [(x, y) for x, y in s.points if math.isfinite(y)], s.label) for s in series]
     series = [s for s in series if s.points]
@@ -123,9 +123,9 @@ def panel(name: str, series: Sequence[Series], *, begin: int = 0, best: str = ""
 
 
 def _in_words(series: Series) -> str:
-    """A curve for those who do not see it."""
+    """Return a description of a curve for screen readers."""
     first, last, values = series.points[0], series.points[-1], [y for _, y in series.points]
-    ends = f"from {words.number(first[1])} to {words.number(last[1])} in {last[0]:,} steps, least {words.number(min(values))}"
+    ends = f"from {words.number(first[1])} to {words.number(last[1])} in {last[0]:,} steps, lowest {words.number(min(values))}"
     return f"{series.label} {ends}".strip()
 
 
@@ -142,7 +142,7 @@ def _best_of(series: Sequence[Series], best: str) -> str:
 
 @dataclass(frozen=True)
 class _Axis:
-    """low … high, drawn from `begin` to `end`."""
+    """An axis of the values low … high, drawn from position `begin` to `end`."""
 
     low: float
     high: float
@@ -160,9 +160,10 @@ class _Axis:
 
 
 def _value_axis(name: str, values: list[float]) -> _Axis:
-    """Logarithmic where positive values span a factor of 10, unless larger ones are better, as shares are.
+    """Return the axis of the values.
 
-    Otherwise from 0 where that costs less than half of the height.
+    It is logarithmic if positive values span a factor of 10 and larger values are not better (such as shares). Otherwise it starts
+    at 0 if that takes less than half of the height.
     """
     low, high = min(values), max(values)
     log = low > 0 and high / low >= LOG_RATIO and words.better(name) != "higher"
@@ -177,14 +178,14 @@ def _value_axis(name: str, values: list[float]) -> _Axis:
 
 
 def _linear_ticks(low: float, high: float, wanted: int) -> list[float]:
-    """About so many multiples of 1, 2 or 5 times a power of ten."""
+    """Return about `wanted` multiples of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10((high - low) / wanted))
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= wanted + 0.5)
     return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten; where they are fewer than three, 2 and 5 times them too; where they are many, every second or third."""
+    """Return powers of ten; if there are fewer than three, also 2 and 5 times them; if there are many, every second or third."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     powers = [10.0**k for k in decades if low <= 10.0**k <= high]
     if len(powers) >= 3:
@@ -204,7 +205,7 @@ def _label(value: float) -> str:
 
 
 def _line(series: Series, x_axis: _Axis, y_axis: _Axis, best: str) -> Line:
-    """All points; of a long curve the median of each of BUCKETS stretches, and its lowest and highest, so that no peak is lost."""
+    """Draw all points. A long curve is cut into BUCKETS pieces, drawn by their medians and by their lowest and highest values."""
 
     def placed(points: Points) -> Points:
         return [(x_axis.at(series.start + x), y_axis.at(y)) for x, y in points]
@@ -214,9 +215,9 @@ def _line(series: Series, x_axis: _Axis, y_axis: _Axis, best: str) -> Line:
     if len(points) <= 2 * BUCKETS:
         drawn = placed(points)
         return Line(css(series.style), _path(drawn), "", drawn if len(drawn) <= DOTS else [], ring)
-    stretches = [points[i * len(points) // BUCKETS : (i + 1) * len(points) // BUCKETS] for i in range(BUCKETS)]
-    medians = [(stretch[len(stretch) // 2][0], statistics.median(y for _, y in stretch)) for stretch in stretches]
-    extremes = [point for stretch in stretches for point in sorted({min(stretch, key=_value), max(stretch, key=_value)})]
+    pieces = [points[i * len(points) // BUCKETS : (i + 1) * len(points) // BUCKETS] for i in range(BUCKETS)]
+    medians = [(piece[len(piece) // 2][0], statistics.median(y for _, y in piece)) for piece in pieces]
+    extremes = [point for piece in pieces for point in sorted({min(piece, key=_value), max(piece, key=_value)})]
     return Line(css(series.style), _path(placed(medians)), _path(placed(extremes)), [], ring)
 
 

@@ -1,4 +1,4 @@
-"""What a report is made from, and which checkpoint and data it is about."""
+"""The material of a report, and the checkpoint and data that it describes."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +11,7 @@ from genrev_cli.report.chain import Record, checkpoint_of, collect
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels: (C, H, W) uint8."""
+    """A picture file. pixels: (C, H, W) uint8."""
 
     record: Record
     pixels: np.ndarray
@@ -30,14 +30,14 @@ class Score:
 
     @property
     def checkpoint(self) -> Record | None:
-        """The model whose samples were scored; None where they came from elsewhere."""
+        """The model whose samples were scored; None if another program made the samples."""
         samples = self.record.inputs.get("samples") or self.record.inputs.get("ckpt")
         return checkpoint_of(samples) if samples else None
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Real and generated codes on a plane: (n, 2), (m, 2). about: how they got there. named: neighbours mostly share their class."""
+    """Real (n, 2) and generated codes (m, 2) in the plane. about: the projection. named: True if near points mostly share a class."""
 
     title: str
     about: str
@@ -48,9 +48,9 @@ class Cloud:
 
 @dataclass(frozen=True)
 class CodeClouds:
-    """One code file and as many codes drawn from somewhere, in several planes. classes: of the real ones, '' unknown.
+    """Codes of one file and generated codes, in several projections. classes: of the real codes; '' for unknown.
 
-    source: where they were drawn from, 'the prior' of its checkpoint or a sampler's file.
+    source: the distribution of the generated codes, 'the prior' of the checkpoint or the name of a sampler's file.
     """
 
     record: Record
@@ -63,7 +63,7 @@ class CodeClouds:
 
 @dataclass(frozen=True)
 class Material:
-    """given: the files asked for. logs: lines of log.jsonl, parameters: how many the model has; both by the key of the checkpoint."""
+    """given: the files passed by the user. logs, parameters: a checkpoint's key → lines of log.jsonl, number of parameters."""
 
     given: list[Record]
     pictures: list[Picture] = field(default_factory=list)
@@ -74,26 +74,26 @@ class Material:
 
     @cached_property
     def records(self) -> list[Record]:
-        """Every file in the chain, in order."""
+        """All files in the chain, in order."""
         return collect(self.given)
 
     @cached_property
     def checkpoints(self) -> list[Record]:
-        """Those that were trained, in order."""
+        """All checkpoints in the chain, in order."""
         return [record for record in self.records if record.header.kind == "checkpoint"]
 
     @property
     def main(self) -> Record | None:
-        """The checkpoint that the report is about: the last one of the chain."""
+        """The checkpoint that the report describes: the last one of the chain."""
         return self.checkpoints[-1] if self.checkpoints else None
 
     @property
     def data(self) -> Record | None:
-        """The images that it was trained on, else the last set in the chain."""
+        """The images that the main checkpoint was trained on, else the last image set in the chain."""
         own = self.main and self.main.inputs.get("data")
         sets = [record for record in self.records if record.header.kind == "data"]
         return own or (sets[-1] if sets else None)
 
     def is_main(self, checkpoint: Record | None) -> bool:
-        """Whether something belongs to the checkpoint that the report is about; what has none does where there is no other."""
+        """Return True if a checkpoint is the main one, or if there is neither."""
         return (checkpoint and checkpoint.key) == (self.main and self.main.key)

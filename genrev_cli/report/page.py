@@ -1,4 +1,4 @@
-"""The templates filled in. Jinja escapes whatever comes from files; scripts and every network access are off by the page's own policy."""
+"""Fill the page templates. Jinja escapes all text from files, and the page's security policy forbids scripts and network access."""
 
 import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from genrev_cli.report.scores import score_table
 
 
 def fill(template: str, **values: Any) -> str:
-    """A page from a template of this folder, with the empty `SLOT` where its header goes."""
+    """Return a page from a template of this folder, with an empty `SLOT` for its header."""
     environment = Environment(
         loader=PackageLoader("genrev_cli.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -22,7 +22,7 @@ def fill(template: str, **values: Any) -> str:
 
 
 def render(material: Material, title: str = "") -> str:
-    """The report. title: '' names model and data."""
+    """Return the report. title: '' gives the names of model and data."""
     steps, machines = sections.chain(material)
     return fill(
         "page.html",

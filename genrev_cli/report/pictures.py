@@ -1,4 +1,4 @@
-"""The pictures of the page, in order, each with its caption."""
+"""The pictures of the page, in order, with their captions."""
 
 import base64
 import io
@@ -14,14 +14,14 @@ from genrev_cli.report.chain import Record, checkpoint_of
 from genrev_cli.report.material import Material, Picture
 
 COLUMN, PAGE = 552, 1136
-"""Widths in CSS pixels of half of the page and of all of it; the style sheet has the same."""
+"""Widths of half the page and of the whole page in CSS pixels, as in the style sheet."""
 GROUPS = ("samples", "reconstructions", "interpolations", "traversals")
-"""The order of pictures: by the first word of what they show."""
+"""The order of pictures, by the first word of their header's `shows`."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its caption. src: a data URI. width, height: in CSS pixels. wide: takes the whole page's width."""
+    """A picture with its caption. src: a data URI. width, height: in CSS pixels. wide: True if it has the width of the page."""
 
     src: str
     width: int
@@ -39,7 +39,7 @@ class Figure:
 
 
 def figures(material: Material) -> list[tuple[str, list[Figure]]]:
-    """Pictures by what they show, (group, figures); within a group in the order in which their models were trained."""
+    """Return the pictures by what they show, (group, figures); in a group, they are in the order in which their models were trained."""
     order = {record.key: i for i, record in enumerate(material.records)}
 
     def place(picture: Picture) -> tuple[int, str, int, int]:
@@ -61,8 +61,8 @@ def _figure(picture: Picture) -> Figure:
     checkpoint = checkpoint_of(picture.record)
     wide = width > COLUMN or width >= 2.5 * height
     room, shape = PAGE if wide else COLUMN, checkpoint.header.config.get("model", {}).get("image_shape") if checkpoint else None
-    sharp = bool(shape) and min(shape[1:]) < 32
-    scale = max(1.0, int(4 * room / width) / 4) if sharp else 1.0  # quarter steps keep the squares of magnified pixels even
+    sharp = min(shape[1:]) < 32 if shape else False
+    scale = max(1.0, int(4 * room / width) / 4) if sharp else 1.0  # multiples of 1/4 keep magnified pixels of equal size
     title, _, _ = picture.shows.partition(":")
     return Figure(
         data_uri(picture.pixels), round(width * scale), round(height * scale), wide, sharp, title[:1].upper() + title[1:], _rows(picture),
@@ -71,23 +71,23 @@ def _figure(picture: Picture) -> Figure:
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """(C, H, W) uint8 as a data URI, without a header: that stands in the page already."""
+    """Return pixels (C, H, W) uint8 as a data URI, without their header, which the page already has."""
     buffer = io.BytesIO()
     to_pil(pixels).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _rows(picture: Picture) -> str:
-    """What the rows of a picture are, in a sentence; what stands behind a colon in `shows` names them."""
+    """Return a sentence that explains the rows of a picture; the text after a colon in `shows` names them."""
     config, numbers = picture.record.header.config, picture.record.header.config.get("numbers", {})
     _, _, named = picture.shows.partition(":")
     group = _group(picture)
     if named.strip():
         return f"Rows from top to bottom: {named.strip()}."
     if group == "samples" and "n" in config:
-        return f"The first images of {config['n']:,} drawn from the {config.get('sampler', 'prior')}."
+        return f"The first of {config['n']:,} images drawn from the {config.get('sampler', 'prior')}."
     if group == "interpolations" and "steps" in numbers:
-        return f"Each row goes from one real image to another: the originals at both ends, {numbers['steps']} decoded images between them."
+        return f"Each row goes from one real image to another: the originals are at both ends, {numbers['steps']} decoded images between."
     if group == "traversals" and "dims" in config:
         dims = ", ".join(map(str, config["dims"]))
         return f"Each row changes one active dimension (from top to bottom {dims}) around the {config.get('around', 'prior mean')}."
@@ -95,7 +95,7 @@ def _rows(picture: Picture) -> str:
 
 
 def _figure_facts(header: Header) -> list[str]:
-    """The numbers of a picture, and what drew it."""
+    """Return the numbers of a picture, and the settings with which it was made."""
     numbers = dict(header.config.get("numbers", {}))
     facts = [f"{words.title(name)} {words.fact(value)}" for name, value in numbers.items()]
     drawn = {"seed": header.made_by.get("seed"), "temperature": header.config.get("temperature"), "split": header.config.get("split")}

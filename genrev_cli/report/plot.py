@@ -1,4 +1,4 @@
-"""Plots as pictures, for documents that take no page."""
+"""Plots as pictures, for documents that cannot contain a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MARKERS = "os^Dvp*X"
 
 @dataclass(frozen=True)
 class Axes:
-    """One set of axes. lines: label → points (x, y), in the order in which they are to be drawn."""
+    """One set of axes. lines: label → points (x, y), in drawing order."""
 
     title: str
     x: str
@@ -23,7 +23,7 @@ class Axes:
 
 
 def plot(panels: Sequence[Axes]) -> np.ndarray:
-    """Axes side by side, with one legend: (3, height, width) uint8."""
+    """Return a picture of several axes side by side, each with a legend: (3, height, width) uint8."""
     figure = Figure(figsize=(5.2 * len(panels), 4.2), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):

@@ -1,4 +1,4 @@
-"""Which checkpoints are runs of one and the same training with other seeds, and what to call them."""
+"""Group checkpoints that differ only in their seeds, and name the groups."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from genrev_cli.report import words
 from genrev_cli.report.chain import Record, lineage
 from genrev_cli.report.sections import flat
 
-_NO_SETTINGS = ("identity", "stage", "recipe", "recipe_tables", "score")  # a recipe's tables are there resolved; a score is a result
+_NO_SETTINGS = ("identity", "stage", "recipe", "recipe_tables", "score")  # a recipe's values are stored elsewhere; a score is a result
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A checkpoint to compare. label: '' where the user gave none."""
+    """A checkpoint to compare. label: '' if the user gave none."""
 
     label: str
     record: Record
@@ -25,16 +25,16 @@ class Rival:
 
 @dataclass(frozen=True)
 class Group:
-    """Checkpoints that differ in nothing but their seeds."""
+    """Checkpoints that differ only in their seeds."""
 
     label: str
     records: list[Record]
 
 
 def grouped(rivals: Sequence[Rival]) -> list[Group]:
-    """Runs of one training with different seeds are a group, unless their labels differ; in the order of their first members.
+    """Group runs that differ only in their seeds and have the same label; groups are in the order of their first members.
 
-    Raises UsageError when one label stands for models that differ in more.
+    Raises UsageError if models with the same label differ in more than their seeds.
     """
     found: dict[tuple[str, str], list[list[Record]]] = {}
     for rival in rivals:
@@ -49,17 +49,17 @@ def grouped(rivals: Sequence[Rival]) -> list[Group]:
     labelled.sort(key=lambda pair: order[id(pair[1][0])])
     for label, count in Counter(label for label, _ in labelled if label).items():
         if count > 1:
-            raise UsageError(f"{label}=…: stands for models that differ in more than their seeds; give each a label of its own")
+            raise UsageError(f"{label}=…: models with this label differ in more than their seeds; give each its own label")
     return _named(labelled)
 
 
 def seeds(checkpoint: Record) -> tuple[Any, ...]:
-    """The seeds of all stages behind a checkpoint, oldest first."""
+    """Return the seeds of all stages of a checkpoint, oldest first."""
     return tuple(stage.header.config.get("schedule", {}).get("seed") for stage in lineage(checkpoint))
 
 
 def _signature(checkpoint: Record) -> str:
-    """Equal for checkpoints that differ in nothing but their seeds."""
+    """Return a text that is equal for checkpoints that differ only in their seeds."""
     stages = []
     for stage in lineage(checkpoint):
         config = {name: value for name, value in stage.header.config.items() if name not in _NO_SETTINGS}
@@ -70,16 +70,16 @@ def _signature(checkpoint: Record) -> str:
 
 
 def _sampler(checkpoint: Record) -> dict[str, Any]:
-    """What the codes of its samples are drawn from, but for seeds."""
+    """Return the settings of the distribution from which the codes of samples are drawn, without seeds."""
     if checkpoint.sampler is None:
         return {"name": "prior"}
     config = checkpoint.sampler.header.config
-    asked = {name: value for name, value in config["sampler"].items() if name not in ("sizes", "theta")}  # these are found, not asked for
-    return {**asked, **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
+    chosen = {name: value for name, value in config["sampler"].items() if name not in ("sizes", "theta")}  # these are results
+    return {**chosen, **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
 
 
 def _which(checkpoint: Record) -> str:
-    """The last checkpoint of a run, or the best, by which score."""
+    """Return 'last', or 'best by' and the score by which the checkpoint of a run was chosen."""
     score = checkpoint.header.config.get("score")
     if score is None:
         return "last"
@@ -88,12 +88,12 @@ def _which(checkpoint: Record) -> str:
 
 
 def settings(checkpoint: Record) -> dict[tuple[str, str], str]:
-    """All settings behind a checkpoint: (the stage that they are of, or '', and their dotted name) → text."""
+    """Return all settings of a checkpoint: (stage or '', dotted name) → text."""
     found: dict[tuple[str, str], str] = {}
     stages = _stages(checkpoint)
     for name, stage in stages.items():
         config = {key: value for key, value in stage.header.config.items() if key not in _NO_SETTINGS}
-        shared = {key: config.pop(key) for key in ("model", "prior") if key in config}  # handed on from stage to stage
+        shared = {key: config.pop(key) for key in ("model", "prior") if key in config}  # the same in all stages
         found |= {(name, key.removeprefix("method.")): text for key, text in flat(config)}
         found |= {("", key): text for key, text in (flat(shared) if shared else [])}
     found |= {("", f"sampler: {key}"): text for key, text in flat(_sampler(checkpoint))}
@@ -101,7 +101,7 @@ def settings(checkpoint: Record) -> dict[tuple[str, str], str]:
 
 
 def _stages(checkpoint: Record) -> dict[str, Record]:
-    """The stages behind a checkpoint by name; one that ran again has a number."""
+    """Return the stages of a checkpoint by name; a stage that ran again gets a number."""
     found: dict[str, Record] = {}
     for stage in lineage(checkpoint):
         name = stage.header.config.get("stage", "training")
@@ -111,9 +111,9 @@ def _stages(checkpoint: Record) -> dict[str, Record]:
 
 
 def differing(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
-    """The settings in which groups differ: (name, text for each group); the seeds of a group's members stand beside each other.
+    """Return the settings in which groups differ: (name, text for each group); different values within a group are joined by commas.
 
-    A setting of a stage that some did not go through is one only where the others differ.
+    If some groups lack a stage, its settings are listed only if the other groups differ in them.
     """
     tables = [[settings(record) for record in group.records] for group in groups]
     through = [{stage for stage, _ in members[0]} for members in tables]
@@ -126,7 +126,7 @@ def differing(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
 
 
 def _named(labelled: Sequence[tuple[str, list[Record]]]) -> list[Group]:
-    """Labels that were not given: what the files' names have in common; those alike are told apart by their folders, or else numbered."""
+    """Name groups without a label by the common part of their file names; equal names get their folder, or else a number."""
     names = [label or _stem(records) + _drawn(records[0]) for label, records in labelled]
     folders = [records[0].path.resolve().parent.name for _, records in labelled]
     own = [bool(label) for label, _ in labelled]
@@ -136,7 +136,7 @@ def _named(labelled: Sequence[tuple[str, list[Record]]]) -> list[Group]:
 
 
 def _told_apart(names: list[str], others: list[str], own: list[bool]) -> list[str]:
-    """Each name, or its other one where it is not the only one of its kind; those of the user's own stay."""
+    """Return each name, or its alternative if the name is not unique; names chosen by the user are kept."""
     count = Counter(names)
     return [other if count[name] > 1 and not fixed else name for name, other, fixed in zip(names, others, own, strict=True)]
 
@@ -154,7 +154,7 @@ def _stem(records: list[Record]) -> str:
 
 
 def seed_words(records: Sequence[Record]) -> str:
-    """The seeds of the last stages: '0, 1, 2'; where they are the same, those of all stages."""
+    """Return the seeds of the last stages, such as '0, 1, 2'; if some are equal, the seeds of all stages."""
     found = [seeds(record) for record in records]
-    alike = len({of[-1] for of in found}) < len(found)
-    return ", ".join("/".join(map(words.shown, of if alike else of[-1:])) for of in found)
+    repeated = len({stages[-1] for stages in found}) < len(found)
+    return ", ".join("/".join(map(words.shown, stages if repeated else stages[-1:])) for stages in found)

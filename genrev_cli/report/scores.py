@@ -1,4 +1,4 @@
-"""Scores apart from the conditions that they were measured under, and tables of them."""
+"""Split results into scores and conditions of measurement, and make tables of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from genrev_cli.report.material import Score
 
 ERROR = "_standard_error"
 CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256")
-"""What in a result is no metric, beside all that is no fraction."""
+"""Entries of a result that are not metrics; entries that are not floats are not metrics either."""
 _TITLES = {
     "kid_subset_size": "Images per subset for KID",
     "k_precision": "Neighbours for precision, recall",
@@ -19,7 +19,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """beside: what stands small behind the value, such as its spread."""
+    """A cell of a table. beside: small text after the value, such as its spread."""
 
     text: str
     beside: str = ""
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """numeric: its cells are set to the right. beside: what stands small below the title."""
+    """A column of a table. numeric: True aligns its cells to the right. beside: small text after the title."""
 
     title: str
     numeric: bool = False
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """columns: one more than cells, for the first names the rows. rows: (name, its line's classes or '', cells)."""
+    """columns: the first is that of the rows' names, so there is one more than cells. rows: (name, CSS classes or '', cells)."""
 
     columns: list[Column]
     rows: list[tuple[str, str, list[Cell]]]
@@ -53,7 +53,7 @@ class Reading:
 
 
 def read(result: dict[str, Any]) -> Reading:
-    """Sort the entries of a result."""
+    """Split the entries of a result."""
     rest = {name: value for name, value in result.items() if name not in ("metric", "value")}
     main = {result["metric"]: float(result["value"])} if "metric" in result and result.get("value") is not None else {}
     fractions = {name: value for name, value in rest.items() if isinstance(value, float) and name not in CONDITIONS}
@@ -63,28 +63,28 @@ def read(result: dict[str, Any]) -> Reading:
 
 
 def metric_column(label: str) -> Column:
-    """A metric's heading, with an arrow to where better values are."""
+    """Return a metric's heading, with an arrow towards better values."""
     arrow = {"lower": " ↓", "higher": " ↑"}.get(words.better(label), "")
     name, _, remark = words.metric(label).partition(" (")
     return Column(name + arrow, numeric=True, beside=f"({remark}" if remark else "")
 
 
 def explained(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """(heading, what it is) of those metrics of which something is known."""
+    """Return (heading, explanation) of the metrics that have one."""
     return [(words.metric(label), words.about(label)) for label in labels if words.about(label)]
 
 
 def conditions(result: dict[str, Any], reference: str) -> dict[str, str]:
-    """How something was measured, in words: name → text. reference: the name of the file with the real images."""
+    """Return the conditions of a measurement: name → text. reference: name of the file with the real images."""
     known = dict(result)
-    compared = "n_reference" in known  # reconstructions alone are of real images, and of no samples
+    compared = "n_reference" in known  # else only reconstructions of real images were scored, and no samples
     n, n_ref, split = known.pop("n", None), known.pop("n_reference", None), known.pop("split", "")
     n, n_ref = (n, n_ref) if compared else (None, n)
     real = " ".join(filter(None, (f"{n_ref:,}" if n_ref else "", split, "images")))
     found = {"Samples": f"{n:,}" if n else "", "Against": f"{real} of {reference}" if reference else ""}
-    precision = known.pop("feature_precision", "fp32" if known.get("extractor") else "")  # older results don't say
+    precision = known.pop("feature_precision", "fp32" if known.get("extractor") else "")  # older results do not store it
     features = [*(str(known.pop(name, "") or "") for name in ("extractor", "profile", "layer")), precision]
-    found["Features"] = ", ".join(dict.fromkeys(filter(None, features)))  # extractor and profile may share a name
+    found["Features"] = ", ".join(dict.fromkeys(filter(None, features)))  # extractor and profile may have the same name
     found["Weights"] = str(known.pop("weights_sha256", "") or "")[:12]
     floor = known.pop("bias_floor", None)
     found["Bias floor"] = "" if floor is None else words.number(float(floor))
@@ -96,7 +96,7 @@ def conditions(result: dict[str, Any], reference: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Scores:
-    """shared: conditions that all scores have in common; the table has columns for the others."""
+    """shared: the conditions that are equal for all scores; the table has columns for the others."""
 
     shared: list[tuple[str, str]]
     table: Table
@@ -104,7 +104,7 @@ class Scores:
 
 
 def score_table(scores: Sequence[Score]) -> Scores | None:
-    """A row for each score, in the order of time, a column for each metric and for each condition that differs; None without scores."""
+    """Return a table with a row for each score, by time, and a column for each metric and each differing condition; None without scores."""
     scores = sorted(scores, key=lambda score: score.record.header.made_by.get("utc", ""))
     readings = [read(score.result) for score in scores]
     under = [
@@ -129,6 +129,6 @@ def _value(reading: Reading, label: str) -> Cell:
 
 
 def _scored(score: Score) -> str:
-    """The model whose samples were scored, else the samples, else the score itself."""
+    """Return the file name of the model whose samples were scored, else of the samples, else of the score."""
     samples = score.record.inputs.get("samples")
     return (score.checkpoint or samples or score.record).path.name

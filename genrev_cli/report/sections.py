@@ -1,4 +1,4 @@
-"""The body of the page but for its pictures and scores: curves, settings, commands and machines, as what the template needs of each."""
+"""The curves, settings, commands and machines of the page, in the form that the template needs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class Curves:
 
 
 def curves(material: Material) -> Curves:
-    """One panel for each quantity of the logs; a run that went on from another starts where that one ended."""
+    """Return one panel for each quantity of the logs; a run that continues another starts where that one ended."""
     logged = [record for record in material.records if material.logs.get(record.key)]
     runs = [Run(_run_name(record), i, start_of(record), material.logs[record.key]) for i, record in enumerate(logged)]
     return Curves([(css(run.style), run.label) for run in runs], groups(runs))
@@ -29,17 +29,17 @@ def _run_name(record: Record) -> str:
 
 
 def start_of(checkpoint: Record) -> int:
-    """How many steps were behind a checkpoint before its own stage."""
+    """Return the number of steps of all stages before the last one."""
     return sum(earlier.header.step for earlier in lineage(checkpoint)[:-1])
 
 
 def settings(material: Material) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """The tables of every file that has some: (kind or stage, file name, rows of name and value)."""
+    """Return the settings of every file that has some: (kind or stage, file name, rows of name and value)."""
     found = []
     for record in material.records:
         config = {name: value for name, value in record.header.config.items() if name not in ("identity", "stage", "numbers", "shows")}
         schedule = config.get("schedule", {})
-        if schedule.get("steps"):  # they are what holds; the epochs are the recipe's
+        if schedule.get("steps"):  # steps override the recipe's epochs
             config["schedule"] = {name: value for name, value in schedule.items() if name != "epochs"}
         if record.header.kind in ("data", "checkpoint", "classifier", "samples", "codes") and config:
             found.append((record.header.config.get("stage", record.header.kind), record.path.name, flat(config)))
@@ -47,7 +47,7 @@ def settings(material: Material) -> list[tuple[str, str, list[tuple[str, str]]]]
 
 
 def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """A nested table as dotted names and values; a list of tables has one row for each."""
+    """Return a nested table as rows of dotted name and value; a list of tables has one row for each."""
     if isinstance(value, dict) and value:
         return [row for key, part in value.items() for row in flat(part, f"{name}.{key}".lstrip("."))]
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):
@@ -57,7 +57,7 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Step:
-    """A command in the chain. machine: number of the entry in the list of machines and versions."""
+    """A command in the chain. machine: number of its entry in the list of machines and versions."""
 
     command: str
     made: list[str]
@@ -66,7 +66,7 @@ class Step:
 
 
 def chain(material: Material) -> tuple[list[Step], list[list[tuple[str, str]]]]:
-    """The commands in their order, and the machines with versions that they ran on, each once."""
+    """Return the commands in their order, and the machines and versions with which they ran, each once."""
     machines: list[list[tuple[str, str]]] = []
     steps = []
     for command in commands(material.records):

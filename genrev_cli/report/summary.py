@@ -1,4 +1,4 @@
-"""The top of the page: what this is, and how good."""
+"""The top of the page: title, key numbers, and facts about data and model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ KEY_NUMBERS = ("l1_restricted", "roundtrip_mean", "roundtrip_max", "relative_swd
 
 @dataclass(frozen=True)
 class Card:
-    """A number that matters. note: over what it was measured."""
+    """A key number. note: the samples or images on which it was measured."""
 
     title: str
     value: str
@@ -23,14 +23,14 @@ class Card:
 
 
 def headline(material: Material) -> str:
-    """The title where none was given: model on data."""
-    model = material.main and material.main.header.config.get("model", {}).get("name")
-    source = material.data and material.data.header.config.get("source", {}).get("name")
+    """Return the default title: model on data."""
+    model = material.main.header.config.get("model", {}).get("name") if material.main else None
+    source = material.data.header.config.get("source", {}).get("name") if material.data else None
     return " on ".join(filter(None, (model, source))) or "Report"
 
 
 def cards(material: Material) -> list[Card]:
-    """Scores of the main checkpoint, then its key numbers: from a picture over a whole split, else from its last look in training."""
+    """Return the scores of the main checkpoint, then its key numbers, from a whole split or else from the end of training."""
     found = [_score_card(score.result) for score in material.scores if material.is_main(score.checkpoint) and "value" in score.result]
     measured: dict[str, Card] = {}
     for numbers, note in _measurements(material):
@@ -42,7 +42,7 @@ def cards(material: Material) -> list[Card]:
 
 def _score_card(result: dict[str, Any]) -> Card:
     label, split = result.get("metric", "score"), result.get("split", "")
-    compared = "n_reference" in result  # reconstructions and likelihoods are of real images, and of no samples
+    compared = "n_reference" in result  # else it is a score of real images, such as a reconstruction error or a likelihood
     note = (f"{result['n']:,} samples" if compared else f"{result['n']:,} {split} images") if result.get("n") else ""
     if result.get("n_reference"):
         note += f" against {words.number(result['n_reference'])} {split} images"
@@ -62,7 +62,7 @@ def _measurements(material: Material) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def data_facts(data: Record) -> list[tuple[str, str]]:
-    """What is known of the data set, as (name, value)."""
+    """Return facts about the data set, as (name, value)."""
     config = data.header.config
     counts = [f"{count:,} {split}" for split, count in config.get("counts", {}).items() if count]
     facts = {
@@ -79,7 +79,7 @@ def data_facts(data: Record) -> list[tuple[str, str]]:
 
 
 def model_facts(material: Material, checkpoint: Record) -> list[tuple[str, str]]:
-    """What is known of the model, as (name, value)."""
+    """Return facts about the model, as (name, value)."""
     model, prior = checkpoint.header.config.get("model", {}), checkpoint.header.config.get("prior", {})
     count = material.parameters.get(checkpoint.key)
     facts = {

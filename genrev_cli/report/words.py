@@ -1,22 +1,22 @@
-"""Numbers, times and the names of quantities, for people."""
+"""Text for numbers, durations and the names of quantities."""
 
 import math
 import re
 from typing import Any
 
 QUANTITIES: dict[str, tuple[str, str]] = {
-    "l1_restricted": ("L1, restricted latent", "mean |x − x̂|, pixels in [0, 1]; x̂ decoded from the active dimensions alone"),
-    "roundtrip_mean": ("Round trip, mean", "mean |x − decode(encode(x))|; rounding alone where the inverse is exact"),
+    "l1_restricted": ("L1, restricted latent", "mean |x − x̂|, pixels in [0, 1]; x̂ is decoded from the active dimensions only"),
+    "roundtrip_mean": ("Round trip, mean", "mean |x − decode(encode(x))|; only rounding errors if the inverse is exact"),
     "roundtrip_max": ("Round trip, largest", "the worst pixel: max |x − decode(encode(x))|"),
-    "max_abs_z": ("Largest |z|", "largest latent value of all images"),
-    "relative_swd": ("Relative SWD", "sliced Wasserstein distance of codes to prior; 1 is that of two samples of the prior"),
-    "accuracy": ("Accuracy", "share of images that the classifier puts into their class"),
+    "max_abs_z": ("Largest |z|", "largest absolute latent value of all images"),
+    "relative_swd": ("Relative SWD", "sliced Wasserstein distance of codes to prior, divided by that of two sets of prior samples"),
+    "accuracy": ("Accuracy", "share of images that the classifier assigns to their class"),
     "cross_entropy": ("Cross-entropy", "of the classifier, in nats"),
-    "bits_per_dim": ("Bits per dimension", "−log₂ of the likelihood of 8-bit images, per pixel and channel; 8 is that of uniform noise"),
+    "bits_per_dim": ("Bits per dimension", "−log₂ of the likelihood of 8-bit images, per pixel and channel; uniform noise has 8"),
     "L_x": ("L_x, images", "loss of the reconstruction from the restricted latent"),
-    "L_z": ("L_z, latents", "what the restriction cuts off the latents"),
+    "L_z": ("L_z, latents", "squared difference of latents and restricted latents"),
     "L_mmd": ("L_mmd, codes", "MMD² between codes and prior"),
-    "L_D": ("L_D, adversary", "loss of the adversary on latent codes; 2 where it cannot tell codes from prior"),
+    "L_D": ("L_D, adversary", "loss of the adversary on latent codes; 2 if it cannot distinguish codes from prior samples"),
     "L_E": ("L_E, encoder", "loss of the encoder against the adversary"),
     "D_prior": ("D on the prior", "mean score of the adversary for prior samples"),
     "D_codes": ("D on codes", "mean score of the adversary for codes of images"),
@@ -24,61 +24,61 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "grad_norm_D": ("Gradient norm of D", "of the adversary, before clipping"),
     "images_per_second": ("Images per second", "speed of training"),
 }
-"""Name in logs and headers → what to call it, and what it is. A name that is not here stands for itself."""
+"""Name in logs and headers → (title, explanation). Other names are shown as they are."""
 
 METRICS: dict[str, tuple[str, str]] = {
     "FID": ("lower", "Fréchet distance of samples to real images in Inception's features"),
-    "FD": ("lower", "Fréchet distance of samples to real images in other features than Inception's: no FID"),
+    "FD": ("lower", "Fréchet distance of samples to real images in features other than Inception's: not an FID"),
     "KID": ("lower", "kernel distance (MMD²) of samples to real images in Inception's features"),
-    "KD": ("lower", "kernel distance (MMD²) of samples to real images in other features than Inception's: no KID"),
-    "precision": ("higher", "share of samples that lie among real images"),
-    "recall": ("higher", "share of real images that lie among samples"),
-    "density": ("higher", "how densely real images lie around samples; 1 is as among themselves"),
-    "coverage": ("higher", "share of real images with a sample near them"),
+    "KD": ("lower", "kernel distance (MMD²) of samples to real images in features other than Inception's: not a KID"),
+    "precision": ("higher", "share of samples inside the k-nearest-neighbour ball of a real image"),
+    "recall": ("higher", "share of real images inside the k-nearest-neighbour ball of a sample"),
+    "density": ("higher", "mean number of real images' k-nearest-neighbour balls that contain a sample, divided by k"),
+    "coverage": ("higher", "share of real images with a sample inside their k-nearest-neighbour ball"),
     "L1": ("lower", "mean |x − x̂| of reconstructions from the restricted latent, pixels in [0, 1]"),
     "PSNR": ("higher", "of the same reconstructions, in dB"),
     "SSIM": ("higher", "structural similarity of the same reconstructions, at most 1"),
     "accuracy": ("higher", ""),
     "bits_per_dim": ("lower", ""),
 }
-"""First word of a metric's label → which values are better, and what it is."""
+"""First word of a metric's label → (which values are better, explanation)."""
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def title(name: str) -> str:
-    """What to call a quantity."""
+    """Return the title of a quantity."""
     return QUANTITIES[name][0] if name in QUANTITIES else name.replace("_", " ")
 
 
 def about(name: str) -> str:
-    """What a quantity or metric is; '' where nothing is known."""
+    """Return the explanation of a quantity or metric, or ''."""
     return QUANTITIES[name][1] if name in QUANTITIES else METRICS.get(_family(name), ("", ""))[1]
 
 
 def rank(name: str) -> int:
-    """The order of quantities on a page; those without a place come last."""
+    """Return the position of a quantity on the page; unknown quantities come last."""
     return list(QUANTITIES).index(name) if name in QUANTITIES else len(QUANTITIES)
 
 
 def better(label: str) -> str:
-    """'lower' or 'higher': which values of a metric are better; '' where nobody knows."""
+    """Return 'lower' or 'higher', the better values of a metric, or '' if unknown."""
     return METRICS.get(_family(label), ("", ""))[0]
 
 
 def _family(label: str) -> str:
-    """FD of FD-pixel, FID of FID (bf16)."""
+    """Return the first word of a label: FD for FD-pixel, FID for FID (bf16)."""
     return re.split(r"[- ]", label, maxsplit=1)[0]
 
 
 def metric(label: str) -> str:
-    """The label of a metric, so that nobody takes a Fréchet distance in other features for an FID."""
+    """Return the label of a metric; a Fréchet distance in other features is marked as not an FID."""
     short = label[:1].upper() + label[1:]
     return f"{short} (not an FID)" if label.startswith("FD") else short
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number to so many significant digits: 0.0706, 1,442, 4.61·10⁻⁸."""
+    """Return a number as text with `digits` significant digits: 0.0706, 1,442, 4.61·10⁻⁸."""
     if isinstance(value, int) or not math.isfinite(value):
         return f"{value:,}".replace("-", "−")
     if value == 0:
@@ -93,7 +93,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def fact(value: Any) -> str:
-    """A value for a caption: measured numbers rounded, chosen ones as they are."""
+    """Return a value as text for a caption: measured numbers are rounded, chosen ones (at most 2 digits) are not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return shown(value)
     chosen = isinstance(value, float) and 1e-3 <= abs(value) < 1e3 and float(f"{value:.2g}") == value
@@ -101,11 +101,11 @@ def fact(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Any JSON value on one line."""
+    """Return any JSON value as one line of text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, float):
-        return f"{value:g}"  # settings are looked up to be typed again: as they were typed
+        return f"{value:g}"  # in the form in which users type settings
     if isinstance(value, list):
         listed = ", ".join(shown(item) for item in value[:12])
         return f"{listed} … ({len(value)} in all)" if len(value) > 12 else listed or "none"
@@ -115,7 +115,7 @@ def shown(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """0.36 s, 4 min 28 s, 3 h 20 min."""
+    """Return a duration as text: 0.36 s, 4 min 28 s, 3 h 20 min."""
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -125,6 +125,6 @@ def duration(seconds: float) -> str:
 
 
 def image_size(shape: list[int]) -> str:
-    """[C, H, W] as 64×64, 3 channels."""
+    """Return [C, H, W] as text: 64×64, 3 channels."""
     channels, height, width = shape
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"

@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 
 class Notes(Progress):
-    """Remembers what it was told."""
+    """Stores the notes that it receives."""
 
     def __init__(self):
         self.notes = []
@@ -27,7 +27,7 @@ def notes():
 
 @pytest.fixture
 def encode():
-    """(h, w) or (h, w, 3) uint8, or a picture → the bytes of an image file."""
+    """A function that encodes (h, w) or (h, w, 3) uint8, or a picture, as an image file."""
 
     def encode(pixels, kind="PNG", **options):
         picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
@@ -40,7 +40,7 @@ def encode():
 
 @pytest.fixture
 def shared():
-    """A file of the real data sets; skips the test where they are not."""
+    """A function that returns the path of a file of the real data sets, and skips the test if it is missing."""
 
     def find(name):
         if not (SHARED / name).exists():

@@ -1,4 +1,4 @@
-"""digits, MNIST and CIFAR-10: fixed arrays, known to the bit."""
+"""The sources digits, MNIST and CIFAR-10, whose arrays are known exactly."""
 
 import gzip
 import hashlib
@@ -38,17 +38,17 @@ def idx(array):
 # --- digits
 
 
-def test_digits_are_scikit_learns():
+def test_digits_equal_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
     source = open_digits(PrepareConfig("digits"), SILENT)
     pixels = pixels_of(source)
     assert pixels.shape == (1797, *source.image_shape) == (1797, 1, 8, 8)
-    assert np.array_equal(np.rint(pixels[:, 0] / 255 * 16), load_digits().images)  # the 17 levels survive
+    assert np.array_equal(np.rint(pixels[:, 0] / 255 * 16), load_digits().images)  # the 17 levels stay distinct
     assert np.array_equal(source.labels, load_digits().target)
 
 
-def test_digits_split_is_a_fifth_of_every_class():
+def test_the_test_split_of_digits_is_a_fifth_of_every_class():
     source = open_digits(PrepareConfig("digits"), SILENT)
     counts, test = np.bincount(source.labels), np.bincount(source.labels[source.split == TEST])
     assert np.array_equal(test, counts // 5)
@@ -56,7 +56,7 @@ def test_digits_split_is_a_fifth_of_every_class():
 
 
 @pytest.mark.parametrize("limit", [1, 100])
-def test_limit_takes_the_first(limit):
+def test_limit_takes_the_first_images(limit):
     whole, part = (open_digits(PrepareConfig("digits", limit=n), SILENT) for n in (0, limit))
     assert len(part) == limit
     assert np.array_equal(pixels_of(part), pixels_of(whole)[:limit])
@@ -74,7 +74,7 @@ def test_resizing_keeps_a_constant_image_constant(channels, size):
 
 
 @given(arrays(np.uint8, array_shapes(max_dims=4)))
-def test_idx_round_trip(array):
+def test_an_idx_array_is_read_back_unchanged(array):
     assert np.array_equal(read_idx(idx(array), "x"), array)
 
 
@@ -90,18 +90,18 @@ def test_truncated_idx_is_refused(array, data):
     [
         (b"", "not an IDX file"),
         (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "not an IDX file"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "promises 79228162458924105385300197375 bytes"),
-        (idx(np.zeros(3, np.uint8)) + b"0", "promises 3 bytes"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "claims 79228162458924105385300197375 bytes"),
+        (idx(np.zeros(3, np.uint8)) + b"0", "claims 3 bytes"),
     ],
 )
-def test_idx_headers_are_not_believed(data, message):
+def test_wrong_idx_headers_are_refused(data, message):
     with pytest.raises(FileError, match=message):
         read_idx(data, "x")
 
 
 @pytest.fixture
 def tiny_mnist(tmp_path, monkeypatch):
-    """Four small files in MNIST's form, and the md5s to go with them."""
+    """A folder with four small files in MNIST's format; their md5s replace the published ones."""
     known = {}
     for part, n in (("train", 6), ("t10k", 2)):
         for name, array in (
@@ -117,7 +117,7 @@ def tiny_mnist(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("folder", [".", "MNIST/raw"])
 @pytest.mark.parametrize("packed", [True, False])
-def test_mnist_from_four_files(tiny_mnist, packed, folder):
+def test_mnist_is_read_from_four_files(tiny_mnist, packed, folder):
     for path in list(tiny_mnist.glob("*.gz")):
         target = tiny_mnist / folder / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,25 +132,25 @@ def test_mnist_from_four_files(tiny_mnist, packed, folder):
     assert source.checksums() == {name: sums[not packed] for name, sums in mnist.MD5.items()}
 
 
-def test_mnist_size(tiny_mnist):
+def test_mnist_can_be_resized(tiny_mnist):
     source = open_mnist(PrepareConfig("mnist", tiny_mnist, size=32), SILENT)
     assert pixels_of(source).shape[1:] == source.image_shape == (1, 32, 32)
 
 
-def test_another_file_is_not_mnist(tiny_mnist):
+def test_a_file_that_is_not_the_published_one_is_refused(tiny_mnist):
     (tiny_mnist / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.ones(2, np.uint8))))
     with pytest.raises(FileError, match=r"t10k-labels-idx1-ubyte.gz: not the published file"):
         open_mnist(PrepareConfig("mnist", tiny_mnist), SILENT)
 
 
-def test_a_missing_file_is_named_with_its_page(tiny_mnist):
+def test_the_error_for_a_missing_file_names_it_and_its_page(tiny_mnist):
     (tiny_mnist / "train-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(FileError, match=r"train-labels-idx1-ubyte.gz: missing .* --download, or get it from http"):
         open_mnist(PrepareConfig("mnist", tiny_mnist), SILENT)
 
 
 @pytest.mark.parametrize(("source", "opener"), [("mnist", open_mnist), ("cifar10", cifar10.open_cifar10)])
-def test_a_missing_folder_says_where_to_get_it(tmp_path, source, opener):
+def test_the_error_for_a_missing_folder_says_where_to_get_it(tmp_path, source, opener):
     with pytest.raises(FileError, match=r"pass --download, or get .* from http"):
         opener(PrepareConfig(source, tmp_path / "none"), SILENT)
 
@@ -164,14 +164,14 @@ class Evil:
 
 
 class Pointers:
-    """An array of objects whose bytes are taken for their addresses."""
+    """An array of objects, whose bytes NumPy would use as addresses."""
 
     def __reduce__(self):
         return np.ndarray, ((1,), "O", b"A" * 8)
 
 
 class Flagged:
-    """The same by a type that says of itself that it holds no objects."""
+    """The same with a type that claims to hold no objects."""
 
     def __reduce__(self):
         return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, (1,), Unflagged(), False, b"A" * 8)
@@ -189,7 +189,7 @@ class Zipped:
         return codecs.encode, ("text", "rot13")
 
 
-@pytest.mark.parametrize("protocol", range(5))  # 5 has its own way with arrays, which CIFAR-10 does not need
+@pytest.mark.parametrize("protocol", range(5))  # protocol 5 stores arrays differently, and CIFAR-10 does not use it
 def test_unpickle_reads_arrays_bytes_and_lists(protocol):
     content = {b"data": np.arange(12, dtype=np.uint8).reshape(3, 4), b"labels": [1, 2, 3], b"batch_label": b"one of five \xff"}
     found = unpickle(pickle.dumps(content, protocol), "x")
@@ -222,7 +222,7 @@ def test_unpickle_runs_nothing(data, capfd):
 
 @pytest.fixture
 def tiny_cifar(tmp_path, monkeypatch):
-    """Batches of two images in CIFAR's form: image i of batch b is filled with 10 b + i; its label is i."""
+    """A folder with batches of two images in CIFAR's format: image i of batch b is filled with 10 b + i; its label is i."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for b, name in enumerate(cifar10.MD5):
@@ -241,7 +241,7 @@ def pack(folder, tar, extra=()):
 
 
 @pytest.mark.parametrize("form", ["folder", "parent", "tar", "tar's folder"])
-def test_cifar_in_every_form(tiny_cifar, tmp_path_factory, monkeypatch, form):
+def test_cifar_is_read_from_folders_and_tar_archives(tiny_cifar, tmp_path_factory, monkeypatch, form):
     other = tmp_path_factory.mktemp("tar")
     pack(tiny_cifar, other / cifar10.TAR, extra=["../escape", "cifar-10-batches-py/../data_batch_1"])
     monkeypatch.setattr(cifar10, "TAR_MD5", md5((other / cifar10.TAR).read_bytes()))
@@ -260,7 +260,7 @@ def test_a_changed_batch_is_refused_before_it_is_unpickled(tiny_cifar):
         cifar10.open_cifar10(PrepareConfig("cifar10", tiny_cifar), SILENT)
 
 
-def test_a_truncated_tar(tiny_cifar, tmp_path):
+def test_a_truncated_tar_is_refused(tiny_cifar, tmp_path):
     pack(tiny_cifar, tmp_path / "cut.tar.gz")
     data = (tmp_path / "cut.tar.gz").read_bytes()
     (tmp_path / "cut.tar.gz").write_bytes(data[: len(data) // 2])
@@ -272,7 +272,7 @@ def test_a_truncated_tar(tiny_cifar, tmp_path):
 
 
 @pytest.mark.shared_data
-def test_real_mnist(shared):
+def test_the_real_mnist_has_the_published_sizes_and_means(shared):
     source = open_mnist(PrepareConfig("mnist", shared("mnist")), SILENT)
     pixels = pixels_of(source)
     assert np.bincount(source.split).tolist() == [60_000, 0, 10_000]
@@ -281,14 +281,14 @@ def test_real_mnist(shared):
 
 
 @pytest.mark.shared_data
-def test_real_mnist_unpacked(shared, tmp_path):
+def test_the_real_mnist_is_read_from_unpacked_files(shared, tmp_path):
     for path in shared("mnist").glob("*.gz"):
         (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     assert len(open_mnist(PrepareConfig("mnist", tmp_path), SILENT)) == 70_000
 
 
 @pytest.mark.shared_data
-def test_real_cifar(shared, tmp_path):
+def test_the_real_cifar_has_the_published_sizes_and_means(shared, tmp_path):
     import subprocess
     import sys
 

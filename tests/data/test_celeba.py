@@ -18,14 +18,14 @@ NUMBERS = [1, 162_770, 162_771, 182_637, 182_638, 202_599]
 OFFICIAL = [TRAIN, TRAIN, VAL, VAL, TEST, TEST]
 
 
-def test_the_official_boundaries():
+def test_the_split_by_number_has_the_official_boundaries():
     assert split_by_number(np.array(NUMBERS)).tolist() == OFFICIAL
     counts = np.bincount(split_by_number(np.arange(1, 202_600)))
     assert counts.tolist() == [162_770, 19_867, 19_962]  # as published
 
 
 @pytest.mark.parametrize("number", [0, 202_600])
-def test_there_are_no_other_numbers(number):
+def test_other_numbers_are_refused(number):
     with pytest.raises(FileError, match="use 'folder'"):
         split_by_number(np.array([1, number]))
 
@@ -41,8 +41,8 @@ def test_there_are_no_other_numbers(number):
         ("none", 128, (156, 128)),
     ],
 )
-def test_crops(encode, crop, size, shape):
-    """A face of one colour inside the crop's box and of another outside shows only the former."""
+def test_a_crop_shows_only_its_box(encode, crop, size, shape):
+    """The box has one colour and the rest of the picture another."""
     side = 0 if crop == "none" else int(crop)
     pixels = np.zeros((218, 178, 3), np.uint8)
     left, top = (178 - side) // 2, (218 - side) // 2
@@ -56,19 +56,19 @@ def test_crops(encode, crop, size, shape):
     assert np.array_equal(found, np.broadcast_to(np.array([10, 120, 250])[:, None, None], found.shape))
 
 
-def test_140_to_140_is_the_crop_itself(encode):
+def test_a_crop_of_140_at_size_140_is_not_resized(encode):
     pixels = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
     assert np.array_equal(faces("140", 140)(encode(pixels)), pixels[39:179, 19:159].transpose(2, 0, 1))
 
 
 def test_images_that_are_not_aligned_faces_are_damaged(encode):
-    with pytest.raises(DamagedImage, match="64x64, where CelebA's aligned faces have 178x218"):
+    with pytest.raises(DamagedImage, match="64x64, but CelebA's aligned faces have 178x218"):
         faces("140", 64)(encode(np.zeros((64, 64, 3), np.uint8)))
 
 
 @pytest.fixture
 def tiny_celeba(tmp_path, encode):
-    """Six faces at the boundaries of the splits, each of its own gray, in img_align_celeba."""
+    """A folder with six faces at the boundaries of the splits, each in its own gray, in img_align_celeba."""
     folder = tmp_path / "celeba" / "img_align_celeba"
     folder.mkdir(parents=True)
     for i, number in enumerate(NUMBERS):
@@ -91,14 +91,14 @@ def to_zip(folder):
 
 @pytest.mark.parametrize("form", ["folder", "images", "zip", "download"])
 @pytest.mark.parametrize("partition", ["", "inside", "beside"])
-def test_celeba_in_every_form(tiny_celeba, tmp_path, form, partition):
+def test_celeba_is_read_from_folders_and_zips(tiny_celeba, tmp_path, form, partition):
     shuffled = [2, 1, 0, 2, 1, 0]
     images = tiny_celeba / "img_align_celeba"
     place = {"inside": images if form == "images" else tiny_celeba, "beside": tiny_celeba if form == "images" else tmp_path}
     if partition:
         (place[partition] / PARTITION).write_text(partition_text(shuffled))
     path = {"folder": tiny_celeba, "images": images, "zip": to_zip(tiny_celeba), "download": tiny_celeba}[form]
-    if form == "download":  # the zip as it was downloaded, in a folder
+    if form == "download":  # a folder with the downloaded zip
         path = tmp_path
         to_zip(tiny_celeba).rename(path / "img_align_celeba.zip")
     source = open_celeba(PrepareConfig("celeba", path), SILENT)
@@ -113,29 +113,29 @@ def test_celeba_in_every_form(tiny_celeba, tmp_path, form, partition):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("000001.jpg 3\n", "line 1 is not like"),
-        ("000001.jpg 0\nx\n", "line 2 is not like"),
-        ("000001.jpg 0\n", "does not list .*162770.jpg"),
+        ("000001.jpg 3\n", "line 1 does not look like"),
+        ("000001.jpg 0\nx\n", "line 2 does not look like"),
+        ("000001.jpg 0\n", "lacks .*162770.jpg"),
     ],
 )
-def test_broken_partition(tiny_celeba, text, message):
+def test_an_invalid_partition_file_is_refused(tiny_celeba, text, message):
     (tiny_celeba / PARTITION).write_text(text)
     with pytest.raises(FileError, match=message):
         open_celeba(PrepareConfig("celeba", tiny_celeba), SILENT)
 
 
-def test_partition_allows_spaces_and_empty_lines():
+def test_a_partition_file_may_have_spaces_and_empty_lines():
     assert parse_partition("000001.jpg   2 \n\n000002.jpg 0", "x") == {1: 2, 2: 0}
 
 
-def test_the_same_number_twice(tiny_celeba):
+def test_two_files_with_the_same_number_are_refused(tiny_celeba):
     (tiny_celeba / "img_celeba").mkdir()
     (tiny_celeba / "img_celeba" / "000001.jpg").touch()
-    with pytest.raises(FileError, match="give the folder img_align_celeba alone"):
+    with pytest.raises(FileError, match="pass the folder img_align_celeba only"):
         open_celeba(PrepareConfig("celeba", tiny_celeba), SILENT)
 
 
-def test_where_to_get_it(tmp_path):
+def test_the_error_for_missing_images_says_where_to_get_them(tmp_path):
     with pytest.raises(FileError, match=r"--download, or get img_align_celeba.zip .* from https"):
         open_celeba(PrepareConfig("celeba", tmp_path / "none"), SILENT)
     (tmp_path / "a.jpg").touch()
@@ -160,7 +160,7 @@ def test_channel_means_of_the_real_faces(shared):
     assert total / (6000 * 64 * 64) == pytest.approx([135.39, 106.76, 91.27], abs=0.01)
 
 
-def test_lanczos_is_the_filter_of_140_and_bicubic_of_108(encode):
+def test_crop_140_uses_lanczos_and_crop_108_bicubic(encode):
     pixels = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
     for crop, kind in (("140", Image.Resampling.LANCZOS), ("108", Image.Resampling.BICUBIC)):
         side, (left, top) = int(crop), ((178 - int(crop)) // 2, (218 - int(crop)) // 2)

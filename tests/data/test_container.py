@@ -22,7 +22,7 @@ def container(request, tmp_path):
     return open_container(tmp_path, "")
 
 
-def test_a_folder_and_a_zip_of_it_are_the_same(container):
+def test_a_folder_and_a_zip_of_it_have_the_same_files(container):
     assert container.names() == sorted(FILES, key=natural_key)
     assert image_names(container) == (["a.gif", "b/img2.jpeg", "b/img10.PNG"], 3)
     with container.reader() as read:
@@ -39,7 +39,7 @@ def test_zip_entries_cannot_escape(tmp_path, name):
         Archive(tmp_path / "bad.zip").names()
 
 
-def test_zip_bomb_is_not_read(tmp_path, monkeypatch):
+def test_a_zip_bomb_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("genrev_cli.data.container.MAX_FILE_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1001))
@@ -63,7 +63,7 @@ def test_linked_folders_are_read_once_and_loops_end(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "no such folder or file; look there"), (b"PK\x03\x04 cut", "neither a folder nor a zip")]
 )
-def test_what_cannot_be_opened(tmp_path, content, message):
+def test_missing_paths_and_other_files_are_refused(tmp_path, content, message):
     path = tmp_path / "set.zip"
     if content is not None:
         path.write_bytes(content)
@@ -71,7 +71,7 @@ def test_what_cannot_be_opened(tmp_path, content, message):
         open_container(path, "look there")
 
 
-def test_nothing_to_read(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "readme.txt").touch()
     with pytest.raises(FileError, match="has no images"):
         image_names(Folder(tmp_path))

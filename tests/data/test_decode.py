@@ -14,7 +14,7 @@ from genrev_cli.data.decode import run
 from genrev_cli.data.folder import Square
 from genrev_cli.errors import UnavailableError
 
-N = 150  # enough to be given to processes
+N = 150  # enough for several processes to be used
 
 
 def die(data):
@@ -28,7 +28,7 @@ def wait(data):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A zip of N tiny PNGs, each filled with its number; number 70 is broken."""
+    """A zip with N tiny PNGs, each filled with its number; number 70 is broken."""
     from io import BytesIO
 
     from PIL import Image
@@ -42,7 +42,7 @@ def images(tmp_path_factory):
     return Archive(path)
 
 
-def test_processes_give_what_one_gives_in_order(images):
+def test_two_processes_give_the_same_as_one_in_the_same_order(images):
     serial, parallel = ([outcome for chunk in run(images, images.names(), Square(1, 0), n) for outcome in chunk] for n in (1, 2))
     assert len(serial) == N
     for i, (one, two) in enumerate(zip(serial, parallel, strict=True)):
@@ -65,7 +65,7 @@ def test_a_dead_process_is_an_error(images):
 
 
 def _stat(pid):
-    """State and parent of a process; a zombie where there is none."""
+    """Return state and parent of a process; ('Z', 0) if it does not exist."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             state, parent = file.read().rpartition(")")[2].split()[:2]
@@ -82,24 +82,24 @@ def _running(pid):
     return _stat(pid)[0] != "Z"
 
 
-needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="looks processes up in /proc")
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc to list processes")
 
 
 @needs_proc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_leaves_no_process(images, tmp_path, number):
-    """Ctrl-C reaches the whole process group; SIGKILL only the parent."""
+    """Ctrl-C reaches the whole process group, SIGKILL only the parent."""
     script = tmp_path / "script.py"
     script.write_text(
         "import signal, sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs are born deaf to Ctrl-C
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore Ctrl-C
         "from test_decode import wait\nfrom genrev_cli.data.container import Archive\nfrom genrev_cli.data.decode import run\n"
         "if __name__ == '__main__':\n    images = Archive(Path(sys.argv[1]))\n"
         "    for chunk in run(images, images.names(), wait, 2, chunk=2):\n        print(len(chunk), flush=True)\n"
     )
     command = [sys.executable, "-W", "ignore", str(script), str(images.path), os.path.dirname(__file__)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        process.stdout.readline()  # the workers are at work
+        process.stdout.readline()  # now the workers are busy
         children = _children(process.pid)
         assert len(children) >= 2
         if number == signal.SIGINT:
@@ -120,4 +120,4 @@ def test_stopping_early_ends_the_processes(images):
         pids = _children(os.getpid())
         assert len(pids) >= 2
     left = [pid for pid in pids if _running(pid)]
-    assert len(left) <= 1  # multiprocessing's resource tracker stays for as long as we do
+    assert len(left) <= 1  # multiprocessing's resource tracker lives as long as this process

@@ -13,7 +13,7 @@ from genrev_cli.progress import SILENT
 
 @pytest.fixture
 def tree(tmp_path, encode):
-    """Writes images: name → array, level of gray, or bytes."""
+    """A function that writes images, given name → array, gray level, or bytes."""
 
     def write(files):
         for name, content in files.items():
@@ -47,14 +47,14 @@ def read(path, **options):
         (["train/1.png", "2.png"], ["", ""], ["", ""]),
     ],
 )
-def test_what_folders_say(names, parts, classes):
+def test_folders_name_splits_and_classes(names, parts, classes):
     found = read_tree(names)
     assert (list(found.parts), list(found.classes)) == (parts, classes)
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 1797])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_random_split_has_the_stated_sizes_and_depends_on_the_seed_alone(n, seed):
+def test_a_random_split_has_the_right_sizes_and_depends_only_on_the_seed(n, seed):
     split = random_split(n, 0.1, 0.25, seed)
     assert [(split == part).sum() for part in (VAL, TEST)] == [round(n * 0.1), round(n * 0.25)]
     assert np.array_equal(split, random_split(n, 0.1, 0.25, seed))
@@ -62,7 +62,7 @@ def test_random_split_has_the_stated_sizes_and_depends_on_the_seed_alone(n, seed
         assert not np.array_equal(split, random_split(n, 0.1, 0.25, seed + 1))
 
 
-def test_order_labels_and_notes(tree, notes):
+def test_images_have_natural_order_and_labels_and_other_files_are_noted(tree, notes):
     path = tree({"b/img10.PNG": 10, "b/img9.png": 9, "a/x.png": 1, "a/readme.txt": b"", "a/img.h5": b""})
     source = open_folder(PrepareConfig("folder", path), notes)
     (block,) = source.blocks()
@@ -70,16 +70,16 @@ def test_order_labels_and_notes(tree, notes):
     assert source.labels.tolist() == [0, 1, 1]
     assert source.classes == ("a", "b")
     assert source.image_shape == (1, 4, 6)
-    assert notes.notes == [f"{path}: 2 files that are no images were ignored"]
+    assert notes.notes == [f"{path}: ignored 2 files that are not images"]
 
 
-def test_splits_of_its_own_win_over_the_random_one(tree):
+def test_split_folders_replace_the_random_split(tree):
     source, _ = read(tree({"train/1.png": 1, "val/2.png": 2, "test/3.png": 3}))
     assert source.split.tolist() == [TEST, TRAIN, VAL]  # in the order of the names
     assert source.seed is None
 
 
-def test_random_split_keeps_its_seed_and_does_not_move_with_the_limit(tree):
+def test_a_random_split_stores_its_seed_and_does_not_depend_on_the_limit(tree):
     path = tree({f"{i}.png": i for i in range(20)})
     whole, _ = read(path, val_fraction=0.2, test_fraction=0.2, split_seed=7)
     part, _ = read(path, val_fraction=0.2, test_fraction=0.2, split_seed=7, limit=5)
@@ -89,7 +89,7 @@ def test_random_split_keeps_its_seed_and_does_not_move_with_the_limit(tree):
 
 
 @pytest.mark.parametrize(("colour", "channels", "expected"), [(False, 0, 1), (True, 0, 3), (True, 1, 1), (False, 3, 3)])
-def test_channels(tree, colour, channels, expected):
+def test_channels_are_converted_or_kept(tree, colour, channels, expected):
     files = {"1.png": 5, "2.png": np.full((4, 6, 3), 5, np.uint8) if colour else 5}
     source, pixels = read(tree(files), channels=channels)
     assert pixels.shape == (2, expected, 4, 6)
@@ -97,9 +97,9 @@ def test_channels(tree, colour, channels, expected):
     assert (pixels == 5).all()
 
 
-def test_mixed_sizes_need_a_size(tree):
+def test_images_of_different_sizes_need_a_size(tree):
     path = tree({f"{i}.png": np.zeros((i + 1, 9), np.uint8) for i in range(7)} | {"z.png": np.zeros((3, 9), np.uint8)})
-    with pytest.raises(UsageError, match=r"different sizes: 9x3 \(2\), .* and 2 more; say which with --size"):
+    with pytest.raises(UsageError, match=r"different sizes: 9x3 \(2\), .* and 2 more; choose one with --size"):
         read(path)
     assert read(path, size=8)[1].shape == (8, 1, 8, 8)
 
@@ -112,7 +112,7 @@ def test_size_takes_the_largest_centre_square(encode):
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing like a PNG"])
-def test_damaged_images_stop_the_run_with_their_name(tree, content):
+def test_a_damaged_image_is_an_error_that_names_it(tree, content):
     path = tree({"1.png": 1, "bad.png": content})
     with pytest.raises(FileError, match=r"photos.bad.png: not a usable image .* --skip-damaged"):
         read(path)
@@ -121,26 +121,26 @@ def test_damaged_images_stop_the_run_with_their_name(tree, content):
     assert [damage.name for damage in source.damaged] == ["bad.png"]
 
 
-def test_a_file_whose_header_told_another_size_is_damaged(tree, encode):
-    """A PNG may carry its orientation behind its pixels, where only decoding finds it."""
+def test_a_file_whose_header_states_another_size_is_damaged(tree, encode):
+    """A PNG can store its orientation after its pixels, where only decoding finds it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(np.zeros((4, 6), np.uint8), exif=exif)
     start = data.index(b"eXIf") - 4
     end = start + 12 + int.from_bytes(data[start : start + 4])
     late = data[:start] + data[end:-12] + data[start:end] + data[-12:]
-    with pytest.raises(FileError, match=r"late.png: .*its shape is \(1, 6, 4\), where \(1, 4, 6\) was expected"):
+    with pytest.raises(FileError, match=r"late.png: .*its shape is \(1, 6, 4\), but \(1, 4, 6\) was expected"):
         read(tree({"1.png": 0, "late.png": late}))
 
 
 @pytest.mark.parametrize("options", [{"size": 2, "channels": 1}, {"size": 2}])
-def test_scanning_first_changes_nothing(tree, options):
+def test_reading_the_headers_first_changes_nothing(tree, options):
     source, pixels = read(tree({"1.png": 1, "2.png": 2}), **options)
     assert pixels[:, 0, 0, 0].tolist() == [1, 2]
     assert source.image_shape == (1, 2, 2)
 
 
-def test_all_damaged(tree):
+def test_a_folder_of_only_damaged_images_is_refused(tree):
     with pytest.raises(FileError, match="all 2 images are damaged"):
         read(tree({"1.png": b"", "2.png": b""}), skip_damaged=True)
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, probe, to_array
 
-L_SHAPE = np.array([[255, 0, 0], [255, 255, 0]], np.uint8)  # differs from all its turns and mirrors
+L_SHAPE = np.array([[255, 0, 0], [255, 255, 0]], np.uint8)  # differs from all its rotations and reflections
 
-# EXIF: what the stored array must be so that this orientation makes it upright again.
+# EXIF orientation → function from the upright array to the stored one.
 STORED = {
     1: lambda a: a,
     2: np.fliplr,
@@ -25,7 +25,7 @@ STORED = {
 }
 
 
-def test_16_bit_gray_is_scaled_so_that_every_8_bit_level_returns(encode):
+def test_16_bit_gray_keeps_every_8_bit_level(encode):
     levels = np.arange(256, dtype=np.uint16)[None]
     assert np.array_equal(to_array(decode(encode(levels * 257), 1))[0], levels)
 
@@ -46,7 +46,7 @@ def test_exif_orientation_is_applied(encode, orientation):
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [(0, [255, 255, 255]), (255, [200, 100, 0]), (51, [244, 224, 204])])
-def test_transparency_shows_white(encode, alpha, expected):
+def test_transparent_parts_become_white(encode, alpha, expected):
     """(1 − a)·255 + a·c for a = alpha / 255."""
     data = encode(Image.new("RGBA", (1, 1), (200, 100, 0, alpha)))
     assert to_array(decode(data, 3))[:, 0, 0].tolist() == expected
@@ -65,7 +65,7 @@ def test_transparency_shows_white(encode, alpha, expected):
         (Image.new("RGB", (4, 2), (9, 9, 9)).quantize(), {}, False, 9),
     ],
 )
-def test_modes(encode, picture, options, gray, expected):
+def test_every_mode_is_decoded(encode, picture, options, gray, expected):
     data = encode(picture, **options)
     assert (probe(data).size, probe(data).gray) == ((4, 2), gray)
     for channels in (1, 3):
@@ -75,13 +75,13 @@ def test_modes(encode, picture, options, gray, expected):
 
 
 @pytest.mark.parametrize("kind", ["BMP", "WEBP", "TIFF", "GIF", "JPEG"])
-def test_formats(encode, kind):
+def test_every_format_is_decoded(encode, kind):
     options = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "JPEG" else {}
     pixels = np.repeat(np.arange(0, 256, 16, dtype=np.uint8)[None], 16, 0)
     assert np.abs(to_array(decode(encode(pixels, kind, **options), 1))[0].astype(int) - pixels).max() <= (2 if kind == "JPEG" else 0)
 
 
-def test_first_frame_of_an_animation(encode):
+def test_the_first_frame_of_an_animation_is_taken(encode):
     frames = [Image.new("L", (3, 3), level) for level in (10, 200)]
     assert (to_array(decode(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), 1)) == 10).all()
 
@@ -103,19 +103,19 @@ def _png_that_claims(width, height):
     [
         b"",
         b"not an image",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",  # would be given to Ghostscript
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",  # Pillow would start Ghostscript for it
         _png_that_claims(10_000, 10_000),
         _png_that_claims(100_000, 100_000),
     ],
     ids=["empty", "text", "EPS", "bomb of 0.1 GP", "bomb of 10 GP"],
 )
-def test_unusable_bytes(data):
+def test_unusable_bytes_are_damaged(data):
     with pytest.raises(DamagedImage):
         decode(data, 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
-def test_truncated(encode, kind):
+def test_truncated_images_are_damaged(encode, kind):
     data = encode(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8), kind)
     with pytest.raises(DamagedImage):
         decode(data[: len(data) // 2], 1)
@@ -123,12 +123,12 @@ def test_truncated(encode, kind):
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_pixels_of_unknown_range_are_refused(encode, mode):
-    with pytest.raises(DamagedImage, match="range is not known"):
+    with pytest.raises(DamagedImage, match="of unknown range"):
         decode(encode(Image.new(mode, (2, 2), 70_000), "TIFF"), 1)
 
 
 @given(st.integers(0, 200), st.binary(min_size=1, max_size=8))
-def test_flipped_bytes_decode_or_are_damaged_and_nothing_else(position, noise):
+def test_changed_bytes_are_decoded_or_damaged(position, noise):
     file = io.BytesIO()
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(file, "PNG")
     data = bytearray(file.getvalue())
@@ -154,16 +154,16 @@ def test_centre_crop_rounds_its_corner_down(size, side, corner):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_a_tall_transparent_image_has_no_seams(encode, mode):
-    """It is put on white in bands; here in one piece."""
+    """The code adds the white background in bands; this test adds it to the whole image at once."""
     pixels = np.random.default_rng(0).integers(0, 256, (600, 3, len(mode)), np.uint8)
     picture = Image.fromarray(pixels)
     whole = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")).convert("RGB")
     assert np.array_equal(np.asarray(decode(encode(picture), 3)), np.asarray(whole))
 
 
-def test_libtiff_does_not_speak(encode, capfd):
+def test_libtiff_prints_nothing(encode, capfd):
     data = bytearray(encode(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8), "TIFF", compression="tiff_lzw"))
-    for position in range(8, 40):  # the begin of its strips
+    for position in range(8, 40):  # the beginning of its strips
         data[position] ^= 0x55
     with pytest.raises(DamagedImage):
         decode(bytes(data), 1)

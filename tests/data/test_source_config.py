@@ -22,12 +22,12 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("mnits", {}, "mnits: no such source of images; choose one of digits, mnist"),
-        ("folder", {}, "its path is missing"),
-        ("mnist", {"crop": "108"}, "--crop has no meaning for 'mnist'"),
-        ("celeba", {"val_fraction": 0.2}, "--val-fraction has no meaning for 'celeba'"),
-        ("digits", {"path": Path("x")}, "--path has no meaning for 'digits'"),
-        ("digits", {"download": True}, "--download has no meaning for 'digits'"),
+        ("mnits", {}, "mnits: unknown source of images; choose one of digits, mnist"),
+        ("folder", {}, "folder: --path is missing"),
+        ("mnist", {"crop": "108"}, "--crop does not apply to 'mnist'"),
+        ("celeba", {"val_fraction": 0.2}, "--val-fraction does not apply to 'celeba'"),
+        ("digits", {"path": Path("x")}, "--path does not apply to 'digits'"),
+        ("digits", {"download": True}, "--download does not apply to 'digits'"),
         ("celeba", {"crop": "64"}, "--crop 64: choose one of 140, 108, none"),
         ("folder", {"path": Path("x"), "channels": 2}, "--channels 2: choose 1, 3"),
         ("folder", {"path": Path("x"), "val_fraction": 0.5, "test_fraction": 0.5}, "their sum must be below 1"),
@@ -36,14 +36,14 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
         ("digits", {"workers": -1}, "--workers -1: must not be negative"),
     ],
 )
-def test_contradictions_are_named(source, options, message):
+def test_invalid_settings_are_named(source, options, message):
     with pytest.raises(UsageError, match=message):
         open_source(replace(PrepareConfig(source), **options), SILENT)
 
 
 @pytest.mark.parametrize("source", ["mnist", "cifar10", "celeba"])
 @pytest.mark.parametrize("error", [urllib.error.URLError("no route"), RuntimeError("'gdown' is required"), TimeoutError("slow")])
-def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch, source, error):
+def test_the_error_without_a_network_says_what_to_do(tmp_path, monkeypatch, source, error):
     def fail(*args, **kwargs):
         raise error
 
@@ -61,7 +61,7 @@ def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch, source, erro
         ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt"}),
     ],
 )
-def test_what_is_downloaded_and_that_stdout_stays_clean(tmp_path, monkeypatch, capsys, source, expected):
+def test_only_needed_files_are_downloaded_and_stdout_stays_empty(tmp_path, monkeypatch, capsys, source, expected):
     fetched = []
 
     def fetch(where, root, name, md5):
@@ -76,7 +76,7 @@ def test_what_is_downloaded_and_that_stdout_stays_clean(tmp_path, monkeypatch, c
     assert capsys.readouterr().out == ""
 
 
-def test_mnists_second_mirror_is_tried(tmp_path, monkeypatch):
+def test_the_second_mirror_of_mnist_is_tried(tmp_path, monkeypatch):
     asked = []
 
     def fetch(url, root, name, md5):
@@ -91,7 +91,7 @@ def test_mnists_second_mirror_is_tried(tmp_path, monkeypatch):
     assert asked[0].rsplit("/", 1)[1] == asked[1].rsplit("/", 1)[1]
 
 
-def test_the_default_place(tmp_path, monkeypatch):
+def test_the_default_folder_is_data_raw(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileError, match="data/raw/mnist: "):
         open_source(PrepareConfig("mnist"), SILENT)

@@ -11,12 +11,12 @@ from genrev_cli.data import cifar10, mnist
 
 SECONDS = 20
 THEN = 1_000_000_000
-"""When the input was last changed, as it says itself."""
+"""Modification time of the input, in seconds since 1970."""
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
-    """The folder of all sound files."""
+    """The folder with all intact files."""
     folder = tmp_path_factory.mktemp("sound")
     build(folder)
     return folder
@@ -24,7 +24,7 @@ def sound(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Outcome:
-    """error: the one sentence, '' where there is none. err, out: all of the streams."""
+    """The result of a command. error: its error message or ''. err, out: everything on stderr and stdout."""
 
     code: int
     error: str
@@ -34,7 +34,7 @@ class Outcome:
 
 @pytest.fixture
 def run(capfd):
-    """words → what became of a command: at worst one sentence on stderr and an exit code that the user can cause, within seconds."""
+    """A function that runs a command and checks that it ends within seconds: with success, or with one error and a user's exit code."""
 
     def command(*words, traceback=False):
         capfd.readouterr()
@@ -61,7 +61,7 @@ def run(capfd):
 
 @pytest.fixture
 def read(sound, tmp_path, run, monkeypatch):
-    """(reader, bytes of its file) → what became of reading it; the file itself is as it was afterwards."""
+    """A function (reader, bytes of its file) → (outcome, folder), which checks that the command does not change the file."""
     for module, name, value in zip((mnist, cifar10, cifar10), ("MD5", "MD5", "TAR_MD5"), published(sound), strict=True):
         monkeypatch.setattr(module, name, value)
     count = iter(range(1_000_000))

@@ -1,4 +1,4 @@
-"""Files of arrays that were made to do harm: a few kB that promise terabytes, lead elsewhere, or never end."""
+"""Array files that are made to do harm: a few kB that claim terabytes, refer to other files, or never end."""
 
 import json
 import struct
@@ -24,7 +24,7 @@ def header(kind: str = "data", config: dict | None = None) -> str:
 
 
 def _h5(path: Path, fill) -> None:
-    """A sound file of four images, and what `fill` makes of it."""
+    """Write an intact file of four images, changed by `fill`."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs.create("genrev", header(), dtype=h5py.string_dtype("utf-8", len(header())))
         file["images"], file["labels"], file["split"] = np.zeros((4, 1, 8, 8), np.uint8), np.zeros(4, np.int64), np.zeros(4, np.uint8)
@@ -32,7 +32,7 @@ def _h5(path: Path, fill) -> None:
 
 
 def _instead(name: str, make):
-    """Put something else in the place of an array."""
+    """Return a function that replaces an array by something else."""
 
     def fill(file):
         del file[name]
@@ -41,18 +41,18 @@ def _instead(name: str, make):
     return fill
 
 
-def h5_promises(path: Path) -> None:
-    """Labels of eight terabytes, none of which is there."""
+def h5_claims(path: Path) -> None:
+    """Write labels that claim eight terabytes and have no data."""
     _h5(path, _instead("labels", lambda file: file.create_dataset("labels", (GIGABYTES,), "int64", chunks=(1024,))))
 
 
 def h5_packed(path: Path) -> None:
-    """Labels of 32 megabytes in 32 kilobytes."""
+    """Write labels of 32 megabytes, compressed to 32 kilobytes."""
     _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=np.zeros(1 << 22, np.int64), compression="gzip")))
 
 
 def h5_chunk(path: Path) -> None:
-    """Four labels in a chunk of two gigabytes."""
+    """Write four labels in a chunk of two gigabytes."""
     _h5(path, _instead("labels", lambda file: file.create_dataset("labels", (4,), "int64", chunks=(1 << 28,), maxshape=(None,))))
 
 
@@ -77,7 +77,7 @@ def h5_virtual(path: Path) -> None:
 
 
 def h5_circle(path: Path) -> None:
-    """A link to itself."""
+    """Write labels that are a link to themselves."""
     _h5(path, _instead("labels", lambda file: file.__setitem__("labels", h5py.SoftLink("/labels"))))
 
 
@@ -94,12 +94,12 @@ def h5_lengths(path: Path) -> None:
 
 
 def h5_classes(path: Path) -> None:
-    """A class of number 2^62: what makes something for each would not end."""
+    """Write labels 2^62: a loop over that many classes would never end."""
     _h5(path, _instead("labels", lambda file: file.create_dataset("labels", data=np.full(4, 1 << 62))))
 
 
 def h5_heap(path: Path) -> None:
-    """As of an earlier version, the header in a heap, of whose objects the first is of no size: HDF5 goes round in circles."""
+    """Write the header in a heap, as earlier versions did, whose first object has size zero: HDF5's library loops forever."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["genrev"] = header()
     content = bytearray(path.read_bytes())
@@ -109,13 +109,13 @@ def h5_heap(path: Path) -> None:
 
 
 def h5_header(path: Path) -> None:
-    """A header that is no text."""
+    """Write a header that is not text."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["genrev"] = np.zeros(3)
 
 
 def codes(path: Path, fill) -> None:
-    """A file of four codes whose header is true of what `fill` makes of them."""
+    """Write a file of four codes, changed by `fill`, with a header whose digest is correct."""
     arrays = {"codes": np.ones((4, 4), np.float32), "labels": np.zeros(4, np.int64), "rows": np.arange(4)}
     fill(arrays)
     with hdf5.writing(path, Header("codes", CODES, "")) as writer:
@@ -150,7 +150,7 @@ def safetensors_offsets(path: Path) -> None:
 
 
 def safetensors_type(path: Path) -> None:
-    """Of a type that numpy does not have."""
+    """Write a tensor of a type that NumPy does not have."""
     _safetensors(path, {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}, b"ab")
 
 
@@ -158,16 +158,16 @@ def safetensors_nothing(path: Path) -> None:
     save_file({}, path, metadata={"genrev": header("checkpoint", {"model": {}, "prior": {}})})
 
 
-class _Room:
-    """Becomes that many bytes when it is unpickled, by torch's loader of plain tensors too."""
+class _Allocation:
+    """Becomes 700 MB when it is unpickled, also by torch's loader for plain tensors."""
 
     def __reduce__(self):
         return bytearray, (700 << 20,)
 
 
 def weights_of_gigabytes(path: Path) -> None:
-    """One kilobyte of torch's format that asks for most of one."""
-    torch.save({"a": _Room()}, path)
+    """Write one kilobyte of torch's format that allocates 700 MB."""
+    torch.save({"a": _Allocation()}, path)
 
 
 def _npy(shape: str, descr: str = "'|u1'", data: bytes = b"") -> bytes:
@@ -175,7 +175,7 @@ def _npy(shape: str, descr: str = "'|u1'", data: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
 
 
-def npy_promises(path: Path) -> None:
+def npy_claims(path: Path) -> None:
     path.write_bytes(_npy(f"({GIGABYTES}, 8, 8, 1)"))
 
 
@@ -188,7 +188,7 @@ def npy_deep(path: Path) -> None:
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
 
 
-def npz_promises(path: Path) -> None:
+def npz_claims(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", _npy(f"({GIGABYTES}, 8, 8, 1)"))
 
@@ -198,17 +198,17 @@ def npz_objects(path: Path) -> None:
 
 
 def npz_bzip2(path: Path) -> None:
-    """16 megabytes in 50 bytes."""
+    """Write 16 megabytes, compressed to 50 bytes."""
     packing.packed(path, "images.npy", zipfile.ZIP_BZIP2, packing.bzip2(_npy(f"({1 << 18}, 8, 8, 1)"), 1 << 24), (1 << 24) + 128)
 
 
-def npz_lies(path: Path) -> None:
-    """An entry that says it is larger than deflate could make it."""
+def npz_wrong_size(path: Path) -> None:
+    """Write an entry that claims to be larger than deflate can make it."""
     packing.packed(path, "images.npy", zipfile.ZIP_DEFLATED, packing.deflated(bytes(1000)), 1 << 31)
 
 
 def npz_bytes(path: Path) -> None:
-    """An entry of the name that is looked for and no array."""
+    """Write an entry with the right name that is not an array."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images", b"1234")
 

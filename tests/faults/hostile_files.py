@@ -1,4 +1,4 @@
-"""Archives, images and texts that were made to do harm: each function writes one at a path, or gives a function that does."""
+"""Archives, images and texts that are made to do harm: each function writes one at a path, or returns a function that does."""
 
 import functools
 import io
@@ -19,7 +19,7 @@ from genrev_cli.files.pictures import json_digest, write_json
 
 
 def zip_with(**files: bytes):
-    """Writes a zip of these."""
+    """Return a function that writes a zip of `files`."""
 
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -30,7 +30,7 @@ def zip_with(**files: bytes):
 
 
 def zip_version(path: Path) -> None:
-    """Made by a zip of version 9.9, says the directory."""
+    """Write a zip whose directory says that version 9.9 made it."""
     zip_with(**{"a.png": b""})(path)
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 6] = 99
@@ -38,24 +38,24 @@ def zip_version(path: Path) -> None:
 
 
 def zip_name(path: Path) -> None:
-    """A name that is said to be UTF-8 and is not."""
+    """Write a zip with an entry's name that is marked as UTF-8 and is not."""
     zip_with(**{"\xe4.png": b""})(path)
     path.write_bytes(path.read_bytes().replace("\xe4".encode(), b"\xff\xff"))
 
 
 def zip_nameless(path: Path) -> None:
-    """An entry without a name."""
+    """Write a zip with an entry without a name."""
     zip_with(**{"a.png": b""})(path)
     path.write_bytes(path.read_bytes().replace(b"a.png", b"\0.png"))
 
 
 def zip_bzip2(path: Path) -> None:
-    """An image of 16 megabytes in 50 bytes, which says that it is small."""
+    """Write a zip with an image of 16 megabytes in 50 bytes, which claims to be small."""
     packing.packed(path, "a.png", zipfile.ZIP_BZIP2, packing.bzip2(b"", 1 << 24), 1000)
 
 
 def zip_link(path: Path) -> None:
-    """An entry that is a symbolic link to a file elsewhere."""
+    """Write a zip with an entry that is a symbolic link to another file."""
     link = zipfile.ZipInfo("a.png")
     link.create_system, link.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(path, "w") as archive:
@@ -70,7 +70,7 @@ def image(size: tuple[int, int], kind: str = "PNG", mode: str = "L", info: PngIn
 
 
 def folder_with(name: str, make):
-    """A folder with one file, made by `make`."""
+    """Return a function that makes a folder with one file, written by `make`."""
 
     def write(path: Path) -> None:
         path.mkdir()
@@ -80,17 +80,17 @@ def folder_with(name: str, make):
 
 
 def pipe(path: Path) -> None:
-    """Which would be waited for."""
+    """Make a pipe, from which reading would block."""
     os.mkfifo(path)
 
 
 def endless(path: Path) -> None:
-    """A link to what can be read forever."""
+    """Make a link to a device that never ends."""
     path.symlink_to("/dev/zero")
 
 
 def png_large(path: Path) -> None:
-    """Says that it is 60000 × 60000."""
+    """Write a small PNG that claims 60000 × 60000 pixels."""
     content = bytearray(image((8, 8)))
     content[16:24] = struct.pack(">II", 60000, 60000)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -98,19 +98,19 @@ def png_large(path: Path) -> None:
 
 
 def png_wide(path: Path) -> None:
-    """51 million pixels in 6 kB."""
+    """Write a PNG of 6 kB with 51 million pixels."""
     path.write_bytes(image((7168, 7168), mode="1"))
 
 
 def png_text(path: Path) -> None:
-    """A header of ten megabytes in ten kilobytes."""
+    """Write a PNG with a header of ten megabytes in ten kilobytes."""
     info = PngInfo()
     info.add_itxt("genrev", "x" * 10_000_000, zip=True)
     path.write_bytes(image((8, 8), info=info))
 
 
 def png_palette(path: Path) -> None:
-    """A picture whose pixels are not those of a picture of ours."""
+    """Write a PNG with a palette, which genrev does not write."""
     info = PngInfo()
     info.add_itxt("genrev", header("picture", {}))
     path.write_bytes(image((8, 8), mode="P", info=info))
@@ -128,13 +128,13 @@ def score(genrev: str, result: str = '"fid": 1'):
 
 
 def odd_score(sha256: str = "", **entries):
-    """A score with some entries like no other; sha256: in the place of the right one."""
+    """Return a function that writes a score with some wrong entries; sha256: replaces the correct digest."""
     result = {"metric": "FID", "value": 1.5, "n": 9, "n_reference": 9, **entries}
     return lambda path: write_json(path, result, Header("score", {}, sha256 or json_digest(result)))
 
 
 def nested(depth: int) -> str:
-    """A header whose inputs go that deep."""
+    """Return a header whose inputs are nested `depth` times."""
     inner: dict = {"path": "a", "kind": "data", "sha256": ""}
     for _ in range(depth):
         inner = {"path": "a", "kind": "data", "sha256": "", "inputs": {"a": inner}}

@@ -1,4 +1,4 @@
-"""Zip archives of one entry, whose stream, method and size are what is said."""
+"""Zip archives of one entry with any stream, compression method and stated size."""
 
 import bz2
 import struct

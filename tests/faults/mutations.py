@@ -1,4 +1,4 @@
-"""Ways in which a file goes bad: bytes and a generator → other bytes."""
+"""Ways to damage a file: functions from bytes and a generator to other bytes."""
 
 import random
 import struct
@@ -25,32 +25,32 @@ NUMBERS = [0, 1, 127, 255, 256, 65535, 1 << 16, 1 << 31, (1 << 31) - 1, (1 << 32
 
 
 def cut(data: bytes, rng: random.Random) -> bytes:
-    """Cut short anywhere."""
+    """Cut the file at a random position."""
     return data[: rng.randrange(len(data))]
 
 
 def flip_bit(data: bytes, rng: random.Random) -> bytes:
-    """One bit is another."""
+    """Flip one bit."""
     at = rng.randrange(len(data))
     return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
 
 
 def flip_bits(data: bytes, rng: random.Random) -> bytes:
-    """Up to 32 of them."""
+    """Flip up to 32 bits."""
     for _ in range(rng.randrange(2, 32)):
         data = flip_bit(data, rng)
     return data
 
 
 def overwrite(data: bytes, rng: random.Random) -> bytes:
-    """A run of bytes is zeros, ones or noise, as of a bad sector."""
+    """Replace a run of bytes by zeros, ones or noise, like a bad sector."""
     size = min(rng.choice([1, 4, 16, 512]), len(data))
     at = rng.randrange(len(data) - size + 1)
     return data[:at] + rng.choice([bytes(size), b"\xff" * size, rng.randbytes(size)]) + data[at + size :]
 
 
 def number(data: bytes, rng: random.Random) -> bytes:
-    """Where a size may stand there is an extreme one."""
+    """Write an extreme number where a size may be stored."""
     form = rng.choice(["<B", "<H", ">H", "<I", ">I", "<Q", ">Q"])
     size = struct.calcsize(form)
     at = rng.randrange(max(1, min(len(data), rng.choice([64, 512, 1 << 20])) - size))
@@ -58,7 +58,7 @@ def number(data: bytes, rng: random.Random) -> bytes:
 
 
 def digits(data: bytes, rng: random.Random) -> bytes:
-    """A number in a text is a huge one, a negative one or none."""
+    """Replace a digit in a text by a huge or negative number, or by no number."""
     places = [i for i, byte in enumerate(data) if 48 <= byte <= 57]
     if not places:
         return flip_bit(data, rng)
@@ -67,7 +67,7 @@ def digits(data: bytes, rng: random.Random) -> bytes:
 
 
 def move(data: bytes, rng: random.Random) -> bytes:
-    """A part is lost, comes twice, or stands somewhere else."""
+    """Remove, repeat or move a part."""
     a, b = sorted(rng.randrange(len(data) + 1) for _ in range(2))
     b = min(b, a + rng.choice([1, 8, 64, 4096]))
     at = rng.randrange(len(data) + 1)
@@ -75,7 +75,7 @@ def move(data: bytes, rng: random.Random) -> bytes:
 
 
 def foreign(data: bytes, rng: random.Random) -> bytes:
-    """The beginning of another kind of file, alone or before this one."""
+    """Replace the file by the beginning of another kind of file, or put that before it."""
     start = rng.choice(FOREIGN)
     return start + rng.choice([b"", data, data[len(start) :], rng.randbytes(64)])
 

@@ -1,4 +1,4 @@
-"""The commands that read files: together they open every kind."""
+"""Commands that read files; together they open every kind of file."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from sound_files import IMAGES
 
 @dataclass(frozen=True)
 class Reader:
-    """A command that reads a file. words: {w} is a folder with the file in it, and a copy of `beside`; {s} that of all sound files.
+    """A command that reads a file. words: {w} is a folder with the file and a copy of `beside`, {s} the folder of all intact files.
 
-    out: where the command puts what it made of the file, if that must be the same whenever the file is accepted. code: of the sound file.
-    replaced: the command writes the file too. lenient: it may be empty.
+    out: the file that the command writes, if it must be the same whenever the input is accepted. code: exit code for the intact file.
+    replaced: True if the command also writes the file. lenient: True if the file may be empty.
     """
 
     file: str
@@ -136,4 +136,4 @@ READERS = {
     "weights pth: fid": Reader("weights.pth", _SCORE + "--weights {w}/weights.pth", code=3),
     "weights safetensors: fid": Reader("weights.safetensors", _SCORE + "--weights {w}/weights.safetensors", code=3),
 }
-"""name → a file, and a command that reads it."""
+"""Name → a file and a command that reads it. The names seed the random damage."""

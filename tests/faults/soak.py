@@ -1,8 +1,8 @@
-"""Train every stage for thousands of steps, with logs, measurements, pictures, scores and saves all the time, and watch its memory.
+"""Train every stage for thousands of steps, with frequent logs, measurements, pictures, scores and saves, and measure its memory.
 
     python tests/faults/soak.py --steps 5000 [STAGE …]
 
-prints a table: stage, where the images are, steps, resident memory behind the first 1,000 steps and at the end, growth, peak, files.
+prints a table: stage, location of the images, steps, resident memory after 1,000 steps and at the end, growth, peak, files.
 """
 
 import argparse
@@ -36,14 +36,14 @@ STAGES = {
     "fit-features": "--data {w}/data.h5 " + LOOKS,
     "fit-ot": "{w}/start.h5 --target-error 0.001 --max-samples {samples} --save-minutes 0.001 --out {w}/out.safetensors --device cpu",
 }  # fmt: skip
-"""name → its words."""
+"""Stage → its arguments."""
 
-FIT_BATCH = 250  # samples in a step of fit-ot, for as few codes as there are
+FIT_BATCH = 250  # samples per step of fit-ot for the small number of codes here
 
 
 @dataclass
 class Watched:
-    """resident: step → megabytes, at moments. peak: the most. files, disk: what the run left, and their megabytes."""
+    """resident: (step, megabytes) during the run. peak: megabytes. files, disk: number and megabytes of the files that the run wrote."""
 
     resident: list[tuple[int, float]] = field(default_factory=list)
     peak: float = 0.0
@@ -51,13 +51,13 @@ class Watched:
     disk: float = 0.0
 
     def around(self, first: float, last: float) -> float:
-        """The median between two steps: single moments have a batch, a picture or a score in them. Of the last one before, if none is."""
+        """Return the median memory between two steps, else the last one before. Single values may include a batch, a picture or a score."""
         before = [size for step, size in self.resident if step <= last]
         return statistics.median([size for step, size in self.resident if first <= step <= last] or before[-1:])
 
 
 def watch(name: str, start: Path, steps: int, place: str = "") -> Watched:
-    """Run a stage in a folder beside `start` and look at its memory ten times a second."""
+    """Run a stage in a folder beside `start` and measure its memory ten times a second."""
     with tempfile.TemporaryDirectory(dir=start.parent) as temporary:
         folder, found = Path(temporary), Watched()
         for file in start.iterdir():
@@ -86,7 +86,7 @@ def watch(name: str, start: Path, steps: int, place: str = "") -> Watched:
 
 
 def _memory(pid: int) -> tuple[float, float] | None:
-    """Resident memory now and its peak, in megabytes; None of a process that has ended."""
+    """Return resident memory and its peak in megabytes; None if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -104,7 +104,7 @@ def _steps_of(log: Path) -> Callable[[], int]:
             for line in reversed(file.read().splitlines()):
                 try:
                     return json.loads(line)["step"]
-                except ValueError:  # cut short
+                except ValueError:  # an incomplete line
                     continue
         return -1
 
@@ -122,9 +122,9 @@ def _samples_of(state: Path) -> Callable[[], int]:
 
 
 def row(name: str, place: str, steps: int, found: Watched) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     early = min(1000, steps // 2)
-    first, last = found.around(early, 1.3 * early), found.around(0.9 * steps, steps - 1)  # what comes behind the last step is other work
+    first, last = found.around(early, 1.3 * early), found.around(0.9 * steps, steps - 1)  # after the last step, the stage does other work
     growth = f"{last - first:+.1f} MB ({100 * (last / first - 1):+.1f} %)"
     return (
         f"| `{name}` | {place} | {steps:,} | {first:.0f} MB | {last:.0f} MB | {growth} | {found.peak:.0f} MB | "
@@ -133,7 +133,7 @@ def row(name: str, place: str, steps: int, found: Watched) -> str:
 
 
 def main() -> None:
-    """The table on stdout."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stages", nargs="*", default=list(STAGES), metavar="STAGE")
     parser.add_argument("--steps", type=int, default=5000)
@@ -142,7 +142,7 @@ def main() -> None:
         start = Path(temporary) / "start"
         start.mkdir()
         prepare(start, options.steps, PREPARED)
-        print("| stage | images | steps | behind 1,000 | at the end | growth | peak | on the disk |")
+        print("| stage | images | steps | after 1,000 | at the end | growth | peak | on the disk |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for name in options.stages:
             for place in ["–"] if name == "fit-ot" else PLACES:

@@ -1,4 +1,4 @@
-"""One small sound file of every kind that genrev reads."""
+"""One small intact file of every kind that genrev reads."""
 
 import gzip
 import hashlib
@@ -42,7 +42,7 @@ steps = 2
 """
 
 IMAGES = {"a.png": "L", "b.jpg": "RGB", "c.gif": "P", "d.tif": "I;16", "e.webp": "RGBA", "f.bmp": "RGB"}
-"""Foreign images in every format that is read, and their modes."""
+"""Images in every format that genrev reads: name → mode."""
 
 
 class Means(torch.nn.Module):
@@ -51,7 +51,7 @@ class Means(torch.nn.Module):
 
 
 def build(folder: Path) -> None:
-    """Fill `folder` with the files."""
+    """Write the files to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tiny.toml").write_text(RECIPE)
 
@@ -74,7 +74,7 @@ def build(folder: Path) -> None:
 
 
 def _foreign(folder: Path) -> None:
-    """What other tools made."""
+    """Write files as other programs make them."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 8, 8, 1), np.uint8)
     np.savez_compressed(folder / "foreign.npz", images)
@@ -93,7 +93,7 @@ def _foreign(folder: Path) -> None:
     _zip(folder / "celeba-images.zip", faces)
     (folder / "list_eval_partition.txt").write_text(partition)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch would rather have us use torch.export; published extractors are TorchScript
+        warnings.simplefilter("ignore", FutureWarning)  # torch recommends torch.export, but published extractors are TorchScript
         torch.jit.script(Means()).save(str(folder / "network.pt"))
     torch.save({"a": torch.randn(3)}, folder / "weights.pth")
     save_file({"a": torch.randn(3)}, folder / "weights.safetensors")
@@ -120,12 +120,12 @@ def _jpeg(width: int, height: int) -> bytes:
 
 
 def idx(array: np.ndarray) -> bytes:
-    """An array of bytes in MNIST's format."""
+    """Return an array of bytes in MNIST's format."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def _published(folder: Path) -> None:
-    """Small files in the forms of MNIST and CIFAR-10; their md5s are not the published ones."""
+    """Write small files in the formats of MNIST and CIFAR-10; their md5s differ from the published ones."""
     for part, n in (("train", 6), ("t10k", 2)):
         (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.full((n, 28, 28), n, np.uint8)), mtime=0))
         labels = idx(np.arange(n, dtype=np.uint8))
@@ -144,7 +144,7 @@ def _published(folder: Path) -> None:
 
 
 def published(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, str], str]:
-    """The md5s of these, in the forms of mnist.MD5, cifar10.MD5 and cifar10.TAR_MD5."""
+    """Return the md5s of these files, in the form of mnist.MD5, cifar10.MD5 and cifar10.TAR_MD5."""
 
     def md5(data: bytes) -> str:
         return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Disks for tests: small ones that fill up, and such that cannot be written to."""
+"""Disks for tests: small disks that fill up, and disks that cannot be written to."""
 
 import os
 import resource
@@ -13,7 +13,7 @@ PAGE = 4096
 
 @contextmanager
 def mounted(folder, *options):
-    """A mount at `folder`, which is made; skips the test where that is not permitted."""
+    """Mount a file system at the new folder `folder`; skip the test if mounting is not permitted."""
     folder.mkdir()
     done = subprocess.run(["mount", *options, folder], capture_output=True, text=True, check=False) if shutil.which("mount") else None
     if done is None or done.returncode:
@@ -25,17 +25,17 @@ def mounted(folder, *options):
 
 
 def small_disk(folder):
-    """Four megabytes in memory."""
+    """Mount a disk of four megabytes in memory."""
     return mounted(folder, "-t", "tmpfs", "-o", "size=4m", "genrev-test")
 
 
 def read_only(folder, source):
-    """What is in `source`, where it cannot be written."""
+    """Mount `source` at `folder`, read-only."""
     return mounted(folder, "-o", "bind,ro", source)
 
 
 def fill(folder, leave=0):
-    """Take all room of a disk but `leave` bytes: the file that has it."""
+    """Fill a disk except for `leave` bytes. Return the file that fills it."""
     balloon = folder / "balloon"
     with balloon.open("wb", buffering=0) as file:
         try:
@@ -48,7 +48,7 @@ def fill(folder, leave=0):
 
 @contextmanager
 def filled(folder, leave):
-    """A disk that has `leave` bytes of room within the block."""
+    """Leave only `leave` bytes free on a disk in the block. Yield the system's error message."""
     balloon = fill(folder, leave)
     try:
         yield "No space left on device"
@@ -58,7 +58,7 @@ def filled(folder, leave):
 
 @contextmanager
 def limited(folder, leave):
-    """No file may become larger than `leave` bytes within the block."""
+    """Limit files to `leave` bytes in the block. Yield the system's error message."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (leave, before[1]))
     try:
@@ -68,12 +68,12 @@ def limited(folder, leave):
 
 
 def content(path):
-    """Of a file or folder, to be compared."""
+    """Return the content of a file or folder, for comparison."""
     if path.is_dir():
         return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
     return path.read_bytes()
 
 
 def left_behind(folder):
-    """Parts and locks that nobody will take away."""
+    """Return the names of temporary files and locks in a folder."""
     return [path.name for path in folder.rglob("*") if path.name.endswith(".genrev-part") or path.name == "lock"]

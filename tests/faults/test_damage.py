@@ -1,7 +1,7 @@
-"""Files that went bad by chance, through the commands that read them: one sentence and an exit code, the input as it was, and no damage
-to what our checksums cover passes unnoticed.
+"""Randomly damaged files, read by commands: at worst one error and an exit code; the input stays unchanged, and damage to content with a
+checksum is always detected.
 
-GENREV_FUZZ says how many of each: 1000 take an hour or so.
+GENREV_FUZZ is the number of cases for each command: 1000 take about an hour.
 """
 
 import os
@@ -19,22 +19,22 @@ OTHERS = [b"", b"\x89PNG\r\n\x1a\n", bytes(4096)]
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_sound(name, sound, read):
-    """What follows would mean nothing if a command failed for another reason."""
+def test_intact_files_are_read(name, sound, read):
+    """The other tests are meaningful only if the command succeeds with the intact file."""
     reader = READERS[name]
     outcome, _ = read(reader, (sound / reader.file).read_bytes())
     assert outcome.code == reader.code, outcome.err
 
 
 @pytest.mark.parametrize("name", [name for name, reader in READERS.items() if not reader.lenient])
-def test_other_kinds_of_files(name, read):
+def test_other_kinds_of_files_are_refused(name, read):
     for data in OTHERS:
         outcome, _ = read(READERS[name], data)
         assert outcome.code == 3, outcome.err
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_damaged(name, sound, read):
+def test_damage_is_detected_or_harmless(name, sound, read):
     reader = READERS[name]
     whole = (sound / reader.file).read_bytes()
     if reader.out:

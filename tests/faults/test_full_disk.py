@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle: one sentence, the old target untouched, nothing half-made, and the same command works later."""
+"""A disk that fills up during a command: one error, an unchanged old target, no partial files, and the same command works later."""
 
 import resource
 import subprocess
@@ -32,7 +32,7 @@ WRITERS = {
 
 @pytest.fixture(params=["no room", "no large file"])
 def disk(request, tmp_path, monkeypatch):
-    """A folder, and what takes its room; others took it after it was looked at."""
+    """Yield a folder and a function that fills its disk or limits its files. The check of the free space beforehand sees a large disk."""
     monkeypatch.setattr("genrev_cli.files.space.shutil.disk_usage", lambda path: Usage(1 << 40, 0, 1 << 40))
     if request.param == "no room":
         with small_disk(tmp_path / "disk") as folder:
@@ -42,7 +42,7 @@ def disk(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("line", "name"), WRITERS.values(), ids=WRITERS)
-def test_the_old_target_stays(sound, disk, run, line, name):
+def test_a_full_disk_keeps_the_old_target(sound, disk, run, line, name):
     (folder, short_of_room), words = disk, line.format(s=sound, o=disk[0] / name).split()
     assert run(*words).code == 0
     old = content(folder / name)
@@ -60,7 +60,7 @@ def test_the_old_target_stays(sound, disk, run, line, name):
 
 @pytest.fixture
 def training(sound, tmp_path):
-    """(folder) → the words of a training stage that saves after each of its eight steps."""
+    """A function (folder) → arguments of a training stage that saves after each of its eight steps."""
 
     def words(folder):
         line = f"pretrain-recon --data {sound}/data.h5 --recipe {sound}/tiny.toml --steps 8 --device cpu --log-every 1 --save-minutes 1e-9"
@@ -69,7 +69,7 @@ def training(sound, tmp_path):
     return words
 
 
-def test_a_run_goes_on_from_its_last_state(training, tmp_path, run, monkeypatch):
+def test_a_run_resumes_from_its_last_state(training, tmp_path, run, monkeypatch):
     assert run(*training(tmp_path)).code == 0
     save = _Run.save
 
@@ -92,7 +92,7 @@ def test_a_run_goes_on_from_its_last_state(training, tmp_path, run, monkeypatch)
         assert info(folder / "out.safetensors").numbers["sha256"] == info(tmp_path / "out.safetensors").numbers["sha256"]
 
 
-def test_a_log_that_finds_no_room(training, tmp_path, run):
+def test_a_log_that_cannot_be_written_is_an_error(training, tmp_path, run):
     words = [*training(tmp_path), "--steps", "40", "--save-minutes", "60"]
     with limited(tmp_path, PAGE) as reason:
         outcome = run(*words)
@@ -101,8 +101,8 @@ def test_a_log_that_finds_no_room(training, tmp_path, run):
     assert run(*words).code == 0
 
 
-def test_a_process_ends_with_its_sentence(sound, tmp_path):
-    """HDF5's library keeps what it could not write, and tries again when the process ends."""
+def test_the_error_is_the_last_output_of_the_process(sound, tmp_path):
+    """HDF5's library would keep what it could not write, and try again when the process ends."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, PAGE))  # noqa: E731
     words = f"-m genrev_cli prepare-data folder --path {sound}/images --size 64 --test-fraction 0 --out {tmp_path}/data.h5".split()
     done = subprocess.run([sys.executable, *words], preexec_fn=limit, capture_output=True, text=True, timeout=60, check=False)
@@ -112,8 +112,7 @@ def test_a_process_ends_with_its_sentence(sound, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_too_small_is_said_at_once(training, tmp_path, run):
-    """Before the first step."""
+def test_a_disk_that_is_too_small_is_an_error_before_the_first_step(training, tmp_path, run):
     with small_disk(tmp_path / "disk") as folder, filled(folder, 3 * PAGE):
         outcome = run(*training(folder))
         assert outcome.code == 3

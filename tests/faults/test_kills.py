@@ -1,4 +1,4 @@
-"""Two kills; `make torture` has the rest."""
+"""Two random kills of a training run; `make torture` runs many."""
 
 import pytest
 from torture import PREPARED, prepare, torture
@@ -13,7 +13,7 @@ def start(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_nothing_is_lost(start):
+def test_a_killed_run_loses_nothing(start):
     outcome = torture("pretrain-recon", start, steps=30, kills=2, seed=0)
     assert outcome.losses == []
     assert outcome.kills.total() == 2

@@ -1,4 +1,4 @@
-"""Names of files and texts of headers that are odd: they work, and what is printed of them keeps to its line and harms no terminal."""
+"""Unusual file names and header texts: commands accept them, and print them on one line without control characters."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def assert_harmless(text):
 
 @pytest.fixture
 def speak(run, tmp_path, monkeypatch):
-    """A command in `tmp_path` that works: what it says on both streams, none of which does anything to a terminal."""
+    """A function that runs a command in `tmp_path`, and checks that it succeeds and prints no control characters."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "_shows", lambda: True)
 
@@ -41,8 +41,8 @@ def speak(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_chain(sound, speak, tmp_path, name):
-    """From data to a page, all files of that name, in a folder of that name."""
+def test_all_commands_accept_unusual_names(sound, speak, tmp_path, name):
+    """All files from the data to the report have this name, in a folder with this name."""
     folder = name[:100]
     (tmp_path / folder).mkdir()
     suffixes = (".h5", ".safetensors", ".codes.h5", "", ".png", ".json", ".html")
@@ -61,8 +61,8 @@ def test_a_chain(sound, speak, tmp_path, name):
     assert left_behind(tmp_path) == []
 
 
-def test_names_that_are_no_text(sound, speak, run, tmp_path):
-    """They work where the library behind takes them, and are refused before any work where it does not."""
+def test_names_that_are_not_utf8_are_accepted_or_refused_at_the_start(sound, speak, run, tmp_path):
+    """Commands accept them if the library below does, and otherwise refuse them before any work."""
     speak("prepare-data", "digits", "--limit", 40, "--out", NO_TEXT + ".h5")
     speak("encode", "--ckpt", sound / "m.safetensors", "--data", sound / "data.h5", "--device", "cpu", "--out", NO_TEXT + ".codes.h5")
     speak("sample", "--ckpt", sound / "m.safetensors", "-n", 3, "--grid", NO_TEXT + ".png", "--device", "cpu", "--out", NO_TEXT)
@@ -72,16 +72,13 @@ def test_names_that_are_no_text(sound, speak, run, tmp_path):
         speak("info", NO_TEXT + suffix, "--verify")
     outcome = run("pretrain-recon", "--data", NO_TEXT + ".h5", "--recipe", sound / "tiny.toml", "--out", NO_TEXT + ".safetensors")
     assert outcome.code == 3
-    assert (
-        outcome.error
-        == r"genrev: error: \udcff\udcfe \udce4.safetensors: its name is not UTF-8, which a .safetensors file needs; rename it"
-    )
+    assert outcome.error == r"genrev: error: \udcff\udcfe \udce4.safetensors: the name of a .safetensors file must be UTF-8; rename it"
     assert not [name for name in os.listdir(tmp_path) if "safetensors" in name]
 
 
 @pytest.fixture
 def foreign(tmp_path):
-    """A file whose header says things to a terminal."""
+    """A file whose header has control sequences of terminals."""
     evil = "\x1b[2J\x1b]0;gone\x07\r\nverified  all of it\x9b31m"
     source = {"path": evil, "kind": evil, "sha256": evil, "config": {evil: evil}}
     header = Header("codes", {evil: evil, "list": [evil]}, "", 0, {evil: source}, {"command": evil, "utc": evil, "git": evil, "seconds": 1})
@@ -91,7 +88,7 @@ def foreign(tmp_path):
     return tmp_path / "foreign.h5"
 
 
-def test_what_a_header_says_is_shown_and_not_done(speak, foreign):
+def test_control_sequences_in_a_header_are_escaped(speak, foreign):
     shown = speak("info", foreign).out
     assert r"\x1b[2J\x1b]0;gone\x07\r\nverified  all of it\x9b31m" in shown
     assert not [line for line in shown.splitlines() if line.startswith("verified")]
@@ -106,13 +103,13 @@ def test_an_error_about_a_header_is_one_line(run, sound, foreign):
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_a_traceback_is_harmless(run, tmp_path):
+def test_a_traceback_has_no_control_characters(run, tmp_path):
     outcome = run("info", tmp_path / "\x1b[31m.h5", "--debug", traceback=True)
     assert "Traceback" in outcome.err
     assert_harmless(outcome.err)
 
 
-def test_a_bar_has_a_harmless_title(monkeypatch):
+def test_the_title_of_a_bar_has_no_control_characters(monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr("sys.stderr", terminal)
     with console._Bars().task("a\x1b[31mb\nc", 1) as bar:
@@ -121,12 +118,12 @@ def test_a_bar_has_a_harmless_title(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["plain ü 中", "", "a  b"])
-def test_what_is_printed_stays(text):
+def test_printable_text_is_not_changed(text):
     assert console.visible(text) == text
 
 
 @pytest.mark.parametrize("name", ["x" * 253 + ".h5", "x/" * 2500 + "a.h5"])
-def test_a_name_that_is_too_long(run, sound, tmp_path, name):
+def test_a_name_that_is_too_long_is_an_error(run, sound, tmp_path, name):
     outcome = run("encode", "--ckpt", sound / "m.safetensors", "--device", "cpu", "--out", tmp_path / name)
     assert outcome.code == 3
     assert outcome.error.endswith(f"{name}: File name too long")

@@ -1,4 +1,4 @@
-"""Some hundred steps; `make soak` has the thousands."""
+"""Memory over some hundred steps; `make soak` runs thousands."""
 
 import sys
 

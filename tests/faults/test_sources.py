@@ -1,4 +1,4 @@
-"""What opens files of others stands in one place each, where it is guarded; and nothing that runs code from a file stands anywhere."""
+"""Functions that open untrusted files are called only in guarded places, and functions that run code from files are never called."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(genrev_cli.__file__).parent
 SOURCES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 
 ONLY_IN = {
-    "h5py.File": {"files/hdf5.py", "training/batches.py"},  # the latter one that `open_images` has looked at
+    "h5py.File": {"files/hdf5.py", "training/batches.py"},  # the second opens a file that `open_images` has checked
     "zipfile.ZipFile": {"files/npz.py", "data/container.py", "metrics/torchscript.py"},
     "tarfile.open": {"data/cifar10.py"},
     "gzip.decompress": {"data/mnist.py"},
@@ -31,7 +31,7 @@ def calls(tree):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_files_of_others_are_opened_where_they_are_guarded(name):
+def test_untrusted_files_are_opened_only_in_guarded_places(name):
     for call in calls(SOURCES[name]):
         assert call not in NOWHERE
         assert name in ONLY_IN.get(call, {name}), f"{call} belongs in {ONLY_IN.get(call)}"
@@ -39,5 +39,5 @@ def test_files_of_others_are_opened_where_they_are_guarded(name):
 
 
 @pytest.mark.parametrize(("call", "names"), ONLY_IN.items(), ids=ONLY_IN)
-def test_the_walk_finds_them(call, names):
+def test_the_search_finds_all_guarded_places(call, names):
     assert names == {name for name in SOURCES if call in calls(SOURCES[name])}

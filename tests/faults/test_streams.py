@@ -1,4 +1,4 @@
-"""Streams that nobody reads or that have no room, and too little memory: no traceback, and an exit code that says so."""
+"""Closed, full and unread streams, and too little memory: no traceback, and the right exit code."""
 
 import io
 import json
@@ -25,7 +25,7 @@ GENREV = [sys.executable, "-m", "genrev_cli"]
 
 @pytest.fixture
 def unread():
-    """A pipe whose reader is gone."""
+    """The writing end of a pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
@@ -33,7 +33,7 @@ def unread():
 
 
 def command(*words, closed=(), **streams):
-    """Run one in a process of its own, some of whose descriptors are closed: exit code, stdout and stderr."""
+    """Run a command in its own process with some descriptors closed. Return exit code, stdout and stderr."""
     close = lambda: [os.close(number) for number in closed]  # noqa: E731
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     done = subprocess.run([*GENREV, *words], preexec_fn=close, text=True, errors="surrogateescape", timeout=60, check=False, **streams)
@@ -41,44 +41,44 @@ def command(*words, closed=(), **streams):
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",)], ids=" ".join)
-def test_nobody_reads_the_result(unread, words):
-    """As of a program that SIGPIPE ended."""
+def test_a_broken_pipe_on_stdout_exits_with_141(unread, words):
+    """141 is the exit code of a program ended by SIGPIPE."""
     assert command(*words, stdout=unread) == (141, None, "")
 
 
 @pytest.mark.slow
-def test_nobody_reads_a_header(sound, unread):
+def test_a_broken_pipe_under_info_exits_with_141(sound, unread):
     assert command("info", sound / "data.h5", stdout=unread) == (141, None, "")
 
 
-def test_no_room_for_the_result():
+def test_a_full_stdout_is_an_error():
     with open("/dev/full", "w") as full:
         found = command("--version", stdout=full)
     assert found == (3, None, "genrev: error: the result cannot be printed: No space left on device\n")
 
 
-def test_a_closed_stdout_asks_for_no_result(tmp_path):
+def test_a_closed_stdout_is_not_an_error(tmp_path):
     assert command("--version", closed=[1]) == (0, "", "")
 
 
-def test_an_error_that_nobody_reads(unread, tmp_path):
+def test_a_broken_pipe_on_stderr_keeps_the_exit_code(unread, tmp_path):
     assert command("info", "--none", stderr=unread) == (2, "", None)
 
 
-def test_closed_streams_and_a_path_for_a_program(sound, tmp_path):
-    """A library that prints would print into the file that got a stream's number. The path is what it is, byte by byte."""
+def test_closed_streams_do_not_change_files_and_paths_are_printed_exactly(sound, tmp_path):
+    """If stdin and stderr are closed, opened files could get their numbers, and libraries that print would write into these files."""
     target = tmp_path / os.fsdecode(b"\xff\n\x1b[31m.h5")
     words = ("prepare-data", "folder", "--path", sound / "images", "--size", "8", "--test-fraction", "0", "--out", target)
     assert command(*words, closed=[0, 2]) == (0, f"{target}\n", "")
     assert info.info(target, verify=True).numbers["verified"] == [str(target)]
 
 
-def test_an_error_is_not_taken_for_a_result(tmp_path):
+def test_an_error_is_not_printed_on_stdout(tmp_path):
     assert command("info", "--none", closed=[2]) == (2, "", "")
 
 
 class _Broken:
-    """A stream whose reader is gone."""
+    """A stream without a reader."""
 
     def write(self, text):
         raise BrokenPipeError
@@ -90,15 +90,15 @@ class _Broken:
         return False
 
 
-def test_a_training_that_nobody_watches_goes_on(sound, tmp_path, monkeypatch):
+def test_training_continues_if_stderr_is_broken(sound, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stderr", _Broken())
     line = f"pretrain-recon --data {sound}/data.h5 --recipe {sound}/tiny.toml --device cpu --log-every 1 --out {tmp_path}/m.safetensors"
     assert main(line.split()) == 0
     assert (tmp_path / "m.safetensors").exists()
 
 
-def test_a_terminal_that_hangs_up_ends_nothing(monkeypatch):
-    """Bars are drawn there."""
+def test_a_terminal_that_hangs_up_does_not_end_the_command(monkeypatch):
+    """Progress bars are drawn on the terminal."""
     near, far = pty.openpty()
     terminal = open(far, "w")  # noqa: SIM115 (closed below)
     monkeypatch.setattr("sys.stderr", terminal)
@@ -117,22 +117,22 @@ def test_a_terminal_that_hangs_up_ends_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["--show-completion", "bash"], ["--help"], ["info", "--help"]])
-def test_what_typer_itself_answers_is_no_failure(words, capsys):
+def test_typers_own_options_succeed(words, capsys):
     assert main(words) == 0
     assert capsys.readouterr().out
 
 
-def test_a_name_that_stdout_has_no_letters_for(sound, tmp_path, monkeypatch):
+def test_names_that_stdout_cannot_encode_are_escaped(sound, tmp_path, monkeypatch):
     path = tmp_path / "數.safetensors"
     shutil.copy(sound / "m.safetensors", path)
-    said = []
+    printed = []
     for words in (["info", str(path)], ["info", str(path), "--json"]):
         stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
         monkeypatch.setattr("sys.stdout", stdout)
         assert main(words) == 0
-        said.append(stdout.buffer.getvalue().decode("latin-1"))
-    assert said[0].startswith(f"{tmp_path}/\\u6578.safetensors\n")
-    assert json.loads(said[1])["out"] == str(path)
+        printed.append(stdout.buffer.getvalue().decode("latin-1"))
+    assert printed[0].startswith(f"{tmp_path}/\\u6578.safetensors\n")
+    assert json.loads(printed[1])["out"] == str(path)
 
 
 def _too_much(make):
@@ -147,7 +147,7 @@ MEMORY = {
     "torch": (_too_much(lambda: torch.empty(1 << 50)), "there is not enough memory (4503599627370496 bytes more were needed): "),
     "CUDA": (
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 7.79 GiB"),
-        "there is not enough memory (20.00 GiB more were needed): ",
+        "there is not enough memory on GPU 0, which has 7.79 GiB (20.00 GiB more were needed): ",
     ),
     "CUDA's libraries": (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "there is not enough memory: "),
     "the system": (OSError(12, os.strerror(12)), "there is not enough memory: "),
@@ -155,7 +155,7 @@ MEMORY = {
 
 
 @pytest.mark.parametrize(("error", "sentence"), MEMORY.values(), ids=MEMORY)
-def test_too_little_memory(monkeypatch, capsys, error, sentence):
+def test_too_little_memory_exits_with_5(monkeypatch, capsys, error, sentence):
     def stage(*_, **__):
         raise error
 
@@ -165,13 +165,13 @@ def test_too_little_memory(monkeypatch, capsys, error, sentence):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), OSError(13, os.strerror(13)), ValueError("out of memory")])
-def test_other_errors_are_not_of_memory(error):
+def test_other_errors_are_not_memory_errors(error):
     assert not lacks_memory(error)
 
 
-def test_a_checkpoint_is_not_called_damaged_for_want_of_memory(sound, monkeypatch):
+def test_a_checkpoint_is_not_called_damaged_if_memory_runs_out(sound, monkeypatch):
     def refused(*_, **__):
-        raise RuntimeError("unable to mmap 400 bytes from file </a>: Cannot allocate memory (12)")  # torch's words
+        raise RuntimeError("unable to mmap 400 bytes from file </a>: Cannot allocate memory (12)")  # as torch says it
 
     monkeypatch.setattr(checkpoint, "safe_open", refused)
     with pytest.raises(RuntimeError, match="Cannot allocate memory") as caught:
@@ -179,7 +179,7 @@ def test_a_checkpoint_is_not_called_damaged_for_want_of_memory(sound, monkeypatc
     assert not isinstance(caught.value, FileError)
 
 
-def test_a_file_that_the_system_refuses_is_named(monkeypatch, capsys):
+def test_an_error_of_the_system_names_the_file(monkeypatch, capsys):
     def stage(*_, **__):
         raise PermissionError(13, os.strerror(13), "a b.h5")
 

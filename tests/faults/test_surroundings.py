@@ -1,4 +1,4 @@
-"""Folders that cannot be written to, inputs that vanish, two runs on one target, clocks that jump, links."""
+"""Folders that cannot be written to, inputs that disappear, two runs on one target, clocks that jump, and links."""
 
 import ast
 import os
@@ -43,7 +43,7 @@ def words(line, sound, out, data=None):
 
 @pytest.fixture
 def busy(monkeypatch):
-    """What a training stage had begun when it was refused."""
+    """A list that gets an entry for each training run that starts."""
     begun = []
     monkeypatch.setattr(training, "_Run", lambda *_: begun.append("a run"))
     return begun
@@ -51,8 +51,8 @@ def busy(monkeypatch):
 
 @pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
 @pytest.mark.parametrize("linked", [False, True], ids=["folder", "link"])
-def test_a_read_only_disk(sound, run, tmp_path, busy, line, linked):
-    """Said before any work, also where the target is a link to such a disk."""
+def test_a_read_only_disk_is_an_error_before_any_work(sound, run, tmp_path, busy, line, linked):
+    """This also holds if the target is a link to such a disk."""
     there, out = tmp_path / "there", tmp_path / "out"
     there.mkdir()
     with read_only(tmp_path / "disk", there) as disk:
@@ -67,7 +67,7 @@ def test_a_read_only_disk(sound, run, tmp_path, busy, line, linked):
 
 
 @pytest.mark.parametrize("line", [WRITERS["pretrain-recon"], WRITERS["fit-ot"]], ids=["pretrain-recon", "fit-ot"])
-def test_going_on_where_nothing_can_be_written(sound, run, tmp_path, busy, line):
+def test_a_restart_on_a_read_only_disk_is_an_error_before_any_work(sound, run, tmp_path, busy, line):
     there = tmp_path / "there"
     there.mkdir()
     with pytest.MonkeyPatch.context() as whole:
@@ -80,8 +80,8 @@ def test_going_on_where_nothing_can_be_written(sound, run, tmp_path, busy, line)
     assert busy == []
 
 
-def test_a_folder_of_somebody_else(tmp_path, monkeypatch):
-    """The superuser may write anywhere, and is told that it may not."""
+def test_a_folder_without_permission_is_an_error(tmp_path, monkeypatch):
+    """os.access is replaced, because the superuser may write anywhere."""
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(FileError, match=r"a\.h5: cannot be written: Permission denied; choose another --out$"):
         check_target(tmp_path / "new" / "a.h5", "data", (".h5",), [])
@@ -89,13 +89,13 @@ def test_a_folder_of_somebody_else(tmp_path, monkeypatch):
 
 @pytest.fixture
 def large(tmp_path, write_images):
-    """Images that neither HDF5's library nor, with little room for them, the training holds in memory."""
+    """An image set that is too large for HDF5's cache."""
     return write_images(tmp_path / "large.h5", shape=(1, 32, 32), counts=(2000, 20, 20))
 
 
 @pytest.mark.parametrize(("what", "code"), [("deleted", 0), ("cut short", 3)])
-def test_data_that_vanish_under_a_training(sound, run, tmp_path, large, monkeypatch, what, code):
-    """A deleted file is there for whoever has it open; of a shorter one what was saved is kept, and is gone on from."""
+def test_training_survives_deleted_data_and_resumes_after_truncated_data(sound, run, tmp_path, large, monkeypatch, what, code):
+    """An open file stays readable after it is deleted. If it is truncated, the run fails, and later resumes from its last state."""
     line, whole_line = (
         [*words(TRAIN, sound, tmp_path / name, large), "--resident-megabytes", 0, "--preview-every", 100] for name in ("out", "whole")
     )
@@ -121,8 +121,8 @@ def test_data_that_vanish_under_a_training(sound, run, tmp_path, large, monkeypa
     assert left_behind(tmp_path) == []
 
 
-def test_codes_that_vanish_under_a_fit(sound, run, tmp_path, monkeypatch):
-    """They were read whole."""
+def test_codes_may_be_deleted_during_a_fit(sound, run, tmp_path, monkeypatch):
+    """The fit has read them completely."""
     codes = shutil.copy(sound / "codes.h5", tmp_path)
     solve = fit_ot._Fit._solve
 
@@ -135,8 +135,8 @@ def test_codes_that_vanish_under_a_fit(sound, run, tmp_path, monkeypatch):
     assert run(*line.split()).code == 0
 
 
-def test_a_checkpoint_that_is_overwritten_under_its_reader(sound, tmp_path):
-    """In place, by a program that does not write beside it and rename."""
+def test_overwriting_a_checkpoint_does_not_change_tensors_that_were_read(sound, tmp_path):
+    """Another program writes into the file itself, without a rename."""
     path = Path(shutil.copy(sound / "m.safetensors", tmp_path))
     _, tensors = read_checkpoint(path)
     digest = tensors_digest(tensors)
@@ -149,7 +149,7 @@ def test_a_checkpoint_that_is_overwritten_under_its_reader(sound, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["deleted", "cut short"])
-def test_images_that_vanish_under_a_score(sound, run, tmp_path, monkeypatch, what):
+def test_images_that_disappear_during_a_score_are_an_error(sound, run, tmp_path, monkeypatch, what):
     shutil.copytree(sound / "samples", tmp_path / "samples")
     lost, survey = tmp_path / "samples" / "000001.png", image_files._survey
 
@@ -167,7 +167,7 @@ def test_images_that_vanish_under_a_score(sound, run, tmp_path, monkeypatch, wha
 
 @pytest.mark.parametrize("line", [WRITERS["pretrain-recon"], WRITERS["fit-features"], WRITERS["fit-ot"]], ids=lambda line: line.split()[0])
 def test_two_runs_on_one_target(sound, run, tmp_path, line):
-    """The second one fails at once and leaves everything; when the first one is gone it works, whatever it left."""
+    """The second run fails at once and changes nothing. It works when the first run has ended, even if its lock file is left."""
     out = Path(words(line, sound, tmp_path / "out")[-1])
     lock = out.with_name(out.name + ".run") / "lock"
     with locked(lock, out):
@@ -183,8 +183,8 @@ def test_two_runs_on_one_target(sound, run, tmp_path, line):
 
 
 PACKAGE = Path(genrev_cli.__file__).parent
-DATES = {"files/header.py": "provenance", "files/lock.py": "since when", "report/page.py": "the date of a page"}
-"""Where the time of day is asked for; none of it decides anything."""
+DATES = {"files/header.py": "provenance", "files/lock.py": "start of a run", "report/page.py": "date of a page"}
+"""Modules that read the time of day → what they use it for; it is only stored or shown."""
 
 WALL = {
     "time",
@@ -203,42 +203,42 @@ WALL = {
 }
 
 
-def _asks_for_the_time_of_day(path):
+def _reads_the_time_of_day(path):
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "time" for alias in node.names}
     return (named | imported) & WALL
 
 
-def test_nothing_is_decided_by_the_time_of_day():
-    """Durations are of clocks that never go back: time.monotonic and time.perf_counter."""
-    asking = {path.relative_to(PACKAGE).as_posix(): _asks_for_the_time_of_day(path) for path in PACKAGE.rglob("*.py")}
-    heaps = {"files/hdf5.py": {"st_mtime_ns"}}  # a key under which a look at a file is remembered within one process
-    assert {name: found for name, found in asking.items() if found} == {name: {"now"} for name in DATES} | heaps
+def test_no_decision_depends_on_the_time_of_day():
+    """Durations use clocks that never go back: time.monotonic and time.perf_counter."""
+    reading = {path.relative_to(PACKAGE).as_posix(): _reads_the_time_of_day(path) for path in PACKAGE.rglob("*.py")}
+    heaps = {"files/hdf5.py": {"st_mtime_ns"}}  # a cache key within one process
+    assert {name: found for name, found in reading.items() if found} == {name: {"now"} for name in DATES} | heaps
 
 
 @pytest.mark.parametrize("then", [0, 4_000_000_000], ids=["1970", "2096"])
-def test_files_of_another_time(sound, run, tmp_path, then, monkeypatch):
-    """A run goes on, and is complete, whatever the clock said when its files were written, or says now."""
+def test_a_run_does_not_depend_on_file_times_or_the_clock(sound, run, tmp_path, then, monkeypatch):
+    """The run resumes and completes with any modification times of its files and any time of the clock."""
     data, line = tmp_path / "data.h5", TRAIN.replace("--steps 8", "--steps {n}")
     shutil.copy(sound / "data.h5", data)
     monkeypatch.setattr(time, "time", lambda: float(then))
-    for steps, said in ((4, "L_x"), (8, "resuming"), (8, "nothing to do")):
+    for steps, message in ((4, "L_x"), (8, "resuming"), (8, "nothing to do")):
         for path in tmp_path.rglob("*"):
             os.utime(path, (then, then))
         outcome = run(*words(line.replace("{n}", str(steps)), sound, tmp_path / "out", data))
         assert outcome.code == 0
-        assert said in outcome.err
+        assert message in outcome.err
     assert info(tmp_path / "out" / "m.safetensors").numbers["made_by"]["seconds"] > 0
-    assert (tmp_path / "out" / "m.safetensors").stat().st_mtime not in (0, 4_000_000_000)  # for make, which compares
+    assert (tmp_path / "out" / "m.safetensors").stat().st_mtime not in (0, 4_000_000_000)  # make compares it
 
 
 LINKED = [name for name in WRITERS if name not in ("fit-features", "fit-gmm", "grid")]
 
 
 @pytest.mark.parametrize("name", LINKED)
-def test_a_link_to_another_disk(sound, run, tmp_path, name):
-    """The link stays; what it leads to is made, and replaced, within that disk."""
+def test_a_target_may_be_a_link_to_another_disk(sound, run, tmp_path, name):
+    """The link stays; its target is made and replaced on the other disk."""
     line, out = WRITERS[name], tmp_path / "out"
     out.mkdir()
     with small_disk(tmp_path / "disk") as disk:
@@ -254,8 +254,7 @@ def test_a_link_to_another_disk(sound, run, tmp_path, name):
 
 
 @pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
-def test_a_folder_that_is_a_file(sound, run, tmp_path, busy, line):
-    """Said before any work."""
+def test_a_file_in_place_of_the_folder_is_an_error_before_any_work(sound, run, tmp_path, busy, line):
     (tmp_path / "out").write_text("")
     outcome = run(*words(line, sound, tmp_path / "out"))
     assert outcome.code in (2, 3)
@@ -264,8 +263,7 @@ def test_a_folder_that_is_a_file(sound, run, tmp_path, busy, line):
 
 
 @pytest.mark.parametrize("line", WRITERS.values(), ids=WRITERS)
-def test_links_in_a_circle(sound, run, tmp_path, busy, line):
-    """Said before any work."""
+def test_links_in_a_circle_are_an_error_before_any_work(sound, run, tmp_path, busy, line):
     out = tmp_path / "out"
     out.mkdir()
     target = Path(words(line, sound, out)[-1]).name
@@ -277,7 +275,7 @@ def test_links_in_a_circle(sound, run, tmp_path, busy, line):
     assert (busy, sorted(os.listdir(out))) == ([], sorted([target, f"other-{target}"]))
 
 
-def test_an_input_that_is_a_link_in_a_circle(sound, run, tmp_path):
+def test_an_input_that_is_a_link_to_itself_is_an_error(sound, run, tmp_path):
     (tmp_path / "a.h5").symlink_to("a.h5")
     outcome = run(*words(TRAIN, sound, tmp_path / "out", tmp_path / "a.h5"))
     assert (outcome.code, outcome.error) == (3, f"genrev: error: {tmp_path}/a.h5: no such file")

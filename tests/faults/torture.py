@@ -1,8 +1,8 @@
-"""Kill every stage at random moments, run it again, and compare what comes out with a run that nobody touched.
+"""Kill every stage at random moments, run it again, and compare its result with that of an undisturbed run.
 
     python tests/faults/torture.py --kills 20 [STAGE …]
 
-prints a table: stage, kills by signal, runs until the end, what was lost.
+prints a table: stage, kills by signal, completed runs, losses.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from genrev_cli.stages.info import read_any_header
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are tiny, and threads that wait take other work's time
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are tiny, and waiting threads would only slow down other work
 
 RECIPE = """
 [model]
@@ -62,7 +62,7 @@ PREPARED = (
     "encode --ckpt {w}/start.safetensors --out {w}/start.h5 --device cpu",
     "fit-ot {w}/start.h5 --out {w}/map.safetensors --target-error 0.5 --device cpu",
 )
-"""What the stages begin with."""
+"""Commands that make the inputs of the stages."""
 
 STAGES = {
     "prepare-data": ("prepare-data digits --out {w}/out.h5", "out.h5"),
@@ -85,12 +85,12 @@ STAGES = {
         "out.safetensors"),
     "sample": ("sample --ckpt {w}/start.safetensors -n 2000 --out {w}/out --device cpu", "out"),
 }  # fmt: skip
-"""name → its command, and what it writes."""
+"""Stage → (command, file or folder that it writes)."""
 
 
 @dataclass
 class Outcome:
-    """kills: signal → how many hit. runs: that came to their end. losses: sentences; there should be none."""
+    """kills: signal → number of kills. runs: number of completed runs. losses: sentences; there should be none."""
 
     kills: Counter
     runs: int
@@ -98,7 +98,7 @@ class Outcome:
 
 
 def prepare(folder: Path, steps: int, lines: tuple[str, ...] = PREPARED) -> None:
-    """Make what the stages begin with."""
+    """Make the inputs of the stages."""
     for name, (prior, dim) in RECIPES.items():
         (folder / f"{name}.toml").write_text(RECIPE.format(prior=prior, dim=dim, steps=steps))
     for line in lines:
@@ -106,11 +106,11 @@ def prepare(folder: Path, steps: int, lines: tuple[str, ...] = PREPARED) -> None
 
 
 def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcome:
-    """Kill a stage so many times, at moments drawn over the time that it takes. After each end it begins anew, until all were used."""
+    """Kill a stage `kills` times, at random moments of its duration. After it completes, it starts again, until all kills are done."""
     line, out = STAGES[name]
     rng, outcome = random.Random(f"{name} {seed}"), Outcome(Counter(), 0, [])
     with tempfile.TemporaryDirectory(dir=start.parent) as temporary:
-        folder = Path(temporary) / "a b [c] ü"  # spaces, brackets and unicode on the way
+        folder = Path(temporary) / "a b [c] ü"  # a path with spaces, brackets and unicode
         shutil.copytree(start, folder)
         began = time.monotonic()
         subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
@@ -122,7 +122,7 @@ def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcom
             hit, code, err = _run(_words(line, folder, steps), 0 if done else rng.uniform(0.3, 1.0) * duration, rng.choice(SIGNALS))
             if hit:
                 outcome.kills[hit.name] += 1
-            elif anew:  # the machine may have been busier before: the moments are drawn over what a whole run takes now
+            elif anew:  # the machine may have been busier when the duration was measured
                 duration = min(duration, time.monotonic() - began)
             anew = False
             found = _looked_at(folder / out, wanted, ended=code == 0)
@@ -145,7 +145,7 @@ def _words(line: str, folder: Path, steps: int) -> list[str]:
 
 
 def _run(words: list[str], seconds: float, number: signal.Signals) -> tuple[signal.Signals | None, int, str]:
-    """Run a command and send it a signal after so many seconds, 0 for none: the signal if it hit, the exit code, stderr."""
+    """Run a command and send it a signal after some seconds (0: no signal). Return the signal if it was sent, the exit code, stderr."""
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     try:
         _, err = process.communicate(timeout=seconds or None)
@@ -157,18 +157,18 @@ def _run(words: list[str], seconds: float, number: signal.Signals) -> tuple[sign
 
 
 def _looked_at(out: Path, wanted: str, *, ended: bool) -> str:
-    """What is wrong with the target: it must not be there, or whole and the right one."""
+    """Return what is wrong with the target, or '': it must be missing, or complete and correct."""
     if not out.exists():
-        return "the stage ended and its target is not there" if ended else ""
+        return "the stage ended, but its target is missing" if ended else ""
     try:
         found = read_any_header(out).sha256
     except GenrevError as error:
         return f"half-written: {error}"
-    return "" if found == wanted else "differs from the run that nobody touched"
+    return "" if found == wanted else "differs from the undisturbed run"
 
 
 def _clear(folder: Path, start: Path) -> None:
-    """Take away all that the stage left."""
+    """Remove all files of the stage."""
     kept = set(os.listdir(start))
     for path in folder.iterdir():
         if path.name not in kept:
@@ -176,7 +176,7 @@ def _clear(folder: Path, start: Path) -> None:
 
 
 def main() -> int:
-    """The table on stdout; 1 if anything was lost."""
+    """Print the table. Return 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stages", nargs="*", default=list(STAGES), metavar="STAGE")
     parser.add_argument("--kills", type=int, default=20)
@@ -186,7 +186,7 @@ def main() -> int:
         start = Path(temporary) / "start"
         start.mkdir()
         prepare(start, STEPS)
-        print("| stage | SIGKILL | SIGTERM | SIGINT | runs to the end | lost |\n|---|---|---|---|---|---|", flush=True)
+        print("| stage | SIGKILL | SIGTERM | SIGINT | completed runs | lost |\n|---|---|---|---|---|---|", flush=True)
         for name in options.stages:
             outcome = torture(name, start, STEPS, options.kills, options.seed)
             counts = " | ".join(str(outcome.kills[number.name]) for number in SIGNALS)

@@ -1,4 +1,4 @@
-"""A target exists whole or not at all."""
+"""Atomic writes: a target is never half-written."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from genrev_cli.files.atomic import atomic_path, write_text
 
 @pytest.fixture
 def dead_pid():
-    """The number of a process that was."""
+    """The number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
     process.wait()
     return process.pid
@@ -30,20 +30,20 @@ def fill(folder, text):
     (folder / "inner" / "file").write_text(text)
 
 
-def test_a_folder_that_was_moved_away_comes_back(tmp_path, dead_pid):
-    """Killed between the two renames, a writer leaves the old folder under another name only."""
+def test_a_folder_that_was_moved_away_is_restored(tmp_path, dead_pid):
+    """A writer that is killed between its two renames leaves the old folder under another name."""
     (tmp_path / f".out.old.{dead_pid}.genrev-part").mkdir()
     with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "out"):
         raise ZeroDivisionError
     assert names(tmp_path) == ["out"]
 
 
-def test_text_appears_whole(tmp_path):
+def test_the_target_appears_after_the_block(tmp_path):
     target = tmp_path / "deep" / "er" / "a.txt"
     with atomic_path(target) as part:
         part.write_text("new")
         assert not target.exists()
-        assert part.parent == target.parent  # a rename is atomic within one file system only
+        assert part.parent == target.parent  # a rename is atomic only within one file system
     assert target.read_text() == "new"
     assert names(target.parent) == ["a.txt"]
 
@@ -54,17 +54,17 @@ def failing_write(target, write):
         raise RuntimeError("cut short")
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_failed_write_leaves_the_old_file(tmp_path, there):
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_failed_write_keeps_the_old_file(tmp_path, exists):
     target = tmp_path / "a.txt"
-    if there:
+    if exists:
         write_text(target, "old")
     failing_write(target, lambda part: part.write_text("half"))
-    assert names(tmp_path) == ["a.txt"] * there
-    assert not there or target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"] * exists
+    assert not exists or target.read_text() == "old"
 
 
-def test_a_failed_write_leaves_the_old_folder(tmp_path):
+def test_a_failed_write_keeps_the_old_folder(tmp_path):
     target = tmp_path / "samples"
     fill(target, "old")
     failing_write(target, lambda part: fill(part, "half"))
@@ -72,10 +72,10 @@ def test_a_failed_write_leaves_the_old_folder(tmp_path):
     assert (target / "inner" / "file").read_text() == "old"
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_is_replaced(tmp_path, there):
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_is_replaced(tmp_path, exists):
     target = tmp_path / "samples"
-    if there:
+    if exists:
         fill(target, "old")
         (target / "stale").write_text("gone afterwards")
     with atomic_path(target) as part:
@@ -86,16 +86,16 @@ def test_a_folder_is_replaced(tmp_path, there):
 
 
 @pytest.mark.parametrize("name", [".a.h5.{}.genrev-part", ".a.h5.old.{}.genrev-part"])
-def test_orphans_of_the_dead_are_removed(tmp_path, dead_pid, name):
+def test_temporary_files_of_killed_writers_are_removed(tmp_path, dead_pid, name):
     orphan = tmp_path / name.format(dead_pid)
-    fill(orphan, "a killed run wrote so far")
+    fill(orphan, "written by a killed run")
     write_text(tmp_path / "a.h5", "new")
     assert names(tmp_path) == ["a.h5"]
 
 
 @pytest.mark.parametrize("name", [".a.h5.1.genrev-part", ".b.h5.{dead}.genrev-part", ".a.h5.x.genrev-part", "a.h5.{dead}.genrev-part"])
-def test_what_is_not_ours_stays(tmp_path, dead_pid, name):
-    """Parts of a living process, of another target, or of no process."""
+def test_other_temporary_files_stay(tmp_path, dead_pid, name):
+    """Files of a living process, of another target, or with no process number."""
     other = tmp_path / name.format(dead=dead_pid)
     other.write_text("theirs")
     write_text(tmp_path / "a.h5", "new")
@@ -131,8 +131,8 @@ def test_a_full_disk_is_a_file_error(tmp_path):
 
 
 @pytest.mark.parametrize(("others", "whose"), [(1, "new"), (3, "new"), (1000, "theirs")])
-def test_others_put_a_folder_in_the_place_meanwhile(tmp_path, monkeypatch, others, whose):
-    """Each of them after the one before was moved away; a thousand of them are a sentence."""
+def test_other_processes_replace_the_folder_at_the_same_time(tmp_path, monkeypatch, others, whose):
+    """Each process puts its folder there after the last one was moved away; after too many of them, an error is raised."""
     target, left, rename = tmp_path / "samples", iter(range(others)), os.replace
     fill(target, "old")
 
@@ -148,7 +148,7 @@ def test_others_put_a_folder_in_the_place_meanwhile(tmp_path, monkeypatch, other
     assert (target / "inner" / "file").read_text() == whose
 
 
-def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_replaced_is_restored(tmp_path, monkeypatch):
     target, rename = tmp_path / "samples", os.replace
     fill(target, "old")
 
@@ -164,8 +164,8 @@ def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
     assert (target / "inner" / "file").read_text() == "old"
 
 
-def test_orphans_of_other_machines_stay(tmp_path, dead_pid):
-    """Whether their writers live cannot be seen from here."""
+def test_temporary_files_of_other_machines_stay(tmp_path, dead_pid):
+    """This machine cannot see if their writers are alive."""
     theirs = tmp_path / f".a.h5.{dead_pid}-00000000.genrev-part"
     theirs.write_text("theirs")
     write_text(tmp_path / "a.h5", "new")
@@ -173,14 +173,14 @@ def test_orphans_of_other_machines_stay(tmp_path, dead_pid):
 
 
 @pytest.mark.parametrize("name", ["x" * 240, "ü" * 120, os.fsdecode(b"\xff" * 240), "a b[c]*?\n-"], ids=["long", "unicode", "bytes", "odd"])
-def test_any_name(tmp_path, name):
+def test_any_name_can_be_written(tmp_path, name):
     write_text(tmp_path / name, "old")
     write_text(tmp_path / name, "new")
     assert names(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "new"
 
 
-def test_links_in_a_circle(tmp_path):
+def test_links_in_a_circle_are_an_error(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(FileError, match="a: cannot be written: Too many levels of symbolic links"):

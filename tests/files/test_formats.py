@@ -1,4 +1,4 @@
-"""What holds for every format that carries a header: it comes back as it was, and nothing else passes for one of ours."""
+"""Rules for every format with a header: the header is read back unchanged, and files of other programs are refused."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def foreign_h5(path, text=None):
             file.attrs["genrev"] = text
 
 
-# suffix → write a sound file of that format, whose header is any text or missing
+# suffix → function that writes an intact file of that format, with any text as its header, or without one
 FOREIGN = {
     "safetensors": lambda path, text=None: save_file({"w": torch.ones(2)}, path, metadata=None if text is None else {"genrev": text}),
     "h5": foreign_h5,
@@ -78,7 +78,7 @@ every_format = pytest.mark.parametrize("suffix", FORMATS)
 
 
 def check_refused(read, path, match):
-    """The one sentence with which a file is refused."""
+    """Check that reading a file raises one sentence that names it."""
     with pytest.raises(FileError, match=match) as error:
         read(path)
     assert str(error.value).startswith(f"{path}: ")
@@ -86,7 +86,7 @@ def check_refused(read, path, match):
 
 
 @every_format
-def test_header_round_trip(tmp_path, suffix):
+def test_a_header_is_read_back_unchanged(tmp_path, suffix):
     write, read = FORMATS[suffix]
     write(tmp_path / f"a.{suffix}", MADE)
     found = read(tmp_path / f"a.{suffix}")
@@ -103,13 +103,13 @@ def test_equal_content_has_an_equal_digest_whenever_made(tmp_path, suffix):
 
 
 @every_format
-def test_missing_and_truncated(tmp_path, suffix):
+def test_missing_and_truncated_files_are_refused(tmp_path, suffix):
     write, read = FORMATS[suffix]
     path = tmp_path / f"a.{suffix}"
     check_refused(read, path, "no such file")
     write(path, MADE)
     whole = path.read_bytes()
-    tail = {"json": 3, "png": 21}.get(suffix, 1)  # "}\n" closes a JSON file, and the last 20 bytes of a PNG are no pixels
+    tail = {"json": 3, "png": 21}.get(suffix, 1)  # "}\n" closes a JSON file, and the last 20 bytes of a PNG are not pixels
     for length in (0, 1, 7, len(whole) // 2, len(whole) - tail):
         path.write_bytes(whole[:length])
         check_refused(read, path, "truncated|not readable as JSON|cannot be read back")
@@ -121,14 +121,14 @@ def test_missing_and_truncated(tmp_path, suffix):
     [b"\x89PNG\r\n\x1a\n", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"[1, 2]", b"\xff" * 9, bytes(9)],
     ids=["png", "hdf", "zip", "json", "ones", "zeros"],
 )
-def test_other_files(tmp_path, suffix, content):
+def test_files_of_another_format_are_refused(tmp_path, suffix, content):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(content)
     check_refused(FORMATS[suffix][1], path, "not a|not readable")
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "h5", "json", "png", "npz"])
-def test_a_folder(tmp_path, suffix):
+def test_a_folder_is_refused(tmp_path, suffix):
     check_refused(FORMATS[suffix][1], tmp_path, "a folder|no such file")
 
 
@@ -136,10 +136,10 @@ def test_a_folder(tmp_path, suffix):
 @pytest.mark.parametrize(
     "text", [None, "{}", "3", "[]", '"text"', '{"kind": "data"}', '{"kind": "data", "config": {}, "sha256": "", "format": "x"}']
 )
-def test_sound_files_of_others(tmp_path, suffix, text):
+def test_intact_files_of_other_programs_are_refused(tmp_path, suffix, text):
     path = tmp_path / f"a.{suffix}"
     FOREIGN[suffix](path, text)
-    check_refused(FORMATS[suffix][1], path, "not a file of genrev's")
+    check_refused(FORMATS[suffix][1], path, "not written by genrev")
 
 
 @pytest.mark.parametrize("suffix", FOREIGN)
@@ -151,34 +151,34 @@ def test_a_later_format_asks_for_an_upgrade(tmp_path, suffix, more):
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", "{", 3, np.zeros(2), h5py.Empty("f")])
-def test_a_header_that_is_none(tmp_path, text):
-    check_refused(partial(parse_header, text), tmp_path, "not a file of genrev's")
+def test_invalid_header_text_is_refused(tmp_path, text):
+    check_refused(partial(parse_header, text), tmp_path, "not written by genrev")
 
 
-@pytest.mark.parametrize(("read", "said"), [(read_statistics, "holds no statistics"), (read_npz_header, "not a file of genrev's")])
-def test_an_array_that_is_no_archive(tmp_path, read, said):
+@pytest.mark.parametrize(("read", "message"), [(read_statistics, "has no statistics"), (read_npz_header, "not written by genrev")])
+def test_an_npy_file_named_npz_is_refused(tmp_path, read, message):
     path = tmp_path / "a.npz"
     with path.open("wb") as file:
         np.save(file, MU)
-    check_refused(read, path, said)
+    check_refused(read, path, message)
 
 
-def test_require_kind(tmp_path):
+def test_a_file_of_another_kind_is_refused(tmp_path):
     assert require_kind(MADE, "picture", tmp_path, "x") is MADE
     check_refused(
         lambda path: require_kind(MADE, "codes", path, "genrev encode"),
         tmp_path,
-        "kind 'picture' where 'codes' is needed; 'genrev encode' makes one",
+        "kind 'picture', but 'codes' is needed; make one with 'genrev encode'",
     )
 
 
-def test_as_input_holds_the_whole_header(tmp_path):
+def test_as_input_stores_the_whole_header(tmp_path):
     record = MADE.as_input(tmp_path / "a" / ".." / "b.h5")
     assert record.pop("path") == str(tmp_path / "b.h5")
     assert Header(**record) == MADE
 
 
-def test_provenance():
+def test_provenance_records_how_a_file_was_made():
     made = provenance(seconds=1.23456, seed=0, device="cpu")
     assert (made["seconds"], made["seed"], made["device"]) == (1.235, 0, "cpu")
     assert {"command", "versions", "git", "machine", "utc"} <= made.keys()
@@ -189,7 +189,7 @@ def digest(array, names=("a",)):
     return content_digest({name: array_digest(str(array.dtype), array.shape, [np.ascontiguousarray(array)]) for name in names})
 
 
-def test_digest_sees_every_difference():
+def test_the_digest_depends_on_type_shape_bytes_and_names():
     a = np.arange(6, dtype=np.int32)
     other = a.copy()
     other[3] ^= 1
@@ -206,14 +206,14 @@ def test_digest_sees_every_difference():
     assert digest(a.copy()) == digest(a)
 
 
-def test_digest_in_pieces_and_in_any_order():
+def test_the_digest_does_not_depend_on_pieces_or_order():
     buffer = bytes(range(100))
     pieces = [buffer[:1], buffer[1:50], buffer[50:]]
     assert array_digest("u1", (100,), pieces) == array_digest("u1", (100,), [buffer])
     assert content_digest({"a": "1", "b": "2"}) == content_digest({"b": "2", "a": "1"}) != content_digest({"a": "2", "b": "1"})
 
 
-def test_checkpoint_tensors_come_back_to_the_bit(tmp_path):
+def test_checkpoint_tensors_are_read_back_exactly(tmp_path):
     path = tmp_path / "a.safetensors"
     strided = {**TENSORS, "strided": torch.arange(12.0).reshape(3, 4).T}
     write_checkpoint(path, strided, replace(MADE, sha256=tensors_digest(strided)))
@@ -239,7 +239,7 @@ def test_every_flipped_byte_of_a_checkpoints_tensors_is_noticed(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["safetensors", "h5"])
 def test_a_flipped_byte_of_a_header_is_noticed_or_harmless(tmp_path, suffix):
-    """What decides how weights or codes are used stands in the header, which their digest does not cover."""
+    """The header decides how weights or codes are used, and the digest of the content does not cover it."""
     path = tmp_path / f"a.{suffix}"
     write, read = FORMATS[suffix]
     write(path, MADE)
@@ -255,7 +255,7 @@ def test_a_flipped_byte_of_a_header_is_noticed_or_harmless(tmp_path, suffix):
 
 
 def earlier_h5(path, text):
-    """As it was: of variable length."""
+    """Write the header as earlier versions did: with variable length."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["genrev"] = text
 
@@ -268,19 +268,19 @@ def test_headers_of_format_1_may_have_no_checksum_and_are_read(tmp_path, suffix,
     write(path, json.dumps(fields))
     assert replace(FORMATS[suffix][1](path), sha256="", format=FORMAT) == MADE
     write(path, json.dumps({**fields, "chacksum": "0" * 64}))
-    check_refused(FORMATS[suffix][1], path, "not a file of genrev's")  # without a checksum an unknown field may be a damaged one
+    check_refused(FORMATS[suffix][1], path, "not written by genrev")  # without a checksum an unknown field may be a damaged one
     write(path, json.dumps({**fields, "format": 2}))
     check_refused(FORMATS[suffix][1], path, "damaged: its header")
 
 
 def signed(**fields):
-    """A header's JSON with its checksum, as another version of genrev would write it."""
+    """Return a header's JSON with its checksum, as another version of genrev would write it."""
     checksum = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     return json.dumps({**fields, "checksum": checksum})
 
 
 @pytest.mark.parametrize("suffix", FOREIGN)
-def test_fields_that_a_reader_does_not_know_are_of_no_meaning_to_it(tmp_path, suffix):
+def test_unknown_fields_are_ignored_if_the_checksum_is_correct(tmp_path, suffix):
     path, fields = tmp_path / f"a.{suffix}", json.loads(replace(MADE, sha256=tensors_digest({"w": torch.ones(2)})).to_json())
     del fields["checksum"]
     known = signed(**fields)
@@ -290,14 +290,14 @@ def test_fields_that_a_reader_does_not_know_are_of_no_meaning_to_it(tmp_path, su
     assert FORMATS[suffix][1](path) == header
     assert info(path).numbers == asdict(header)
     FOREIGN[suffix](path, json.dumps({**json.loads(known), "a_field_of_the_future": 1}))
-    check_refused(FORMATS[suffix][1], path, "damaged: its header")  # the checksum does not vouch for it
+    check_refused(FORMATS[suffix][1], path, "damaged: its header")  # the checksum does not cover the new field
 
 
-def test_the_checksum_came_with_a_format_of_its_own():
-    """To readers of format 1 the checksum is an unknown field, and a header with one is none at all: they must hear of a later format."""
+def test_the_checksum_has_its_own_format_number():
+    """Readers of format 1 reject the checksum as an unknown field; the number lets them say that the format is later."""
     assert json.loads(MADE.to_json())["format"] == FORMAT == 2
 
 
-def test_a_path_that_is_no_text_can_stand_in_a_header(tmp_path):
+def test_a_header_can_store_a_path_that_is_not_utf8(tmp_path):
     text = replace(MADE, inputs={"data": {**INPUTS["data"], "path": "/a/\udcff.h5"}}).to_json()
     assert parse_header(text.encode(), tmp_path).inputs["data"]["path"] == "/a/?.h5"

@@ -1,4 +1,4 @@
-"""HDF5 files: blocks, damage, and rows in any order."""
+"""HDF5 files: writing in blocks, damage, and reading rows in any order."""
 
 import signal
 
@@ -29,7 +29,7 @@ def write(path, *blocks, rows=None):
     return path
 
 
-def test_blocks_do_not_show(tmp_path):
+def test_the_file_does_not_depend_on_the_blocks(tmp_path):
     whole, pieces = write(tmp_path / "a.h5", ARRAY), write(tmp_path / "b.h5", ARRAY[:7], ARRAY[7:150], ARRAY[150:], rows=1000)
     digest = content_digest({"images": array_digest("uint8", ARRAY.shape, [ARRAY])})
     for path in (whole, pieces):
@@ -47,16 +47,16 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_within_the_library_is_raised_behind_it(tmp_path, monkeypatch):
-    """HDF5 calls back to write, and breaks down if anything is raised through it."""
-    write, written = hdf5._Forgiving.write, []
+def test_an_interrupt_inside_the_library_is_raised_after_it(tmp_path, monkeypatch):
+    """HDF5 calls Python to write, and crashes if an exception passes through it."""
+    write, written = hdf5._DeferredErrorFile.write, []
 
     def interrupted(self, data):
         signal.raise_signal(signal.SIGINT)
         written.append(write(self, data))
         return written[-1]
 
-    monkeypatch.setattr(hdf5._Forgiving, "write", interrupted)
+    monkeypatch.setattr(hdf5._DeferredErrorFile, "write", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), hdf5.writing(tmp_path / "a.h5", Header("samples", {}, "")) as writer:
@@ -68,8 +68,8 @@ def test_an_interrupt_within_the_library_is_raised_behind_it(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_header_of_any_length(tmp_path):
-    """The chain of inputs can grow past the 64 KB that HDF5 gives an attribute by default."""
+def test_a_header_can_have_any_length(tmp_path):
+    """The chain of inputs can exceed 64 KB, HDF5's default limit for an attribute."""
     long = Header("samples", {"text": "x" * 200_000}, "")
     with hdf5.writing(tmp_path / "a.h5", long):
         """No arrays."""
@@ -90,7 +90,7 @@ def test_a_flipped_byte_in_a_chunk_is_noticed(tmp_path, where):
 
 
 def test_a_flipped_byte_anywhere_is_noticed_or_harmless(data):
-    """Whatever byte of a prepared set is wrong: the images are what they were, or a FileError says so."""
+    """If any byte of a prepared set is wrong, the images are unchanged or a FileError is raised."""
     whole = data.read_bytes()
     images = open_images(data)
     pixels = images.read(images.rows("all"))
@@ -106,29 +106,29 @@ def test_a_flipped_byte_anywhere_is_noticed_or_harmless(data):
         np.testing.assert_array_equal(found.split, images.split, err_msg=f"byte {position}")
 
 
-def test_an_open_file_that_is_cut_short(tmp_path):
-    """The library itself reads zeros from where there is nothing, and their checksum is zero."""
+def test_an_open_file_that_becomes_shorter_is_damaged(tmp_path):
+    """The library itself reads zeros after the end, and zero is their correct checksum."""
     path = write(tmp_path / "a.h5", ARRAY)
-    with pytest.raises(FileError, match="damaged: a part of it cannot be read back.* bytes, and had "), hdf5.reading(path) as (_, file):
+    with pytest.raises(FileError, match="damaged: a part of it cannot be read back.* bytes, but had "), hdf5.reading(path) as (_, file):
         array = file["images"]
-        chunk = array.id.get_chunk_info(array.id.get_num_chunks() - 1)  # which also brings the table of chunks into memory
+        chunk = array.id.get_chunk_info(array.id.get_num_chunks() - 1)  # this also loads the table of chunks
         with path.open("r+b") as raw:
             raw.seek(chunk.byte_offset)
-            raw.write(bytes(chunk.size))  # as what is behind the end is read
+            raw.write(bytes(chunk.size))  # zeros, as the library reads after the end
             raw.truncate(path.stat().st_size - 1)
         assert not array[-1].any()
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 29), max_size=40))
-def test_rows_come_in_the_order_asked_for(rows):
+def test_rows_are_read_in_the_given_order(rows):
     array = np.arange(90).reshape(30, 3)
     with h5py.File.in_memory() as file:
         file.create_dataset("a", data=array, chunks=(4, 3))
         np.testing.assert_array_equal(read_rows(file["a"], np.array(rows, np.int64)), array[rows] if rows else array[:0])
 
 
-def test_contiguous_rows_are_one_read():
+def test_consecutive_rows_are_read_at_once():
     class Counting:
         shape, dtype, reads = (30, 2), np.dtype(int), 0
 
@@ -141,7 +141,7 @@ def test_contiguous_rows_are_one_read():
     assert array.reads == 2
 
 
-def test_splits(data):
+def test_splits_are_disjoint_and_complete(data):
     images = open_images(data)
     assert [len(images.rows(split)) for split in ("train", "val", "test", "all")] == [22, 5, 3, 30]
     assert sorted(np.concatenate([images.rows(split) for split in ("train", "val", "test")])) == list(range(30))
@@ -149,15 +149,15 @@ def test_splits(data):
         images.rows("valid")
 
 
-def test_a_missing_split_names_what_is_there(tmp_path, write_images):
+def test_the_error_for_a_missing_split_names_the_others(tmp_path, write_images):
     images = open_images(write_images(tmp_path / "a.h5", counts=(4, 0, 2)))
     with pytest.raises(UsageError, match="has no images in split 'val' .it has train, test"):
         images.rows("val")
 
 
 @pytest.mark.parametrize(("opened", "kind", "maker"), [(open_images, "data", "prepare-data"), (open_codes, "codes", "encode")])
-def test_wrong_kind_and_missing_arrays(tmp_path, opened, kind, maker):
-    with pytest.raises(FileError, match=f"of kind 'samples' where '{kind}' is needed; 'genrev {maker}' makes one"):
+def test_wrong_kinds_and_missing_arrays_are_refused(tmp_path, opened, kind, maker):
+    with pytest.raises(FileError, match=f"of kind 'samples', but '{kind}' is needed; make one with 'genrev {maker}'"):
         opened(write(tmp_path / "a.h5", ARRAY))
     with hdf5.writing(tmp_path / "b.h5", Header(kind, {"source": {}, "image_shape": [], "dim": 1}, "")) as writer:
         writer.create("labels", (3,), "int64")
@@ -165,7 +165,7 @@ def test_wrong_kind_and_missing_arrays(tmp_path, opened, kind, maker):
         opened(tmp_path / "b.h5")
 
 
-def test_codes_come_back(tmp_path):
+def test_codes_are_read_back_unchanged(tmp_path):
     codes = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     with hdf5.writing(tmp_path / "a.h5", Header("codes", {"dim": 3}, "")) as writer:
         for name, array in {"codes": codes, "labels": np.arange(5), "rows": np.arange(5) * 2}.items():
@@ -177,8 +177,8 @@ def test_codes_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["codes", "labels", "rows"])
-def test_codes_are_held_against_the_digest_in_their_header(tmp_path, name):
-    """As if HDF5's tables had led to other bytes: every chunk is as its own checksum says."""
+def test_codes_must_match_the_digest_in_their_header(tmp_path, name):
+    """Every chunk here has a correct checksum, as if damaged tables of HDF5 led to the wrong chunks."""
     arrays = {"codes": np.eye(4, dtype=np.float32), "labels": np.arange(4), "rows": np.arange(4)}
     with hdf5.writing(tmp_path / "a.h5", Header("codes", {"dim": 4}, "")) as writer:
         for key, array in arrays.items():
@@ -191,15 +191,15 @@ def test_codes_are_held_against_the_digest_in_their_header(tmp_path, name):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_come_back_to_the_pixel(tmp_path, channels):
+def test_pictures_are_read_back_exactly(tmp_path, channels):
     pixels = np.random.default_rng(0).integers(0, 256, (channels, 5, 7), np.uint8)
     write_picture(tmp_path / "a.png", pixels, Header("picture", {}, ""))
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png")[1], pixels)
     assert to_pil(pixels).size == (7, 5)
 
 
-def test_grid():
-    """Two columns of 32×32 tiles with a gap of one white pixel; three tiles leave a white place."""
+def test_a_grid_places_and_magnifies_tiles():
+    """Two columns of 32×32 tiles with white gaps of one pixel; with three tiles, the fourth place is white."""
     tiles = np.stack([np.full((1, 32, 32), value, np.uint8) for value in (10, 20, 30)])
     picture = grid(tiles, 2)
     assert picture.shape == (1, 67, 67)

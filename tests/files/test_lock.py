@@ -1,4 +1,4 @@
-"""One run for one target: kept out while its holder lives, taken over when it is dead, gone when it is done."""
+"""The lock of a target: it excludes other runs while its holder lives, is taken over after a kill, and is removed at the end."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ with locked(Path(sys.argv[1]), Path("out.safetensors")):
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that holds the lock, and the lock."""
+    """Yield another process that holds the lock, and the path of the lock."""
     path = tmp_path / "out.run" / "lock"
     process = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
@@ -36,18 +36,18 @@ def holder(tmp_path):
     process.communicate()
 
 
-def test_a_second_one_is_told_who_holds_it(holder, tmp_path):
+def test_a_second_run_is_told_who_holds_the_lock(holder, tmp_path):
     process, path = holder
     with (
         pytest.raises(UsageError, match=f"out.safetensors: process {process.pid} on {platform.node()} .since 20.*choose another --out"),
         locked(path, tmp_path / "out.safetensors"),
     ):
-        raise AssertionError("two at once")
+        raise AssertionError("two runs hold the lock")
     assert json.loads(path.read_text())["pid"] == process.pid
 
 
-def test_a_dead_ones_lock_is_taken_over(holder, tmp_path):
-    """Killed without a chance to tidy up, and whatever process has its number now."""
+def test_the_lock_of_a_killed_run_is_taken_over(holder, tmp_path):
+    """SIGKILL leaves the lock file behind."""
     process, path = holder
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -57,7 +57,7 @@ def test_a_dead_ones_lock_is_taken_over(holder, tmp_path):
     assert not path.exists()
 
 
-def test_nothing_is_left_behind(tmp_path):
+def test_the_lock_is_removed_with_its_empty_folder(tmp_path):
     path = tmp_path / "out.run" / "lock"
     with locked(path, tmp_path / "a"):
         assert path.exists()
@@ -67,7 +67,7 @@ def test_nothing_is_left_behind(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["log.jsonl"]
 
 
-def test_it_is_released_by_an_error(tmp_path):
+def test_an_error_releases_the_lock(tmp_path):
     path = tmp_path / "lock"
     with pytest.raises(ZeroDivisionError), locked(path, tmp_path / "a"):
         raise ZeroDivisionError
@@ -75,15 +75,15 @@ def test_it_is_released_by_an_error(tmp_path):
         pass
 
 
-def test_a_folder_that_cannot_be(tmp_path):
+def test_an_impossible_folder_is_a_file_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written"), locked(tmp_path / "file" / "lock", tmp_path / "a"):
         pass
 
 
 @pytest.mark.parametrize("content", ['{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}', "", "no JSON", "[]"])
-def test_a_lock_that_nobody_holds_is_taken_over(tmp_path, content):
-    """Whatever it says: pid 1 lives, and another machine's process would hold the lock if it did."""
+def test_a_lock_without_a_holder_is_taken_over(tmp_path, content):
+    """The content of the file does not matter: process 1 is alive, but it does not hold the lock."""
     path = tmp_path / "lock"
     path.write_text(content)
     with locked(path, tmp_path / "a"):
@@ -91,23 +91,23 @@ def test_a_lock_that_nobody_holds_is_taken_over(tmp_path, content):
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("reason", "goes_on"), [(errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
-def test_a_file_system_without_locks(tmp_path, monkeypatch, reason, goes_on):
+@pytest.mark.parametrize(("reason", "runs"), [(errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
+def test_a_file_system_without_locks_allows_every_run(tmp_path, monkeypatch, reason, runs):
     def refused(*_):
         raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(lock.fcntl, "flock", refused)
     entered = False
-    said = "lock: cannot be written .Input/output error.; choose another --out"
-    expected = nullcontext() if goes_on else pytest.raises(FileError, match=said)
+    message = "lock: cannot be written .Input/output error.; choose another --out"
+    expected = nullcontext() if runs else pytest.raises(FileError, match=message)
     with expected, locked(tmp_path / "out.run" / "lock", tmp_path / "a"):
         entered = True
     assert list(tmp_path.iterdir()) == []
-    assert entered == goes_on
+    assert entered == runs
 
 
-def test_a_lock_that_is_removed_while_it_is_waited_for(tmp_path, monkeypatch):
-    """Between opening and locking it: the next one takes a new file, which others see."""
+def test_a_lock_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """Its holder can remove the file after another run opens it; that run then locks a new file, which all others see."""
     path, flock, removed = tmp_path / "lock", lock.fcntl.flock, []
 
     def late(*arguments):

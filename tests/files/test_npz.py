@@ -1,4 +1,4 @@
-"""Broken .npz and .npy files: whatever numpy, zipfile and its decompressors raise of them is one sentence."""
+"""Broken .npz and .npy files: any exception of numpy, zipfile and the decompressors becomes one sentence."""
 
 import zipfile
 
@@ -9,7 +9,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.npz import reading_npz
 
 X = np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)
-FLAGS, METHOD = 8, 10  # where they stand in an entry of the archive's directory
+FLAGS, METHOD = 8, 10  # byte positions in an entry of the archive's directory
 
 
 def packed(path, method):
@@ -24,7 +24,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_damaged_stream(tmp_path, method):
+def test_a_damaged_stream_is_refused(tmp_path, method):
     path = packed(tmp_path / "x.npz", method)
     assert (read(path) == X).all()
     whole = path.read_bytes()
@@ -35,7 +35,7 @@ def test_a_damaged_stream(tmp_path, method):
 
 
 @pytest.mark.parametrize("header", [b"{", b"01", b"{'descr': 'O'}", b"\xff"])
-def test_a_damaged_header_of_an_array(tmp_path, header):
+def test_a_damaged_array_header_is_refused(tmp_path, header):
     path = tmp_path / "x.npy"
     np.save(path, X)
     whole = path.read_bytes()
@@ -44,12 +44,12 @@ def test_a_damaged_header_of_an_array(tmp_path, header):
         arrays["arr_0"]
 
 
-@pytest.mark.parametrize(("field", "value", "said"), [(FLAGS, 1, "encrypted"), (METHOD, 99, "not supported")])
-def test_an_entry_that_cannot_be_unpacked(tmp_path, field, value, said):
+@pytest.mark.parametrize(("field", "value", "message"), [(FLAGS, 1, "encrypted"), (METHOD, 99, "not supported")])
+def test_encrypted_entries_and_unknown_compression_are_refused(tmp_path, field, value, message):
     path = packed(tmp_path / "x.npz", zipfile.ZIP_STORED)
     whole = bytearray(path.read_bytes())
     whole[whole.index(b"PK\x01\x02") + field] = value
-    whole[field - 2] = value  # the entry's own header has no field for the version that made it
+    whole[field - 2] = value  # the entry's own header lacks the 2-byte field for the version that made it
     path.write_bytes(whole)
-    with pytest.raises(FileError, match=said):
+    with pytest.raises(FileError, match=message):
         read(path)

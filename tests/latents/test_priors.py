@@ -189,7 +189,7 @@ def test_moments_of_float32_lose_no_digits():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "name = None is unknown; there is active-gaussian"),
+        ({}, "name = None is unknown; choose active-gaussian"),
         ({"name": "gaussian"}, "name = 'gaussian' is unknown"),
         ({"name": "active-gaussian", "latent_dim": 8}, "dim"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 9}, "dim = 9 active dimensions do not fit a latent of 8"),

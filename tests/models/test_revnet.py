@@ -59,12 +59,12 @@ def test_coupling_is_the_equation():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "name = None is unknown; there is revnet"),
+        ({}, "name = None is unknown; choose revnet"),
         ({"name": "renvet"}, "name = 'renvet' is unknown"),
         ({"name": "revnet", "image_shape": [1, 8, 8]}, "key 'scales' is missing"),
         (revnet((1, 8, 8)), "at least one scale is needed"),
         (revnet((0, 8, 8), (1, 8, 3)), "is no network"),
-        (revnet((1, 8), (1, 8, 3)), "image_shape: 3 values are needed, not 2"),
+        (revnet((1, 8), (1, 8, 3)), "image_shape: must have 3 values, not 2"),
         (revnet((1, 8, 8), (-1, 8, 3)), "blocks from 0 to 1000"),
         (revnet((1, 8, 8), (1, 0, 3)), "hidden ≥ 1"),
         (revnet((1, 8, 8), (1, 8, 2)), "odd kernel"),

@@ -15,7 +15,7 @@ PICTURE = np.zeros((1, 4, 4), np.uint8)
 
 
 def member(name: str, seed: int, values: dict[str, float], speeds: tuple[float, ...] = ()) -> Member:
-    """One that was pretrained for 30 steps in 5 s and trained for 20 in 7 s."""
+    """Return a member that was pretrained for 30 steps in 5 s and trained for 20 steps in 7 s."""
     start = Header("checkpoint", {"stage": "pretrain"}, "s", 30, made_by={"seconds": 5.0}).as_input(Path("start"))
     header = Header("checkpoint", {"stage": "train", "schedule": {"seed": seed}}, name, 20, {"ckpt": start}, {"seconds": 7.0})
     (main, value), *others = values.items()
@@ -36,14 +36,14 @@ THREE = {"a": [{"FID": 5.0, "L1": 0.4}], "b": [{"FID": 1.0, "L1": 0.2}, {"FID": 
 
 
 def cells(found: Comparison) -> dict[str, dict[str, tuple[str, str, bool]]]:
-    """row → column → text, what stands beside it, whether it is marked."""
+    """Return row → column → (text, text beside it, True if it is marked as the best)."""
     drawn = table(found)
     titles = [column.title for column in drawn.columns[1:]]
     return {name: dict(zip(titles, ((c.text, c.beside, c.best) for c in row), strict=True)) for name, _, row in drawn.rows}
 
 
-def test_several_seeds_are_their_mean_and_standard_deviation():
-    """1, 2, 3 have mean 2 and, with k − 1, standard deviation 1."""
+def test_a_row_of_several_seeds_shows_mean_and_standard_deviation():
+    """1, 2, 3 have mean 2 and (with k − 1) standard deviation 1."""
     found = cells(comparison(THREE))
     assert list(found) == ["b", "a"]
     assert found["b"]["FID ↓"] == ("2.000", "± 1.0", True)
@@ -58,37 +58,37 @@ def test_several_seeds_are_their_mean_and_standard_deviation():
 
 
 @pytest.mark.parametrize(("metric", "order"), [("FID", "xy"), ("KD-pixel", "xy"), ("L1", "xy"), ("PSNR", "yx"), ("recall", "yx")])
-def test_the_best_comes_first_whichever_way_a_metric_goes(metric: str, order: str):
+def test_the_best_model_comes_first_for_every_metric(metric: str, order: str):
     found = cells(comparison({"x": [{metric: 1.0}], "y": [{metric: 2.0}]}))
     assert "".join(found) == order
     assert [next(iter(row.values()))[2] for row in found.values()] == [True, False]
 
 
-def test_each_metric_has_its_own_best_and_equals_share_it():
+def test_each_metric_marks_its_best_value_and_equal_values():
     found = cells(comparison({"x": [{"FID": 1.0, "SSIM": 0.5, "own": 1.0}], "y": [{"FID": 2.0, "SSIM": 0.5, "own": 2.0}]}))
     assert [found[row]["SSIM ↑"][2] for row in "xy"] == [True, True]
-    assert [found[row]["Own"][2] for row in "xy"] == [False, False]  # nobody knows which is better
+    assert [found[row]["Own"][2] for row in "xy"] == [False, False]  # it is unknown which values are better
     assert not cells(comparison({"x": [{"FID": 1.0}]}))["x"]["FID ↓"][2]
 
 
-def test_one_seed_shows_the_error_of_its_measurement():
+def test_a_row_of_one_seed_shows_the_standard_error_of_its_measurement():
     found = cells(comparison({"x": [{"KID": 0.5, "KID_standard_error": 0.03}], "y": [{"KID": 0.25, "KID_standard_error": 0.02}]}))
     assert found["y"]["KID ↓"] == ("0.2500", "± 0.020", True)
     assert list(found["y"])[0:2] == ["KID ↓", "Parameters"]
 
 
-def test_time_is_of_all_stages_and_speed_the_median_of_the_log():
+def test_time_is_the_sum_over_stages_and_speed_the_median_of_the_log():
     (row,) = as_json(comparison({"x": [{"FID": 1.0}]}, speeds=(10.0, 500.0, 30.0)))
     assert (row["training_seconds"], row["steps"], row["images_per_second"], row["parameters"]) == (12.0, 50, 30.0, 1234)
     shown = cells(comparison({"x": [{"FID": 1.0}]}))["x"]
     assert (shown["Steps"][0], shown["Images/s"][0], shown["Training time"][0]) == ("30 + 20", "–", "12 s")
 
 
-def test_conditions_are_said_in_words():
+def test_conditions_are_shown_as_text():
     assert comparison(THREE).conditions == {
         "Samples": "500 of each model, seed 3", "Against": "40 test images of real.h5", "Bias floor": "0.250",
     }  # fmt: skip
 
 
-def test_reconstructions_alone_are_of_real_images():
+def test_a_score_of_reconstructions_names_only_real_images():
     assert conditions({"n": 355, "split": "test"}, "real.h5") == {"Against": "355 test images of real.h5"}

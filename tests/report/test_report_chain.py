@@ -1,4 +1,4 @@
-"""Files and commands unfolded from nested headers."""
+"""Files and commands listed from nested headers."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def record(name: str, minute: int, inputs: dict | None = None, kind: str = "chec
     )
 
 
-def test_inputs_come_before_what_was_made_of_them_whatever_the_clocks_say():
+def test_inputs_come_before_the_files_made_from_them_even_if_clocks_differ():
     a = record("a", 30)
     b = record("b", 20, {"ckpt": a.header.as_input(a.path)})
     c = record("c", 25)
@@ -20,7 +20,7 @@ def test_inputs_come_before_what_was_made_of_them_whatever_the_clocks_say():
     assert [found.path.name for found in lineage(b)] == ["a", "b"]
 
 
-def test_one_command_that_made_two_files_stands_once():
+def test_a_command_that_made_two_files_is_listed_once():
     shared = {"command": "genrev sample", "utc": "2026-01-01T00:05:00+00:00", "seconds": 1.5}
     pair = [Record(Path(name), Header("samples", {}, name, made_by=shared)) for name in ("samples", "grid.png")]
     assert [[made.path.name for made in command.files] for command in commands(collect(pair))] == [["samples", "grid.png"]]

@@ -1,4 +1,4 @@
-"""Which checkpoints are one training with several seeds, what they are called, and in what others differ."""
+"""Checkpoints grouped by training, the names of the groups, and the settings in which groups differ."""
 
 from pathlib import Path
 
@@ -26,19 +26,19 @@ START = checkpoint("start.safetensors", stage="pretrain")
 
 
 def groups(*records: Record, labels: dict[int, str] | None = None) -> list[list[str]]:
-    """label, then paths, of every group."""
+    """Return label and paths of every group."""
     rivals = [Rival((labels or {}).get(i, ""), record) for i, record in enumerate(records)]
     return [[group.label, *(str(record.path) for record in group.records)] for group in grouped(rivals)]
 
 
-def test_runs_that_differ_in_their_seed_alone_are_one():
+def test_runs_that_differ_only_in_their_seed_are_a_group():
     a, b, c = (checkpoint(f"adv-seed{seed}.safetensors", seed, before=START) for seed in range(3))
     other = checkpoint("wide.safetensors", 0, lr=1.0001e-3, before=START)
     assert groups(a, other, b, c) == [["adv", str(a.path), str(b.path), str(c.path)], ["wide", "wide.safetensors"]]
 
 
 def test_seeds_of_earlier_stages_count_as_seeds():
-    """Another start from another seed is the same training; another start from other settings is not."""
+    """A start with another seed is the same training; a start with other settings is not."""
     starts = [checkpoint("s.safetensors", seed, stage="pretrain", lr=lr) for seed, lr in ((0, 1.0), (1, 1.0), (2, 2.0))]
     runs = [checkpoint(f"run{i}.safetensors", before=start) for i, start in enumerate(starts)]
     assert [len(group) - 1 for group in groups(*runs)] == [2, 1]
@@ -46,8 +46,8 @@ def test_seeds_of_earlier_stages_count_as_seeds():
     assert seed_words([checkpoint("a", 4), checkpoint("b", 7)]) == "4, 7"
 
 
-def test_equal_seeds_are_no_spread():
-    """Two checkpoints of one run, such as the best and the last, say nothing about how much a training varies."""
+def test_checkpoints_with_equal_seeds_are_not_a_group():
+    """Two checkpoints of one run, such as the best and the last, do not show how much a training varies."""
     last, best = checkpoint("a.safetensors"), checkpoint("a.best.safetensors", score={"FID": 3.0})
     again, other_best = checkpoint("b.safetensors"), checkpoint("b.best.safetensors", 1, score={"FID": 4.0})
     assert [group[1:] for group in groups(last, best, again, other_best)] == [
@@ -55,7 +55,7 @@ def test_equal_seeds_are_no_spread():
     ]  # fmt: skip
 
 
-def test_labels_part_and_join():
+def test_labels_split_and_join_groups():
     runs = [checkpoint(f"adv-{seed}.safetensors", seed) for seed in range(3)]
     assert [group[0] for group in groups(*runs, labels={1: "mine"})] == ["adv", "mine"]
     assert groups(*runs, labels=dict.fromkeys(range(3), "all"))[0][0] == "all"
@@ -71,7 +71,7 @@ def test_labels_part_and_join():
         (("a.b.safetensors", "c.safetensors"), ["a.b", "c"]),
     ],
 )
-def test_rows_without_a_label_are_told_apart(paths, names):
+def test_groups_without_a_label_get_different_names(paths, names):
     assert [group[0] for group in groups(*(checkpoint(path, lr=i + 1.0) for i, path in enumerate(paths)))] == names
 
 
@@ -85,12 +85,12 @@ def test_rows_without_a_label_are_told_apart(paths, names):
         (("m1", "m12"), "m"),
     ],
 )
-def test_a_row_of_several_seeds_is_called_what_their_names_share(stems, name):
+def test_a_group_is_named_by_the_common_part_of_its_file_names(stems, name):
     assert groups(*(checkpoint(f"{stem}.safetensors", seed) for seed, stem in enumerate(stems)))[0][0] == name
 
 
-def test_settings_that_differ_are_listed_and_no_others():
-    """What belongs to a stage that one did not go through differs only where the others do among themselves."""
+def test_only_settings_that_differ_are_listed():
+    """Settings of a stage that one group lacks are listed only if the other groups differ in them."""
     slow = [checkpoint(f"slow{seed}.safetensors", seed, before=START) for seed in (0, 1)]
     fast = checkpoint("fast.safetensors", lr=0.5, before=START)
     found = dict(differing(grouped([Rival("", record) for record in (*slow, fast, START)])))
@@ -101,7 +101,7 @@ def test_settings_that_differ_are_listed_and_no_others():
     }
 
 
-def test_a_stage_that_ran_twice_keeps_both_settings():
+def test_a_stage_that_ran_twice_shows_both_settings():
     first = checkpoint("a.safetensors", lr=1.0)
     found = settings(checkpoint("b.safetensors", lr=2.0, before=first))
     assert (found["train", "lr"], found["train 2", "lr"]) == ("1", "2")

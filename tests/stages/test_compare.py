@@ -66,9 +66,9 @@ def test_the_page_shows_the_table_the_pictures_and_the_curves(page):
         "machine",
     ]
     assert len(re.findall(r'<img [^>]*alt="[^"]+"', html)) == 2 + 3  # a grid for each row; the originals once, a strip for each row
-    assert [heading for heading in ("On held-out images", "In training") if f"<h3>{heading}</h3>" in html] == [
-        "On held-out images",
-        "In training",
+    assert [heading for heading in ("Held-out images", "Training") if f"<h3>{heading}</h3>" in html] == [
+        "Held-out images",
+        "Training",
     ]
     swd = html[html.index('aria-label="Relative SWD') :].split("</svg>")[0]
     assert len(re.findall(r'<g class="line', swd)) == 3  # each seed has a line

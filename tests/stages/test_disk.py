@@ -186,7 +186,7 @@ def test_what_is_said(tmp_path, monkeypatch):
         f"{target}: some 2.3 GB will be written (45 GB free)",
         f"{target}: at most 10 MB will be written (45 GB free)",
     ]
-    with pytest.raises(FileError, match=r"some 46 GB will be written, and 45 GB are free; make room, or choose another --out"):
+    with pytest.raises(FileError, match=r"some 46 GB will be written, but only 45 GB are free; make room, or choose another --out"):
         announce(target, 46_000_000_000, notes.note)
     assert len(notes.said) == 2
 
@@ -217,7 +217,7 @@ def test_a_full_disk_is_an_error_of_one_line(tmp_path, model, monkeypatch, capsy
     assert main(line.format(w=tmp_path / "new", m=model).split()) == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(r"genrev: error: .*/o.*: (some|at most) .* will be written, and 100 bytes are free; make room.*\n", err)
+    assert re.fullmatch(r"genrev: error: .*/o.*: (some|at most) .* will be written, but only 100 bytes are free; make room.*\n", err)
     assert not (tmp_path / "new").exists()
 
 
@@ -225,6 +225,6 @@ def test_a_full_disk_stops_a_run_before_it_begins(tmp_path, stage, monkeypatch):
     out = tmp_path / "out" / "x.safetensors"
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: Usage(0, 0, 0))
-    with pytest.raises(FileError, match=rf"^{re.escape(str(out))}: some .* will be written, and 0 bytes are free"):
+    with pytest.raises(FileError, match=rf"^{re.escape(str(out))}: some .* will be written, but only 0 bytes are free"):
         stage(out, steps=2, run=RUN)
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] in ([], [out.parent])

@@ -67,7 +67,7 @@ def test_a_file_that_was_edited_is_refused(tmp_path, model, data, kind):
 def test_an_h5_of_another_tool(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((3, *SHAPE), np.uint8)
-    with pytest.raises(FileError, match=r"x.h5: not a file of genrev's.*\.npz or \.npy of uint8, and 'genrev prepare-data folder' makes"):
+    with pytest.raises(FileError, match=r"x.h5: not written by genrev.*\.npz or \.npy of uint8, and 'genrev prepare-data folder' makes"):
         open_image_input(tmp_path / "x.h5", "", 0, Progress())
 
 
@@ -135,9 +135,9 @@ def test_one_image_is_no_reference(tmp_path, sets, metrics):
 FALSE_STATISTICS = {
     "NaN in mu": ({"mu": np.full(DIMS, np.nan), "sigma": np.eye(DIMS)}, "x.npz: 'mu' has NaN"),
     "infinite sigma": ({"mu": np.zeros(DIMS), "sigma": np.full((DIMS, DIMS), np.inf)}, "x.npz: 'sigma' has NaN or infinite"),
-    "complex": ({"mu": np.zeros(DIMS), "sigma": np.eye(DIMS) * 1j}, "complex128, where real numbers"),
+    "complex": ({"mu": np.zeros(DIMS), "sigma": np.eye(DIMS) * 1j}, "complex128, but must be real numbers"),
     "other dimensions": ({"mu": np.zeros(64), "sigma": np.eye(64)}, "x.npz: statistics of 64 dimensions, where FD-pixel has 192"),
-    "shapes": ({"mu": np.zeros(3), "sigma": np.eye(4)}, "do not belong together"),
+    "shapes": ({"mu": np.zeros(3), "sigma": np.eye(4)}, "must have shapes"),
     "no covariance": ({"mu": np.zeros(DIMS), "sigma": -np.eye(DIMS)}, "x.npz: .*not a covariance"),
     "no sigma": ({"mu": np.zeros(DIMS)}, "x.npz: has 'mu' and no 'sigma'; statistics need both"),
     "no mu": ({"sigma": np.eye(DIMS)}, "x.npz: has 'sigma' and no 'mu'"),

@@ -74,7 +74,7 @@ def test_labels_are_needed(tmp_path, fit, data, labels, sentence):
 
 def test_files_of_other_kinds(tmp_path, fit, recon):
     recon(tmp_path / "a.safetensors", steps=1)
-    with pytest.raises(FileError, match="a file of kind 'checkpoint' where 'classifier' is needed; 'genrev fit-features' makes one"):
+    with pytest.raises(FileError, match="a file of kind 'checkpoint', but 'classifier' is needed; make one with 'genrev fit-features'"):
         load_classifier(tmp_path / "a.safetensors", torch.device("cpu"))
     with pytest.raises(FileError, match="exists and is not a file of kind 'classifier'"):
         fit(tmp_path / "a.safetensors")

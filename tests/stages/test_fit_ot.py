@@ -261,7 +261,7 @@ def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
     ckpt, files = fitted
     with pytest.raises(FileError, match="holds a sampler 'gmm' where 'ot' is needed; 'genrev fit-ot'"):
         open_model(ckpt, CPU, replace(files["gmm"], name="ot"))
-    with pytest.raises(FileError, match="kind 'checkpoint' where 'sampler' is needed"):
+    with pytest.raises(FileError, match="kind 'checkpoint', but 'sampler' is needed"):
         open_model(ckpt, CPU, SamplerFile(ckpt, "ot"))
 
 

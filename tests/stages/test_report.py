@@ -252,9 +252,9 @@ def test_scores_in_training_are_a_group_of_curves_with_the_best_marked(family: d
     report([family["recon"], family["adversarial"]], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert [shown(heading) for heading in re.findall(r"<h3>.*?</h3>", page)][:3] == [
-        "Of generated samples",
-        "On held-out images",
-        "In training",
+        "Generated samples",
+        "Held-out images",
+        "Training",
     ]
     panel = page[page.index('aria-label="FID') :].split("</figure>")[0]
     assert "best 4.00 at step 40 (ringed)" in panel  # 30 steps of the earlier stage before it

@@ -31,7 +31,7 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
     ("name", "said"),
     [
         ("data.h5", "not a readable safetensors"),
-        ("start.safetensors.run/state.safetensors", "kind 'state' where 'checkpoint' is needed"),
+        ("start.safetensors.run/state.safetensors", "kind 'state', but 'checkpoint' is needed"),
         ("no", "no such file"),
     ],
 )
@@ -120,7 +120,7 @@ def test_an_incomplete_recipe(tmp_path, recon):
 def test_a_source_without_a_recipe(tmp_path, recon, write_images):
     check_refused(
         UsageError,
-        "no one recipe for data from 'folder'",
+        "genrev has no recipe for data from 'folder'",
         recon,
         tmp_path / "a.safetensors",
         data=write_images(tmp_path / "f.h5", source="folder"),
