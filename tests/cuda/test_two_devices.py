@@ -16,9 +16,9 @@ from genrev_cli.files.checkpoint import read_checkpoint
 TRAINED = ("recon", "recon-mmd", "adversarial", "ot", "flow", "vpga", "vae-normed", "wae-gan", "gan", "gan-gp", "features")
 OTHER = ("encode", "sample")
 
-LARGEST_DIFFERENCE = {"vae-normed": 1e-6, "gan-gp": 1e-6}
-"""By case, where weights are not the same to the bit: batch norm is synchronised by other operators, and second derivatives are taken in
-another order."""
+LARGEST_DIFFERENCE = {"vae-normed": 1e-6, "gan": 1e-6, "gan-gp": 1e-6}
+"""By case, where weights need not be the same to the bit: batch norm is synchronised by other operators on CUDA, and gradients that meet in
+a parameter are added in another order."""
 
 
 @pytest.fixture(scope="module")
