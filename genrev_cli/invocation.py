@@ -1,4 +1,4 @@
-"""The command that is running: its words (stored in file headers), its start time, and its number of processes."""
+"""The command that is running: its words (stored in file headers), its start time, its number of processes and its cores."""
 
 import os
 import shlex
@@ -35,3 +35,8 @@ def many_processes() -> bool:
 def first_process() -> bool:
     """Return True for rank 0, which prints and writes files; works before the processes have joined."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

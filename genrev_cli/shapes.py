@@ -23,6 +23,9 @@ Labels: TypeAlias = Tensor
 Scalar: TypeAlias = Tensor
 """() float."""
 
+Scores: TypeAlias = Tensor
+"""(B,) float: one number per image or code, for example a discriminator's logit."""
+
 
 def to_float(pixels: Pixels) -> Images:
     """0 … 255 → [0, 1], on whichever device the pixels are."""

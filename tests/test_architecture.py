@@ -13,7 +13,7 @@ import genrev_cli
 ROOT = Path(genrev_cli.__file__).parent
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
 
-BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "config", "precision")
+BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "config", "precision", "transfers")
 
 # What a part may import beside itself and the bottom: only what stands in a row above its own.
 MAY_IMPORT = {

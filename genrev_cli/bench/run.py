@@ -17,6 +17,7 @@ from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.bench.ot_minibatch import minibatch
 from genrev_cli.bench.ot_semidiscrete import semidiscrete
 from genrev_cli.bench.revnet_step import revnet_depth, revnet_step
+from genrev_cli.bench.sample_files import writing
 from genrev_cli.bench.sample_images import sampling
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
@@ -34,7 +35,7 @@ BENCHES: dict[str, dict[str, Section]] = {
     "inn": {"step": inn_step},
     "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete},
     "revnet": {"step": revnet_step, "depth": revnet_depth},
-    "sample": {"sampling": sampling},
+    "sample": {"sampling": sampling, "writing": writing},
 }
 """What can be measured: name → its sections, in the order in which they run."""
 

@@ -24,6 +24,7 @@ from genrev_cli.data.container import Container, Read
 from genrev_cli.data.pixels import DamagedImage
 from genrev_cli.data.source import Block, Damage, Source, images_per_block
 from genrev_cli.errors import FileError, UnavailableError
+from genrev_cli.invocation import cores
 
 _CHUNK = 32  # images per task of a process
 _SERIAL = 128  # fewer images are decoded before another process has started
@@ -48,7 +49,7 @@ def run(container: Container, names: Sequence[str], work: Work, workers: int, ch
     Raises FileError if the container cannot be opened, UnavailableError if a process dies.
     """
     chunks = (names[start : start + chunk] for start in range(0, len(names), chunk))
-    workers = workers or _cores()
+    workers = workers or cores()
     if workers == 1 or len(names) < _SERIAL:
         try:
             with container.reader() as read:
@@ -108,10 +109,6 @@ def _die_with_parent() -> None:
 
 def _work_on(names: Sequence[str]) -> list[Outcome]:
     return [_one(_worker["read"], _worker["work"], name) for name in names]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Generated images on disk: a folder of PNGs, an HDF5 file or an NPZ file; the suffix of the path decides."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,12 @@ from genrev_cli.files.header import KEY, Header, array_digest, content_digest, p
 from genrev_cli.files.npz import arrays_digest, reading_npz
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.files.space import hdf5_bytes, png_folder_bytes
+from genrev_cli.invocation import cores
 
 MARK = "genrev.json"
 """The file with the header of a folder of samples."""
+
+_AT_ONCE = 8  # images that a thread is given together
 
 
 class SampleWriter(ABC):
@@ -29,7 +33,7 @@ class SampleWriter(ABC):
         self.count = 0
 
     def add(self, pixels: np.ndarray) -> None:
-        """Append images (B, C, H, W) uint8."""
+        """Append images (B, C, H, W) uint8, which must not change afterwards."""
         self._write(pixels)
         self.count += len(pixels)
 
@@ -38,15 +42,47 @@ class SampleWriter(ABC):
 
 
 class _FolderWriter(SampleWriter):
-    """000000.png, 000001.png, …"""
+    """000000.png, 000001.png, …, encoded on all cores while the caller makes the next block. At most two blocks are in memory.
 
-    def __init__(self, header: Header, folder: Path) -> None:
+    Pillow releases Python's lock while it compresses. An error of a thread is raised by the next `add`, or by `finish`.
+    """
+
+    def __init__(self, header: Header, folder: Path, pool: ThreadPoolExecutor) -> None:
         super().__init__(header)
-        self.folder = folder
+        self.folder, self.pool = folder, pool
+        self._last: list[Future[None]] = []
 
     def _write(self, pixels: np.ndarray) -> None:
-        for number, image in enumerate(pixels, self.count):
-            to_pil(image).save(self.folder / f"{number:06d}.png", compress_level=1)  # larger, but much faster
+        parts = [(self.count + start, pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE)]
+        before, self._last = self._last, [self.pool.submit(_write_pngs, self.folder, first, part) for first, part in parts]
+        _settle(before)
+
+    def finish(self) -> None:
+        """Wait until all files are written."""
+        _settle(self._last)
+
+
+def _write_pngs(folder: Path, first: int, pixels: np.ndarray) -> None:
+    for number, image in enumerate(pixels, first):
+        to_pil(image).save(folder / f"{number:06d}.png", compress_level=1)  # larger, but much faster
+
+
+def _settle(futures: Sequence[Future[None]]) -> None:
+    """Wait for all futures; raise the first error."""
+    for future in futures:
+        future.result()
+
+
+@contextmanager
+def _writing_folder(header: Header, folder: Path) -> Iterator[_FolderWriter]:
+    """Yield a writer of PNGs and wait for all of its files; after an error its threads stop."""
+    pool = ThreadPoolExecutor(cores())
+    try:
+        writer = _FolderWriter(header, folder, pool)
+        yield writer
+        writer.finish()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _ArrayWriter(SampleWriter):
@@ -87,8 +123,8 @@ def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header)
     else:
         with atomic_path(out) as part:
             part.mkdir()
-            folder = _FolderWriter(header, part)
-            yield folder
+            with _writing_folder(header, part) as folder:
+                yield folder
             (part / MARK).write_text(replace(folder.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
 
 

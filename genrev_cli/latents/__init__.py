@@ -1,5 +1,6 @@
 """Distributions of latent codes, and paths between codes."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -10,38 +11,38 @@ from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, Prio
 from genrev_cli.latents.samplers import Mixture, MixtureConfig
 from genrev_cli.latents.transport import TransportMap, TransportMapConfig
 
-PRIORS: dict[str, tuple[type, type[Prior]]] = {
+PRIORS: dict[str, tuple[type, Callable[..., Prior]]] = {
     "active-gaussian": (ActiveGaussianConfig, ActiveGaussian),
     "diagonal-gaussian": (DiagonalGaussianConfig, DiagonalGaussian),
     "class-gaussians": (ClassGaussiansConfig, ClassGaussians),
 }
-"""name → its settings and its class."""
+"""Name of a prior → its settings and its class."""
 
 
 def build_prior(config: dict[str, Any]) -> Prior:
-    """The prior that a config describes; its tensors are still to be loaded.
+    """Build the prior that a config describes. The caller loads its tensors.
 
-    Raises UsageError on an unknown name or key.
+    Raises UsageError for an unknown name or key.
     """
     return build(PRIORS, config, "[prior]")
 
 
-SAMPLERS: dict[str, tuple[type, type[Distribution]]] = {
+SAMPLERS: dict[str, tuple[type, Callable[..., Distribution]]] = {
     "gmm": (MixtureConfig, Mixture),
     "ot": (TransportMapConfig, TransportMap),
 }
-"""name → its settings and its class; what fit-ot and fit-gmm make."""
+"""Name of a sampler (from fit-gmm or fit-ot) → its settings and its class."""
 
 
 def build_sampler(config: dict[str, Any]) -> Distribution:
-    """The sampler that a config describes; its tensors are still to be loaded. Raises UsageError on an unknown name or key."""
+    """Build the sampler that a config describes. The caller loads its tensors. Raises UsageError for an unknown name or key."""
     return build(SAMPLERS, config, "[sampler]")
 
 
 def takes_classes(config: dict[str, Any]) -> bool:
-    """Whether a prior of this name has classes."""
-    settings, _ = PRIORS.get(config.get("name"), (None, None))
-    return settings is not None and any(field.name == "classes" for field in fields(settings))
+    """Return True if the config names a prior with classes."""
+    entry = PRIORS.get(config.get("name", ""))
+    return entry is not None and any(field.name == "classes" for field in fields(entry[0]))
 
 
 __all__ = [

@@ -7,15 +7,15 @@ from genrev_cli.shapes import Latents
 
 
 def lerp(a: Latents, b: Latents, t: Tensor) -> Latents:
-    """(1 − t)·a + t·b for every t: (D,), (D,), (n,) → (n, D). Exact at both ends."""
+    """Return (1 − t)·a + t·b for every t: (D,), (D,), (n,) → (n, D). It is exact at both ends."""
     t = t[:, None]
     return (1 - t) * a + t * b
 
 
 def slerp(a: Latents, b: Latents, t: Tensor) -> Latents:
-    """The great arc between a and b, (sin((1−t)ω)·a + sin(tω)·b) / sin ω, ω the angle between them: (D,), (D,), (n,) → (n, D).
+    """Return (sin((1−t)ω)·a + sin(tω)·b) / sin ω for every t, ω the angle between a and b: (D,), (D,), (n,) → (n, D).
 
-    Norms are not changed first, so the ends are a and b themselves. Parallel codes have no arc of their own: there it is the line.
+    a and b are not normalised, so the ends are a and b themselves. For parallel codes, which have no unique arc, it is `lerp`.
     """
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1, 1)
     omega = torch.acos(cosine)

@@ -1,4 +1,4 @@
-"""Priors: what the latent codes should be distributed like, and on which dimensions.
+"""Priors: the distribution that latent codes should have, and the dimensions on which they live.
 
 z (B, D) is the whole output of an encoder, y (B, d) its active dimensions.
 """
@@ -18,31 +18,31 @@ from genrev_cli.latents.moments import Moments
 from genrev_cli.shapes import Codes, Labels, Latents
 
 LabelledLatents = Callable[[], Iterable[tuple[Latents, Labels]]]
-"""Passes over the latents of all images and their labels, (B, D), (B,)."""
+"""A function that starts a pass over the latents of all images and their labels, in batches (B, D), (B,)."""
 
 
 class Prior(Distribution):
-    """A distribution of codes, and where they lie in the latent.
+    """A distribution of codes, and the dimensions of the latent that they occupy.
 
-    dim: d. latent_dim: D. config: the JSON table that `build_prior` makes it again from.
+    dim: d. latent_dim: D. config: the JSON table from which `build_prior` builds the same prior.
     """
 
     latent_dim: int
 
     @abstractmethod
     def restrict(self, z: Latents) -> Latents:
-        """ẑ: the projection of z on the support of the prior, (B, D) → (B, D). Idempotent."""
+        """Project z on the support of the prior: (B, D) → (B, D). A second projection changes nothing."""
 
     @abstractmethod
     def select(self, z: Latents) -> Codes:
-        """The active dimensions, (B, D) → (B, d)."""
+        """Return the active dimensions: (B, D) → (B, d)."""
 
     @abstractmethod
     def embed(self, y: Codes) -> Latents:
-        """Codes as latents with the other dimensions at rest, (B, d) → (B, D); select(embed(y)) == y."""
+        """Write codes into latents whose other dimensions are 0: (B, d) → (B, D). select(embed(y)) == y."""
 
     def fit(self, latents: LabelledLatents) -> None:
-        """Take from the latents of the untrained network what the prior needs of them."""
+        """Fit the prior to the latents of the untrained network, if it needs that."""
 
 
 CHOICES = ("widest", "first")
@@ -50,9 +50,10 @@ CHOICES = ("widest", "first")
 
 @dataclass(frozen=True)
 class ActiveGaussianConfig:
-    """dim: d. latent_dim: D. bound: the active dimensions are clamped to ±bound when restricted (paper, footnote 1: 2); 0 does not.
+    """dim: d. latent_dim: D. bound: `restrict` clamps active dimensions to ±bound; 0: no clamping.
 
-    choose: which dimensions are active, the 'widest' of the untrained network (A2) or the 'first' (B).
+    The bound of 2 is that of Schirrmeister et al. 2018, footnote 1. choose: which dimensions are active, the 'widest' of the untrained
+    network (their section 3.1) or the 'first' (Nguyen et al. 2019, section 2.2).
     """
 
     dim: int
@@ -63,31 +64,33 @@ class ActiveGaussianConfig:
 
 @final
 class ActiveGaussian(Prior):
-    """N(0, 1) on d active dimensions, exactly 0 on all others (A2; B's zero padding).
+    """N(0, 1) on d active dimensions, exactly 0 on all others (Schirrmeister et al. 2018, section 2.2; Nguyen et al. 2019, section 2.2).
 
-    active: (d,) their numbers, the first d until `fit` chooses others; a d×D selection is never formed.
+    active: (d,) indices of the active dimensions; the first d until `fit` chooses others.
     """
+
+    active: Tensor
 
     def __init__(self, dim: int, latent_dim: int, bound: float = 2.0, choose: str = "widest") -> None:
         super().__init__()
         if not isinstance(dim, int) or not 1 <= dim <= latent_dim:
-            raise UsageError(f"[prior]: dim = {dim!r} active dimensions do not fit a latent of {latent_dim}")
+            raise UsageError(f"[prior]: dim = {dim!r} active dimensions do not fit a latent of {latent_dim}; choose 1 to {latent_dim}")
         if bound < 0:
             raise UsageError(f"[prior]: bound = {bound} is negative; 0 switches it off")
         if choose not in CHOICES:
-            raise UsageError(f"[prior]: choose = {choose!r} is unknown; there is {', '.join(CHOICES)}")
+            raise UsageError(f"[prior]: choose = {choose!r} is unknown; choose {', '.join(CHOICES)}")
         self.config = {"name": "active-gaussian", "dim": dim, "latent_dim": latent_dim, "bound": bound, "choose": choose}
         self.dim, self.latent_dim, self.choose = dim, latent_dim, choose
         self.bound = bound or math.inf
         self.register_buffer("active", torch.arange(dim))
 
     def activate(self, std: Tensor) -> None:
-        """Choose the d dimensions with the largest standard deviation `std` (D,), in ascending order; ties go to the lower number."""
+        """Activate the d dimensions with the largest `std` (D,), in ascending order; of equal ones, the lower index wins."""
         widest = torch.argsort(std, descending=True, stable=True)[: self.dim]
         self.active.copy_(widest.sort().values)
 
     def fit(self, latents: LabelledLatents) -> None:
-        """Make the dimensions active whose standard deviation is largest for the untrained network (A2), if those are chosen."""
+        """Activate the dimensions with the largest standard deviation under the untrained network, if choose is 'widest'."""
         if self.choose == "widest":
             self.activate(Moments.of(z for z, _ in latents()).std)
 
@@ -99,7 +102,7 @@ class ActiveGaussian(Prior):
         return torch.zeros_like(ones), ones
 
     def restrict(self, z: Latents) -> Latents:
-        # index_copy and not a clamp to [0, 0]: at a bound that equals the value, clamp lets the gradient through
+        # no clamp to [0, 0]: clamp passes the gradient of a value that equals its bound, and black pixels do
         return torch.zeros_like(z).index_copy(1, self.active, self.select(z).clamp(-self.bound, self.bound))
 
     def select(self, z: Latents) -> Codes:

@@ -1,1 +1,1 @@
-"""One paper's method per file: the losses as free functions, the method below them."""
+"""One paper's method per file: first the losses as functions, then the method."""

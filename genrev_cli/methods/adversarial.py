@@ -1,4 +1,4 @@
-"""A reversible network against an adversary on its latent codes (Schirrmeister et al. 2018, A4).
+"""A reversible network trained against an adversary on its latent codes (Schirrmeister et al. 2018, sections 2.2 and 3.1).
 
 R: x → z encoder;   y the active dimensions of z;   D: y → ℝ the adversary;   p(y) the prior
 """
@@ -16,7 +16,7 @@ from genrev_cli.latents import Prior
 from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import LatentAdversary
-from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard
 from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
@@ -24,37 +24,37 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """The authors' settings (A4)."""
+    """Settings of the paper (section 3.1), else of Continue_Adversarial.ipynb in notebooks/celeba of robintibor/generative-reversible."""
 
     weight_x: float = 10.0
     weight_z: float = 10.0
     lr: float = 1e-4
-    lr_adversary: float = 4e-4  # paper; the authors' notebook in effect ran 1e-3
+    lr_adversary: float = 4e-4  # the paper's; the authors' notebook effectively uses 1e-3
     betas: tuple[float, float] = (0.0, 0.9)
     max_grad_norm: float = 5.0
     max_grad_norm_adversary: float = 1000.0
     prior_samples: int = 750
-    hidden: tuple[int, int] = (400, 800)  # paper; the notebook has (200, 400)
+    hidden: tuple[int, int] = (400, 800)  # the paper's; the notebook has (200, 400)
 
     def __post_init__(self) -> None:
         require_weights(self.weight_x, self.weight_z)
         if min(self.prior_samples, *self.hidden) < 1:
-            raise UsageError(f"prior_samples {self.prior_samples}, hidden {self.hidden}: at least 1 of each is needed")
+            raise UsageError(f"prior_samples {self.prior_samples} and hidden {self.hidden} must be at least 1")
 
 
-def adversary_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:
-    """L_D = −E_prior[min(0, −1 + D(y))] − E_x[min(0, −1 − D(R(x)))]   (eq. 3, by relu(a) = −min(0, −a))"""
+def adversary_loss(scores_prior: Scores, scores_codes: Scores) -> Scalar:
+    """L_D = −E_prior[min(0, −1 + D(y))] − E_x[min(0, −1 − D(R(x)))]   (eq. 3, with relu(a) = −min(0, −a))"""
     return relu(1 - scores_prior).mean() + relu(1 + scores_codes).mean()
 
 
-def encoder_loss(scores_codes: Scalar) -> Scalar:
-    """L_E = −E_x[D(R(x))]   (eq. 3, version 2 of the paper)"""
+def encoder_loss(scores_codes: Scores) -> Scalar:
+    """L_E = −E_x[D(R(x))]   (eq. 3 in version 2 of arXiv:1806.01610)"""
     return -scores_codes.mean()
 
 
 @final
 class LatentAdversarial(AutoencoderMethod):
-    """Alternately, on successive mini-batches: one update of D, then one of R, which keeps the reconstruction losses."""
+    """Alternate updates on successive mini-batches: one of D, then one of R. The loss of R includes the reconstruction losses."""
 
     batches_per_step: ClassVar[int] = 2
 
@@ -71,7 +71,7 @@ class LatentAdversarial(AutoencoderMethod):
         }
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of D, then one of R on the next mini-batch."""
+        """Update D once, then R once on the next mini-batch."""
         x_D, x_R = x.chunk(2)
         return self._update_D(x_D, generator) | self._update_R(x_R)
 
@@ -79,7 +79,7 @@ class LatentAdversarial(AutoencoderMethod):
         with torch.no_grad(), self.autocast():
             y = self.prior.select(self.autoencoder.encode(x))
         y_prior = shard(self.prior.sample(self.config.prior_samples, generator))
-        # one pass over both, so that both are scored under the same estimate of the singular values
+        # one pass, so that both are scored with the same estimate of the singular values
         D_prior, D_codes = self.D(torch.cat([y_prior, y])).split([len(y_prior), len(y)])
         L_D = adversary_loss(D_prior, D_codes)
         (norm,) = descend((self.optimizers["D"], L_D))

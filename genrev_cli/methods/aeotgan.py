@@ -1,8 +1,8 @@
-"""A GAN whose generator starts from an autoencoder's decoder and whose latents are that one's codes (An et al. 2020, D6).
+"""AE-OT-GAN: a GAN whose generator starts as an autoencoder's decoder and is fed codes of that autoencoder (An et al. 2020, section 3.3).
 
 E: the autoencoder's encoder, frozen;   G: a copy of its decoder, trained;   D: images → scores, the discriminator
-x_i an image and y_i = E(x_i) its code;   ỹ ~ p(y) a generated code: p is the extended optimal transport map, or a prior
-Without E it is a GAN from noise: there are no pairs (x_i, y_i) then, and all codes are generated.
+x_i an image and y_i = E(x_i) its code;   ỹ ~ p(y) a generated code, where p is the extended transport map or a prior
+Without E this is a GAN from noise: all codes are generated, and there are no pairs (x_i, y_i).
 """
 
 from collections.abc import Callable
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import fit_prior, image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import Terms, fit_prior, image_loss, latent_loss, logged, require_weights, total
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.gan import build_discriminator, span_of
-from genrev_cli.shapes import Codes, Images, Labels, Scalar
+from genrev_cli.shapes import Codes, Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
@@ -29,18 +28,19 @@ Autocast = Callable[[], AbstractContextManager]
 
 @dataclass(frozen=True)
 class AEOTGANConfig:
-    """loss: one of LOSSES. norm: of D where the loss leaves it open, '' for that of D's own paper. generated_per_real: ỹ for each y_i.
+    """loss: one of LOSSES. norm: of D, if the loss does not prescribe one; '' for the norm of D's paper. generated_per_real: ỹ per y_i.
 
-    generator_updates: k. discriminator_updates: of D for each k of G, each on a mini-batch of its own, as the rivals have it.
-    The paper has two learning rates and k > 1, but its text lost their values and those of the weights: they are the recipes' to choose.
+    generator_updates: k. discriminator_updates: of D per k updates of G, each on its own mini-batch, as in the GANs of the comparison.
+    The paper has two learning rates and k > 1 (section 4, Training details). Their values and those of the weights are missing from the
+    text available to us, so recipes choose them.
     """
 
-    loss: str = "vanilla"  # paper
+    loss: str = "vanilla"  # section 3.3
     norm: str = ""
-    weight_adversarial: float = 1.0  # paper
-    weight_content: float = 0.0  # β
+    weight_adversarial: float = 1.0  # eq. 1
+    weight_content: float = 0.0  # β of eq. 1
     weight_feature: float = 0.0
-    generated_per_real: int = 3  # paper
+    generated_per_real: int = 3  # section 4, Training details (i)
     generator_updates: int = 1
     discriminator_updates: int = 1
     lr: float = 2e-4
@@ -53,44 +53,45 @@ class AEOTGANConfig:
     def __post_init__(self) -> None:
         require_weights(*(weights := (self.weight_adversarial, self.weight_content, self.weight_feature)))
         if not any(weights):
-            raise UsageError("weights of losses: all are 0, so there is nothing to train")
+            raise UsageError("all loss weights are 0, so there is nothing to train; set one above 0")
         if self.loss not in LOSSES:
-            raise UsageError(f"loss {self.loss}: there is {', '.join(LOSSES)}")
+            raise UsageError(f"loss {self.loss} is unknown; choose {', '.join(LOSSES)}")
         for key in ("generated_per_real", "generator_updates", "discriminator_updates"):
             if getattr(self, key) < 1:
-                raise UsageError(f"{key} {getattr(self, key)}: at least 1 is needed")
+                raise UsageError(f"{key} {getattr(self, key)} must be at least 1")
 
     @property
     def parts(self) -> int:
-        """Of how many images one brings its code."""
+        """Number of images in a mini-batch for each one that brings its code."""
         return 1 + self.generated_per_real
 
     def pairs(self, batch: int) -> int:
-        """How many of a mini-batch's images bring their code. Raises UsageError when they are no whole number."""
+        """Return how many images of a mini-batch bring their codes. Raises UsageError if this is not an integer."""
         if batch % self.parts:
             raise UsageError(
-                f"a batch of {batch}: for each real code {self.generated_per_real} are generated; choose a multiple of {self.parts}"
+                f"a batch of {batch} cannot hold {self.generated_per_real} generated codes per real one; choose a multiple of {self.parts}"
             )
         return batch // self.parts
 
 
 @final
 class AEOTGAN(AutoencoderMethod):
-    """One update of D, then k of G, each with new generated codes:
+    """Update D once, then G k times, each with new generated codes:
 
     L = w_adv·L_G(D(G(y))) + w_content·E |x_i − G(y_i)|² + w_feature·E |y_i − E(G(y_i))|²,   y = (y_i, ỹ)   (eq. 1, 2)
 
-    The fake images of a mini-batch are G(y_i) of its first images, then G(ỹ), as many as there are real ones, which are all of its images
-    in their order. Batch norm in G is in training mode and sees both kinds of codes; E is in evaluation mode.
+    The real images are those of the mini-batch, in order. The fake images, equally many, are G(y_i) for its first images, then G(ỹ).
+    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. Our feature loss compares only the codes,
+    the encoder's last layer.
     """
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, encoder: Autoencoder | None = None
     ) -> None:
-        """autoencoder: its decoder becomes G. encoder: has E, or None; then a loss that needs pairs raises UsageError."""
+        """autoencoder: its decoder becomes G. encoder: contains E, or is None; then losses that need E raise UsageError."""
         c = config
         if encoder is None and (c.weight_content or c.weight_feature):
-            raise UsageError("weight_content and weight_feature: without a checkpoint no image has a code to compare with; set both to 0")
+            raise UsageError("weight_content and weight_feature need the codes of a checkpoint; without one set both to 0")
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
@@ -101,13 +102,14 @@ class AEOTGAN(AutoencoderMethod):
         self.optimizers = {"G": Optimizer(G, lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm), "D": adam}
 
     def start(self, passes: Passes) -> None:
-        """From noise: the active dimensions are chosen by the untrained network."""
+        """Without E, choose the active dimensions by the untrained network."""
         if self.encoder is None:
             fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """The updates of D, each on its mini-batch, then those of G on the last of these."""
-        c, scalars, batches = self.config, {}, x.chunk(self.config.discriminator_updates)
+        """Update D on each mini-batch, then G on the last one."""
+        c, batches = self.config, x.chunk(self.config.discriminator_updates)
+        scalars: dict[str, Scalar] = {}
         pairs = c.pairs(len(batches[-1])) if self.encoder else 0
         generated = self._generated(len(batches[-1]) - pairs, generator)
         for batch in batches:
@@ -120,8 +122,10 @@ class AEOTGAN(AutoencoderMethod):
 
     @torch.no_grad()
     def _encoded(self, x: Images) -> Codes:
+        if self.encoder is None or not len(x):
+            return x.new_empty(0, self.prior.dim)
         with self.autocast():
-            return self.prior.select(self.prior.restrict(self.encoder.encode(x))) if len(x) else x.new_empty(0, self.prior.dim)
+            return self.prior.select(self.prior.restrict(self.encoder.encode(x)))
 
     @torch.no_grad()
     def _generated(self, n: int, generator: torch.Generator) -> list[Codes]:
@@ -138,20 +142,23 @@ class AEOTGAN(AutoencoderMethod):
         return {"L_D": judged.loss.detach(), "D_real": D_real, "D_fake": D_fake, "grad_norm_D": norm}
 
     def _update_G(self, x: Images, y_real: Codes, y: Codes) -> dict[str, Scalar]:
-        c, terms = self.config, {}
+        c = self.config
+        terms: Terms = {}
         with self.autocast():
             x_fake = self.autoencoder.decode(self.prior.embed(y))
             x_hat = x_fake[: len(x)]
-            y_hat = self.prior.select(self.encoder.encode(x_hat)) if c.weight_feature else None
         if c.weight_adversarial:
             terms["L_G"] = (c.weight_adversarial, self.loss.generator(self._scores(x_fake)))
         if c.weight_content:
             terms["L_content"] = (c.weight_content, image_loss(x, x_hat, "l2"))
         if c.weight_feature:
+            assert self.encoder is not None
+            with self.autocast():
+                y_hat = self.prior.select(self.encoder.encode(x_hat))
             terms["L_feature"] = (c.weight_feature, latent_loss(y_real, y_hat))
-        (norm,) = descend((self.optimizers["G"], sum(weight * loss for weight, loss in terms.values())))
-        return {**{name: loss.detach() for name, (_, loss) in terms.items()}, "grad_norm": norm}
+        (norm,) = descend((self.optimizers["G"], total(terms)))
+        return {**logged(terms), "grad_norm": norm}
 
-    def _scores(self, x: Images) -> Tensor:
+    def _scores(self, x: Images) -> Scores:
         with self.autocast():
             return self.D(x)

@@ -1,4 +1,4 @@
-"""A classifier by cross-entropy: the features of a Fréchet distance where Inception's make no sense."""
+"""Train a classifier by cross-entropy. Its features serve a Fréchet distance for images that do not suit Inception."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class ClassificationConfig:
-    """Adam on the cross-entropy."""
+    """Settings of Adam; all are ours."""
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -25,7 +25,7 @@ class ClassificationConfig:
 
 @final
 class Classification(Method):
-    """L = −E log softmax(C(x))[label] by Adam."""
+    """Minimise L = −E log softmax(C(x))[label] by Adam."""
 
     def __init__(self, classifier: Classifier, config: ClassificationConfig, autocast: Callable[[], AbstractContextManager]) -> None:
         self.model, self.autocast = classifier, autocast
@@ -33,7 +33,7 @@ class Classification(Method):
         self.optimizers = {"C": Optimizer([classifier], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update."""
+        """Update the classifier once."""
         with self.autocast():
             logits = self.model(x)
         L = cross_entropy(logits.float(), labels)

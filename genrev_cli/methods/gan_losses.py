@@ -1,7 +1,7 @@
-"""What the two players of a GAN minimise (An et al. 2020, D6) and of the GANs that it is compared with (E).
+"""The losses of AE-OT-GAN (An et al. 2020, section 3.3) and of the GANs in its comparison (Table 1).
 
-x real and x̃ generated images, in [0, 1];   D: images → scores, greater for more real;   L_D, L_G: what D and what the generator minimise
-u = span·x: the pixels that D sees inside, up to a shift. The papers' penalties are of gradients in u, so that their constants hold.
+x real and x̃ generated images, in [0, 1];   D: images → scores, higher for more real;   L_D, L_G: the losses of D and of the generator
+u = span·x: the pixels inside D, up to a shift. Penalties use gradients with respect to u, as the papers do, so their constants apply.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import ot as pot
 import torch
-from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from genrev_cli.ot.discrete import costs
-from genrev_cli.shapes import Images, Scalar
+from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import gathered, mean, shard, size
 
-Discriminator = Callable[[Images], Tensor]
+Discriminator = Callable[[Images], Scores]
 
 GP_WEIGHT = 10.0  # λ (Gulrajani et al. 2017)
 DIV_WEIGHT, DIV_POWER = 2.0, 6.0  # k, p (Wu et al. 2018); the authors' code has k = 10
@@ -28,8 +27,8 @@ class Judged:
     """loss: L_D. real, fake: D(x) and D(x̃), (B,) each."""
 
     loss: Scalar
-    real: Tensor
-    fake: Tensor
+    real: Scores
+    fake: Scores
 
 
 def vanilla_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
@@ -38,7 +37,7 @@ def vanilla_discriminator(D: Discriminator, x: Images, x_fake: Images, span: flo
     return Judged(softplus(-real).mean() + softplus(fake).mean(), real, fake)
 
 
-def vanilla_generator(fake: Tensor) -> Scalar:
+def vanilla_generator(fake: Scores) -> Scalar:
     """L_G = E softplus(−D(x̃)) = −E log σ(D(x̃)), which does not saturate   (Goodfellow et al. 2014, section 3)"""
     return softplus(-fake).mean()
 
@@ -49,18 +48,18 @@ def hinge_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float
     return Judged(relu(1 - real).mean() + relu(1 + fake).mean(), real, fake)
 
 
-def critic_generator(fake: Tensor) -> Scalar:
+def critic_generator(fake: Scores) -> Scalar:
     """L_G = −E D(x̃)   (Miyato et al. 2018, eq. 17; Arjovsky et al. 2017)"""
     return -fake.mean()
 
 
-def slopes(D: Discriminator, x: Images, span: float) -> Tensor:
-    """‖∇_u D‖ of each image on its own, (B, C, H, W) → (B,), differentiable in the weights of D."""
+def gradient_norms(D: Discriminator, x: Images, span: float) -> Scores:
+    """Return ‖∇_u D‖ of each image, (B, C, H, W) → (B,), differentiable with respect to the weights of D."""
     x = x.detach().requires_grad_()
-    return _slopes(D(x), x, span)
+    return _gradient_norms(D(x), x, span)
 
 
-def _slopes(scores: Tensor, x: Images, span: float) -> Tensor:
+def _gradient_norms(scores: Scores, x: Images, span: float) -> Scores:
     (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     return gradient.flatten(1).norm(dim=1) / span
 
@@ -74,24 +73,24 @@ def interpolates(x: Images, x_fake: Images, generator: torch.Generator) -> Image
 def wgan_gp_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
     """L_D = E D(x̃) − E D(x) + λ E (‖∇D(x̂)‖ − 1)²,  λ = 10   (Gulrajani et al. 2017, eq. 3)"""
     real, fake = D(x), D(x_fake)
-    penalty = (slopes(D, interpolates(x, x_fake, generator), span) - 1).square().mean()
+    penalty = (gradient_norms(D, interpolates(x, x_fake, generator), span) - 1).square().mean()
     return Judged(fake.mean() - real.mean() + GP_WEIGHT * penalty, real, fake)
 
 
 def wgan_div_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
-    """L_D = E D(x̃) − E D(x) + k E ‖∇D(x̂)‖^p,  k = 2,  p = 6   (Wu et al. 2018, eq. 8, with the sign of D turned round)"""
+    """L_D = E D(x̃) − E D(x) + k E ‖∇D(x̂)‖^p,  k = 2,  p = 6   (Wu et al. 2018, eq. 8, with −D for D)"""
     real, fake = D(x), D(x_fake)
-    penalty = slopes(D, interpolates(x, x_fake, generator), span).pow(DIV_POWER).mean()
+    penalty = gradient_norms(D, interpolates(x, x_fake, generator), span).pow(DIV_POWER).mean()
     return Judged(fake.mean() - real.mean() + DIV_WEIGHT * penalty, real, fake)
 
 
 @torch.no_grad()
-def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The potentials of the mini-batch's optimal transport with quadratic cost, and what is matched with what.
+def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Scores, Scores, Labels]:
+    """Solve the optimal transport of a mini-batch with quadratic cost; return its potentials and its matching.
 
     max E φ(x) − E ψ(x̃),   φ(x_i) − ψ(x̃_j) ≤ c_ij = scale/2 · ‖x_i − x̃_j‖²,   E φ(x) + E ψ(x̃) = 0
 
-    (B, C, H, W) twice → φ (B,), ψ (B,), and for each x̃ the number of its x (B,). Solved exactly, on the CPU.
+    x, x_fake: (B, C, H, W) each. Returns φ (B,), ψ (B,), and for each x̃ the index of its x (B,). The solution is exact, on the CPU.
     """
     cost = scale / 2 * costs(x.flatten(1), x_fake.flatten(1), squared=True)
     plan, log = pot.emd([], [], cost.double().cpu().numpy(), log=True)
@@ -104,8 +103,8 @@ def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Tenso
 def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
     """L_D = ½ (E D(x) − E φ(x))² + ½ E (D(x̃) − ψ(x̃))² + γ/(2√K) E (‖∇D(x̃)‖ − K ‖u' − ũ‖)²,  γ = 0.1
 
-    φ, ψ: `quadratic_potentials` with the cost K/2 ‖u − ũ‖², K = 1 / (C·H·W); u': what ũ is matched with, towards which an optimal ψ
-    rises with just that slope. Liu et al. 2019 as their published code has it; the text of the paper was not at hand.
+    φ, ψ: `quadratic_potentials` with the cost K/2 ‖u − ũ‖², K = 1 / (C·H·W). u': the real image matched with ũ; an optimal ψ rises
+    towards it with the slope K ‖u' − ũ‖. From the published code of Liu et al. 2019; the text of the paper was not available to us.
     """
     K = 1 / x[0].numel()
     x_fake = x_fake.detach()
@@ -114,7 +113,7 @@ def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: flo
     psi, x_matched = shard(psi), shard(x_all[matched])
     distance = span * (x_matched - x_fake).flatten(1).norm(dim=1)
     real, fake = D(x), D(x_fake.requires_grad_())
-    regularity = (_slopes(fake, x_fake, span) - K * distance).square().mean()
+    regularity = (_gradient_norms(fake, x_fake, span) - K * distance).square().mean()
     regression = (mean(real.mean()) - phi.mean()).square() + (fake - psi).square().mean()
     return Judged(regression / 2 + QC_WEIGHT / (2 * K**0.5) * regularity, real, fake)
 
@@ -123,13 +122,13 @@ def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: flo
 class AdversarialLoss:
     """discriminator: (D, x, x̃, span, generator) → L_D and the scores. generator: D(x̃) → L_G.
 
-    norm: the normalisation of D that goes with it, None for that of the paper of D's own. shown: a score as it is logged.
+    norm: the normalisation of D that this loss needs; None for the norm of D's paper. shown: maps scores to logged values.
     """
 
     discriminator: Callable[[Discriminator, Images, Images, float, torch.Generator], Judged]
-    generator: Callable[[Tensor], Scalar]
+    generator: Callable[[Scores], Scalar]
     norm: str | None
-    shown: Callable[[Tensor], Tensor] = torch.Tensor.detach
+    shown: Callable[[Scores], Scores] = torch.Tensor.detach
 
 
 LOSSES: dict[str, AdversarialLoss] = {
@@ -139,4 +138,4 @@ LOSSES: dict[str, AdversarialLoss] = {
     "wgan-div": AdversarialLoss(wgan_div_discriminator, critic_generator, "layer"),
     "wgan-qc": AdversarialLoss(wgan_qc_discriminator, critic_generator, "none"),
 }
-"""name → both losses, and the discriminator that they are for."""
+"""Name → the losses of discriminator and generator, and the norm of the discriminator."""

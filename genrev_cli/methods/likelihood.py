@@ -1,7 +1,7 @@
-"""Maximum likelihood by change of variables (Dinh et al. 2015, 2017), on any bijection.
+"""Maximum likelihood by the change of variables formula (Dinh et al. 2017, eq. 2), for any bijection.
 
 R: x̃ → z;   p(z) = N(μ, diag σ²);   log p(x̃) = log p(z) + log |det ∂z/∂x̃|
-x̃ = (255·x + u) / 256,  u ~ U[0, 1): 8-bit pixels spread evenly over their cells of [0, 1)   (Theis et al. 2016, section 3.1)
+x̃ = (255·x + u) / 256,  u ~ U[0, 1): each 8-bit pixel becomes uniform on its cell of [0, 1)   (Theis et al. 2016, section 3.1)
 """
 
 import math
@@ -17,7 +17,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents import DiagonalGaussian, Prior
 from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
-from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
@@ -25,7 +25,7 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class LikelihoodConfig:
-    """Adam on the network, and on the means and scales of the prior."""
+    """Settings of Adam, which trains the network and the means and scales of the prior."""
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -35,41 +35,41 @@ class LikelihoodConfig:
 
 
 def dequantise(x: Images, u: Tensor) -> Images:
-    """x̃ = (255·x + u) / 256: pixels k/255 become anywhere in [k/256, (k+1)/256). u: like x, in [0, 1)."""
+    """Return x̃ = (255·x + u) / 256: a pixel k/255 moves into [k/256, (k+1)/256). u: like x, in [0, 1)."""
     return (255 * x + u) / 256
 
 
-def log_likelihood(bijection: Bijection, prior: DiagonalGaussian, x: Images) -> Tensor:
+def log_likelihood(bijection: Bijection, prior: DiagonalGaussian, x: Images) -> Scores:
     """log p(x) = log p(z) + log |det ∂z/∂x| in nats: (B, C, H, W) → (B,)."""
     z, log_det = bijection.encode_log_det(x)
     return prior.log_prob(z) + log_det
 
 
-def bits_per_dim(log_likelihood: Tensor, dims: int) -> Tensor:
-    """−log p(x̃) / (D ln 2) + 8: an upper bound, in the mean over u, on −log₂ P(x)/D of 8-bit images."""
+def bits_per_dim(log_likelihood: Scores, dims: int) -> Scores:
+    """Return −log p(x̃) / (D ln 2) + 8. Its mean over u is an upper bound of −log₂ P(x)/D for 8-bit images (Theis et al. 2016)."""
     return 8 - log_likelihood / (dims * math.log(2))
 
 
 def require_density(model: Autoencoder, prior: Prior) -> None:
-    """Raise UsageError for a model that gives images no density, or a prior that gives latents none."""
+    """Raise UsageError for a model or a prior that has no density."""
     if not isinstance(model, Bijection):
-        raise UsageError(f"a likelihood needs an invertible network; '{model.config['name']}' is none: take a recipe with revnet or inn")
+        raise UsageError(f"a likelihood needs an invertible network, and '{model.config['name']}' is not; use a recipe with revnet or inn")
     if not isinstance(prior, DiagonalGaussian):
         raise UsageError(
             f"a likelihood needs a prior over all {model.latent_dim} dimensions; "
-            f"'{prior.config['name']}' is none: take [prior] name = \"diagonal-gaussian\""
+            f"'{prior.config['name']}' has other ones; set [prior] name = \"diagonal-gaussian\""
         )
     dims = math.prod(model.image_shape)
     if model.latent_dim != dims:
         raise UsageError(
-            f"'{model.config['name']}' pads images of {dims} values to {model.latent_dim}, and a constant border has no density; "
-            "prepare the images with a --size that needs no padding, or take fewer scales"
+            f"'{model.config['name']}' pads images of {dims} values to {model.latent_dim}, and constant padding has no density; "
+            "prepare the images with a --size that needs no padding, or use fewer scales"
         )
 
 
 @final
 class MaximumLikelihood(AutoencoderMethod):
-    """L = −E log p(x̃) in bits per dimension, by Adam on the network and the prior together.
+    """Minimise L = −E log p(x̃) in bits per dimension, by Adam on the network and the prior together.
 
     Raises UsageError like `require_density`.
     """
@@ -86,16 +86,18 @@ class MaximumLikelihood(AutoencoderMethod):
         self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
 
     def start(self, passes: Passes) -> None:
-        """μ and σ of the untrained network's latents, at the middle of the pixels' cells."""
+        """Set μ and σ to those of the untrained network's latents, for pixels at the middle of their cells."""
         fit_prior(self.autoencoder, self.prior, lambda: ((dequantise(x, torch.full_like(x, 0.5)), labels) for x, labels in passes()))
 
-    def measure(self, autoencoder: Bijection, prior: DiagonalGaussian, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
-        """Bits per dimension of each image, with one u each."""
+    def measure(self, autoencoder: Autoencoder, prior: Prior, x: Images, generator: torch.Generator) -> dict[str, Scores]:
+        """Return the bits per dimension of each image, with one u each."""
+        assert isinstance(autoencoder, Bijection)
+        assert isinstance(prior, DiagonalGaussian)
         u = torch.rand(x.shape, generator=generator, device=x.device)
         return {"bits_per_dim": bits_per_dim(log_likelihood(autoencoder, prior, dequantise(x, u)), autoencoder.latent_dim)}
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of R, μ and σ."""
+        """Update R, μ and σ once."""
         u = shard(torch.rand(len(x) * size(), *x.shape[1:], generator=generator, device=x.device))
         with self.autocast():
             log_p = log_likelihood(self.autoencoder, self.prior, dequantise(x, u))

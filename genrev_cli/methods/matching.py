@@ -1,6 +1,6 @@
-"""A network whose codes are brought to the prior by a distance in the adversary's place (Schirrmeister et al. 2018, section 4; A7).
+"""A network whose codes are matched to the prior by a distance instead of an adversary, as Schirrmeister et al. 2018, section 4, propose.
 
-R: x → z encoder;   y the active dimensions of z;   y' ~ p(y) as many samples of the prior
+R: x → z encoder;   y the active dimensions of z;   y' ~ p(y) samples of the prior, as many as codes
 """
 
 from collections.abc import Callable
@@ -23,22 +23,22 @@ from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
 
 MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""s of the kernels C / (C + |u − v|²), C = 2·d·s (Tolstikhin et al. 2018)."""
+"""s of the kernels C / (C + |u − v|²), C = 2·d·s (Tolstikhin et al. 2018, wae.py of tolstikhin/wae)."""
 PROJECTIONS = 256
 
 
 def mmd_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
-    """MMD²(q(y), p(y)), the unbiased estimate with the kernels of the WAE-MMD."""
+    """Return the unbiased estimate of MMD²(q(y), p(y)) with the kernels of WAE-MMD."""
     return mmd(y, y_prior, [2 * y.shape[1] * s for s in MMD_SCALES])
 
 
 def sliced_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
-    """SWD₂(q(y), p(y)) over new random directions in every step."""
+    """Return SWD₂(q(y), p(y)) over PROJECTIONS new random directions."""
     return sliced_wasserstein(y, y_prior, projections=PROJECTIONS, generator=generator)
 
 
 def transport_distance(y: Codes, y_prior: Codes, generator: torch.Generator) -> Scalar:
-    """OT(q(y), p(y)) of the mini-batch, exactly, with Euclidean cost."""
+    """Return the exact transport cost between the mini-batch and the samples, with Euclidean distances."""
     return transport_loss(y, y_prior)
 
 
@@ -47,12 +47,12 @@ MATCHERS: dict[str, Callable[[Codes, Codes, torch.Generator], Scalar]] = {
     "sliced": sliced_distance,
     "ot": transport_distance,
 }
-"""What can stand in the adversary's place: (codes, samples of the prior, generator) → distance."""
+"""Name → distance that replaces the adversary: (codes, samples of the prior, generator) → distance."""
 
 
 @dataclass(frozen=True)
 class MatchingConfig:
-    """The reconstruction losses and the optimizer of the adversarial phase (A4), without its adversary."""
+    """The reconstruction losses and optimizer of train-adversarial (`AdversarialConfig`), without the adversary."""
 
     matcher: str
     weight_match: float = 1.0
@@ -65,12 +65,12 @@ class MatchingConfig:
     def __post_init__(self) -> None:
         require_weights(self.weight_match, self.weight_x, self.weight_z)
         if self.matcher not in MATCHERS:
-            raise UsageError(f"matcher {self.matcher}: there is adversary, {', '.join(MATCHERS)}")
+            raise UsageError(f"matcher {self.matcher} is unknown; choose adversary, {', '.join(MATCHERS)}")
 
 
 @final
 class LatentMatching(AutoencoderMethod):
-    """L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder."""
+    """Minimise L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder."""
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: MatchingConfig, autocast: Callable[[], AbstractContextManager]
@@ -82,7 +82,7 @@ class LatentMatching(AutoencoderMethod):
         }
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of R."""
+        """Update R once."""
         c = self.config
         with self.autocast():
             z = self.autoencoder.encode(x)

@@ -1,14 +1,15 @@
-"""Perceptual generative autoencoders (Zhang, Zhang, Li, Bengio & Paull 2020; C): LPGA, VPGA and LVPGA.
+"""Perceptual generative autoencoders (Zhang et al. 2020, arXiv:1906.10335v1): LPGA, VPGA, and LVPGA of the authors' code (zj10/PGA).
 
 f: x → z encoder with parameters φ;   g: z → x̂ decoder with θ;   h = f ∘ g;   p(z) the prior, N(0, I) on H dimensions
-H: the codes z = f(x) of images;   σ: the scales of the posterior q(z|x) = N(f(x), diag σ²);   sg(·): no gradient passes
+ℋ: distribution of the codes f(x);   σ: scales of the posterior q(z|x) = N(f(x), diag σ²);   sg(·): stops the gradient
 
-Every mean is over dimensions as well as the batch, and squared errors are not halved, as in the authors' code; pixels are in [−1, 1].
+As in the authors' code, every mean is over dimensions and batch, and squared errors are not halved. Pixels are in [−1, 1].
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
@@ -18,28 +19,25 @@ from torch.nn.functional import normalize
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
-from genrev_cli.methods.reconstruction import fit_prior, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import Terms, fit_prior, latent_loss, logged, require_weights, total
 from genrev_cli.models import Autoencoder, Variational
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import mean, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
-Terms = dict[str, tuple[float, Scalar]]
-"""Name → weight and loss."""
-
 VARIANTS = ("lpga", "vpga", "lvpga")
 RADIUS = 0.01
-"""ε / √H of LPGA's steps, and what LVPGA adds to σ for its own (the authors' code)."""
+"""ε / √H for the steps of LPGA, and the number that LVPGA adds to σ for its steps (authors' code)."""
 
 
 @dataclass(frozen=True)
 class PerceptualConfig:
-    """The authors' settings for LPGA on MNIST (C). weight_prior: α. weight_codes: β. The others are γ, one for each term of it:
+    """The settings of the authors' code for LPGA on MNIST. weight_prior: α. weight_codes: β. The next three weigh the terms of γ:
 
-    weight_nll: of L_nll, both parts (lpga), the encoder's alone (lvpga). weight_noise: of the noisy reconstruction of codes (vpga) or of
-    the volume along the posterior's steps (lvpga). weight_kl: of the KL divergence (vpga, lvpga).
-    warm_up: steps before any but the image loss counts. momentum: of the gradient descent.
+    weight_nll: L_nll, both parts in lpga, only the encoder's in lvpga. weight_noise: the noisy reconstruction of codes (vpga), or the
+    volume along steps of the posterior (lvpga). weight_kl: the KL divergence (vpga, lvpga).
+    warm_up: initial steps with the image loss only. momentum: of gradient descent.
     """
 
     variant: str = "lpga"
@@ -56,23 +54,23 @@ class PerceptualConfig:
     def __post_init__(self) -> None:
         require_weights(self.weight_prior, self.weight_codes, self.weight_nll, self.weight_noise, self.weight_kl)
         if self.variant not in VARIANTS:
-            raise UsageError(f"variant {self.variant}: there is {', '.join(VARIANTS)}")
+            raise UsageError(f"variant {self.variant} is unknown; choose {', '.join(VARIANTS)}")
         if self.warm_up < 0:
-            raise UsageError(f"warm_up {self.warm_up}: no negative number of steps")
+            raise UsageError(f"warm_up {self.warm_up} must not be negative")
 
 
 def require_scales(method: str, model: Autoencoder) -> None:
-    """Raise UsageError, in the name of a method, for a network whose encoder gives codes no variance."""
+    """Raise UsageError for a network whose encoder gives no variance of codes. method: its name in the message."""
     if not (isinstance(model, Variational) and model.log_variance is not None):
         raise UsageError(
-            f"{method}: needs an encoder that gives codes a variance, and '{model.config['name']}' has none as it is; "
-            'take [model] name = "strided" or "residual" with variational = true'
+            f"{method} needs an encoder that gives a variance of codes, and '{model.config['name']}' gives none; "
+            'set [model] name = "strided" or "residual" with variational = true'
         )
 
 
 @contextmanager
-def frozen(parameters: list[Tensor]) -> Iterator[None]:
-    """What is computed within depends on these parameters and passes them no gradient."""
+def frozen(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Stop gradients to these parameters inside the block."""
     for parameter in parameters:
         parameter.requires_grad_(False)
     try:
@@ -84,22 +82,22 @@ def frozen(parameters: list[Tensor]) -> Iterator[None]:
 
 @final
 class PerceptualAutoencoder(AutoencoderMethod):
-    """φ goes down L_φ, θ down L_θ, by momentum, both gradients at the same point   (eq. 7, 11):
+    """Minimise L_φ over φ and L_θ over θ, by SGD with momentum, both gradients at the same point (eq. 7, 11):
 
-        L_φ = L_r + α·E_p (f(sg g(z)) − z)² + β·E_H (f(sg g(z)) − sg z)² + γ·(encoder's part),   L_θ = L_r + γ·(decoder's part)
+        L_φ = L_r + α·E_p (f(sg g(z)) − z)² + β·E_ℋ (f(sg g(z)) − sg z)² + γ·(encoder's part),   L_θ = L_r + γ·(decoder's part)
 
-        γ-parts of   encoder                                                  decoder
+        γ·(…) of     encoder                                                  decoder
         lpga         w_nll·L_nll^φ                                            w_nll·L_nll^θ, δ uniform on the sphere of radius 0.01·√H
-        vpga         w_noise·(noise loss, reaching σ alone) + w_kl·KL         w_noise·(noise loss)
-        lvpga        vpga's, L_nll^θ for the noise loss, + w_nll·L_nll^φ      w_noise·L_nll^θ, δ = (σ + 0.01) u
+        vpga         w_noise·(noise loss, only for σ) + w_kl·KL               w_noise·(noise loss)
+        lvpga        as vpga with L_nll^θ as noise loss, + w_nll·L_nll^φ      w_noise·L_nll^θ, δ = (σ + 0.01) u
 
-    On a bijection h is the identity on the codes, whatever the weights: (2), (3) and (6) are 0, φ is θ, and LPGA is L_r + w_nll·L_nll^φ.
+    For a bijection h is the identity and φ is θ. Then eq. 2, 3 and 6 are 0, and LPGA minimises L_r + w_nll·L_nll^φ.
     """
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: PerceptualConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        """Raises UsageError for a network without what the variant needs."""
+        """Raises UsageError for a network without an encoder, or without the variance that the variant needs."""
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
         self.warm = True
@@ -107,43 +105,47 @@ class PerceptualAutoencoder(AutoencoderMethod):
         if self.has_scales:
             require_scales(config.variant, autoencoder)
         if not autoencoder.encodes:
-            raise UsageError(f"{config.variant}: needs an encoder, and '{autoencoder.config['name']}' was made without one")
+            raise UsageError(
+                f"{config.variant} needs an encoder, and this '{autoencoder.config['name']}' has none; set encoder = true in [model]"
+            )
         decoder = autoencoder.decoder_modules()
         theta = {parameter for module in decoder for parameter in module.parameters()}
         used = [autoencoder] if self.has_scales else autoencoder.coding_modules()
         phi = nn.ParameterList(parameter for module in used for parameter in module.parameters() if parameter not in theta)
-        rule = {"lr": config.lr, "momentum": config.momentum, "max_grad_norm": config.max_grad_norm}
-        self.optimizers = {"g": Optimizer(decoder, **rule)} | ({"f": Optimizer([phi], **rule)} if len(phi) else {})
+        sgd = partial(Optimizer, lr=config.lr, momentum=config.momentum, max_grad_norm=config.max_grad_norm)
+        self.optimizers = {"g": sgd(decoder)} | ({"f": sgd([phi])} if len(phi) else {})
 
     def start(self, passes: Passes) -> None:
         fit_prior(self.autoencoder, self.prior, passes)
 
     def begin(self, step: int) -> None:
-        """Behind the warm-up all losses count."""
+        """Turn all losses on after the warm-up."""
         self.warm = step > self.config.warm_up
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of f and g, of a bijection's one set of parameters."""
+        """Update f and g once; for a bijection, their common parameters."""
         z, log_variance = self._posterior(x)
         x_hat = self._g(z)
         L_x, w_nll = signed_image_loss(x, x_hat), self.config.weight_nll
         if self.autoencoder.bijective:
-            terms = {"L_x": (1.0, L_x)} | ({"L_nll": (w_nll, code_nll(z))} if self.warm else {})
-            (norm,) = descend((self.optimizers["g"], _total(terms)))
-            return {**_logged(terms), "grad_norm": norm}
-        of_f, of_g = {"L_x": (1.0, L_x)}, {"L_x": (1.0, L_x)}
-        if log_variance is not None:  # also in the warm-up, when it weighs nothing: every parameter of f has a gradient then
+            terms: Terms = {"L_x": (1.0, L_x)} | ({"L_nll": (w_nll, code_nll(z))} if self.warm else {})
+            (norm,) = descend((self.optimizers["g"], total(terms)))
+            return {**logged(terms), "grad_norm": norm}
+        of_f: Terms = {"L_x": (1.0, L_x)}
+        of_g: Terms = {"L_x": (1.0, L_x)}
+        if log_variance is not None:  # also in the warm-up, with weight 0, so that every parameter of f has a gradient
             of_f["L_kl"] = (self.config.weight_kl * self.warm, kl_loss(z, log_variance))
         if self.warm:
             of_f |= self._on_codes(z, x_hat, generator)
             moved_f, moved_g = self._along_steps(z, log_variance, x_hat, generator)
             of_f, of_g = of_f | moved_f, of_g | moved_g
-        norm_f, norm_g = descend((self.optimizers["f"], _total(of_f)), (self.optimizers["g"], _total(of_g)))
-        return {**_logged(of_f | of_g), "grad_norm": norm_f, "grad_norm_g": norm_g}
+        norm_f, norm_g = descend((self.optimizers["f"], total(of_f)), (self.optimizers["g"], total(of_g)))
+        return {**logged(of_f | of_g), "grad_norm": norm_f, "grad_norm_g": norm_g}
 
     def _on_codes(self, z: Codes, x_hat: Images, generator: torch.Generator) -> Terms:
-        """What f learns of codes: to find again those that g made images of (eq. 2, 3), and to keep near the origin (eq. 5)."""
-        c, terms = self.config, {}
+        """Return the losses of f on codes: reconstruct codes from their images (eq. 2, 3), and stay near the origin (eq. 5)."""
+        c = self.config
+        terms: Terms = {}
         if c.weight_prior:
             z_prior = shard(self.prior.sample(len(z) * size(), generator))
             with torch.no_grad():
@@ -156,13 +158,13 @@ class PerceptualAutoencoder(AutoencoderMethod):
         return terms
 
     def _along_steps(self, z: Codes, log_variance: Codes | None, x_hat: Images, generator: torch.Generator) -> tuple[Terms, Terms]:
-        """What moves when codes take a step, for f (of which σ alone is reached) and for g; f within h is held fixed."""
+        """Return the losses of small steps of codes, for f (only σ gets a gradient) and for g. The f inside h is frozen."""
         c = self.config
         weight = c.weight_nll if c.variant == "lpga" else c.weight_noise
         if not weight:
             return {}, {}
         u = shard(torch.randn(len(z) * size(), z.shape[1], generator=generator, device=z.device))
-        if c.variant == "lpga":
+        if log_variance is None:  # lpga
             delta = RADIUS * z.shape[1] ** 0.5 * normalize(u)
         else:
             delta = ((log_variance / 2).exp() + (RADIUS if c.variant == "lvpga" else 0.0)) * u
@@ -176,9 +178,10 @@ class PerceptualAutoencoder(AutoencoderMethod):
         return ({} if c.variant == "lpga" else {"L_volume": (weight, volume_loss(h.detach(), h_moved, radius))}), of_g
 
     def _posterior(self, x: Images) -> tuple[Codes, Codes | None]:
-        """μ and log σ² of the active dimensions; without scales None for these."""
+        """Return μ and log σ² of the active dimensions; log σ² is None for lpga."""
         if not self.has_scales:
             return self._f(x), None
+        assert isinstance(self.autoencoder, Variational)
         with self.autocast():
             mu, log_variance = self.autoencoder.posterior(x)
         return self._select(mu), self.prior.select(log_variance)
@@ -193,11 +196,3 @@ class PerceptualAutoencoder(AutoencoderMethod):
 
     def _select(self, z: Latents) -> Codes:
         return self.prior.select(self.prior.restrict(z))
-
-
-def _total(terms: Terms) -> Scalar:
-    return sum(weight * loss for weight, loss in terms.values())
-
-
-def _logged(terms: Terms) -> dict[str, Scalar]:
-    return {name: loss.detach() for name, (_, loss) in terms.items()}

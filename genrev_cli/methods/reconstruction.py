@@ -1,15 +1,17 @@
-"""Autoencoding through a restricted latent (Schirrmeister et al. 2018, A3; Nguyen, Ardizzone & Köthe 2019, eq. 5, 6).
+"""Autoencoding through a restricted latent (Schirrmeister et al. 2018, section 2.2; Nguyen, Ardizzone & Köthe 2019, eq. 5, 6).
 
     R: x → z encoder;   R⁻¹ decoder;   clip: the projection on the support of the prior;   ẑ = clip(R(x));   x̂ = R⁻¹(ẑ)
-    y: the active dimensions of z;   q(y) their distribution over the images;   p(y) the prior
+    y: the active dimensions of z;   q(y): their distribution over the images;   p(y): the prior
 
-For a bijection the full round trip is exact whatever the weights, so what is trained is how much survives the clip. Nguyen et al.'s
-zero padding is the same clip with other active dimensions; with their MMD the INN-AE becomes their INN-VAE.
+The full round trip of a bijection is exact for all weights, so training reduces what the clip loses. The zero padding of Nguyen et al. is
+the same clip with other active dimensions. With their MMD the INN-AE becomes their INN-VAE.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import final
 
 import torch
@@ -28,13 +30,14 @@ NORMS = ("l1", "l2")
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """Schirrmeister et al.'s settings (A3). weight_mmd, mmd_widths: the MMD of Nguyen et al. and the a of its kernels.
+    """Settings of Schirrmeister et al. (section 3.1, else notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible).
 
-    image_norm, weight_code: An et al. have the mean square in the images' loss and a small weight on the codes (D1).
+    weight_mmd, mmd_widths: of the MMD of Nguyen et al. and its a. image_norm: 'l2' is the squared error of An et al. 2020, section 3.1.
+    weight_code: of mean y², which is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
     """
 
     weight_x: float = 10.0
-    weight_z: float = 10.0  # paper; the authors' notebook sets 0 in this phase
+    weight_z: float = 10.0  # section 2.2; the authors' notebook has 0 in this phase
     image_norm: str = "l1"
     weight_code: float = 0.0
     weight_mmd: float = 0.0
@@ -48,49 +51,63 @@ class ReconstructionConfig:
     def __post_init__(self) -> None:
         require_weights(self.weight_x, self.weight_z, self.weight_code, self.weight_mmd)
         if self.image_norm not in NORMS:
-            raise UsageError(f"image_norm {self.image_norm}: there is {', '.join(NORMS)}")
+            raise UsageError(f"image_norm {self.image_norm} is unknown; choose {', '.join(NORMS)}")
         if not self.mmd_widths or min(self.mmd_widths) <= 0:
-            raise UsageError(f"mmd_widths {self.mmd_widths}: at least one is needed, all positive")
+            raise UsageError(f"mmd_widths {self.mmd_widths} must be positive, and at least one is needed")
 
 
 def require_weights(*weights: float) -> None:
-    """Raise UsageError for a weight of a loss that is negative."""
+    """Raise UsageError for a negative loss weight."""
     if min(weights) < 0:
-        raise UsageError(f"weights of losses {weights}: none may be negative")
+        raise UsageError(f"loss weights {weights} must not be negative")
+
+
+Terms = dict[str, tuple[float, Scalar]]
+"""Name of a loss → its weight and value."""
+
+
+def total(terms: Terms) -> Scalar:
+    """Return Σ weight · loss; at least one term is needed."""
+    return reduce(add, (weight * loss for weight, loss in terms.values()))
+
+
+def logged(terms: Terms) -> dict[str, Scalar]:
+    """Return the losses without their weights, detached."""
+    return {name: loss.detach() for name, (_, loss) in terms.items()}
 
 
 def image_loss(x: Images, x_hat: Images, norm: str = "l1") -> Scalar:
-    """L_x = mean |x − x̂|   (A3), or with the norm 'l2' mean (x − x̂)²   (D1)"""
+    """L_x = mean |x − x̂|   (Schirrmeister et al. 2018, section 2.2), or with norm 'l2' mean (x − x̂)²   (An et al. 2020, section 3.1)"""
     return (x - x_hat).abs().mean() if norm == "l1" else (x - x_hat).square().mean()
 
 
 def latent_loss(z: Latents, z_hat: Latents) -> Scalar:
-    """L_z = mean (z − ẑ)²   (A3)"""
+    """L_z = mean (z − ẑ)²   (Schirrmeister et al. 2018, section 2.2)"""
     return (z - z_hat).square().mean()
 
 
 def code_loss(y: Codes) -> Scalar:
-    """L_y = mean y²   (D1)"""
+    """L_y = mean y²"""
     return y.square().mean()
 
 
 def mmd_loss(y: Codes, y_prior: Codes, widths: Sequence[float]) -> Scalar:
-    """L_mmd = MMD²(q(y), p(y)) with the kernels a² / (a² + |u − v|²), summed over the widths a   (eq. 6)
+    """L_mmd = MMD²(q(y), p(y)) with the kernels a² / (a² + |u − v|²), summed over the widths a   (Nguyen et al. 2019, eq. 6)
 
-    The biased estimate, as in the authors' code: never negative.
+    It is the biased estimate, as in the authors' code, which is never negative.
     """
     return mmd(y, y_prior, [a**2 for a in widths], unbiased=False)
 
 
 def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
-    """Show the prior the latents of all images under the untrained network: the widest dimensions are chosen here (A2)."""
+    """Fit the prior to the untrained network's latents of all images, e.g. to choose its active dimensions."""
     with torch.no_grad():
         prior.fit(lambda: ((autoencoder.encode(x), labels) for x, labels in passes()))
 
 
 @final
 class Reconstruction(AutoencoderMethod):
-    """L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
+    """Minimise L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
@@ -111,7 +128,7 @@ class Reconstruction(AutoencoderMethod):
         fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of R and R⁻¹."""
+        """Update R and R⁻¹ once."""
         c = self.config
         with self.autocast():
             z = self.autoencoder.encode(x)

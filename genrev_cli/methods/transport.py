@@ -1,7 +1,7 @@
-"""A reversible network without an adversary, by optimal transport (Schirrmeister et al. 2018, section 3.2; A6).
+"""A reversible network trained by optimal transport, without an adversary (Schirrmeister et al. 2018, section 3.2).
 
-R: x → z;   μ_k, σ_k the Gaussian of class k over all dimensions, trained with R;   s = μ_k + σ_k ⊙ u a sample of it,  u ~ N(0, I)
-OT(·, ·): the exact transport distance of a mini-batch with Euclidean cost;   ε ~ N(0, noise²)
+R: x → z;   μ_k, σ_k: Gaussian of class k over all dimensions, trained with R;   s = μ_k + σ_k ⊙ u, u ~ N(0, I): a sample of it
+OT(·, ·): exact transport cost between two sets of points, with Euclidean distances;   ε ~ N(0, noise²)
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class TransportConfig:
-    """The authors' settings (A6). noise: the standard deviation of ε."""
+    """Settings of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible). noise: standard deviation of ε."""
 
     weight_perturbation: float = 15.0
-    noise: float = 0.01  # the paper writes N(0, 0.01); the authors' notebook takes it as the standard deviation
+    noise: float = 0.01  # eq. 6 has ε ~ N(0, 0.01); in the authors' notebook 0.01 is the standard deviation
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = 0.0
@@ -38,7 +38,7 @@ class TransportConfig:
     def __post_init__(self) -> None:
         require_weights(self.weight_perturbation)
         if self.noise < 0:
-            raise UsageError(f"noise {self.noise}: a standard deviation is not negative")
+            raise UsageError(f"noise {self.noise} must not be negative")
 
 
 def perturbation_loss(x: Images, x_perturbed: Images) -> Scalar:
@@ -48,18 +48,18 @@ def perturbation_loss(x: Images, x_perturbed: Images) -> Scalar:
 
 
 def require_transport(model: Autoencoder, prior: Prior) -> None:
-    """Raise UsageError for a network that is not invertible, or a prior without means and scales of its own per class."""
+    """Raise UsageError for a network that is not invertible, or a prior other than one Gaussian per class."""
     if not isinstance(model, Bijection):
-        raise UsageError(f"train-ot needs an invertible network; '{model.config['name']}' is none: take a recipe with revnet or inn")
+        raise UsageError(f"train-ot needs an invertible network, and '{model.config['name']}' is not; use a recipe with revnet or inn")
     if not isinstance(prior, ClassGaussians):
-        raise UsageError(f"train-ot needs a Gaussian per class; '{prior.config['name']}' is none: take [prior] name = \"class-gaussians\"")
+        raise UsageError(f"train-ot needs a Gaussian per class, not '{prior.config['name']}'; set [prior] name = \"class-gaussians\"")
 
 
 @final
 class ClassTransport(AutoencoderMethod):
-    """L = Σ_k n_k/n · OT(R(x) of class k, s of class k) + w·L_perturb, by Adam on R, μ and σ together; then σ ≥ 0.
+    """Minimise L = Σ_k n_k/n · OT(R(x) of class k, s of class k) + w·L_perturb by Adam on R, μ and σ; then clamp σ ≥ 0.
 
-    There are as many samples s as codes, of the same classes. Raises UsageError like `require_transport`.
+    There is one sample s for each code, of the same class. Raises UsageError like `require_transport`.
     """
 
     autoencoder: Bijection
@@ -79,7 +79,7 @@ class ClassTransport(AutoencoderMethod):
         }
 
     def start(self, passes: Passes) -> None:
-        """μ, σ: those of each class's codes under the untrained network."""
+        """Set μ_k and σ_k to those of the untrained network's codes of class k."""
         fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
@@ -98,8 +98,9 @@ class ClassTransport(AutoencoderMethod):
     def _normal(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return shard(torch.randn(len(like) * size(), like.shape[1], generator=generator, device=like.device))
 
-    def describe(self, prior: ClassGaussians) -> dict[str, float]:
-        """How many dimensions the classes use, as `ClassGaussians.used` counts them; a shared one is used by two classes or more."""
+    def describe(self, prior: Prior) -> dict[str, float]:
+        """Return how many dimensions the classes use (`ClassGaussians.used`); a shared dimension is used by two or more classes."""
+        assert isinstance(prior, ClassGaussians)
         used = prior.used()
         return {
             "dims_per_class": used.sum(1).double().mean().item(),

@@ -1,4 +1,4 @@
-"""The variational autoencoder (Kingma & Welling 2014) and the Wasserstein ones (Tolstikhin et al. 2018), which the papers compare with.
+"""Variational (Kingma & Welling 2014) and Wasserstein autoencoders (Tolstikhin et al. 2018), baselines of the papers.
 
 μ(x), σ(x): the posterior q(z|x) = N(μ, diag σ²);   f: x → z a deterministic encoder;   g: z → x̂ decoder;   p(z) the prior, N(0, I)
 Pixels are in [−1, 1].
@@ -19,9 +19,9 @@ from genrev_cli.methods.matching import mmd_distance
 from genrev_cli.methods.perceptual import require_scales
 from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
 from genrev_cli.methods.reconstruction import fit_prior, require_weights
-from genrev_cli.models import Autoencoder
+from genrev_cli.models import Autoencoder, Variational
 from genrev_cli.models.adversary import CodeDiscriminator
-from genrev_cli.shapes import Images, Labels, Scalar
+from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import average, gathered, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
@@ -29,7 +29,7 @@ from genrev_cli.training.optim import Optimizer, descend
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """variant: vae. decoder_std: s of p(x|z) = N(g(z), s² I) in pixels of [−1, 1]; 0 is the likeliest one of each mini-batch
+    """variant: vae. decoder_std: s of p(x|z) = N(g(z), s² I), for pixels in [−1, 1]; 0 uses the most likely s of each mini-batch
     (Rybkin et al. 2021).
     """
 
@@ -41,20 +41,20 @@ class VAEConfig:
 
     def __post_init__(self) -> None:
         if self.decoder_std < 0:
-            raise UsageError(f"decoder_std {self.decoder_std}: a standard deviation is not negative")
+            raise UsageError(f"decoder_std {self.decoder_std} must not be negative")
 
 
 def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
-    """−log N(x; x̂, s² I) = e / 2s² + ½ log s² of each pixel but for a constant, e their mean squared error and s² the variance."""
+    """−log N(x; x̂, s² I) = e / 2s² + ½ log s² per pixel, up to a constant. e: mean squared error. s²: variance."""
     return squared_error / (2 * variance) + variance.log() / 2
 
 
 @final
 class VAE(AutoencoderMethod):
-    """L = −E log p(x|z) + KL(q(z|x) ‖ p(z)) of each pixel, z = μ + σ u, by Adam: the negative evidence lower bound divided by C·H·W."""
+    """Minimise L = −E log p(x|z) + KL(q(z|x) ‖ p(z)) per pixel by Adam, z = μ + σ u: the negative ELBO divided by C·H·W."""
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: VAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
-        """Raises UsageError for a network whose codes have no variance."""
+        """Raises UsageError for a network that gives no variance of codes."""
         require_scales("vae", autoencoder)
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
@@ -64,28 +64,30 @@ class VAE(AutoencoderMethod):
         fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of encoder and decoder."""
+        """Update encoder and decoder once."""
+        assert isinstance(self.autoencoder, Variational)
         with self.autocast():
             mean, log_variance = (self.prior.select(part) for part in self.autoencoder.posterior(x))
             u = shard(torch.randn(len(x) * size(), self.prior.dim, generator=generator, device=x.device))
             x_hat = self.autoencoder.decode(self.prior.embed(mean + (log_variance / 2).exp() * u))
         L_x, L_kl = signed_image_loss(x, x_hat), kl_loss(mean, log_variance)
         std = self.config.decoder_std
-        variance = L_x.new_tensor(std**2) if std else average([L_x.detach()])[0]  # at its best its own slope is 0
+        variance = (
+            L_x.new_tensor(std**2) if std else average([L_x.detach()])[0]
+        )  # the most likely variance, where the gradient with respect to it is 0
         L = gaussian_nll(L_x, variance) + L_kl * mean.shape[1] / x[0].numel()
         (norm,) = descend((self.optimizers["R"], L))
         return {"L": L.detach(), "L_x": L_x.detach(), "L_kl": L_kl.detach(), "grad_norm": norm}
 
 
-MOST_LAYERS = 100
+MOST_LAYERS = 100  # of the discriminator
 
 
 @dataclass(frozen=True)
 class WAEConfig:
-    """Tolstikhin et al.'s settings for CelebA (E). weight_penalty: λ. weight_x: of the squared error, summed over an image.
+    """Settings of Tolstikhin et al. 2018 for CelebA (appendix F). weight_penalty: λ. weight_x: of the squared error, summed over an image.
 
-    variant: wae-mmd or wae-gan, by their penalties. lr_discriminator, hidden, layers: of the latter's discriminator, which has so many
-    layers of so many units.
+    variant: wae-mmd or wae-gan. lr_discriminator, hidden, layers: of the discriminator of wae-gan, with `layers` layers of `hidden` units.
     """
 
     variant: str = "wae-mmd"
@@ -101,25 +103,25 @@ class WAEConfig:
     def __post_init__(self) -> None:
         require_weights(self.weight_penalty, self.weight_x)
         if self.hidden < 1 or not 1 <= self.layers <= MOST_LAYERS:
-            raise UsageError(f"hidden {self.hidden}, layers {self.layers}: at least 1 of each is needed, and at most {MOST_LAYERS} layers")
+            raise UsageError(f"hidden {self.hidden} must be at least 1, and layers {self.layers} from 1 to {MOST_LAYERS}")
 
 
-def discrimination_loss(scores_prior: Scalar, scores_codes: Scalar) -> Scalar:
-    """L_D = −E_p log D(z) − E_x log(1 − D(f(x))),  D = sigmoid(score)   (Algorithm 1)"""
+def discrimination_loss(scores_prior: Scores, scores_codes: Scores) -> Scalar:
+    """L_D = −E_p log D(z) − E_x log(1 − D(f(x))),  D = sigmoid(score)   (Tolstikhin et al. 2018, Algorithm 1)"""
     return softplus(-scores_prior).mean() + softplus(scores_codes).mean()
 
 
-def confusion_loss(scores_codes: Scalar) -> Scalar:
-    """L_f = −E_x log D(f(x))   (Algorithm 1)"""
+def confusion_loss(scores_codes: Scores) -> Scalar:
+    """L_f = −E_x log D(f(x))   (Tolstikhin et al. 2018, Algorithm 1)"""
     return softplus(-scores_codes).mean()
 
 
 @final
 class WAE(AutoencoderMethod):
-    """L = w_x · E ‖x − g(f(x))‖² + λ · penalty, by Adam on f and g: WAE-MMD, or WAE-GAN against a discriminator of codes.
+    """Minimise L = w_x · E ‖x − g(f(x))‖² + λ · penalty by Adam on f and g.
 
-    wae-mmd: the unbiased MMD² with the kernels C / (C + |u − v|²), C = 2·H·s (the prior being N(0, I)). wae-gan: D is
-    updated at the same point as f and g, each by its own loss.
+    wae-mmd: the penalty is the unbiased MMD² with kernels C / (C + |u − v|²), C = 2·H·s, for the prior N(0, I).
+    wae-gan: the penalty comes from a discriminator D of codes. D, and f and g, are updated from the same point, each by its own loss.
     """
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
@@ -136,7 +138,7 @@ class WAE(AutoencoderMethod):
         fit_prior(self.autoencoder, self.prior, passes)
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update of f and g, and of D where there is one."""
+        """Update f and g once, and for wae-gan D too."""
         c = self.config
         with self.autocast():
             z = self.prior.select(self.autoencoder.encode(x))
@@ -158,4 +160,4 @@ VARIANTS: dict[str, tuple[type, type[AutoencoderMethod]]] = {
     "wae-mmd": (WAEConfig, WAE),
     "wae-gan": (WAEConfig, WAE),
 }
-"""name → its settings and its method."""
+"""Name of a variant → its settings and its method."""

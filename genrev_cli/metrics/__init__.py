@@ -1,1 +1,1 @@
-"""Arrays in, floats out: distances between sets of images, features or codes, and errors of reconstructions."""
+"""Distances between sets of images, features or codes, and errors of reconstructions. Everything here maps arrays to numbers."""

@@ -1,4 +1,4 @@
-"""Codes of many dimensions on a plane, real and generated ones together, so that a reader sees whether the two lie in the same places."""
+"""Real and generated codes on one plane, to show whether they lie in the same places."""
 
 import numpy as np
 from sklearn.manifold import TSNE
@@ -7,28 +7,30 @@ from genrev_cli.errors import UsageError
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
 
 PERPLEXITY = 30.0
-"""How many neighbours t-SNE keeps together, about (van der Maaten and Hinton 2008, section 2: 5 to 50)."""
+"""Effective number of neighbours in t-SNE; 5 to 50 is usual (van der Maaten and Hinton 2008, section 2)."""
 _START = 1e-4
-"""Standard deviation of t-SNE's start along the first axis; small, so that the gradient and not the start decides (ibid., section 3.4)."""
+"""Standard deviation of t-SNE's initial points along the first axis; small, so that they hardly affect the result (ibid., section 3.4)."""
 
 
 def pca(x: Rows, y: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x (n, d) and y (m, d) on the plane of the two widest principal axes of x alone: (n, 2), (m, 2), both centred on the mean of x.
+    """Project x (n, d) and y (m, d) on the two widest principal axes of x: (n, 2), (m, 2), both centred on the mean of x.
 
-    Third, the two axes' shares in the variance of x: (2,). Where d or n allows one axis only, the second coordinate is 0.
-    Raises UsageError when dimensions differ or there are fewer than 2 rows of x, DivergedError when a value is not finite.
+    The third result is the share of these axes in the variance of x: (2,). If d or n allows only one axis, the second coordinate is 0.
+    Raises UsageError if dimensions differ or x has fewer than 2 rows, DivergedError if a value is not finite.
     """
     x, y = _pair(x, y)
     mean = x.mean(axis=0)
     _, widths, axes = np.linalg.svd(x - mean, full_matrices=False)
     axes = axes[:2]
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]  # an axis has no direction of its own
+    axes = (
+        axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    )  # the sign of an axis is arbitrary; its largest entry becomes positive
     share = widths[:2] ** 2 / max((widths**2).sum(), np.finfo(float).tiny)
     return _padded((x - mean) @ axes.T), _padded((y - mean) @ axes.T), _padded(share)
 
 
 def tsne(x: Rows, y: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """t-SNE of x (n, d) and y (m, d) as one set: (n, 2), (m, 2). It starts from the plane of `pca`; its perplexity is `perplexity(n + m)`.
+    """Embed x (n, d) and y (m, d) as one set by t-SNE: (n, 2), (m, 2). It starts from `pca` and uses `perplexity(n + m)`.
 
     Raises like `pca`.
     """
@@ -41,7 +43,7 @@ def tsne(x: Rows, y: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def perplexity(n: int) -> float:
-    """The perplexity for n points: PERPLEXITY, or a third of the others where they are few."""
+    """Return the perplexity for n points: PERPLEXITY, or (n − 1)/3 if that is smaller."""
     return min(PERPLEXITY, (n - 1) / 3)
 
 
@@ -49,10 +51,10 @@ def _pair(x: Rows, y: Rows) -> tuple[np.ndarray, np.ndarray]:
     x, y = as_rows(x, "real codes"), as_rows(y, "generated codes")
     require_same_dims(x.shape[1], y.shape[1])
     if len(x) < 2 or not len(y):
-        raise UsageError(f"a plane of codes: at least 2 real and 1 generated are needed, not {len(x)} and {len(y)}")
+        raise UsageError(f"codes on a plane: at least 2 real and 1 generated codes are needed, not {len(x)} and {len(y)}")
     return x, y
 
 
 def _padded(values: np.ndarray) -> np.ndarray:
-    """Two along the last axis."""
+    """Pad with zeros to length 2 along the last axis."""
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 2 - values.shape[-1])])

@@ -1,9 +1,9 @@
-"""What turns images into feature vectors, for a Fréchet or kernel distance to compare. Each extractor names the metric that it makes."""
+"""Extractors turn images into feature vectors, which a Fréchet or kernel distance compares. Each extractor names these two metrics."""
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import final
+from typing import TypeAlias, final
 
 import torch
 import torch.nn.functional as F
@@ -20,33 +20,36 @@ MAX_PIXEL_DIMS = 3072  # 3·32·32: a covariance of 75 MB
 MAX_PIXEL_SIDE = 32
 
 
-class Extractor(ABC):
-    """Pixels to features.
+Identity: TypeAlias = dict[str, str | int]
 
-    dims: d. label, kernel_label: the names of the Fréchet and of the kernel distance in these features. identity: all that decides the
-    features, for headers and cache keys; two sets of features are comparable when their identities are equal. any_size: takes images of
-    any height and width. costly: making the features takes longer than reading them from a disk. device: where they are made.
+
+class Extractor(ABC):
+    """A map from pixels to features.
+
+    dims: d. label, kernel_label: names of the Fréchet and the kernel distance between these features. identity: everything that the
+    features depend on, for headers and cache keys; two sets of features are comparable if their identities are equal. any_size: accepts
+    images of any height and width. costly: computing the features takes longer than reading them from a disk. device: computes them.
     """
 
     name: str
     label: str
     kernel_label: str
     dims: int
-    identity: dict[str, str | int]
+    identity: Identity
     any_size: bool
     costly: bool
     device: torch.device = torch.device("cpu")
 
     @abstractmethod
     def __call__(self, pixels: Pixels) -> Tensor:
-        """(B, C, H, W) uint8 → (B, d) float32 on the CPU. Row i depends on image i alone, to the last bit on a CPU.
+        """(B, C, H, W) uint8 → (B, d) float32 on the CPU. Row i depends only on image i; on a CPU this holds to the last bit.
 
-        Raises UsageError on pixels that are not uint8 or of the wrong shape, DivergedError when a feature is not finite.
+        Raises UsageError for pixels that are not uint8 or have the wrong shape, DivergedError if a feature is not finite.
         """
 
 
-def _identity(extractor: Extractor, *, profile: str, layer: str, weights_sha256: str, precision: str) -> dict[str, str | int]:
-    names = {"extractor": extractor.name, "profile": profile, "layer": layer, "dims": extractor.dims}
+def _identity(extractor: Extractor, *, profile: str, layer: str, weights_sha256: str, precision: str) -> Identity:
+    names: Identity = {"extractor": extractor.name, "profile": profile, "layer": layer, "dims": extractor.dims}
     return names | {"weights_sha256": weights_sha256, "precision": precision}
 
 
@@ -56,23 +59,23 @@ def _require_pixels(pixels: Pixels, channels: tuple[int, ...]) -> None:
         raise UsageError(f"features: uint8 images (B, {allowed}, H, W) are needed, not {pixels.dtype} of shape {tuple(pixels.shape)}")
 
 
-def _require_shape(pixels: Pixels, image_shape: tuple[int, int, int]) -> None:
+def _require_shape(pixels: Pixels, image_shape: tuple[int, ...]) -> None:
     shape = tuple(pixels.shape[1:])
     if shape != image_shape:
-        raise UsageError(f"features: images of shape {shape} where {image_shape} are needed; resize one of the two sets")
+        raise UsageError(f"features: images have the shape {shape}, but {image_shape} is needed; resize one of the two sets")
 
 
 def _finite(features: Tensor, network: str) -> Tensor:
     if not features.isfinite().all():
-        raise DivergedError(f"features: {network} gave values that are not finite; its weights are damaged")
+        raise DivergedError(f"features: {network} returned NaN or infinite values; its weights are damaged")
     return features
 
 
 @final
 class PixelExtractor(Extractor):
-    """The pixels themselves, in [0, 1], flattened; images of more than 3072 numbers are first averaged over areas down to a side of ≤ 32.
+    """The pixels in [0, 1], flattened. Images of more than 3072 numbers are first reduced to sides of at most 32 by averaging areas.
 
-    Needs no weights. Its distance is the FD-pixel: comparable between models on the same data, never with an FID.
+    It needs no weights. Its distance, FD-pixel, is comparable between models on the same data, but never with an FID.
     """
 
     name = "pixel"
@@ -102,12 +105,12 @@ class PixelExtractor(Extractor):
 class NetworkExtractor(Extractor):
     """The output of any network.
 
-    network: (batch, C, H, W) uint8 pixels on `device` → (batch, d) or (batch, d, 1, 1) float; it takes pixels to the range it wants.
-    image_shape: of the images it takes; None where it takes any size in three channels, to which gray images are replicated.
-    dims: the d that it gives. layer, weights_sha256: for the identity, whose profile is the extractor's name.
+    network: (batch, C, H, W) uint8 pixels on `device` → (batch, d) or (batch, d, 1, 1) float. It scales pixels itself.
+    image_shape: of its input; None if it accepts any size with three channels (gray images are then repeated three times).
+    dims: d. layer, weights_sha256: for the identity, whose profile is the extractor's name.
 
-    The network always sees `batch` images, the last of them repeated where there are fewer: kernels choose their order of sums by the
-    shape, so that a row would otherwise differ in its last bits with the batch that it came in.
+    The network always gets `batch` images; a smaller batch is filled up with its last image. Kernels choose the order of their sums by
+    the shape, so without this a row would differ in its last bits between batches of different sizes.
     """
 
     costly = True
@@ -140,14 +143,14 @@ class NetworkExtractor(Extractor):
         features = self._network(filled.to(self.device))
         if tuple(features.shape) not in ((self._batch, self.dims), (self._batch, self.dims, 1, 1)):
             raise UsageError(
-                f"features: the network of {self.label} gave {tuple(features.shape)} for {self._batch} images {tuple(pixels.shape[1:])}, "
-                f"not ({self._batch}, {self.dims}); use images of the size that it was made for"
+                f"features: the network of {self.label} returned {tuple(features.shape)} for {self._batch} images "
+                f"{tuple(pixels.shape[1:])}, not ({self._batch}, {self.dims}); use images of the size that it was made for"
             )
         return features[:n].flatten(1).float().cpu()
 
 
 def resize_tf1(images: Images, size: int) -> Images:
-    """Bilinear as TensorFlow 1 does it: (B, C, H, W) → (B, C, size, size). Pixel i samples at i · in/out, without the half-pixel offset."""
+    """Resize bilinearly like TensorFlow 1: (B, C, H, W) → (B, C, size, size). Pixel i samples at i · in/out, with no half-pixel offset."""
 
     def along(x: Tensor, axis: int) -> Tensor:
         length = x.shape[axis]
@@ -169,9 +172,9 @@ PROFILES: dict[str, Callable[[Images], Images]] = {
     "tf": lambda x: (resize_tf1(x, 299) - 128) / 128,
     "torchmetrics": lambda x: (_bilinear(x, antialias=True) - 128) / 128,
 }
-"""How images in 0 … 255 are brought to 299 × 299 and about [−1, 1].
+"""Name → function that maps images in 0 … 255 to 299 × 299 pixels in about [−1, 1].
 
-pytorch-fid: half-pixel bilinear. tf: TTUR (the FID's authors), torch-fidelity and the tables of most papers. torchmetrics: from 1.8 on.
+pytorch-fid: bilinear with half-pixel centres. tf: as in TTUR (the FID authors' code), torch-fidelity and most papers. torchmetrics: 1.8 on.
 """
 
 # The stages up to pool3, in order, under the names of the published state dict.
@@ -180,7 +183,7 @@ _STAGES = (
     "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c",
 )  # fmt: skip
 
-# Where the FID's network differs from torchvision's: pooling without the padding's zeros, and a max-pool in Mixed_7c.
+# Blocks of the FID's network that differ from torchvision's: pooling ignores the padding, and Mixed_7c has a max-pool.
 _FID_BLOCKS: dict[str, Callable[[], nn.Module]] = {
     "Mixed_5b": lambda: pytorch_fid.FIDInceptionA(192, 32),
     "Mixed_5c": lambda: pytorch_fid.FIDInceptionA(256, 64),
@@ -195,31 +198,32 @@ _FID_BLOCKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def inception_trunk(state_dict: dict[str, Tensor]) -> nn.Sequential:
-    """pytorch-fid's InceptionV3 up to the last convolutions, (B, 3, 299, 299) → (B, 2048, 8, 8), in eval mode, with the given weights.
+    """Build pytorch-fid's InceptionV3 up to the last convolutions, (B, 3, 299, 299) → (B, 2048, 8, 8), in eval mode with these weights.
 
-    pytorch-fid's own constructor downloads its weights; this one takes them. Raises FileError when they don't fit the network.
+    pytorch-fid's own constructor downloads its weights. Raises FileError if the weights do not fit the network.
     """
-    with torch.device("meta"):  # no initial values, as all are replaced
+    with torch.device("meta"):  # without initial values, because all are replaced
         whole = pytorch_fid._inception_v3(num_classes=1008, aux_logits=False, weights=None)
         trunk = nn.Sequential(OrderedDict((name, _FID_BLOCKS[name]() if name in _FID_BLOCKS else getattr(whole, name)) for name in _STAGES))
     weights = {name: tensor.detach().clone() for name, tensor in state_dict.items() if not name.startswith("fc.")}
     try:
         trunk.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise FileError(f"weights: these are not of pytorch-fid's InceptionV3 ({str(error).splitlines()[-1].strip()[:200]})") from error
+        raise FileError(f"weights: these do not fit pytorch-fid's InceptionV3 ({str(error).splitlines()[-1].strip()[:200]})") from error
     return trunk.eval().requires_grad_(False)
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Put every batch norm of `network` (in eval mode) into the convolution before it, in place: w ← w γ/√(σ²+ε), b ← β − μ γ/√(σ²+ε)."""
+    """Fold every batch norm of `network` (in eval mode) into the convolution before it, in place: w ← w γ/√(σ²+ε), b ← β − μ γ/√(σ²+ε)."""
     for module in network.modules():
-        if isinstance(getattr(module, "conv", None), nn.Conv2d) and isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
-            module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
+        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module.conv, module.bn = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return network
 
 
 def _remarks(weights_sha256: str, precision: str) -> str:
-    """What keeps a distance from being the published one, in brackets; '' where nothing does."""
+    """Return, in brackets, how a distance differs from the published one; '' if it does not."""
     other = "" if weights_sha256.startswith(SHA256_PREFIX) else "other weights"
     remarks = ", ".join(filter(None, (other, "" if precision == "fp32" else precision)))
     return f" ({remarks})" if remarks else ""
@@ -227,14 +231,13 @@ def _remarks(weights_sha256: str, precision: str) -> str:
 
 @final
 class InceptionExtractor(Extractor):
-    """pool3 of the Inception network that the FID is defined with (Heusel et al. 2017), as pytorch-fid ported it.
+    """pool3 of the Inception network that defines the FID (Heusel et al. 2017), as ported by pytorch-fid.
 
-    Gray images are replicated to RGB. The network runs channels_last with folded batch norm and in batches of 8 on a CPU, whatever batch is
-    given: about twice as fast as pytorch-fid, with the same features to rounding. bf16 is faster again where the hardware has it, and
-    several times slower on a CPU without (AVX512_BF16 or AMX); its values differ, so the label says it, as it does of other weights than
-    the published ones: an FID is the distance in the features of those alone.
+    Gray images become RGB. On a CPU the network runs in channels_last order, with folded batch norm and in batches of 8: about twice as
+    fast as pytorch-fid, with the same features up to rounding. bf16 is faster still if the hardware has it, and several times slower on a
+    CPU without AVX512_BF16 or AMX. An FID is defined with the published weights in fp32 only, so the label names other weights and bf16.
 
-    Raises UsageError on an unknown profile or precision, FileError when the weights do not fit.
+    Raises UsageError for an unknown profile or precision, FileError if the weights do not fit.
     """
 
     name = "inception"
@@ -253,9 +256,9 @@ class InceptionExtractor(Extractor):
         self._prepare = PROFILES[profile]
         self._dtype = torch.float32 if precision == "fp32" else torch.bfloat16
         self.device = torch.device(device)
-        self._batch = 8 if self.device.type == "cpu" else 64  # larger ones leave the CPU's cache and are slower
+        self._batch = 8 if self.device.type == "cpu" else 64  # larger batches do not fit the CPU's cache and are slower
         trunk = fold_batch_norm(inception_trunk(state_dict).float())
-        self._trunk = trunk.to(self.device, self._dtype, memory_format=torch.channels_last)
+        self._trunk = trunk.to(self.device, self._dtype).to(memory_format=torch.channels_last)
         self.label, self.kernel_label = (f"{name}{_remarks(weights_sha256, precision)}" for name in ("FID", "KID"))
         self.identity = _identity(self, profile=profile, layer="pool3", weights_sha256=weights_sha256, precision=precision)
 
@@ -269,4 +272,4 @@ class InceptionExtractor(Extractor):
     def _pool3(self, pixels: Pixels) -> Tensor:
         images = self._prepare(pixels.expand(-1, 3, -1, -1).float())
         maps = self._trunk(images.to(self._dtype, memory_format=torch.channels_last))
-        return maps.float().mean((2, 3)).cpu()  # pooled in float32: a bf16 mean of 64 numbers would lose what the maps have
+        return maps.float().mean((2, 3)).cpu()  # mean in float32: a bf16 mean of 64 numbers would lose digits

@@ -2,8 +2,8 @@
 
     FD = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½
 
-With any factors Σ = FᵀF the last trace is the nuclear norm ‖F₁ F₂ᵀ‖_* (the sum of the singular values), because the squares of
-those are the eigenvalues of Σ₁ Σ₂. No square root of a rounded eigenvalue is taken, so zero eigenvalues cost no digits.
+For any factors Σ = FᵀF the last trace equals the nuclear norm ‖F₁ F₂ᵀ‖_*, the sum of the singular values of F₁ F₂ᵀ: their squares are
+the eigenvalues of Σ₁ Σ₂. This takes no square root of a rounded eigenvalue, so zero eigenvalues cost no digits.
 """
 
 import math
@@ -19,24 +19,24 @@ from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
 
 BLOCK_ROWS = 1024
-"""Rows that `Moments` folds in at once, whatever batches they arrive in."""
+"""Number of rows that `Moments` adds at once, independent of the batches in which they arrive."""
 
 TOLERANCE = 1e-12
 """Bound of the error of `frechet_distance`, in units of |Δμ|² + tr Σ₁ + tr Σ₂."""
 
 _FIRST_ORDER_FROM = 5  # effective ranks
-_WELL_CONDITIONED = 1e-9  # a reciprocal condition number above this excludes null directions, which rounding fills up to about d · 2e-16
-_NOT_A_COVARIANCE = 1e-10  # a residual of the Cholesky factor above this share of the largest variance is no rounding error
+_WELL_CONDITIONED = 1e-9  # reciprocal condition numbers above this exclude null directions, which rounding fills to about d · 2e-16
+_NOT_A_COVARIANCE = 1e-10  # a Cholesky residual above this share of the largest variance is more than rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Mean and covariance (with n − 1) of n samples in d dimensions; exactly one of `sigma` and `rows` is given.
 
-    n: number of samples, None where a foreign file doesn't say. mu: (d,). sigma: (d, d).
-    rows: (n, d), the centred features divided by √(n − 1), so that Σ = rowsᵀ rows; kept instead of Σ while n < d.
+    n: number of samples; None if a foreign file does not say. mu: (d,). sigma: (d, d).
+    rows: (n, d), the centred features divided by √(n − 1), so that Σ = rowsᵀ rows. They replace Σ while n < d.
 
-    Raises UsageError when n < 2 or the shapes do not fit, DivergedError when a value is NaN or infinite.
+    Raises UsageError if n < 2 or the shapes do not fit, DivergedError if a value is NaN or infinite.
     """
 
     n: int | None
@@ -46,16 +46,16 @@ class Statistics:
 
     def __post_init__(self) -> None:
         if (self.sigma is None) == (self.rows is None):
-            raise UsageError("statistics: either a covariance or centred rows are needed")
+            raise UsageError("statistics: exactly one of sigma and rows is needed")
         if self.n is not None and self.n < 2:
             raise UsageError(f"statistics of {self.n} samples: a covariance needs at least 2")
         name = "rows" if self.sigma is None else "sigma"
         mu, second = np.asarray(self.mu, np.float64), np.asarray(getattr(self, name), np.float64)
         fits = mu.ndim == 1 and second.ndim == 2 and second.shape[1] == len(mu) and (name == "rows" or len(second) == len(mu))
         if not fits:
-            raise UsageError(f"statistics: a mean of shape {mu.shape} and {name} of shape {second.shape} do not belong together")
+            raise UsageError(f"statistics: a mean of shape {mu.shape} and {name} of shape {second.shape} do not fit together")
         if not (np.isfinite(mu).all() and np.isfinite(second).all()):
-            raise DivergedError("statistics: the mean or the covariance has NaN or infinite values; make them again from sound images")
+            raise DivergedError("statistics: the mean or the covariance has NaN or infinite values; compute them again from valid images")
         object.__setattr__(self, "mu", mu)
         object.__setattr__(self, name, second)
 
@@ -66,25 +66,28 @@ class Statistics:
     @property
     def covariance(self) -> np.ndarray:
         """Σ, (d, d) float64."""
-        return self.rows.T @ self.rows if self.sigma is None else self.sigma
+        if self.sigma is not None:
+            return self.sigma
+        assert self.rows is not None
+        return self.rows.T @ self.rows
 
     @cached_property
     def factor(self) -> np.ndarray:
-        """F with Σ = FᵀF, (rank, d) float64. Raises FileError when Σ is not a covariance."""
-        return _cholesky(self.sigma) if self.rows is None else self.rows
+        """F with Σ = FᵀF, (rank, d) float64. Raises FileError if Σ is not a covariance."""
+        return self.rows if self.rows is not None else _cholesky(self.covariance)
 
 
 class Moments:
-    """Mean and covariance of features that arrive batch by batch, in memory that does not grow with n.
+    """Mean and covariance of features that arrive in batches, in memory that does not grow with n.
 
-    Rows are shifted by the mean of the first block, against cancellation, and summed in float64 in blocks of `BLOCK_ROWS`:
-    the result does not depend, to the last bit, on how the rows were batched.
+    Rows are summed in float64 in blocks of `BLOCK_ROWS`, after subtracting the mean of the first block to avoid cancellation. The result
+    does not depend on the sizes of the batches, to the last bit.
     """
 
     def __init__(self, dims: int) -> None:
         self.n = 0
         self._buffer = np.empty((BLOCK_ROWS, dims))
-        self._kept: list[np.ndarray] = []  # whole blocks, as long as they hold fewer than d rows: then no covariance is formed
+        self._kept: list[np.ndarray] = []  # whole blocks, kept while there are fewer than d rows and no covariance is needed
         self._sums: _Sums | None = None
 
     @property
@@ -92,9 +95,9 @@ class Moments:
         return self._buffer.shape[1]
 
     def add(self, features: Rows) -> None:
-        """Take in (B, d) features.
+        """Add features (B, d).
 
-        Raises UsageError when d differs from the first batch, DivergedError when a value is NaN or infinite; nothing is taken in then.
+        Raises UsageError if d is wrong, DivergedError if a value is NaN or infinite; then no row is added.
         """
         rows = as_rows(features, first=self.n)
         require_same_dims(self.dims, rows.shape[1])
@@ -108,7 +111,7 @@ class Moments:
                 self._close_block()
 
     def statistics(self) -> Statistics:
-        """Of all rows so far; more can be added afterwards. Raises UsageError when there are fewer than 2."""
+        """Return the statistics of all rows so far; more can follow. Raises UsageError if there are fewer than 2."""
         if self.n < 2:
             raise UsageError(f"only {self.n} samples: a covariance needs at least 2")
         blocks = [*self._kept, self._buffer[: self.n % BLOCK_ROWS]]
@@ -134,7 +137,7 @@ class Moments:
 
 
 class _Sums:
-    """Σ(x − s) and Σ(x − s)(x − s)ᵀ about a shift s; of the latter only the lower triangle."""
+    """Σ(x − s) and the lower triangle of Σ(x − s)(x − s)ᵀ, for a shift s."""
 
     def __init__(self, shift: np.ndarray) -> None:
         self.shift = shift
@@ -147,14 +150,14 @@ class _Sums:
         return other
 
     def add(self, block: np.ndarray) -> None:
-        """Take in (k, d) rows, shifted."""
+        """Add rows (k, d), after subtracting the shift."""
         if len(block):
             rows = block - self.shift
             self.first += rows.sum(axis=0)
             self.second = dsyrk(1.0, rows.T, beta=1.0, c=self.second, lower=1, overwrite_c=1)  # in place; rows.T is in Fortran order
 
     def statistics(self, n: int) -> Statistics:
-        """Uses up the sums."""
+        """Return the statistics, overwriting the sums."""
         offset = self.first / n
         sigma = self.second
         sigma -= np.outer(self.first, offset)
@@ -164,28 +167,28 @@ class _Sums:
 
 
 def _cholesky(sigma: np.ndarray) -> np.ndarray:
-    """F (rank, d) with FᵀF = Σ: by plain Cholesky, or with full pivoting where Σ is close to singular.
+    """Return F (rank, d) with FᵀF = Σ, by plain Cholesky, or with full pivoting if Σ is nearly singular.
 
-    Raises FileError when Σ is not symmetric and positive semidefinite up to rounding.
+    Raises FileError if Σ is not symmetric and positive semidefinite up to rounding.
     """
     bound = _NOT_A_COVARIANCE * np.abs(sigma).max(initial=0.0)
     sound = np.abs(sigma - sigma.T).max(initial=0.0) <= bound
     factor = _plain_cholesky(sigma)
     if factor is None:
         factor = _pivoted_cholesky(sigma)
-        if len(factor) < len(sigma):  # the part that was left out must be rounding noise
+        if len(factor) < len(sigma):  # the part left out must be rounding noise
             sound = sound and np.abs(sigma - factor.T @ factor).max() <= bound
     if not sound:
         raise FileError(
             "statistics: the matrix is not a covariance in double precision (not symmetric, or with negative eigenvalues); "
-            "make the statistics again from the images"
+            "compute the statistics again from the images"
         )
     return factor
 
 
 def _plain_cholesky(sigma: np.ndarray) -> np.ndarray | None:
-    """Upper triangular (d, d), or None when Σ is not safely positive definite: then it could not tell small eigenvalues from noise."""
-    factor, stopped = dpotrf(sigma.T, lower=0, clean=1)  # sigma.T is in Fortran order; LAPACK need not transpose it
+    """Return the upper triangular factor (d, d), or None if Σ is so near to singular that small eigenvalues may be noise."""
+    factor, stopped = dpotrf(sigma.T, lower=0, clean=1)  # sigma.T is in Fortran order; so LAPACK needs no copy
     if stopped:
         return None
     reciprocal_condition, _ = dpocon(factor, np.abs(sigma).sum(axis=0).max(initial=0.0))
@@ -193,7 +196,7 @@ def _plain_cholesky(sigma: np.ndarray) -> np.ndarray | None:
 
 
 def _pivoted_cholesky(sigma: np.ndarray) -> np.ndarray:
-    """(rank, d): stops at the numerical rank (Higham 2002, §10.3)."""
+    """Return a factor (rank, d) for the numerical rank (Higham 2002, section 10.3)."""
     upper, pivots, rank, _ = dpstrf(sigma.T, lower=0)
     return np.take(np.triu(upper[:rank]), np.argsort(pivots), axis=1)
 
@@ -201,11 +204,11 @@ def _pivoted_cholesky(sigma: np.ndarray) -> np.ndarray:
 def frechet_distance(a: Statistics, b: Statistics) -> float:
     """|Δμ|² + tr Σ₁ + tr Σ₂ − 2 ‖F₁ F₂ᵀ‖_*, ≥ 0; symmetric to rounding.
 
-    Absolute error ≤ `TOLERANCE` · (|Δμ|² + tr Σ₁ + tr Σ₂) at any rank, measured 1e-14. Of a set with n < d only the centred rows are
-    used. A covariance *matrix* determines its own null space only up to rounding: for those the bound needs each eigenvalue to be
-    either zero or above some 1e-8 of the largest.
+    The absolute error is at most `TOLERANCE` · (|Δμ|² + tr Σ₁ + tr Σ₂) at any rank; measured: 1e-14. For n < d it uses only the centred
+    rows. A covariance *matrix* gives its null space only up to rounding, so there the bound holds if each eigenvalue is either zero or
+    above about 1e-8 of the largest.
 
-    Raises UsageError when dimensions differ, FileError when a Σ is not a covariance, DivergedError when the value overflows.
+    Raises UsageError if dimensions differ, FileError if a Σ is not a covariance, DivergedError if the value overflows.
     """
     require_same_dims(a.dims, b.dims)
     cross = a.factor @ b.factor.T
@@ -213,27 +216,27 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     scale = np.square(a.mu - b.mu).sum() + np.square(a.factor).sum() + np.square(b.factor).sum()
     value = scale - 2 * nuclear
     if not (np.isfinite(value) and value >= -TOLERANCE * scale):
-        raise DivergedError(f"the Fréchet distance came out as {value} for moments of size {scale}: the features are out of range")
+        raise DivergedError(f"the Fréchet distance is {value} for moments of size {scale}, so the features are too large or not finite")
     return max(0.0, float(value))
 
 
 def bias_floor(statistics: Statistics, n1: float, n2: float) -> float:
-    """Expected Fréchet distance of samples of n₁ and n₂ from one Gaussian N(μ, Σ): what small n alone contributes.
+    """Return the expected Fréchet distance between n₁ and n₂ samples of one Gaussian N(μ, Σ): the bias due to small n.
 
-    That Gaussian has the Σ at hand: where few images gave it, its rank is below their number, and the floor is its, not their source's.
-    math.inf stands for a set taken as the truth. The smaller n decides how it is found, held against the effective rank
-    r = (Σ√λ)² / Σλ, λ the eigenvalues of Σ:
+    Σ is the given covariance. If few images gave it, its rank is less than their number, and the result is the bias for this Σ, not for
+    the distribution of the images. n = math.inf means the exact Gaussian. The method depends on the smaller n and on the effective rank
+    r = (Σ√λ)² / Σλ, with λ the eigenvalues of Σ:
 
-    from 5 r on: `_first_order_floor`, at most 6 % below the truth at 5 r where one n is far larger, 1 % where they are equal;
-    below: |Δμ|² by its expectation, and the mean of the other part over (100/r)² pairs of covariances drawn from Wishart's distribution,
-        1 to 100 of them, always the same ones. Standard error about 2 %, up to 5 % where r < 10. At most 4 s on one core for d = 2048.
+    n ≥ 5 r: `_first_order_floor`. At n = 5 r it is at most 6 % too small if the other n is far larger, 1 % if both are equal.
+    n < 5 r: the expectation of |Δμ|², plus the mean of the other part over (100/r)² pairs of Wishart covariances (1 to 100 pairs, with a
+        fixed seed). The standard error is about 2 %, up to 5 % if r < 10. It takes at most 4 s on one core for d = 2048.
 
-    Raises UsageError when an n is below 2.
+    Raises UsageError if an n is below 2.
     """
     if min(n1, n2) < 2:
         raise UsageError(f"the bias for {min(n1, n2)} samples is not defined: at least 2 are needed")
-    eigenvalues = np.linalg.eigvalsh(statistics.sigma) if statistics.rows is None else np.square(svdvals(statistics.rows))
-    eigenvalues = np.sort(eigenvalues)[::-1]  # so that what is drawn depends on the spectrum alone
+    eigenvalues = np.linalg.eigvalsh(statistics.covariance) if statistics.rows is None else np.square(svdvals(statistics.rows))
+    eigenvalues = np.sort(eigenvalues)[::-1]  # so that the draws depend only on the spectrum
     eigenvalues = eigenvalues[eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues.max(initial=0.0)]
     if not len(eigenvalues):
         return 0.0
@@ -248,8 +251,8 @@ def bias_floor(statistics: Statistics, n1: float, n2: float) -> float:
 def _first_order_floor(eigenvalues: np.ndarray, n1: float, n2: float) -> float:
     """E[FD] ≈ (1/n₁ + 1/n₂) tr Σ + ½ (1/(n₁−1) + 1/(n₂−1)) [ Σ_ij λᵢλⱼ / (λᵢ + λⱼ) + ½ tr Σ ]
 
-    The first term is E|Δμ|². The second is the Bures metric ½ Σ_ij Δ_ij² / (λᵢ + λⱼ) of the difference Δ of the two sample covariances
-    in the eigenbasis of Σ, whose entries have variance (λᵢλⱼ + δ_ij λᵢ²)(1/(n₁−1) + 1/(n₂−1)) (Wishart).
+    The first term is E|Δμ|². The second is the expectation of the Bures metric ½ Σ_ij Δ_ij² / (λᵢ + λⱼ), where Δ is the difference of the
+    two sample covariances in the eigenbasis of Σ. Its entries have variance (λᵢλⱼ + δ_ij λᵢ²)(1/(n₁−1) + 1/(n₂−1)) (Wishart).
     For Σ = I and n₁ = n₂ = N it is 2d/N + d(d+1)/(2N).
     """
     trace = eigenvalues.sum()
@@ -258,10 +261,10 @@ def _first_order_floor(eigenvalues: np.ndarray, n1: float, n2: float) -> float:
 
 
 def _wishart(eigenvalues: np.ndarray, n: float, rng: np.random.Generator) -> Statistics:
-    """The covariance of n samples of N(0, diag λ), drawn by its factor; the mean is left at 0. For n = ∞ it is diag λ.
+    """Draw the covariance of n samples of N(0, diag λ), as a factor; the mean is 0. For n = ∞ it is diag λ.
 
-    The factor is triangular, or trapezoidal for n ≤ d, so that no n × d samples are needed: its diagonal is √χ² with n − 1, n − 2, …
-    degrees of freedom, all right of it N(0, 1) (Bartlett 1933).
+    The factor is triangular, or trapezoidal for n ≤ d, so no n × d samples are drawn. Its diagonal is √χ² with n − 1, n − 2, … degrees
+    of freedom, and all entries right of it are N(0, 1) (Bartlett 1933).
     """
     d, zero = len(eigenvalues), np.zeros(len(eigenvalues))
     if math.isinf(n):

@@ -1,6 +1,8 @@
-"""Kernel distances: the KID between sets of features, and the MMD that a latent code can be trained by."""
+"""Kernel distances: the KID between sets of features, and a differentiable MMD for training latent codes."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 from torch import Tensor
@@ -13,11 +15,11 @@ from genrev_cli.shapes import Codes, Scalar
 def kid(x: Rows, y: Rows, *, generator: np.random.Generator, subsets: int = 100, subset_size: int = 1000) -> tuple[float, float | None]:
     """Kernel inception distance (Bińkowski et al. 2018): unbiased MMD² with k(x, y) = (x·y/d + 1)³, mean over random subsets, in float64.
 
-    x: (n, d), y: (m, d). Returns the mean over subsets, each drawn without replacement, and its standard error: how far another seed
-    may move it, the two sets being given. It may be slightly negative where the sets are alike. Where a subset is all of a set, only
-    the other set's subsets differ; where it is all of both, the value is the one U-statistic of them, and there is no standard error.
+    x: (n, d), y: (m, d). Returns the mean over subsets, each drawn without replacement, and its standard error, which measures how much
+    the value changes with the seed, not with the data. The value may be slightly negative if the sets are alike. If the subset size
+    equals the size of both sets, the value is their U-statistic and the standard error is None.
 
-    Raises UsageError when a subset is larger than a set or the dimensions differ, DivergedError on NaN.
+    Raises UsageError if a subset is larger than a set or the dimensions differ, DivergedError for NaN.
     """
     x, y = as_rows(x), as_rows(y)
     require_same_dims(x.shape[1], y.shape[1])
@@ -47,17 +49,18 @@ def _polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def mmd(u: Codes, v: Codes, scales: Sequence[float], *, unbiased: bool = True) -> Scalar:
-    """MMD²(u, v) = E k(u, u') + E k(v, v') − 2 E k(u, v),   k(u, v) = Σ_C C / (C + |u − v|²)   (Tolstikhin et al. 2018)
+    """MMD²(u, v) = E k(u, u') + E k(v, v') − 2 E k(u, v),   k(u, v) = Σ_C C / (C + |u − v|²)   (Tolstikhin et al. 2018, section 4)
 
-    The kernel is the inverse multiquadratic.
-    u: (n, d), v: (m, d), of any float type; differentiable. scales: the C, e.g. 2·d·s for the WAE-MMD, a² for an INN-VAE.
-    The unbiased form leaves out u = u' and may be negative; the biased one is a squared distance of empirical measures, ≥ 0 up to rounding.
+    The kernels are inverse multiquadratics. The result is differentiable.
+    u: (n, d), v: (m, d), any float type. scales: the values of C, e.g. 2·d·s for the WAE-MMD and a² for an INN-VAE.
+    The unbiased estimate leaves out pairs u = u' and may be negative. The biased one is the squared distance of the two empirical measures,
+    ≥ 0 up to rounding.
 
-    Raises UsageError when dimensions differ or the unbiased form has fewer than 2 samples.
+    Raises UsageError if dimensions differ or the unbiased estimate has fewer than 2 samples.
     """
     require_same_dims(u.shape[1], v.shape[1])
     if unbiased and min(len(u), len(v)) < 2:
-        raise UsageError("MMD: the unbiased form needs at least 2 samples of each kind")
+        raise UsageError("MMD: the unbiased estimate needs at least 2 samples in each set")
     return _mean_within(u, scales, unbiased) + _mean_within(v, scales, unbiased) - 2 * _multiquadratic(u, v, scales).mean()
 
 
@@ -68,5 +71,5 @@ def _mean_within(u: Codes, scales: Sequence[float], unbiased: bool) -> Scalar:
 
 def _multiquadratic(u: Codes, v: Codes, scales: Sequence[float]) -> Tensor:
     squared = u.square().sum(1)[:, None] + v.square().sum(1)[None] - 2 * u @ v.T  # (n, m); no (n, m, d)
-    squared = squared.clamp_min(0)  # rounding may take it below
-    return sum(scale / (scale + squared) for scale in scales)
+    squared = squared.clamp_min(0)  # rounding may make it negative
+    return reduce(add, (scale / (scale + squared) for scale in scales))

@@ -1,11 +1,10 @@
-"""How far reconstructions are from their originals: L1, PSNR, SSIM on images in [0, 1], computed in float64."""
+"""Errors of reconstructions: L1, PSNR and SSIM of images in [0, 1], computed in float64."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from genrev_cli.errors import DivergedError, UsageError
-from genrev_cli.shapes import Images
+from genrev_cli.shapes import Images, Scores
 
 WINDOW = 11
 SIGMA = 1.5
@@ -13,7 +12,7 @@ SIGMA = 1.5
 
 def _pair(x: Images, y: Images) -> tuple[Images, Images]:
     if x.shape != y.shape or x.ndim != 4:
-        raise UsageError(f"reconstruction: two equal shapes (B, C, H, W) are needed, not {tuple(x.shape)} and {tuple(y.shape)}")
+        raise UsageError(f"reconstruction: two sets of the same shape (B, C, H, W) are needed, not {tuple(x.shape)} and {tuple(y.shape)}")
     if not (x.is_floating_point() and y.is_floating_point()):
         raise UsageError(f"reconstruction: float images in [0, 1] are needed, not {x.dtype} and {y.dtype}")
     x, y = x.detach().double(), y.detach().double()
@@ -23,15 +22,15 @@ def _pair(x: Images, y: Images) -> tuple[Images, Images]:
 
 
 class L1:
-    """mean and max |x − y| over all pixels of a data set, batch by batch."""
+    """Mean and maximum of |x − y| over all pixels of a data set that arrives in batches."""
 
     def __init__(self) -> None:
         self.count, self.total, self.max = 0, 0.0, 0.0
 
     def add(self, x: Images, y: Images) -> None:
-        """Take in (B, C, H, W) originals and reconstructions.
+        """Add originals and reconstructions, (B, C, H, W) each.
 
-        Raises UsageError when shapes or types do not fit, DivergedError when a value is not finite.
+        Raises UsageError if shapes or types do not fit, DivergedError if a value is not finite.
         """
         x, y = _pair(x, y)
         if x.numel():
@@ -42,29 +41,29 @@ class L1:
 
     @property
     def mean(self) -> float:
-        """Raises UsageError when nothing was added."""
+        """The mean so far. Raises UsageError if nothing was added."""
         if not self.count:
-            raise UsageError("reconstruction: there are no images to average over")
+            raise UsageError("reconstruction: no images were added, so there is no mean")
         return self.total / self.count
 
 
-def l1(x: Images, y: Images) -> Tensor:
+def l1(x: Images, y: Images) -> Scores:
     """mean |x − y| of every image: (B,) float64. Raises like `L1.add`."""
     x, y = _pair(x, y)
     return (x - y).abs().mean((1, 2, 3))
 
 
-def psnr(x: Images, y: Images) -> Tensor:
-    """10 log₁₀(1 / mean square error) in dB of every image: (B,) float64, infinite where the two are equal. Raises like `L1.add`."""
+def psnr(x: Images, y: Images) -> Scores:
+    """10 log₁₀(1 / mean square error) in dB of every image: (B,) float64, infinite if both are equal. Raises like `L1.add`."""
     x, y = _pair(x, y)
     return -10 * (x - y).square().mean((1, 2, 3)).log10()
 
 
-def ssim(x: Images, y: Images) -> Tensor:
-    """Structural similarity of every image (Wang et al. 2004, eq. 13), mean over channels and positions: (B,) float64, 1 where equal.
+def ssim(x: Images, y: Images) -> Scores:
+    """Structural similarity of every image (Wang et al. 2004, eq. 13), mean over channels and positions: (B,) float64, 1 if both are equal.
 
-    Gaussian window 11 × 11, σ = 1.5, only where it fits wholly; K₁ = 0.01, K₂ = 0.03. On an image with a side below 11 the window is the
-    largest odd one that fits (7 for 8 × 8 digits), so such values compare among themselves only. Raises like `L1.add`.
+    The window is an 11 × 11 Gaussian with σ = 1.5, at all positions inside the image; K₁ = 0.01, K₂ = 0.03. If a side is below 11, the
+    window has the largest odd size that fits (7 for 8 × 8 digits); such values compare only among themselves. Raises like `L1.add`.
     """
     x, y = _pair(x, y)
     mean_x, mean_y = _blur(x), _blur(y)
@@ -77,7 +76,7 @@ def ssim(x: Images, y: Images) -> Tensor:
 
 
 def _blur(x: Images) -> Images:
-    """Weighted mean under the window, without padding; one axis after the other, as the window is a product."""
+    """Return the weighted mean under the window, without padding. The window is a product, so each axis is done separately."""
     size = min(WINDOW, *x.shape[2:])
     size -= 1 - size % 2
     offset = torch.arange(size, dtype=x.dtype, device=x.device) - size // 2

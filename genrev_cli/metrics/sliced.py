@@ -1,6 +1,6 @@
 """Sliced Wasserstein distance (Rabin et al. 2011; Bonneel et al. 2015).
 
-SWD₂(u, v) = ( mean over unit directions θ of W₂²(θ·u, θ·v) )^½,    W₂² in one dimension = ∫₀¹ (F_u⁻¹(q) − F_v⁻¹(q))² dq
+SWD₂(u, v) = ( mean over unit directions θ of W₂²(θ·u, θ·v) )^½,    in one dimension W₂² = ∫₀¹ (F_u⁻¹(q) − F_v⁻¹(q))² dq
 """
 
 import torch
@@ -12,29 +12,30 @@ from genrev_cli.shapes import Codes, Scalar
 
 
 def sliced_wasserstein(u: Codes, v: Codes, *, projections: int, generator: Generator) -> Scalar:
-    """SWD₂ of two empirical measures, over `projections` uniform random directions; differentiable in u and v.
+    """Return SWD₂ of two sets of points, over `projections` uniform random directions; differentiable in u and v.
 
-    u: (n, d), v: (m, d); n and m may differ, the integral over quantiles is exact. At u = v, where the root has no derivative, 0 is given.
+    u: (n, d), v: (m, d). n and m may differ: the integral over quantiles is exact. At u = v, where the root has no derivative, the gradient
+    is 0.
 
-    Raises UsageError when dimensions differ or a set is empty.
+    Raises UsageError if dimensions differ or a set is empty.
     """
     return _root(_mean_w2(u, v, _directions(u, projections, generator)))
 
 
 def relative_sliced_wasserstein(codes: Codes, prior: Codes, other_prior: Codes, *, projections: int, generator: Generator) -> float:
-    """SWD(codes, prior) / SWD(prior, prior')   (A4)
+    """SWD(codes, prior) / SWD(prior, prior')
 
-    `prior` (m, d) and `other_prior` are independent samples of the prior, best as many as codes: about 1 when the codes follow the prior,
-    larger when not. Numerator and denominator use the same directions.
+    It is about 1 if the codes follow the prior, and larger if not. `prior` (m, d) and `other_prior` are independent samples of the prior,
+    best as many as there are codes. Numerator and denominator use the same directions.
 
-    Raises UsageError when dimensions differ or the two prior samples are the same, DivergedError when codes are not finite.
+    Raises UsageError if dimensions differ or the two prior samples are equal, DivergedError if codes are not finite.
     """
     with torch.no_grad():
         directions = _directions(codes, projections, generator)
         scale = _root(_mean_w2(prior, other_prior, directions)).item()
         value = _root(_mean_w2(codes, prior, directions)).item()
     if scale == 0:
-        raise UsageError("relative sliced Wasserstein distance: the two samples of the prior are the same; draw them independently")
+        raise UsageError("relative sliced Wasserstein distance: the two samples of the prior are equal; draw them independently")
     ratio = value / scale
     if ratio != ratio or ratio == float("inf"):
         raise DivergedError("relative sliced Wasserstein distance: the codes have NaN or infinite values")
@@ -42,25 +43,25 @@ def relative_sliced_wasserstein(codes: Codes, prior: Codes, other_prior: Codes, 
 
 
 def _directions(like: Codes, projections: int, generator: Generator) -> Tensor:
-    """(d, projections) unit vectors, drawn on the generator's device in the type of `like`, so that they depend on the seed only."""
+    """Draw unit vectors (d, projections) on the generator's device in the dtype of `like`, so that they depend only on the seed."""
     directions = torch.randn(like.shape[1], projections, generator=generator, device=generator.device, dtype=like.dtype)
     return (directions / directions.norm(dim=0)).to(like.device)
 
 
 def _root(squared: Scalar) -> Scalar:
     positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1).sqrt(), squared)  # the inner one keeps 0/0 out of the gradient
+    return torch.where(positive, torch.where(positive, squared, 1).sqrt(), squared)  # the inner `where` keeps 0/0 out of the gradient
 
 
 def _mean_w2(u: Codes, v: Codes, directions: Tensor) -> Scalar:
-    """Mean over directions of the squared one-dimensional distance."""
+    """Return the squared one-dimensional distance, averaged over directions."""
     require_same_dims(u.shape[1], v.shape[1])
     if not (len(u) and len(v)):
         raise UsageError("sliced Wasserstein distance: one of the two sets is empty")
     u_sorted, v_sorted = (u @ directions).sort(dim=0).values, (v @ directions).sort(dim=0).values  # (n, P), (m, P)
     if len(u) == len(v):
         return (u_sorted - v_sorted).square().mean()
-    # Both quantile functions are constant between neighbours in {i/n} ∪ {j/m}; in units of 1/(n m) these are whole numbers.
+    # Both quantile functions are constant between neighbours of {i/n} ∪ {j/m}; in units of 1/(n m) these are integers.
     n, m = len(u), len(v)
     ends = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
     widths = torch.diff(ends, prepend=ends.new_zeros(1)).to(u) / (n * m)

@@ -1,4 +1,4 @@
-"""The weights of the Inception network that the FID is defined with: where they are, and that they are whole."""
+"""Find the weights of the Inception network that defines the FID, and check that they are complete."""
 
 import hashlib
 import os
@@ -21,9 +21,9 @@ _TIMEOUT_SECONDS = 30
 
 
 def find_inception_weights(given: Path | None = None) -> Path:
-    """The weights file: `given`, else $GENREV_WEIGHTS, else NAME in ~/.cache/genrev or torch hub's checkpoints, else fetched to the former.
+    """Return the first weights file of: `given`, $GENREV_WEIGHTS, `weights_places`. If there is none, download it to ~/.cache/genrev.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file (neither falls back), UnavailableError when there is none to be had.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file, UnavailableError if no file is found and the download fails.
     """
     if found := local_inception_weights(given):
         return found
@@ -40,9 +40,9 @@ def find_inception_weights(given: Path | None = None) -> Path:
 
 
 def local_inception_weights(given: Path | None = None) -> Path | None:
-    """Return the weights file as `find_inception_weights` does, and None where it would have to be fetched.
+    """Return the weights file like `find_inception_weights`, but None instead of a download.
 
-    Raises FileError when `given` or $GENREV_WEIGHTS names no file.
+    Raises FileError if `given` or $GENREV_WEIGHTS names a missing file.
     """
     variable = os.environ.get("GENREV_WEIGHTS")
     for named, said_by in ((given, "--weights"), (Path(variable) if variable else None, "$GENREV_WEIGHTS")):
@@ -54,14 +54,14 @@ def local_inception_weights(given: Path | None = None) -> Path | None:
 
 
 def weights_places() -> tuple[Path, Path]:
-    """Return where weights are looked for when nobody says where they are: the file that is fetched first, then torch hub's."""
+    """Return the default paths of the weights: the target of the download in ~/.cache/genrev, then torch hub's checkpoints."""
     return Path.home() / ".cache" / "genrev" / NAME, Path(torch.hub.get_dir()) / "checkpoints" / NAME
 
 
 def require_readable(path: Path) -> str:
-    """Return the sha256 of a weights file that may be read: a .safetensors file, or the published .pth.
+    """Return the sha256 of a weights file that is safe to read: a .safetensors file, or the published .pth.
 
-    Raises FileError for another one, and for one that is truncated or corrupt where its sha256 is known.
+    Raises FileError for any other file, and for a published file that is truncated or corrupt.
     """
     sha256 = _sha256(path)
     if path.name == NAME:
@@ -72,14 +72,14 @@ def require_readable(path: Path) -> str:
 
 
 def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
-    """State dict (on the CPU) and sha256 of a .safetensors file, or of the published .pth, which is known by its sha256.
+    """Read a .safetensors file or the published .pth; return its state dict (on the CPU) and its sha256.
 
-    Raises FileError when the file is missing, truncated, corrupt, not a state dict, or in torch's format without being the published one.
+    Raises FileError if the file is missing, truncated, corrupt, not a state dict, or another file in torch's format.
     """
     sha256 = require_readable(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
-    except Exception as error:  # both readers raise whatever they stumble upon
+    except Exception as error:  # both readers raise many kinds of errors
         raise FileError(f"{path}: not a readable weights file, or truncated ({type(error).__name__}); fetch it again from {URL}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise FileError(f"{path}: not a state dict (names and tensors); the FID's is at {URL}")
@@ -87,10 +87,10 @@ def load_inception_weights(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _load_torch(path: Path) -> dict[str, Tensor]:
-    # pytorch-fid publishes its weights in torch's own format only, and this is the one place where such a file is read. weights_only
-    # runs no code from it, but may be asked by a kilobyte for gigabytes: hence only of the published file.
+    # pytorch-fid publishes its weights only in torch's own format, and only here is such a file read. weights_only runs no code from it,
+    # but a file of a kilobyte may ask for gigabytes of memory, so only the published file is allowed.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd protocols, in files that are refused below
+        warnings.simplefilter("ignore")  # about odd protocols, in files that are refused below
         return torch.serialization.load(path, map_location="cpu", weights_only=True)
 
 
@@ -109,8 +109,8 @@ def _require_whole(path: Path, sha256: str) -> None:
 def _require_published(path: Path, sha256: str) -> None:
     if not sha256.startswith(SHA256_PREFIX):
         raise FileError(
-            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; of others .safetensors "
-            "are read: convert them by safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
+            f"{path}: not the published weights, or truncated: its sha256 is {sha256[:8]}…, not {SHA256_PREFIX}…; other weights "
+            "must be .safetensors: convert them with safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'FILE.safetensors')"
         )
 
 

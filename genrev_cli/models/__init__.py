@@ -1,4 +1,4 @@
-"""Tensors in, tensors out: autoencoders, and the networks that train them."""
+"""Autoencoders, and the networks that judge their images and codes. Everything here maps tensors to tensors."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -24,13 +24,13 @@ MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
     "residual": (ResidualConfig, residual),
     **{name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()},
 }
-"""name → its settings and what is called with them."""
+"""Name of a model → the dataclass of its settings, and the function or class that builds it from them."""
 
 
 def build_model(config: dict[str, Any]) -> Autoencoder:
-    """The autoencoder that a config describes, with fresh weights.
+    """Build the autoencoder that a config describes, with fresh weights.
 
-    Raises UsageError on an unknown name or key, and for sizes that no tensor can have.
+    Raises UsageError for an unknown name or key, and for sizes too large for a tensor.
     """
     try:
         return build(MODELS, config, "[model]")
@@ -39,12 +39,13 @@ def build_model(config: dict[str, Any]) -> Autoencoder:
 
 
 def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
-    """A model's table with `latent_dim` = dim (0: not known) where it has such a key and is silent.
+    """Return a model's table with `latent_dim` = dim, if the model takes this key and the table does not set it.
 
-    A bijection has none: its image says how large the latent is.
+    dim 0 means that the dimension is unknown: the table is returned as it is. So are tables of bijections, whose latent has the size
+    of the image.
     """
-    settings, _ = MODELS.get(table.get("name"), (None, None))
-    free = settings is not None and any(field.name == "latent_dim" for field in fields(settings))
+    entry = MODELS.get(table.get("name", ""))
+    free = entry is not None and any(field.name == "latent_dim" for field in fields(entry[0]))
     return {"latent_dim": dim, **table} if free and dim else table
 
 

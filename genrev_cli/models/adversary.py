@@ -1,4 +1,4 @@
-"""Networks that judge latent codes: the adversary of A4, an MLP with spectral normalisation, and the WAE-GAN's discriminator."""
+"""Networks that judge latent codes: the adversary of Schirrmeister et al. 2018, and the discriminator of WAE-GAN."""
 
 from itertools import pairwise
 
@@ -6,14 +6,15 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genrev_cli.shapes import Codes, Scalar
+from genrev_cli.shapes import Codes, Scores
 
 
 class LatentAdversary(nn.Module):
-    """D: y → ℝ. linear (d → h₁) · concatenated ReLU · linear (2h₁ → h₂) · ReLU · linear (h₂ → 1).
+    """D: y → ℝ (Schirrmeister et al. 2018, section 3.1): linear (d → h₁) · concatenated ReLU · linear (2h₁ → h₂) · ReLU · linear (h₂ → 1).
 
-    The concatenated ReLU (max(x, 0), max(−x, 0)) keeps a gradient on both sides when the codes crowd around the mean of the prior.
-    Every linear layer is divided by its largest singular value, tracked by one power iteration per forward pass (eq. 4).
+    The concatenated ReLU is (max(x, 0), max(−x, 0)). It has a gradient on both sides of 0, which helps when the codes crowd around the
+    mean of the prior. Every weight matrix is divided by its largest singular value, estimated by one power iteration per forward pass
+    (eq. 4).
     """
 
     def __init__(self, dim: int, hidden: tuple[int, int] = (400, 800)) -> None:
@@ -23,7 +24,7 @@ class LatentAdversary(nn.Module):
         self.linear2 = spectral_norm(nn.Linear(2 * first, second))
         self.linear3 = spectral_norm(nn.Linear(second, 1))
 
-    def forward(self, y: Codes) -> Scalar:
+    def forward(self, y: Codes) -> Scores:
         """(B, d) → (B,)."""
         h = self.linear1(y)
         h = torch.relu(torch.cat([h, -h], dim=1))
@@ -31,13 +32,13 @@ class LatentAdversary(nn.Module):
 
 
 class CodeDiscriminator(nn.Module):
-    """D: z → logit: linear · ReLU, `layers` times with `hidden` units, linear to one (Tolstikhin et al. 2018, appendix F)."""
+    """D: z → logit: `layers` times linear (`hidden` units) · ReLU, then linear to one (Tolstikhin et al. 2018, appendix F)."""
 
     def __init__(self, dim: int, hidden: int, layers: int) -> None:
         super().__init__()
         sizes = [dim, *(hidden,) * layers]
         self.layers = nn.Sequential(*(layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())), nn.Linear(hidden, 1))
 
-    def forward(self, z: Codes) -> Scalar:
+    def forward(self, z: Codes) -> Scores:
         """(B, d) → (B,)."""
         return self.layers(z).squeeze(1)

@@ -1,11 +1,11 @@
-"""What several networks share: layers with the normalisation asked for, residual blocks, initialisations, checks.
+"""Parts that several networks share: normalised layers, residual blocks, initialisations and checks.
 
-Normalisations: "batch" (Ioffe & Szegedy 2015); "layer" over channels and pixels of one image with a scale and a
-shift per channel (Ba et al. 2016, as Gulrajani et al. 2017 have it); "spectral" of the weights (Miyato et al. 2018); "none".
-Only "batch" lets the images of a batch meet, which a gradient penalty per image does not allow.
+Normalisations: "batch" (Ioffe & Szegedy 2015); "layer" over channels and pixels of one image, with a scale and a shift per channel
+(Ba et al. 2016, in the form of Gulrajani et al. 2017); "spectral" of the weights (Miyato et al. 2018); "none".
+Only "batch" makes the output for one image depend on the others. A gradient penalty per image does not allow that.
 """
 
-from typing import TypeVar, final
+from typing import TypeAlias, TypeVar, final
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -13,21 +13,22 @@ from torch.nn.utils.parametrizations import spectral_norm
 from genrev_cli.errors import UsageError
 
 NORMS = ("batch", "layer", "spectral", "none")
-_WITH_SHIFT = ("batch", "layer")  # in front of these a bias would say the same twice, and batch norm takes it away altogether
+_WITH_SHIFT = ("batch", "layer")  # these add a shift of their own, so the layer before needs no bias
 _MAPS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
-Layer = TypeVar("Layer", nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+Map: TypeAlias = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+Layer = TypeVar("Layer", bound=Map)
 Shape = tuple[int, int, int]
 
 
 def require_norm(norm: str) -> None:
-    """Raise UsageError for a normalisation that there is not."""
+    """Raise UsageError for an unknown normalisation."""
     if norm not in NORMS:
-        raise UsageError(f"norm = {norm!r} is unknown; a discriminator takes {', '.join(NORMS)}")
+        raise UsageError(f"norm = {norm!r} is unknown; choose {', '.join(NORMS)}")
 
 
 def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str, int]) -> None:
-    """Raise UsageError, in the name of a network, for a size below 1 and for image sides that cannot be halved so often."""
+    """Raise UsageError for a size below 1, and for image sides that are not multiples of 2^halvings. name: of the network."""
     for key, size in ({"channels of an image": image_shape[0]} | sizes).items():
         if size < 1:
             raise UsageError(f"{name}: {key} = {size} must be positive")
@@ -37,18 +38,18 @@ def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str,
 
 
 def halved(image_shape: Shape, halvings: int, channels: int) -> Shape:
-    """(channels, H, W) of the features behind so many layers of stride 2."""
+    """Return the (channels, H, W) of the features after `halvings` layers of stride 2."""
     return channels, image_shape[1] >> halvings, image_shape[2] >> halvings
 
 
 def gaussian(layer: Layer) -> Layer:
-    """Weights ~ N(0, 0.02²), biases 0 (Radford et al. 2016, section 4)."""
+    """Initialise in place: weights ~ N(0, 0.02²), biases 0 (Radford et al. 2016, section 4)."""
     nn.init.normal_(layer.weight, std=0.02)
     return _with_zero_bias(layer)
 
 
 def glorot(layer: Layer, gain: float = 1.0) -> Layer:
-    """Weights uniform in ± gain·√(6 / (fan in + fan out)), biases 0 (Glorot & Bengio 2010)."""
+    """Initialise in place: weights uniform in ± gain·√(6 / (fan in + fan out)), biases 0 (Glorot & Bengio 2010, eq. 16)."""
     nn.init.xavier_uniform_(layer.weight, gain)
     return _with_zero_bias(layer)
 
@@ -59,22 +60,22 @@ def _with_zero_bias(layer: Layer) -> Layer:
     return layer
 
 
-def maps(network: nn.Module) -> list[nn.Module]:
-    """Its convolutions and linear layers."""
+def maps(network: nn.Module) -> list[Map]:
+    """Return the convolutions and linear layers of a network."""
     return [module for module in network.modules() if isinstance(module, _MAPS)]
 
 
 def bound_spectrally(network: nn.Module) -> None:
-    """Divide every weight, as a matrix of outputs × the rest, by its largest singular value (Miyato et al. 2018, eq. 8).
+    """Divide every weight, reshaped to a matrix (outputs, rest), by its largest singular value (Miyato et al. 2018, eq. 8).
 
-    One power iteration per forward pass in training mode; weights must be initialised before.
+    Each forward pass in training mode makes one power iteration. Initialise the weights before.
     """
     for layer in maps(network):
         spectral_norm(layer)
 
 
 def normalisation(norm: str, channels: int, *, flat: bool = False) -> nn.Module:
-    """Of (B, channels, H, W), flat: of (B, channels). Spectral normalisation is the weights' and does nothing here."""
+    """Return the layer for (B, channels, H, W), or for (B, channels) if flat. "spectral" acts on weights, so it adds no layer."""
     if norm == "batch":
         return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
     return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
@@ -86,19 +87,19 @@ def rectifier(slope: float) -> nn.Module:
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, slope: float) -> nn.Sequential:
-    """Convolution · norm · rectifier; stride 1 with an odd kernel keeps the size, stride 2 halves an even one."""
+    """Convolution · norm · rectifier. Stride 1 with an odd kernel keeps the size; stride 2 halves an even size."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=norm not in _WITH_SHIFT)
     return nn.Sequential(layer, normalisation(norm, outputs), rectifier(slope))
 
 
 def linear(inputs: int, outputs: int, norm: str, slope: float) -> nn.Sequential:
-    """Linear · norm of every unit · rectifier."""
+    """Linear · norm · rectifier."""
     layer = nn.Linear(inputs, outputs, bias=norm not in _WITH_SHIFT)
     return nn.Sequential(layer, normalisation(norm, outputs, flat=True), rectifier(slope))
 
 
 def doubling(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.ConvTranspose2d:
-    """The mirror of a convolution of stride 2: (B, inputs, H, W) → (B, outputs, 2H, 2W)."""
+    """Transposed convolution of stride 2: (B, inputs, H, W) → (B, outputs, 2H, 2W)."""
     return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
 
 
@@ -134,14 +135,15 @@ def _conv1(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
 
 
 def activated(channels: int, norm: str) -> list[nn.Module]:
-    """Norm · ReLU: what a residual block begins with."""
+    """Norm · ReLU, the first layers of a residual block."""
     return [normalisation(norm, channels), nn.ReLU()]
 
 
 def up_block(inputs: int, outputs: int) -> Residual:
     """F: BN · ReLU · double · 3×3 · BN · ReLU · 3×3,   S: 1×1 · double;   (B, inputs, H, W) → (B, outputs, 2H, 2W)
 
-    Without biases: batch norm comes behind the last block too. A 1×1 convolution and repeating pixels commute; first is cheaper.
+    There are no biases, because batch norm follows the last block too. The 1×1 convolution comes before the doubling, which gives the
+    same result and is cheaper.
     """
     double = nn.Upsample(scale_factor=2)
     first = [*activated(inputs, "batch"), double, _conv3(inputs, outputs, False)]
@@ -151,7 +153,7 @@ def up_block(inputs: int, outputs: int) -> Residual:
 
 @final
 class Spread(nn.Module):
-    """Every pixel at the upper left of a 2×2 patch that is zero elsewhere: (B, C, H, W) → (B, C, 2H, 2W)."""
+    """Put every pixel at the upper left of a 2×2 patch of zeros: (B, C, H, W) → (B, C, 2H, 2W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         spread = x.new_zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
@@ -160,7 +162,7 @@ class Spread(nn.Module):
 
 
 def spread_block(inputs: int, outputs: int, norm: str) -> Residual:
-    """An up block that puts zeros between the pixels where `up_block` repeats them; with biases, norm or none."""
+    """An up block that fills in zeros between the pixels instead of repeating them. Layers that no norm follows have biases."""
     spread = Spread()
     first = [*activated(inputs, norm), spread, _conv3(inputs, outputs, norm not in _WITH_SHIFT)]
     second = [*activated(outputs, norm), _conv3(outputs, outputs, True)]
@@ -170,7 +172,7 @@ def spread_block(inputs: int, outputs: int, norm: str) -> Residual:
 def down_block(inputs: int, outputs: int, norm: str, *, bias: bool = True) -> Residual:
     """F: norm · ReLU · 3×3 · norm · ReLU · 3×3 · halve,   S: halve · 1×1;   (B, inputs, H, W) → (B, outputs, H/2, W/2)
 
-    bias: of what is not followed by a norm within the block.
+    bias: whether the convolutions that no norm follows within the block have biases.
     """
     halve = nn.AvgPool2d(2)
     return Residual(
@@ -180,7 +182,7 @@ def down_block(inputs: int, outputs: int, norm: str, *, bias: bool = True) -> Re
 
 
 def first_block(inputs: int, outputs: int, norm: str) -> Residual:
-    """A down block on an image, which is not rectified, with as many channels inside as behind."""
+    """A down block for images: no ReLU before the first convolution, and `outputs` channels after it."""
     halve = nn.AvgPool2d(2)
     return Residual(
         nn.Sequential(*_two_convolutions(inputs, outputs, outputs, norm, True), halve), nn.Sequential(halve, _conv1(inputs, outputs, True))

@@ -1,4 +1,4 @@
-"""A small convolutional classifier, whose last hidden layer serves as features of images like those it was trained on."""
+"""A small convolutional classifier. Its last hidden layer gives features for images like those it was trained on."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,7 +14,7 @@ LEAST_SIDE = 4
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """width: channels of the first convolution; every one that halves the image doubles them, up to four times. dims: of the features."""
+    """width: channels of the first convolution. They double at every halving of the image, up to 4·width. dims: number of features."""
 
     image_shape: tuple[int, int, int]
     classes: int
@@ -24,19 +24,22 @@ class ClassifierConfig:
 
 @final
 class Classifier(nn.Module):
-    """3×3 convolutions, halving the image until its side is 4 or less, then a hidden layer of `dims` and one of `classes`, with ReLU.
+    """3×3 convolutions that halve the image until its shorter side is at most 4, then a hidden layer of `dims` units and the logits.
 
-    No batch norm: the features of an image do not depend on others. Raises UsageError for sizes below 1 or fewer than 2 classes.
+    There is no batch norm, so the features of an image do not depend on other images.
+    Raises UsageError for sizes below 1 or fewer than 2 classes.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, width: int = 32, dims: int = 128) -> None:
         super().__init__()
         if min(*image_shape, width, dims) < 1 or classes < 2:
             raise UsageError(f"[classifier]: width {width}, dims {dims} and classes {classes} must be positive, and the classes at least 2")
-        self.image_shape, self.classes, self.dims = tuple(image_shape), classes, dims
+        self.classes, self.dims = classes, dims
         self.config: dict[str, Any] = {"image_shape": list(image_shape), "classes": classes, "width": width, "dims": dims}
         channels, height, side_width = image_shape
-        layers, out = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()], width
+        self.image_shape = (channels, height, side_width)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        out = width
         while min(height, side_width) > LEAST_SIDE:
             wider = min(2 * out, 4 * width)
             layers += [nn.Conv2d(out, wider, 3, stride=2, padding=1), nn.ReLU()]

@@ -1,8 +1,8 @@
-"""The convolutional autoencoder that invertible ones are compared with (Nguyen, Ardizzone & Köthe 2019, section 3.1)."""
+"""The convolutional autoencoder of Nguyen, Ardizzone & Köthe 2019, section 3.1: their baseline for invertible networks."""
 
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Final, final
+from typing import ClassVar, final
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from genrev_cli.shapes import Images, Latents
 
 @dataclass(frozen=True)
 class Stage:
-    """One convolution with ReLU. padding: (rows, columns). pool: the largest of every 2×2 patch of what comes out."""
+    """One convolution with ReLU. padding: (rows, columns). pool: 2×2 max-pooling after it."""
 
     channels: int
     kernel: int = 3
@@ -35,12 +35,13 @@ class ConvolutionalConfig:
 
 @final
 class Convolutional(Autoencoder):
-    """Convolutions, then one linear layer to d; the decoder is the mirror of that and ends in tanh.
+    """Convolutions, then one linear layer to d. The decoder is the mirror and ends in tanh.
 
-    Mirrored are a convolution by a transposed one, pooling by repeating pixels; sizes that a stage rounded down are restored exactly.
+    In the decoder a transposed convolution mirrors each convolution, and repeated pixels mirror pooling. Every size of the encoder is
+    restored exactly, including those that a stage rounded down.
     """
 
-    bijective: Final = False
+    bijective: ClassVar[bool] = False
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, stages: tuple[Stage, ...]) -> None:
         super().__init__()
@@ -51,9 +52,10 @@ class Convolutional(Autoencoder):
             "latent_dim": latent_dim,
             "stages": [{**asdict(stage), "padding": list(stage.padding)} for stage in stages],
         }
-        self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
+        channels, height, width = image_shape
+        self.image_shape, self.latent_dim = (channels, height, width), latent_dim
         encoder: list[nn.Module] = []
-        decoder: list[nn.Module] = []  # from its end to its beginning
+        decoder: list[nn.Module] = []  # in reverse order
         shape = self.image_shape
         for stage in stages:
             convolved, out = _shapes(shape, stage)
@@ -66,7 +68,7 @@ class Convolutional(Autoencoder):
         size = prod(shape)
         self.encoder = nn.Sequential(*encoder, nn.Flatten(), xavier_linear(size, latent_dim))
         first = [xavier_linear(latent_dim, size), nn.ReLU(inplace=True), nn.Unflatten(1, shape)]
-        self.decoder = nn.Sequential(*first, *decoder[:0:-1])  # without the ReLU behind the last layer
+        self.decoder = nn.Sequential(*first, *decoder[:0:-1])  # no ReLU after the last layer
 
     def encode(self, x: Images) -> Latents:
         """(B, C, H, W) → (B, d)."""
@@ -84,27 +86,25 @@ Shape = tuple[int, int, int]
 
 
 def _shapes(shape: Shape, stage: Stage) -> tuple[Shape, Shape]:
-    """Behind the convolution and behind the whole stage.
+    """Return the shapes after the convolution and after the whole stage.
 
-    Raises UsageError where nothing would be left.
+    Raises UsageError if a side would be smaller than one pixel.
     """
-    sides = [(side + 2 * pad - stage.kernel) // stage.stride + 1 for side, pad in zip(shape[1:], stage.padding, strict=True)]
-    convolved = (stage.channels, *sides)
-    out = (stage.channels, *(side // 2 for side in sides)) if stage.pool else convolved
+    rows, columns = ((side + 2 * pad - stage.kernel) // stage.stride + 1 for side, pad in zip(shape[1:], stage.padding, strict=True))
+    convolved = (stage.channels, rows, columns)
+    out = (stage.channels, rows // 2, columns // 2) if stage.pool else convolved
     if min(out) < 1:
-        raise UsageError(
-            f"convolutional: nothing is left of {shape[1]}×{shape[2]} pixels behind {stage}; take larger images or fewer stages"
-        )
+        raise UsageError(f"convolutional: no pixels of {shape[1]}×{shape[2]} are left after {stage}; use larger images or fewer stages")
     return convolved, out
 
 
 def _transposed(shape: Shape, stage: Stage, convolved: Shape) -> nn.ConvTranspose2d:
-    """The mirror of a stage's convolution: from `convolved` back to `shape`."""
-    lost = [
+    """Return the mirror of a stage's convolution; it maps features of shape `convolved` back to `shape`."""
+    rows, columns = (
         side - ((out - 1) * stage.stride - 2 * pad + stage.kernel)
         for side, out, pad in zip(shape[1:], convolved[1:], stage.padding, strict=True)
-    ]
-    return nn.ConvTranspose2d(stage.channels, shape[0], stage.kernel, stage.stride, stage.padding, output_padding=lost)
+    )  # lost by rounding down
+    return nn.ConvTranspose2d(stage.channels, shape[0], stage.kernel, stage.stride, stage.padding, output_padding=(rows, columns))
 
 
 def _check(image_shape: Shape, latent_dim: int, stages: tuple[Stage, ...]) -> None:
@@ -114,4 +114,4 @@ def _check(image_shape: Shape, latent_dim: int, stages: tuple[Stage, ...]) -> No
         )
     for stage in stages:
         if min(stage.channels, stage.kernel, stage.stride) < 1 or min(stage.padding) < 0:
-            raise UsageError(f"convolutional: {stage}: positive channels, kernel and stride and no negative padding are needed")
+            raise UsageError(f"convolutional: {stage}: channels, kernel and stride must be positive and padding not negative")

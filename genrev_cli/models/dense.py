@@ -1,9 +1,9 @@
-"""The fully connected autoencoder that invertible ones are compared with (Nguyen, Ardizzone & Köthe 2019, section 3.1)."""
+"""The fully connected autoencoder of Nguyen, Ardizzone & Köthe 2019, section 3.1: their baseline for invertible networks."""
 
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Final, final
+from typing import ClassVar, final
 
 import torch
 from torch import nn
@@ -24,16 +24,17 @@ class DenseConfig:
 
 @final
 class Dense(Autoencoder):
-    """Linear layers with ReLU between them down to d; the decoder is their mirror and ends in tanh."""
+    """Linear layers with ReLU between them, down to d. The decoder is the mirror and ends in tanh."""
 
-    bijective: Final = False
+    bijective: ClassVar[bool] = False
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         if min(*image_shape, latent_dim, *hidden) < 1:
             raise UsageError(f"dense: image shape {tuple(image_shape)}, latent_dim {latent_dim}, hidden {tuple(hidden)} must be positive")
         self.config = {"name": "dense", "image_shape": list(image_shape), "latent_dim": latent_dim, "hidden": list(hidden)}
-        self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
+        channels, height, width = image_shape
+        self.image_shape, self.latent_dim = (channels, height, width), latent_dim
         sizes = [prod(image_shape), *hidden, latent_dim]
         self.encoder = _perceptron(sizes)
         self.decoder = _perceptron(sizes[::-1])
@@ -51,12 +52,12 @@ class Dense(Autoencoder):
 
 
 def _perceptron(sizes: list[int]) -> nn.Sequential:
-    layers = [layer for a, b in pairwise(sizes) for layer in (xavier_linear(a, b), nn.ReLU(inplace=True))]
+    layers: list[nn.Module] = [layer for a, b in pairwise(sizes) for layer in (xavier_linear(a, b), nn.ReLU(inplace=True))]
     return nn.Sequential(*layers[:-1])
 
 
 def xavier_linear(inputs: int, outputs: int) -> nn.Linear:
-    """Xavier-uniform weights and biases of 0.01 (the authors' code)."""
+    """Return a linear layer with Xavier-uniform weights and biases of 0.01 (code of Nguyen et al. 2019)."""
     linear = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(linear.weight)
     nn.init.constant_(linear.bias, 0.01)

@@ -12,12 +12,12 @@ from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling, Affin
 from genrev_cli.shapes import Images, Latents
 
 MOST_COUPLINGS = 1000
-"""Of one level: a file may ask for more than can be built in a lifetime."""
+"""Limit per level, because a file may ask for more than can ever be built."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One Haar squeeze and the convolutional couplings behind it. hidden: channels within their branches."""
+    """One Haar squeeze and the convolutional couplings after it. hidden: channels inside their branches."""
 
     couplings: int
     hidden: int
@@ -25,7 +25,7 @@ class Level:
 
 @dataclass(frozen=True)
 class INNConfig:
-    """image_shape: (C, H, W). levels: from the image to the latent. hidden_dense: units of the dense coupling. clamp: of every scale."""
+    """image_shape: (C, H, W). levels: from the image to the latent. hidden_dense: units of the dense coupling. clamp: of log-scales."""
 
     image_shape: tuple[int, int, int]
     levels: tuple[Level, ...]
@@ -35,11 +35,11 @@ class INNConfig:
 
 @final
 class INN(Bijection):
-    """Haar · convolutional couplings · … · one dense coupling on the streams as vectors · as many inverse Haars · flatten.
+    """Haar · convolutional couplings · … · one dense coupling on the flattened streams · one inverse Haar per level · flatten.
 
-    The latent is laid out like the image again, as in the authors' code: its first entries are the image's first rows, and with fresh
-    weights the network is the identity. There is no output non-linearity. Sides must be multiples of 2^(number of levels): padding
-    would bring in pixels that have no density, and the paper's images fit.
+    The latent has the layout of the image, as in the authors' code: its first entries correspond to the image's first rows. With fresh
+    weights the network is the identity. There is no output non-linearity. Sides must be multiples of 2^(number of levels), as they are
+    in the paper; padded pixels would have no density.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], levels: tuple[Level, ...], hidden_dense: int, clamp: float = 1.0) -> None:
@@ -52,38 +52,42 @@ class INN(Bijection):
             "hidden_dense": hidden_dense,
             "clamp": clamp,
         }
-        self.image_shape = tuple(image_shape)
+        channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
         self.latent_dim = prod(image_shape)
         self.levels = len(levels)
 
-        layers = []
-        stream = 2 * image_shape[0]  # channels of one stream behind the first squeeze
+        layers: list[Haar | AffineCoupling] = []
+        stream = 2 * channels  # channels of one stream after the first squeeze
         for depth, level in enumerate(levels):
             if depth:  # the first squeeze acts on the image itself and makes the two streams
                 layers.append(Haar())
                 stream *= 4
-            layers += [AffineCoupling(*(AffineConvBranch(stream, level.hidden) for _ in "FG"), clamp=clamp) for _ in range(level.couplings)]
-        layers.append(AffineCoupling(*(AffineDenseBranch(self.latent_dim // 2, hidden_dense) for _ in "FG"), clamp=clamp))
+            for _ in range(level.couplings):
+                F, G = (AffineConvBranch(stream, level.hidden) for _ in "FG")
+                layers.append(AffineCoupling(F, G, clamp))
+        dense_F, dense_G = (AffineDenseBranch(self.latent_dim // 2, hidden_dense) for _ in "FG")
+        layers.append(AffineCoupling(dense_F, dense_G, clamp))
         self.chain = Chain(layers)
 
     def split_image(self, x: Images) -> Streams:
-        """Haar: (B, C, H, W) → twice (B, 2C, H/2, W/2)."""
+        """Haar: (B, C, H, W) → two streams (B, 2C, H/2, W/2)."""
         a, b = haar(x).chunk(2, dim=1)
         return a, b
 
     def join_image(self, streams: Streams) -> Images:
-        """Inverse Haar."""
+        """Inverse Haar: two streams → (B, C, H, W)."""
         return unhaar(torch.cat(streams, dim=1))
 
     def join_latent(self, streams: Streams) -> Latents:
-        """As many inverse Haars as levels, and a vector."""
+        """One inverse Haar per level, then flatten: two streams → (B, D)."""
         y = torch.cat(streams, dim=1)
         for _ in range(self.levels):
             y = unhaar(y)
         return y.flatten(1)
 
     def split_latent(self, z: Latents) -> Streams:
-        """The latent as an image, and as many Haars as levels."""
+        """Reshape the latent to an image, then one Haar per level: (B, D) → two streams."""
         y = z.unflatten(1, self.image_shape)
         for _ in range(self.levels):
             y = haar(y)
@@ -94,15 +98,15 @@ class INN(Bijection):
 def _check(image_shape: tuple[int, int, int], levels: tuple[Level, ...], hidden_dense: int, clamp: float) -> None:
     channels, height, width = image_shape
     if not levels or min(channels, height, width) < 1:
-        raise UsageError(f"inn: image shape {tuple(image_shape)} with {len(levels)} levels is no network; at least one level is needed")
+        raise UsageError(f"inn: image shape {tuple(image_shape)} must be positive, and {len(levels)} levels at least 1")
     for level in levels:
         if not 0 <= level.couplings <= MOST_COUPLINGS or level.hidden < 1:
-            raise UsageError(f"inn: {level}: couplings from 0 to {MOST_COUPLINGS} and hidden ≥ 1 are needed")
+            raise UsageError(f"inn: {level}: couplings must be 0 to {MOST_COUPLINGS} and hidden at least 1")
     if hidden_dense < 1 or clamp <= 0:
         raise UsageError(f"inn: hidden_dense = {hidden_dense} and clamp = {clamp} must be positive")
     factor = 2 ** len(levels)
     if height % factor or width % factor:
         raise UsageError(
             f"inn: images of {height}×{width} cannot be halved {len(levels)} times; "
-            f"prepare them with a --size that is a multiple of {factor}, or take fewer levels"
+            f"prepare them with a --size that is a multiple of {factor}, or use fewer levels"
         )

@@ -1,4 +1,4 @@
-"""The reversible network of Schirrmeister et al. 2018 (A1, Fig. 4): encoder from top to bottom, decoder from bottom to top."""
+"""The reversible network of Schirrmeister et al. 2018 (section 3.1 and Figure 4)."""
 
 from dataclasses import asdict, dataclass
 from math import inf
@@ -14,12 +14,12 @@ from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Sq
 from genrev_cli.shapes import Images, Latents
 
 MOST_BLOCKS = 1000
-"""Of one scale: a file may ask for more than can be built in a lifetime."""
+"""Limit per scale, because a file may ask for more than can ever be built."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One squeeze and the coupling blocks behind it."""
+    """One squeeze and the coupling blocks after it."""
 
     blocks: int
     hidden: int
@@ -28,7 +28,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class RevNetConfig:
-    """image_shape: (C, H, W). scales: from the image to the latent. exact_bits: K of the grid that streams are kept on, or 0."""
+    """image_shape: (C, H, W). scales: from the image to the latent. exact_bits: K, streams are multiples of 2^−K; 0: off."""
 
     image_shape: tuple[int, int, int]
     scales: tuple[Scale, ...]
@@ -39,35 +39,35 @@ class RevNetConfig:
 class RevNet(Bijection):
     """squeeze · blocks · squeeze · blocks · … · flatten.
 
-    Images whose sides are not multiples of 2^(number of scales) are padded with zeros on all sides (MNIST: 28 → 32), and the
-    decoder crops them again; D counts the padded pixels. There is no output non-linearity: decoded pixels may leave [0, 1].
+    Images whose sides are not multiples of 2^(number of scales) are padded with zeros on all sides (MNIST: 28 → 32). The decoder crops
+    them again. D includes the padded pixels. There is no output non-linearity, so decoded pixels may leave [0, 1].
 
-    exact_bits: K rounds images, latents and what couplings add to multiples of 2^−K, so that in float32, and with branches under
-    autocast, decode(encode(x)) == round(2^K x) / 2^K to the bit, as long as every |stream| stays under `grid_range` (`take_largest`
-    says what they reach). The branches must be evaluated alike in both directions: on another device, or where a library chooses
-    another kernel for another batch size (oneDNN did for one image, not for half a batch), the error is as large as without. 0: off.
+    exact_bits: K rounds images, latents and branch outputs to multiples of 2^−K. In float32, and with branches under autocast,
+    decode(encode(x)) == round(2^K x) / 2^K then holds to the bit, while every |stream| is below `grid_range`; `take_largest` returns
+    the largest. Both directions must compute the branches identically. On another device, or with a batch size for which the library
+    chooses another kernel (oneDNN did for one image, not for half a batch), the error is as large as without exact_bits. 0: off.
 
-    Raises UsageError for a shape and scales that make no network, and for another K than 0 and 8 … 22.
+    Raises UsageError if no network can be built for the shape and scales, and for a K other than 0 and 8 … 22.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...], exact_bits: int = 0) -> None:
         super().__init__()
         _check(image_shape, scales)
         self.config = {"name": "revnet", "image_shape": list(image_shape), "scales": [asdict(scale) for scale in scales]}
-        if exact_bits:  # not in the config of others, which is older
+        if exact_bits:  # absent from older configs, so it is written only when it is on
             grid_range(exact_bits)
             self.config["exact_bits"] = exact_bits
         self.exact_bits = exact_bits
-        self.image_shape = tuple(image_shape)
         channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
         factor = 2 ** len(scales)
         extra = [-side % factor for side in (width, height)]
         self.padding = [side for total in extra for side in (total // 2, total - total // 2)]  # left, right, top, bottom
         self.latent_shape = (channels * factor**2, (height + extra[1]) // factor, (width + extra[0]) // factor)
         self.latent_dim = self.latent_shape[0] * self.latent_shape[1] * self.latent_shape[2]
 
-        layers = []
-        stream = 2 * channels  # channels of one stream behind the first squeeze
+        layers: list[Squeeze | AdditiveCoupling] = []
+        stream = 2 * channels  # channels of one stream after the first squeeze
         for depth, scale in enumerate(scales):
             if depth:  # the first squeeze acts on the image itself and makes the two streams
                 layers.append(Squeeze())
@@ -79,27 +79,27 @@ class RevNet(Bijection):
 
     @property
     def grid_range(self) -> float:
-        """2^(24−K), under which every |stream| must stay for the inverse to be exact; ∞ where it is not meant to be."""
+        """Return 2^(24−K): while every |stream| is below it, the inverse is bit-exact. ∞ if exact_bits is off."""
         return grid_range(self.exact_bits) if self.exact_bits else inf
 
     def split_image(self, x: Images) -> Streams:
-        """pad · squeeze: (B, C, H, W) → twice (B, 2C, H'/2, W'/2)."""
+        """pad · squeeze: (B, C, H, W) → two streams (B, 2C, H'/2, W'/2)."""
         a, b = squeeze(self._snapped(pad(x, self.padding))).chunk(2, dim=1)
         return a, b
 
     def join_image(self, streams: Streams) -> Images:
-        """unsqueeze · crop."""
+        """unsqueeze · crop: two streams → (B, C, H, W)."""
         padded = unsqueeze(torch.cat(streams, dim=1))
         left, _, top, _ = self.padding
         _, height, width = self.image_shape
         return padded[:, :, top : top + height, left : left + width]
 
     def join_latent(self, streams: Streams) -> Latents:
-        """One vector, the first stream before the second."""
+        """Concatenate and flatten, the first stream before the second: two streams → (B, D)."""
         return torch.cat(streams, dim=1).flatten(1)
 
     def split_latent(self, z: Latents) -> Streams:
-        """The two halves of the latent, as maps."""
+        """Reshape the latent and split it in halves: (B, D) → two streams."""
         a, b = self._snapped(z).unflatten(1, self.latent_shape).chunk(2, dim=1)
         return a, b
 
@@ -110,9 +110,11 @@ class RevNet(Bijection):
 def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None:
     channels, height, width = image_shape
     if not scales or min(channels, height, width) < 1:
-        raise UsageError(f"revnet: image shape {tuple(image_shape)} with {len(scales)} scales is no network; at least one scale is needed")
+        raise UsageError(f"revnet: image shape {tuple(image_shape)} must be positive, and {len(scales)} scales at least 1")
     for scale in scales:
         if not 0 <= scale.blocks <= MOST_BLOCKS or scale.hidden < 1 or scale.kernel < 1 or scale.kernel % 2 == 0:
-            raise UsageError(f"revnet: {scale}: blocks from 0 to {MOST_BLOCKS}, hidden ≥ 1 and an odd kernel are needed")
+            raise UsageError(f"revnet: {scale}: blocks must be 0 to {MOST_BLOCKS}, hidden at least 1 and the kernel odd")
     if 2 ** len(scales) > 2 * max(height, width):
-        raise UsageError(f"revnet: {len(scales)} scales are too many for images of {height}×{width}; the last one would only see padding")
+        raise UsageError(
+            f"revnet: {len(scales)} scales are too many for images of {height}×{width}, because the last would see only padding; use fewer"
+        )

@@ -1,11 +1,13 @@
-"""Autoencoders whose encoder gives a Gaussian of codes, by the networks of Zhang et al. 2020 (section 3 and the authors' code) and of
-Tolstikhin et al. 2018 (appendix F): pixels in [0, 1] outside, [−1, 1] inside, tanh at the end.
+"""Autoencoders whose encoder returns a Gaussian over codes.
+
+The networks are those of Zhang et al. 2020, "Perceptual generative autoencoders" (section 3; src/models.py of zj10/PGA), and of
+Tolstikhin et al. 2018 (appendix F). Callers see pixels in [0, 1]; the networks use [−1, 1] and end in tanh.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log, prod
-from typing import Final, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import nn
@@ -32,23 +34,24 @@ from genrev_cli.shapes import Codes, Images, Latents
 
 NORMALISED = ("none", "inner", "all")
 FIRST_LOG_VARIANCE = 2 * log(0.1)
-"""Of q(z|x) at the start: the bias of its layer (the authors' code)."""
+"""Initial bias of the layer that gives log σ² (Zhang et al.'s code)."""
 
 
 @final
 class Variational(Autoencoder):
-    """q(z|x) = N(μ(x), diag σ²(x)), μ and log σ² linear in the features of x;   x̂ = g(z);   its code of an image is μ(x).
+    """q(z|x) = N(μ(x), diag σ²(x)), with μ and log σ² linear in the features of x;   x̂ = g(z);   `encode` returns μ(x).
 
-    Without `variational` in its config there is no σ, and `posterior` raises UsageError.
+    If `variational` is false in the config, there is no σ and `posterior` raises UsageError.
     """
 
-    bijective: Final = False
+    bijective: ClassVar[bool] = False
 
-    def __init__(self, config: dict, features: nn.Module, width: int, decoder: nn.Module) -> None:
+    def __init__(self, config: dict[str, Any], features: nn.Module, width: int, decoder: nn.Module) -> None:
         """features: (B, C, H, W) in [−1, 1] → (B, width). decoder: (B, d) → (B, C, H, W), before the tanh."""
         super().__init__()
         self.config = {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
-        self.image_shape, self.latent_dim = tuple(config["image_shape"]), config["latent_dim"]
+        C, H, W = config["image_shape"]
+        self.image_shape, self.latent_dim = (C, H, W), config["latent_dim"]
         self.features, self.decoder = features, decoder
         self.mean = nn.Linear(width, self.latent_dim)
         self.log_variance = nn.Linear(width, self.latent_dim) if config["variational"] else None
@@ -62,9 +65,9 @@ class Variational(Autoencoder):
         return self.mean(self.features(2 * x - 1)).to(x.dtype)  # codes and pixels stay in float32 under autocast
 
     def posterior(self, x: Images) -> tuple[Codes, Codes]:
-        """(B, C, H, W) → μ and log σ², (B, d) each. Raises UsageError where there is no σ."""
+        """(B, C, H, W) → μ and log σ², (B, d) each. Raises UsageError if there is no σ."""
         if self.log_variance is None:
-            raise UsageError(f"'{self.config['name']}' gives codes no variance; set variational = true in [model]")
+            raise UsageError(f"'{self.config['name']}' has no variance of codes; set variational = true in [model]")
         h = self.features(2 * x - 1)
         return self.mean(h).to(x.dtype), self.log_variance(h).to(x.dtype)
 
@@ -76,18 +79,18 @@ class Variational(Autoencoder):
         return [self.decoder]
 
     def coding_modules(self) -> list[nn.Module]:
-        """All but what σ is made by."""
+        """Return all modules except the layer of log σ²."""
         return [self.features, self.mean, self.decoder]
 
 
 @dataclass(frozen=True)
 class StridedConfig:
-    """image_shape: (C, H, W). latent_dim: d. channels: behind each convolution of stride 2, from the image on. kernel: k, odd.
+    """image_shape: (C, H, W). latent_dim: d. channels: of each stride-2 convolution, from image to code. kernel: k, odd.
 
-    dense: units of one more layer on each side of the code; 0 is none. slope: of the encoder's rectifiers.
-    norm: batch norm behind 'none' of the layers, 'all', or the 'inner' ones (Zhang et al.): the encoder's last two convolutions (never its
-    first) and dense layer, and all of the decoder but its first and its last hidden layer.
-    last_stride: of the decoder's last layer; with 1 it begins at twice the size (Tolstikhin et al.).
+    dense: units of an extra dense layer on each side of the code; 0: none. slope: of the encoder's leaky ReLUs.
+    norm: which layers batch norm follows: 'none', 'all', or 'inner' (Zhang et al.). Inner layers are the encoder's last two convolutions
+    (never its first) and dense layer, and the decoder's hidden layers except its first and last.
+    last_stride: stride of the decoder's last layer; with 1 the decoder starts at twice the size (Tolstikhin et al.).
     """
 
     image_shape: Shape
@@ -101,22 +104,25 @@ class StridedConfig:
     variational: bool = False
 
     def __post_init__(self) -> None:
-        sizes = {"latent_dim": self.latent_dim, "the least of channels": min(self.channels, default=0), "kernel": self.kernel}
+        sizes = {"latent_dim": self.latent_dim, "smallest of channels": min(self.channels, default=0), "kernel": self.kernel}
         require_sizes("strided", self.image_shape, len(self.channels), sizes)
         if self.kernel % 2 == 0 or self.dense < 0 or self.last_stride not in (1, 2):
             raise UsageError(
                 f"strided: kernel {self.kernel} must be odd, dense {self.dense} not negative and last_stride {self.last_stride} 1 or 2"
             )
         if self.norm not in NORMALISED:
-            raise UsageError(f"strided: norm = {self.norm!r} is unknown; there is {', '.join(NORMALISED)}")
+            raise UsageError(f"strided: norm = {self.norm!r} is unknown; choose {', '.join(NORMALISED)}")
 
     def kind(self, inner: bool) -> str:
-        """The norm behind a layer."""
+        """Return the norm that follows a layer, given whether it is an inner one."""
         return "batch" if self.norm == "all" or (inner and self.norm == "inner") else "none"
 
 
-def strided(**settings) -> Variational:
-    """k×k convolutions of stride 2 · dense · μ, σ;   g: dense · linear · transposed convolutions · tanh. Settings: `StridedConfig`."""
+def strided(**settings: Any) -> Variational:
+    """Build k×k convolutions of stride 2 · dense · μ, σ;   g: dense · linear · transposed convolutions · tanh.
+
+    Settings: `StridedConfig`.
+    """
     c = StridedConfig(**settings)
     channels, last = [c.image_shape[0], *c.channels], len(c.channels) - 1
     convolutions = [convolution(a, b, c.kernel, 2, c.kind(i > 0 and i >= last - 1), c.slope) for i, (a, b) in enumerate(pairwise(channels))]
@@ -127,13 +133,14 @@ def strided(**settings) -> Variational:
 
 
 def _transposed(c: StridedConfig) -> nn.Sequential:
-    """The decoder; its last layer ends what it draws."""
+    """Build the decoder, without its tanh."""
     coarse = halved(c.image_shape, len(c.channels) + c.last_stride - 2, c.channels[-1])
     up = list(pairwise(c.channels[::-1]))
     dense = [linear(c.latent_dim, c.dense, c.kind(False), 0.0)] if c.dense else []
     kind = c.kind(bool(dense))
     first = [nn.Linear(c.dense or c.latent_dim, prod(coarse), bias=kind == "none"), nn.Unflatten(1, coarse), normalisation(kind, coarse[0])]
     hidden = [transposed(a, b, c.kernel, c.kind(i < len(up) - 1)) for i, (a, b) in enumerate(up)]
+    end: nn.Module
     if c.last_stride == 2:
         end = doubling(c.channels[0], c.image_shape[0], c.kernel, bias=True)
     else:
@@ -143,7 +150,7 @@ def _transposed(c: StridedConfig) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class ResidualConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of every block. norm: batch norm or not."""
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of every block. norm: use batch norm."""
 
     image_shape: Shape
     latent_dim: int
@@ -155,10 +162,10 @@ class ResidualConfig:
         require_sizes("residual", self.image_shape, 3, {"latent_dim": self.latent_dim, "width": self.width})
 
 
-def residual(**settings) -> Variational:
-    """Two blocks down, two flat, ReLU, μ, σ;   g: linear to 4w channels · three blocks up · ReLU · 3×3 · tanh (the authors' code).
+def residual(**settings: Any) -> Variational:
+    """Build two down blocks · two flat blocks · ReLU · μ, σ;   g: linear to 4w channels · three up blocks · ReLU · 3×3 · tanh.
 
-    Settings: `ResidualConfig`.
+    From src/models.py of zj10/PGA. Settings: `ResidualConfig`.
     """
     c = ResidualConfig(**settings)
     norm, w = "batch" if c.norm else "none", c.width

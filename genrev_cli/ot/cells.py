@@ -1,4 +1,4 @@
-"""What the cells of given heights are like, measured on samples that no fit has seen: their masses and mass centres."""
+"""The masses and mass centres of the cells of given heights, measured on samples that no fit has used."""
 
 import math
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from genrev_cli.ot.source import Cube, Ranks
 from genrev_cli.shapes import Codes
 
 _BATCH = 8192
-_SEARCHED = 8  # batches in which a place is looked for that could be a cell's
+_SEARCHED = 8  # batches searched for the centre of an empty cell
 _ENTRIES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How far the masses w_i of the cells are from the weights b_i, on M fresh samples.
+    """The differences between the masses w_i of the cells and the weights b_i, measured on M fresh samples.
 
-    chi2: Σ w_i²/b_i − 1, unbiased, so slightly negative at times; chi2_std: its standard deviation.
-    rel: √chi2, the root mean square of the relative errors w_i/b_i − 1; rel_std: how much higher it is one deviation above.
-    empty: cells that no sample hit. total_variation: ½ Σ |c_i/M − b_i|, which counts the noise of the sampling too.
+    chi2: unbiased estimate of Σ w_i²/b_i − 1, so it may be slightly negative. chi2_std: its standard deviation.
+    rel: √chi2, the root mean square of the relative errors w_i/b_i − 1. rel_std: √(chi2 + chi2_std) − rel.
+    empty: number of cells that no sample hit. total_variation: ½ Σ |c_i/M − b_i|, which includes the sampling noise.
     """
 
     samples: int
@@ -34,14 +34,14 @@ class Accuracy:
     total_variation: float
 
     def within(self, rel: float) -> bool:
-        """Whether the error is below `rel` with two standard deviations to spare."""
+        """Return True if the error is below `rel` by at least two standard deviations."""
         return self.chi2 + 2 * self.chi2_std < rel * rel
 
 
 def accuracy(counts: Tensor, weights: Tensor) -> Accuracy:
-    """The accuracy that counts (n,) of samples per cell tell, weights (n,) of sum 1.
+    """Compute the accuracy from counts (n,) of samples per cell and weights (n,) with sum 1.
 
-    chi2 = Σ c_i (c_i − 1) / (b_i M (M − 1)) − 1, a U-statistic with kernel [same cell]/b_i; variance 4 ζ₁/M + 2 ζ₂/M² (Hoeffding 1948)
+    chi2 = Σ c_i (c_i − 1) / (b_i M (M − 1)) − 1, a U-statistic with kernel [same cell]/b_i and variance 4 ζ₁/M + 2 ζ₂/M² (Hoeffding 1948)
     with ζ₁ = Σ w³/b² − (Σ w²/b)² and ζ₂ = Σ w²/b² − (Σ w²/b)², about 2n/M² at the solution.
     """
     c, b = counts.double(), weights.double()
@@ -64,10 +64,10 @@ def accuracy(counts: Tensor, weights: Tensor) -> Accuracy:
 
 
 def judge(codes: Codes, heights: Tensor, *, samples: int, seed: int, weights: Tensor | None = None, ranks: Ranks | None = None) -> Accuracy:
-    """The accuracy of heights (n,) of distinct codes (n, d), by the exact cells of fresh samples: a fit with the same seed saw none.
+    """Measure the accuracy of heights (n,) of distinct codes (n, d) on fresh samples, which a fit with the same seed does not use.
 
-    weights: (n,) of sum 1, or equal ones.
-    Raises UsageError when sizes differ or there are fewer than two samples.
+    weights: (n,) with sum 1; None means equal.
+    Raises UsageError if sizes differ or there are fewer than two samples.
     """
     scores, cube = _ready(codes, heights, samples), Cube(codes.shape[1], codes.device, seed, "ot-judge", ranks)
     counts = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
@@ -78,11 +78,11 @@ def judge(codes: Codes, heights: Tensor, *, samples: int, seed: int, weights: Te
 
 
 def mass_centres(codes: Codes, heights: Tensor, *, samples: int, seed: int, precision: str = "fp32", ranks: Ranks | None = None) -> Tensor:
-    """ĉ_i: the mean of the samples in cell i of heights (n,) of codes (n, d), for all i: (n, d) float32, inside the cube.
+    """Return the mean ĉ_i of the samples in each cell i, for heights (n,) of codes (n, d): (n, d) float32, inside the cube.
 
-    A cell that no sample hit has the sample that is nearest to being in it, arg max_x S_i(x) − u(x) (of the first batches): where the cell
-    appears when h_i is raised. precision: of the scores; in bf16 a sample near a facet may count for the neighbour, which moves no mean.
-    Raises UsageError when sizes differ or there are fewer than two samples.
+    For a cell that no sample hit, ĉ_i is the sample closest to it, arg max_x S_i(x) − u(x), in the first batches: the cell appears there
+    when h_i grows. precision: of the scores. In bf16 a sample near a facet may count for the neighbouring cell; the means hardly change.
+    Raises UsageError if sizes differ or there are fewer than two samples.
     """
     scores, cube = _ready(codes, heights, samples, precision), Cube(codes.shape[1], codes.device, seed, "ot-centres", ranks)
     sums = torch.zeros(len(codes), codes.shape[1] + 1, dtype=torch.float64, device=codes.device)  # the last column counts
@@ -99,7 +99,7 @@ def mass_centres(codes: Codes, heights: Tensor, *, samples: int, seed: int, prec
 
 
 def _nearest_misses(scores: Scores, codes: Codes, heights: Tensor, batches: list[Tensor]) -> Tensor:
-    """arg max over samples of S_i − u for some codes (e, d) with heights (e,): (e, d)."""
+    """Return arg max_x S_i(x) − u(x) over the samples, for codes (e, d) with heights (e,): (e, d)."""
     found, least = torch.zeros_like(codes), torch.full_like(heights, -torch.inf)
     for batch in batches:
         for x in batch.split(max(1, _ENTRIES // len(codes))):
@@ -111,12 +111,12 @@ def _nearest_misses(scores: Scores, codes: Codes, heights: Tensor, batches: list
 
 def _ready(codes: Codes, heights: Tensor, samples: int, precision: str = "fp32") -> Scores:
     if heights.shape != codes.shape[:1]:
-        raise UsageError(f"semi-discrete transport: {len(codes)} codes and {len(heights)} heights do not belong together")
+        raise UsageError(f"semi-discrete transport: {len(codes)} codes and {len(heights)} heights do not fit together")
     if samples < 2:
-        raise UsageError(f"semi-discrete transport: {samples} samples say nothing of the cells; take at least 2")
+        raise UsageError(f"semi-discrete transport: samples = {samples} is too few to measure cells; use at least 2")
     return build_scores(centred(codes), precision).lift(heights)
 
 
 def _sizes(samples: int) -> list[int]:
-    """Batches that make up so many samples."""
+    """Return the batch sizes that add up to `samples`."""
     return [min(_BATCH, samples - start) for start in range(0, samples, _BATCH)]

@@ -7,7 +7,7 @@ P is found without gradient, and only the pairs that it matches carry one: that 
 points on both sides and equal weights an optimal P is a permutation / n, so the problem is a linear assignment.
 """
 
-import os
+import functools
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.invocation import cores
 from genrev_cli.shapes import Codes, Labels, Scalar
+from genrev_cli.transfers import to_device, to_host
 
 LEAST_SQUARE = 1e-6
 """Below it a squared distance counts as this, so that its root has a gradient where a pair coincides (the authors' value)."""
@@ -58,17 +60,22 @@ def optimal_pairs(cost: Tensor, a: Tensor | None = None, b: Tensor | None = None
 def optimal_assignments(problems: Sequence[Tensor]) -> list[Tensor]:
     """For each cost (n_k, n_k) the column that every row is matched with, (n_k,), all solved side by side on the CPU.
 
+    Classes differ in size. `lap.lapjvh_batch` solves equal sizes only, and padding them to one takes longer than these threads.
     Raises like `optimal_pairs`.
     """
-    arrays = [_on_cpu(cost) for cost in problems]
-    with ThreadPoolExecutor(max(1, min(len(arrays), os.cpu_count() or 1))) as pool:  # the solver lets go of Python's lock
-        return [pairs.cols for pairs in pool.map(_assignment, arrays)]
+    return [pairs.cols for pairs in _solvers().map(_assignment, map(_on_cpu, problems))]
+
+
+@functools.cache
+def _solvers() -> ThreadPoolExecutor:
+    """Return the threads for the solver, which releases Python's lock."""
+    return ThreadPoolExecutor(cores())
 
 
 def _on_cpu(cost: Tensor) -> np.ndarray:
     if not cost.numel():
         raise UsageError("optimal transport: one of the two sets is empty")
-    array = cost.cpu().numpy()
+    array = to_host(cost)[0].numpy()
     if not np.isfinite(array).all():  # the solvers would not come back
         raise DivergedError("optimal transport: a cost is not finite; the codes have diverged")
     return array
@@ -97,20 +104,47 @@ def _plan(cost: np.ndarray, a: Tensor | None, b: Tensor | None) -> Pairs:
 def transport_loss(x: Codes, s: Codes, *, squared: bool = False) -> Scalar:
     """OT(x, s) of two sets with equal weights: (n, d), (m, d) → (). Differentiable in both; raises like `optimal_pairs`."""
     pairs = optimal_pairs(costs(x, s, squared=squared))
-    square = (x[pairs.rows.to(x.device)] - s[pairs.cols.to(x.device)]).square().sum(1)  # direct: what is learnt from has no cancellation
-    return pairs.mass.to(square) @ _distances(square, squared)
+    rows, cols = to_device(pairs.rows, x.device), to_device(pairs.cols, x.device)
+    square = (x[rows] - s[cols]).square().sum(1)  # direct: what is learnt from has no cancellation
+    return to_device(pairs.mass.to(square.dtype), x.device) @ _distances(square, squared)
 
 
 def classwise_transport_loss(x: Codes, s: Codes, classes: Labels) -> Scalar:
     """Σ_k n_k/n · OT(x of class k, s of class k)   (A6)
 
     x, s: (n, d), s_i being of the class of x_i; classes: (n,). Differentiable in both; raises like `optimal_pairs`.
+    The host waits for a GPU once.
     """
-    members = [(classes == k).nonzero().squeeze(1) for k in classes.unique()]
-    cols = torch.empty_like(classes)
-    for rows, matched in zip(members, optimal_assignments([costs(x[rows], s[rows]) for rows in members]), strict=True):
-        cols[rows] = rows[matched.to(rows.device)]
-    return _distances((x - s[cols]).square().sum(1), squared=False).mean()
+    members, problems = (costs_by_class if x.device.type == "cpu" else costs_of_all)(x, s, classes)
+    matched = torch.empty(len(x), dtype=torch.int64)
+    for rows, cols in zip(members, optimal_assignments(problems), strict=True):
+        matched[rows] = rows[cols]
+    return _distances((x - s[to_device(matched, x.device)]).square().sum(1), squared=False).mean()
+
+
+def costs_by_class(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the rows of each class, (n_k,) int64, and their costs, (n_k, n_k), from one matrix product per class."""
+    members = _members(classes)
+    return members, [costs(x[rows], s[rows]) for rows in members]
+
+
+@torch.no_grad()
+def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what `costs_by_class` does, on the CPU, from codes on a GPU. The host waits once.
+
+    A product per class would need the sizes of the classes on the host first. So the costs of all pairs, (n, n), are computed about the
+    centre of each row's class and copied to the CPU together with the classes.
+    """
+    same = (classes[:, None] == classes).to(x.dtype)
+    centres = same @ x / same.sum(1, keepdim=True)
+    cost, classes = to_host(costs(x - centres, s - centres), classes)
+    members = _members(classes)
+    return members, [cost[rows[:, None], rows] for rows in members]
+
+
+def _members(classes: Labels) -> list[Tensor]:
+    """Return the rows of each class, in order. classes: (n,) on the CPU."""
+    return [(classes == k).nonzero().squeeze(1) for k in classes.unique()]
 
 
 def _distances(square: Tensor, squared: bool) -> Tensor:

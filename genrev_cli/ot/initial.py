@@ -1,4 +1,4 @@
-"""Before the descent: codes without duplicates, heights to start from, and the scale that all steps are measured in."""
+"""Preparation of the descent: codes without duplicates, initial heights, and the scales that set all step sizes."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,9 +15,9 @@ ALPHAS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 
 @dataclass(frozen=True)
 class Target:
-    """The target Σ b_i δ(y_i) with every code once. codes: (n, d) float32, as given. weights: b (n,) float64, sum 1.
+    """The target Σ b_i δ(y_i), each code once. codes: (n, d) float32, as given. weights: b (n,) float64, sum 1.
 
-    index: (N,) int64, where each of the N codes that were given is now.
+    index: (N,) int64, the position of each of the N given codes in `codes`.
     """
 
     codes: Codes
@@ -26,15 +26,15 @@ class Target:
 
 
 def merge(codes: Codes, weights: Tensor | None = None) -> Target:
-    """Equal codes (N, d) as one, their weights (N,) summed; without weights each code has 1/N. The order is that of first appearance.
+    """Merge equal codes (N, d) and sum their weights (N,), 1/N each by default. Codes stay in the order of first appearance.
 
-    Of two equal codes the higher wins everywhere, so only their sum can be prescribed.
-    Raises UsageError when codes are not (N, d) or a weight is not positive, DivergedError when a code is not finite.
+    Of two equal codes the one with the larger height gets all samples, so only the sum of their weights can be reached.
+    Raises UsageError if codes are not (N, d) or a weight is not positive, DivergedError if a code is not finite.
     """
     if codes.ndim != 2 or not codes.numel():
         raise UsageError(f"semi-discrete transport: codes (n, d) are needed, not {tuple(codes.shape)}")
     if not codes.isfinite().all():
-        raise DivergedError("semi-discrete transport: the codes have NaN or infinite values; mend what made them")
+        raise DivergedError("semi-discrete transport: the codes have NaN or infinite values; compute them again")
     n = len(codes)
     weights = codes.new_ones(n, dtype=torch.float64) if weights is None else weights.to(codes.device, torch.float64)
     if weights.shape != (n,) or not (weights.isfinite() & (weights > 0)).all():
@@ -49,20 +49,20 @@ def merge(codes: Codes, weights: Tensor | None = None) -> Target:
 
 
 def gaussian_heights(target: Target) -> Tensor:
-    """h_i = −½ (y_i − m)ᵀ A⁻¹ (y_i − m),  A = √12 Cov^½:   −u*(y_i) of the optimal map between Gaussians (Bures; Gelbrich 1990)
+    """h_i = −½ (y_i − m)ᵀ A⁻¹ (y_i − m),  A = √12 Cov^½:   −u*(y_i) of the optimal map between Gaussians (Gelbrich 1990)
 
-    That is, from N(0, I/12), which has the moments of the cube, to N(m, Cov) of the codes. (n,) float64.
+    The map is from N(0, I/12), which has the moments of the cube, to N(m, Cov) with those of the codes. (n,) float64.
     """
     y = target.codes.double() - target.weights @ target.codes.double()
     variances, axes = torch.linalg.eigh((y * target.weights[:, None]).T @ y)
-    floor = (1e-12 * variances[-1]).clamp_min(torch.finfo(torch.float64).tiny)  # where the codes do not vary, y has no component
+    floor = (1e-12 * variances[-1]).clamp_min(torch.finfo(torch.float64).tiny)  # directions in which the codes do not vary add 0
     return -0.5 * ((y @ axes).square() / (12 * variances.clamp_min(floor)).sqrt()).sum(1)
 
 
 def line_heights(target: Target) -> Tensor:
     """Exact heights of one-dimensional codes (n, 1): h_(i+1) − h_(i) = −(y_(i+1) − y_(i)) (F_i − ½),  F_i = Σ_{j ≤ i} b_(j), codes sorted.
 
-    u is convex and piece-wise linear, and cell i ends where two neighbours' lines meet, at x = F_i − ½. (n,) float64 of mean 0.
+    u is convex and piece-wise linear. Cell i ends where the lines of two neighbours meet, at x = F_i − ½. (n,) float64 with mean 0.
     """
     y, order = target.codes[:, 0].double().sort()
     ends = target.weights[order].cumsum(0)[:-1] - 0.5
@@ -71,10 +71,10 @@ def line_heights(target: Target) -> Tensor:
 
 
 def starting_heights(target: Target, scores: Scores, x: Tensor) -> Tensor:
-    """α · `gaussian_heights`, with that α of ALPHAS whose energy is least; (n,) float64 of mean 0.
+    """Return α · `gaussian_heights`, with the α of ALPHAS that has the lowest energy; (n,) float64 with mean 0.
 
-    E(h) = E u_h(x) − Σ b_i h_i is convex, and is estimated on the samples x (B, d). α = 0 is among them: this never starts above zero
-    heights. scores: of the centred codes; they are left with some heights.
+    The energy E(h) = E u_h(x) − Σ b_i h_i is estimated on the samples x (B, d). As α = 0 is one choice, the result is never worse than zero
+    heights. scores: of the centred codes; this function changes their heights.
     """
     heights = gaussian_heights(target)
     heights -= heights.mean()
@@ -84,9 +84,9 @@ def starting_heights(target: Target, scores: Scores, x: Tensor) -> Tensor:
 
 
 class Scales(NamedTuple):
-    """Of scores, () float64 each. gap: δ, between the highest of a sample, which heights have to resolve. deviation: σ, of all scores.
+    """Scales of the scores, () float64 each. gap: δ, between a sample's highest scores, which heights must resolve. deviation: σ.
 
-    highest: mean of the highest, E u.
+    deviation is that of all scores. highest: mean of each sample's highest score, E u.
     """
 
     gap: Scalar
@@ -94,23 +94,24 @@ class Scales(NamedTuple):
     highest: Scalar
 
     def fit_bf16(self) -> bool:
-        """Whether δ, at starting heights, is at least 6 times the rounding of bf16 at E u, which is 1/256 of it.
+        """Return True if δ, at the initial heights, is at least 6 times the bf16 rounding of E u, which is E u / 256.
 
-        Measured on mixtures in d dimensions: at 5.4 (d = 8) errors were 6 to 13 % above those of fp32, at 6.2 (10) 5 to 8 %, at 7 (16) 2 %.
+        Measured on mixtures in d dimensions: at 5.4 times (d = 8) errors are 6 to 13 % above those of fp32, at 6.2 times (d = 10) 5 to 8 %,
+        at 7 times (d = 16) 2 %.
         """
         return bool(256 * self.gap >= 6 * self.highest)
 
 
 def score_scales(scores: Scores, x: Tensor) -> Scales:
-    """The scales of the scores of samples x (B, d).
+    """Measure the scales of the scores of samples x (B, d).
 
-    δ = E (S_(1) − S_(k)) / Σ_{j<k} 1/j,  k = min(5, n).  The spacings at the top of many values fall off like 1/j (Rényi 1953), so this is
-    E (S_(1) − S_(2)) with less noise, and stays away from 0 where codes come in pairs. At least 1e-4 σ.
+    δ = E (S_(1) − S_(k)) / Σ_{j<k} 1/j,  k = min(5, n), and at least 1e-4 σ. The gaps between the highest of many values decrease like 1/j
+    (Rényi 1953), so this estimates E (S_(1) − S_(2)) with less noise, and it is not near 0 if codes come in pairs.
     """
     deviation = torch.cat([block.float().std(1, correction=0) for _, block in scores.blocks(x)]).double().mean()
     values = scores.top(x, 5)[0].double()
     highest = values[:, 0].mean()
     if scores.n == 1:
-        return Scales(torch.ones_like(highest), deviation, highest)  # no gap: any unit will do
+        return Scales(torch.ones_like(highest), deviation, highest)  # no gap, so any positive number will do
     gap = (highest - values[:, -1].mean()) / sum(1 / j for j in range(1, values.shape[1]))
     return Scales(torch.maximum(gap, 1e-4 * deviation), deviation, highest)

@@ -1,9 +1,10 @@
-"""Semi-discrete optimal transport from the cube to weighted codes: heights by averaged stochastic gradient descent (D3).
+"""Semi-discrete optimal transport from the cube to weighted codes: heights by averaged stochastic gradient descent.
 
 u_h(x) = max_i ⟨x, y_i⟩ + h_i;   minimise E(h) = E u_h(x) − Σ b_i h_i;   ∂E/∂h_i = w_i(h) − b_i,  w_i = P(x in cell i)
 
-Every step draws fresh samples, smooths the maximum by ε and averages the iterates, as Genans et al. 2025 (arXiv:2510.27340) do; the units
-of ε and of the steps are measured, and ε comes down from the scale of all scores, so that no code waits far from where its cell should be.
+This is the map of An et al. 2020, section 3.2; the solver is that of Genans et al. 2025 (arXiv:2510.27340), not theirs. Every step draws
+fresh samples, smooths the maximum by ε and averages the iterates. The units of ε and of the step size are measured. ε starts at the scale
+of all scores and decreases, so that every code's cell quickly comes near its place.
 """
 
 import math
@@ -20,18 +21,18 @@ from genrev_cli.ot.scores import PRECISIONS, build_scores, centred
 from genrev_cli.ot.source import Cube, Ranks
 from genrev_cli.shapes import Codes
 
-_WARMUP_SAMPLES = 2000  # for the energy of the starting heights
+_WARMUP_SAMPLES = 2000  # for the energy of the initial heights
 _SCALE_SAMPLES = 256
-_LOOKS = (5, 10, 20)  # the gap is measured again after so many samples per code
+_REMEASURED = (5, 10, 20)  # samples per code after which the gap is measured again
 
 
 @dataclass(frozen=True)
 class SolverConfig:
-    """batch: samples of a step on all ranks together; 0 for min(4096, max(250, n/10)).
+    """batch: samples per step, over all ranks; 0 means min(4096, max(250, n/10)).
 
-    eta: first step of a height per hit, in gaps δ between the highest scores. eps: first smoothing in δ.
-    anneal: smoothing before that, in standard deviations of the scores, from which it halves every n samples down to δ; 0 for none.
-    precision: 'fp32' or 'bf16', of the scores.
+    eta: first step size of a height per hit, in units of δ, the gap between the highest scores. eps: first smoothing after annealing, in δ.
+    anneal: smoothing at the start, in standard deviations of the scores; it halves every n samples until it is δ; 0 means no annealing.
+    precision: of the scores, 'fp32' or 'bf16'.
     """
 
     batch: int = 0
@@ -42,19 +43,19 @@ class SolverConfig:
 
     def __post_init__(self) -> None:
         if self.batch < 0:
-            raise UsageError(f"semi-discrete transport: batch = {self.batch} is negative; 0 chooses one")
+            raise UsageError(f"semi-discrete transport: batch = {self.batch} is negative; use 0 for the default")
         if not (0 < self.eta < math.inf and 0 < self.eps < math.inf):
             raise UsageError(f"semi-discrete transport: eta = {self.eta} and eps = {self.eps} must be positive")
         if not 0 <= self.anneal < math.inf:
             raise UsageError(f"semi-discrete transport: anneal = {self.anneal} must be 0 or more")
         if self.precision not in PRECISIONS:
-            raise UsageError(f"semi-discrete transport: precision = {self.precision!r} is unknown; there is {', '.join(PRECISIONS)}")
+            raise UsageError(f"semi-discrete transport: precision = {self.precision!r} is unknown; choose {', '.join(PRECISIONS)}")
 
 
 class Solver(ABC):
-    """Heights of the codes of a target, better after every step. target: the codes without duplicates. batch: samples per step.
+    """An iterative solver for the heights of a target. target: the codes without duplicates. batch: samples per step.
 
-    Codes are centred inside. Heights hold for them as they were given too: with y + m for y all scores of an x change by ⟨x, m⟩.
+    Codes are centred inside. The heights are also right for the codes as given: replacing y by y + m adds ⟨x, m⟩ to all scores of x.
     """
 
     target: Target
@@ -63,30 +64,30 @@ class Solver(ABC):
 
     @property
     def samples(self) -> int:
-        """How many samples were used so far, on all ranks together."""
+        """Number of samples used so far, over all ranks."""
         return self.steps * self.batch
 
     @abstractmethod
     def step(self) -> None:
-        """One update, a pure function of the state and (seed, number of the step), without waiting for the device."""
+        """Update the heights once: a pure function of the state, the seed and the number of the step. It does not wait for the device."""
 
     @abstractmethod
     def heights(self) -> Tensor:
-        """The best heights so far, of `target.codes`: (n,) float64 of mean 0."""
+        """Return the best heights so far for `target.codes`: (n,) float64 with mean 0."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """All that changes; with `load_tensors` of an equal solver, that one goes on to the bit."""
+        """Return the whole state. A solver with the same arguments that loads it continues with bit-identical results."""
 
     @abstractmethod
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `tensors` gave."""
+        """Load a state from `tensors`."""
 
 
 def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, seed: int, ranks: Ranks | None = None) -> Solver:
-    """The solver for codes (N, d), weights (N,) or equal ones, on the device of the codes. Codes of one dimension are solved at once.
+    """Build the solver for codes (N, d) and weights (N,), equal by default, on the device of the codes. For d = 1 the solution is exact.
 
-    Raises UsageError when codes or weights do not fit or bf16 does not suffice for them, DivergedError when a code is not finite.
+    Raises UsageError if codes or weights do not fit or bf16 is too coarse for them, DivergedError if a code is not finite.
     """
     target = merge(codes, weights)
     batch = config.batch or min(4096, max(250, len(target.codes) // 10))
@@ -96,13 +97,13 @@ def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, see
 
 
 def bf16_suffices(codes: Codes, weights: Tensor | None, seed: int) -> bool:
-    """Whether scores rounded to bf16 tell codes (N, d) apart: not in few dimensions, where the gaps are small. Errors as `build_solver`."""
+    """Return True if bf16 scores can tell codes (N, d) apart. In few dimensions the gaps are too small. Raises like `build_solver`."""
     target = merge(codes, weights)
     return _starting_point(target, seed)[1].fit_bf16()
 
 
 def _starting_point(target: Target, seed: int) -> tuple[Tensor, Scales]:
-    """Heights (n,) to start from, and the scales of their scores."""
+    """Return initial heights (n,), and the scales of their scores."""
     probe = Cube(target.codes.shape[1], target.codes.device, seed, "ot-start")
     scores = build_scores(centred(target.codes))
     heights = starting_heights(target, scores, probe.batch(0, _WARMUP_SAMPLES))
@@ -111,7 +112,7 @@ def _starting_point(target: Target, seed: int) -> tuple[Tensor, Scales]:
 
 @final
 class LineSolver(Solver):
-    """Codes of one dimension, whose heights are known (`line_heights`); steps only count samples."""
+    """The exact solution for one-dimensional codes (`line_heights`). Steps only count samples."""
 
     def __init__(self, target: Target, batch: int) -> None:
         self.target, self.batch, self.steps = target, batch, 0
@@ -133,12 +134,13 @@ class LineSolver(Solver):
 class StreamingSolver(Solver):
     """Averaged stochastic gradient descent on fresh samples.
 
-        h ← h − η (c − B b),   c_i = Σ_x p_i(x),  p = softmax(S/ε)         one batch of B samples; Σ c = B keeps Σ h
-        annealing:   ε = ε₀ 2^(−s/n),            η = η₀ ε                  from ε₀ = anneal σ down to δ
-        afterwards:  ε = δ (1 + s/2n)^(−1/2),    η = η₀ δ (1 + s/2n)^(−2/3)
-        h̄ ← h̄ + 3/(k+3) (h − h̄)                                            k = 0, 1, … steps after annealing
+        h ← h − η (c − B b),   c_i = Σ_x p_i(x),  p = softmax(S/ε)               one batch of B samples; Σ c = B keeps Σ h
+        annealing:   ε = ε₀ 2^(−s/n),                 η = eta ε                         from ε₀ = anneal σ down to δ
+        afterwards:  ε = eps δ (1 + s/2n)^(−1/2),     η = eta δ (1 + s/2n)^(−2/3)
+        h̄ ← h̄ + 3/(k+3) (h − h̄)                                                k = 0, 1, … steps after annealing
 
-    δ, σ: `score_scales`. s: samples of the phase, of which a batch counts as 0.4 n at most, in s and in c: beyond that steps overshoot.
+    δ, σ: `score_scales`. s: samples so far in the phase. A batch counts as at most 0.4 n samples, in s and in c, because larger steps
+    overshoot.
     """
 
     def __init__(self, target: Target, batch: int, config: SolverConfig, seed: int, ranks: Ranks) -> None:
@@ -147,8 +149,8 @@ class StreamingSolver(Solver):
         device = target.codes.device
         self._heights, scales = _starting_point(target, seed)
         if config.precision == "bf16" and not scales.fit_bf16():
-            found = f"the highest scores of about {scales.highest:.3g} lie {scales.gap:.2g} apart"
-            raise UsageError(f"semi-discrete transport: {found}, too near for precision 'bf16'; use 'fp32'")
+            found = f"the highest scores are about {scales.highest:.3g} and only {scales.gap:.2g} apart"
+            raise UsageError(f"semi-discrete transport: {found}, too close for precision 'bf16'; use 'fp32'")
         self._average, self._gap, self._start = self._heights.clone(), scales.gap, config.anneal * scales.deviation
         self._unit = min(batch, 0.4 * n)
         self._annealing = math.ceil(n / self._unit * math.log2(max(1.0, float(self._start / self._gap))))
@@ -156,7 +158,7 @@ class StreamingSolver(Solver):
         self._source, self._probe = Cube(dim, device, seed, "ot", ranks), Cube(dim, device, seed, "ot-scales")
 
     def _measure_gap(self) -> None:
-        exact = build_scores(centred(self.target.codes)).lift(self._heights)  # the rounding of bf16 would add to the gap
+        exact = build_scores(centred(self.target.codes)).lift(self._heights)  # bf16 rounding would enlarge the gap
         self._gap = score_scales(exact, self._probe.batch(self.steps, _SCALE_SAMPLES)).gap
 
     def step(self) -> None:
@@ -167,11 +169,11 @@ class StreamingSolver(Solver):
         self._average += (3 / (k + 3) if k >= 0 else 1) * (self._heights - self._average)
         self.steps += 1
         before, now = k * self._unit, (k + 1) * self._unit
-        if k == -1 or any(before < look * len(self._heights) <= now for look in _LOOKS):
+        if k == -1 or any(before < samples * len(self._heights) <= now for samples in _REMEASURED):
             self._measure_gap()
 
     def _schedule(self, k: int) -> tuple[Tensor, Tensor]:
-        """ε and η of the k-th step after annealing, which is one of it if k < 0."""
+        """Return ε and η of the k-th step after annealing; k < 0 is a step of annealing."""
         n, c = len(self._heights), self._config
         if k < 0:
             eps = self._start * 2 ** (-self.steps * self._unit / n)

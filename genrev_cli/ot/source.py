@@ -10,34 +10,34 @@ from torch import Tensor
 from genrev_cli.seeds import derive
 
 
-def _alone(tensor: Tensor) -> Tensor:
+def _own(tensor: Tensor) -> Tensor:
     return tensor
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that share one computation. total: the sum of a tensor over all of them, the same on each."""
+    """The processes that share one computation. total: sums a tensor over all processes and returns the same sum to each."""
 
     rank: int = 0
     size: int = 1
-    total: Callable[[Tensor], Tensor] = _alone
+    total: Callable[[Tensor], Tensor] = _own
 
 
 @final
 class Cube:
-    """Samples of U[−½, ½]^d; batch k is a pure function of (seed, purpose, k), so that nothing need be stored to go on from there.
+    """Samples of U[−½, ½]^d. Batch k depends only on (seed, purpose, k), so resuming needs no stored state.
 
-    Every rank draws the whole batch and keeps rows r, r + size, …: what is summed over ranks does not depend on how many there are.
+    Rank r draws the whole batch and keeps rows r, r + size, …, so sums over ranks do not depend on the number of ranks.
     """
 
     def __init__(self, dim: int, device: torch.device, seed: int, purpose: str, ranks: Ranks | None = None) -> None:
         self.dim, self.device, self.seed, self.purpose, self.ranks = dim, device, seed, purpose, ranks or Ranks()
 
     def batch(self, k: int, n: int) -> Tensor:
-        """Batch number k: (n, d) float32."""
+        """Return batch number k: (n, d) float32."""
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, self.purpose, k))
         return torch.rand(n, self.dim, generator=generator, device=self.device).sub_(0.5)
 
     def share(self, k: int, n: int) -> Tensor:
-        """This rank's rows of batch k."""
+        """Return this rank's rows of batch k."""
         return self.batch(k, n)[self.ranks.rank :: self.ranks.size]

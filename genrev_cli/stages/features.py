@@ -8,7 +8,6 @@ processes at once only do the same work twice.
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.cache import cache_folder
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, tensors_bytes
@@ -84,11 +84,6 @@ def features_of(images: ImageInput, extractor: Extractor, progress: Progress, ti
         raise UsageError(f"{images.path}: has one image; a distance needs at least 2, and an FID some 10,000")
     maker = _Maker(images, extractor, progress, f"features of {title}")
     return FeatureSet(images.n, extractor.dims, maker.through_cache if cache and extractor.costly else maker.straight)
-
-
-def cache_folder() -> Path:
-    """Where features are kept: $GENREV_CACHE, else genrev in the user's cache folder."""
-    return Path(os.environ.get("GENREV_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "genrev"))
 
 
 @dataclass(frozen=True)

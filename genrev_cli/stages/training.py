@@ -21,7 +21,7 @@ from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.disk import planned, room_of
 from genrev_cli.stages.evaluation import Evaluator
-from genrev_cli.stages.execution import effect_of_precision, execute
+from genrev_cli.stages.execution import effect_of_precision, execute, uncompiled
 from genrev_cli.stages.job import Job, RunOptions
 from genrev_cli.stages.out_of_memory import out_of_memory
 from genrev_cli.stages.previews import discard, thin
@@ -151,6 +151,7 @@ class _Run:
             if looks:
                 looks.log.close()
 
+    @uncompiled
     def score(self, evaluator: Evaluator) -> float:
         """Of the weights as they are, with the other processes. Raises DivergedError."""
         return evaluator(self.trained["autoencoder"], self.trained["prior"])
@@ -161,6 +162,7 @@ class _Run:
             with suppress(DivergedError):
                 self.score(evaluator)
 
+    @uncompiled
     def _start(self, batches: Batches) -> None:
         self.method.start(lambda: batches.passes(self.job.schedule.batch))
         if self.ema:
@@ -252,6 +254,7 @@ class _Looks:
         """For the loop."""
         return Hooks(log=self.write, monitor=self.measure, preview=self.preview, evaluate=self.evaluate, save=self.run.save)
 
+    @uncompiled
     def numbers(self) -> dict[str, float]:
         """Of the weights as they are, and the best score."""
         best = {f"best_{name}": value for name, value in self.best.items()}
@@ -276,6 +279,7 @@ class _Looks:
         self.log.write(step, kind="loss", seconds=round(self.run.seconds(), 3), **means)
         self._warn(step, means)
 
+    @uncompiled
     def measure(self, step: int) -> None:
         numbers = self.monitor.numbers(self.run.method, self.run.trained)
         self.log.write(step, kind="monitor", seconds=round(self.run.seconds(), 3), **numbers)
@@ -290,6 +294,7 @@ class _Looks:
                     self.warned.add(kind)
                     self.run.progress.note(f"step {step}: {sentence}")
 
+    @uncompiled
     def preview(self, step: int) -> None:
         self.monitor.preview(step, self.run.trained, self.run.made_by())
         thin(run_folder(self.run.out) / "previews", step, self.run.options.preview_every)

@@ -14,6 +14,7 @@ from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Images, Labels, Pixels, to_float
 from genrev_cli.training import distributed
+from genrev_cli.transfers import to_device
 
 
 class Order:
@@ -75,18 +76,21 @@ class Batches:
     def __call__(self, step: int) -> tuple[Images, Labels]:
         """This process's share of step number `step`: (B, C, H, W) in [0, 1] and (B,), on the device."""
         if self._resident is not None:
-            chosen = self._chosen(step).to(self.device)
+            chosen = to_device(self._chosen(step), self.device)
             return to_float(self._resident[chosen]), self._labels[chosen]
         pixels, labels = self._ahead[1].result() if self._ahead and self._ahead[0] == step else self._read(step)
         self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
-        return to_float(pixels.to(self.device, non_blocking=True)), labels.to(self.device, non_blocking=True)
+        return to_float(to_device(pixels, self.device)), to_device(labels, self.device)
 
     def passes(self, batch: int) -> Iterator[tuple[Images, Labels]]:
         """Every image and its label once, in file order, (≤ batch, C, H, W) in [0, 1] and (≤ batch,) on the device."""
         for start in range(0, len(self.rows), batch):
             part = slice(start, start + batch)
-            pixels = self._resident[part] if self._resident is not None else torch.from_numpy(self._images.read(self.rows[part]))
-            yield to_float(pixels.to(self.device)), self._labels[part].to(self.device)
+            if self._resident is not None:
+                yield to_float(self._resident[part]), self._labels[part]
+            else:
+                pixels = torch.from_numpy(self._images.read(self.rows[part]))
+                yield to_float(to_device(pixels, self.device)), to_device(self._labels[part], self.device)
 
     def _chosen(self, step: int) -> torch.Tensor:
         return distributed.shard(self._order(step * self.batch, self.batch))
@@ -100,4 +104,7 @@ class Batches:
             if lacks_memory(error):
                 raise
             raise FileError(f"{self._images.path}: damaged: a part of it cannot be read back; make it again ({error})") from error
-        return (pixels.pin_memory() if self.device.type == "cuda" else pixels), self._labels[chosen]
+        labels = self._labels[chosen]
+        if self.device.type == "cuda":  # here, where no step waits for it
+            return pixels.pin_memory(), labels.pin_memory()
+        return pixels, labels

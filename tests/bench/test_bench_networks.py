@@ -193,11 +193,17 @@ def test_the_depths(tmp_path):
 
 
 def test_sampling(tmp_path):
-    (table,) = run.bench("sample", tmp_path / "b.json", options()).numbers["tables"]
+    (table,) = run.bench("sample", tmp_path / "b.json", options("sampling")).numbers["tables"]
     assert [row["variant"] for row in table["rows"]] == ["published layers", PLAIN, "genrev bf16"]
     for row in table["rows"]:
         assert set(row) == TIMES | {"images_per_second"}
         assert row["images_per_second"] == pytest.approx(6 / row["seconds"])
+
+
+def test_writing(tmp_path):
+    (table,) = run.bench("sample", tmp_path / "b.json", options("writing")).numbers["tables"]
+    assert [row["variant"] for row in table["rows"]] == ["Pillow, one file after another", "genrev, to the disk"]
+    assert [row["error"] for row in table["rows"]] == [0, 0], "the files differ"
 
 
 @pytest.mark.parametrize(("n", "batch"), [(5, 2), (4, 4), (3, 8)])

@@ -80,4 +80,4 @@ def test_a_bijection_takes_lpga_alone(chain, run, run_json, tmp_path):
     words = ("train-pga", "--data", chain / "digits.h5", "--recipe", recipe, "--out", tmp_path / "own.safetensors", *SMALL)
     assert run_json(*words)["steps"] == 4
     code, _, err = run(*words, "--variant", "vpga", "--restart")
-    assert (code, "'revnet' has none as it is" in err) == (2, True)
+    assert (code, "'revnet' gives none" in err) == (2, True)

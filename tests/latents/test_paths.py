@@ -24,7 +24,7 @@ def test_ends(path):
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
-def test_the_way_back_is_the_way_there(path):
+def test_the_reversed_path_has_the_same_codes(path):
     a, b = pair()
     torch.testing.assert_close(path(b, a, T), path(a, b, T).flip(0), rtol=1e-12, atol=1e-12)
 
@@ -32,12 +32,12 @@ def test_the_way_back_is_the_way_there(path):
 def test_lerp():
     a, b = torch.tensor([1e8, 7.0]), torch.tensor([1.0, -1.0])
     points = lerp(a, b, torch.tensor([0.0, 0.25, 1.0]))
-    assert torch.equal(points[0], a)  # to the bit, and not a + (b − a)
+    assert torch.equal(points[0], a)  # to the bit; a + (b − a) would be rounded
     assert torch.equal(points[2], b)
     torch.testing.assert_close(points[1], torch.tensor([7.5e7, 5.0]))
 
 
-def test_slerp_keeps_the_norm_and_turns_evenly():
+def test_slerp_keeps_the_norm_and_constant_angular_speed():
     a, b = torch.nn.functional.normalize(pair(), dim=1)
     points = slerp(a, b, T)
     torch.testing.assert_close(points.norm(dim=1), torch.ones(9, dtype=torch.float64), rtol=1e-12, atol=0)
@@ -46,14 +46,14 @@ def test_slerp_keeps_the_norm_and_turns_evenly():
 
 
 def test_slerp_by_hand():
-    """A quarter turn from 2·e₁ to 2·e₂: half-way is √2·(e₁ + e₂)."""
+    """On the quarter turn from 2·e₁ to 2·e₂ the middle is √2·(e₁ + e₂)."""
     a, b = 2 * torch.eye(2, dtype=torch.float64)
     (middle,) = slerp(a, b, torch.tensor([0.5], dtype=torch.float64))
     torch.testing.assert_close(middle, torch.full((2,), math.sqrt(2), dtype=torch.float64))
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0, -1.0, 1 + 1e-9])
-def test_parallel_codes_have_a_line(factor):
+def test_parallel_codes_are_joined_by_a_line(factor):
     a, _ = pair()
     points = slerp(a, factor * a, T)
     assert points.isfinite().all()

@@ -1,4 +1,4 @@
-"""Priors: the projection on the active dimensions, its gradient, and how the dimensions are chosen (A2)."""
+"""Priors: the projection on the active dimensions, its gradient, and the choice of the dimensions."""
 
 import json
 
@@ -32,7 +32,7 @@ def latents(n=50, d=8, scale=2.0):
 
 
 def labelled(z, batch, classes=3):
-    """What a prior is fitted to: batches of latents, whose labels go round the classes."""
+    """Return the latents in batches, with labels 0, 1, …, as `Prior.fit` takes them."""
     labels = torch.arange(len(z)) % classes
     return lambda: zip(z.split(batch), labels.split(batch), strict=True)
 
@@ -78,13 +78,13 @@ def test_rebuilt_from_its_config(config):
     assert torch.equal(*(one.sample(5, torch.Generator().manual_seed(0)) for one in (prior, again)))
 
 
-def test_a_config_without_how_to_choose_is_the_widest():
-    """That of checkpoints from before there was a choice."""
+def test_choose_is_widest_by_default():
+    """Older checkpoints have no such key."""
     assert build_prior({"name": "active-gaussian", "dim": 3, "latent_dim": 8, "bound": 2.0}).choose == "widest"
 
 
 @every_prior
-def test_sample_is_the_generators(config):
+def test_sample_depends_only_on_the_generator(config):
     prior = build_prior(config)
     a, b, c = (prior.sample(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert a.shape == (5, prior.dim)
@@ -115,7 +115,7 @@ def diagonal(d=5):
     return prior
 
 
-def test_diagonal_gaussian_is_torchs():
+def test_diagonal_gaussian_equals_torchs():
     prior, z = diagonal(), latents(d=5)
     expected = torch.distributions.Normal(prior.mean, prior.log_std.exp()).log_prob(z).sum(1)
     torch.testing.assert_close(prior.log_prob(z), expected, rtol=1e-13, atol=0)
@@ -131,7 +131,7 @@ def test_diagonal_gaussian_samples_have_its_moments_and_carry_gradients():
 
 
 def test_diagonal_gaussian_fits_means_and_scales():
-    """A dimension that does not vary gets the least scale."""
+    """A constant dimension gets the smallest scale."""
     z = latents(d=5) * torch.tensor([1, 2, 3, 4, 0.0]) + 7
     prior = DiagonalGaussian(5)
     prior.fit(labelled(z, 7))
@@ -147,7 +147,7 @@ def test_restrict_by_hand():
 
 
 def test_gradient_of_restrict():
-    """1 inside the bound, 0 outside; and 0 on the other dimensions even where they are exactly 0, as they are under black padding."""
+    """It is 1 inside the bound and 0 outside. On inactive dimensions it is 0 even where they are exactly 0, as under black padding."""
     z = torch.tensor([[0.0, -0.5, 0.0, 2.5, -3.0, 1.0], [5.0, 0.0, 0.0, 1.9, 2.1, 0.0]], requires_grad=True)
     (gradient,) = torch.autograd.grad(active(1, 3, 4, latent_dim=6).restrict(z).sum(), z)
     assert gradient.tolist() == [[0, 1, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]]
@@ -157,7 +157,7 @@ def test_activate_takes_the_widest():
     prior = ActiveGaussian(3, 6)
     prior.activate(torch.tensor([0.1, 5.0, 0.2, 3.0, 0.0, 4.0]))
     assert prior.active.tolist() == [1, 3, 5]
-    prior.activate(torch.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 2.0]))  # a tie goes to the lower number
+    prior.activate(torch.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 2.0]))  # of equal ones the lower index wins
     assert prior.active.tolist() == [0, 1, 5]
     assert prior.select(torch.arange(6.0)[None]).tolist() == [[0, 1, 5]]
 
@@ -165,7 +165,7 @@ def test_activate_takes_the_widest():
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([0.0, 1.0, -1e7]))
 def test_moments(sizes, shift):
-    """torch's mean and std in float64, however the rows are dealt out and wherever they lie."""
+    """They equal torch's mean and std in float64, for any batches and any shift."""
     z = latents(sum(sizes), 5) + shift
     moments = Moments.of(z.split(sizes))
     mean, std = moments.mean, moments.std
@@ -178,7 +178,7 @@ def test_moments(sizes, shift):
 
 
 def test_moments_of_float32_lose_no_digits():
-    """The sum of squares of 1e4 ± 1e-2 would have no digit left in float32."""
+    """In float32 the sum of squares of 1e4 ± 1e-2 would have no correct digit."""
     z = (1e4 + 1e-2 * torch.randn(5000, 3, generator=torch.Generator().manual_seed(0))).float()
     moments = Moments.of(z.split(100))
     mean, std = moments.mean, moments.std
@@ -198,7 +198,7 @@ def test_moments_of_float32_lose_no_digits():
         ({"name": "active-gaussian", "latent_dim": 8, "dims": 2}, "dims"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": "2"}, "dim"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 2.5}, "dim"),
-        ({"name": "active-gaussian", "latent_dim": 8, "dim": 2, "choose": "last"}, "choose = 'last' is unknown; there is widest, first"),
+        ({"name": "active-gaussian", "latent_dim": 8, "dim": 2, "choose": "last"}, "choose = 'last' is unknown; choose widest, first"),
         ({"name": "diagonal-gaussian", "latent_dim": 0}, "latent_dim = 0"),
         ({"name": "diagonal-gaussian", "latent_dim": 8, "dim": 2}, "unknown key 'dim'"),
     ],
@@ -210,7 +210,7 @@ def test_bad_configs(config, said):
 
 
 @every_prior
-def test_temperature_scales_about_the_mean(config):
+def test_temperature_scales_around_the_mean(config):
     prior = build_prior(config)
     if isinstance(prior, DiagonalGaussian):
         prior.mean.data, prior.log_std.data = torch.arange(8.0), torch.linspace(-1, 1, 8)
@@ -222,7 +222,7 @@ def test_temperature_scales_about_the_mean(config):
 
 
 def classes(d=5):
-    """Two classes, one of them three times as frequent, with a dimension that only the second varies in."""
+    """Return a prior with two classes. The first is three times as frequent; one dimension varies only in the second."""
     prior = ClassGaussians(d, 2).double()
     with torch.no_grad():
         prior.mean.copy_(torch.stack([torch.zeros(d), torch.full((d,), 10.0)]))
@@ -241,14 +241,14 @@ def test_class_gaussians_fit_each_class():
     torch.testing.assert_close(prior.share, torch.full((3,), 1 / 3))
 
 
-def test_one_class_takes_all_images_whatever_their_labels():
+def test_one_class_ignores_labels():
     z, prior = latents(60), ClassGaussians(8, 1)
     prior.fit(lambda: [(z, torch.full((60,), -1))])
     torch.testing.assert_close(prior.std[0].double(), z.std(0), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "no image is of class 2"), ([0, 3, 1], "label 0 or 3"), ([0, -1, 1], "-1")])
-def test_class_gaussians_refuse_labels_that_are_no_classes(labels, said):
+@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "class 2 has no images"), ([0, 3, 1], "labels from 0 to 3"), ([0, -1, 1], "-1")])
+def test_class_gaussians_refuse_labels_outside_the_classes(labels, said):
     with pytest.raises(UsageError, match=said):
         ClassGaussians(8, 3).fit(lambda: [(latents(3), torch.tensor(labels))])
 
@@ -274,7 +274,7 @@ def test_given_a_class():
     ("prior", "label", "said"),
     [(classes(), 2, "classes 0 to 1"), (classes(), -1, "classes 0 to 1"), (ActiveGaussian(2, 4), 0, "'active-gaussian' knows no classes")],
 )
-def test_given_a_class_that_is_none(prior, label, said):
+def test_given_an_unknown_class(prior, label, said):
     with pytest.raises(UsageError, match=said):
         prior.given(label)
 
@@ -289,7 +289,7 @@ def test_draw_by_hand_and_its_gradient():
 
 
 def test_used_dimensions():
-    """Those of at least a tenth of the widest."""
+    """Used dimensions have at least a tenth of the largest σ."""
     assert classes().used().tolist() == [[True, True, True, False, False], [True, False, True, False, True]]
 
 

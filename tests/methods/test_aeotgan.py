@@ -1,4 +1,4 @@
-"""One step of AE-OT-GAN: which image belongs to which code, what each player minimises, and whom a gradient reaches."""
+"""One step of AE-OT-GAN: the pairs of images and codes, the losses, and which parameters get a gradient."""
 
 import copy
 from contextlib import nullcontext
@@ -44,7 +44,7 @@ def changed(module, before):
 
 
 def watched(monkeypatch, method):
-    """What the generator and the discriminator are given."""
+    """Record the inputs of the generator and of the discriminator."""
     seen = {"codes": [], "images": []}
     decode, D = method.autoencoder.decode, method.D.forward
     monkeypatch.setattr(method.autoencoder, "decode", lambda z: (seen["codes"].append(z.detach()), decode(z))[1])
@@ -52,20 +52,20 @@ def watched(monkeypatch, method):
     return seen
 
 
-def test_a_quarter_of_the_codes_are_those_of_the_first_images(monkeypatch):
+def test_a_quarter_of_the_codes_come_from_the_first_images(monkeypatch):
     method, x = make(), images()
     seen = watched(monkeypatch, method)
     stepped(method, x)
     with torch.no_grad():
         y = method.encoder.encode(x[:4])
-    for codes in seen["codes"]:  # the update of D, then that of G
+    for codes in seen["codes"]:  # first the update of D, then of G
         assert len(codes) == 16
         torch.testing.assert_close(codes[:4], y)
     assert not torch.equal(seen["codes"][0][4:], seen["codes"][1][4:])
-    torch.testing.assert_close(seen["images"][0], x)  # all of them are the real ones
+    torch.testing.assert_close(seen["images"][0], x)  # all images of the batch are the real ones
 
 
-def test_generated_codes_are_the_priors(monkeypatch):
+def test_generated_codes_come_from_the_prior(monkeypatch):
     method = make(generator_updates=2)
     seen = watched(monkeypatch, method)
     stepped(method, images(), seed=5)
@@ -91,7 +91,7 @@ def test_values_by_hand():
         assert scalars["L_feature"].item() == pytest.approx((spelled.encoder.encode(again[:4]) - y).square().mean().item(), rel=1e-4)
 
 
-def test_each_player_trains_its_own():
+def test_each_loss_trains_its_own_network():
     method, x = make(), images()
     before = {name: values(module) for name, module in method.modules.items()}
     frozen = values(method.encoder)
@@ -107,7 +107,7 @@ def test_each_player_trains_its_own():
     assert not changed(method.encoder, frozen)
 
 
-def test_all_of_an_invertible_network_is_the_generator():
+def test_the_whole_invertible_network_is_the_generator():
     method = make(REVNET)
     before = values(method.autoencoder)
     stepped(method, images())
@@ -133,7 +133,7 @@ def test_from_noise_there_are_no_pairs(monkeypatch):
     assert not {"L_content", "L_feature"} & scalars.keys()
 
 
-def test_without_an_adversary_it_is_an_autoencoder():
+def test_without_an_adversary_only_the_decoder_is_trained():
     method = make(weight_adversarial=0.0, lr=1e-2)
     before = values(method.D)
     first, *_, last = [stepped(method, images())["L_content"] for _ in range(30)]
@@ -153,9 +153,9 @@ def test_a_pure_function_of_its_arguments():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"loss": "lsgan"}, "there is vanilla, hinge-sn"),
+        ({"loss": "lsgan"}, "choose vanilla, hinge-sn"),
         ({"weight_content": -1.0}, "negative"),
-        ({"generator_updates": 0}, "at least 1 is needed"),
+        ({"generator_updates": 0}, "must be at least 1"),
         ({"weight_adversarial": 0.0, "weight_content": 0.0, "weight_feature": 0.0}, "nothing to train"),
     ],
 )
@@ -164,15 +164,15 @@ def test_impossible_settings(settings, said):
         AEOTGANConfig(**settings)
 
 
-def test_a_batch_that_cannot_be_shared_out():
+def test_a_batch_size_that_does_not_fit():
     with pytest.raises(UsageError, match="multiple of 4"):
         AEOTGANConfig().pairs(18)
-    with pytest.raises(UsageError, match="no image has a code"):
+    with pytest.raises(UsageError, match="need the codes of a checkpoint"):
         AEOTGAN(build_model(INFOGAN), ActiveGaussian(3, 3), AEOTGANConfig(weight_content=1.0), nullcontext)
 
 
-def test_the_autoencoder_has_squared_errors_and_a_weight_on_its_codes():
-    """D1: L = w_x·mean (x − x̂)² + w_y·mean y² by Adam, y being the active dimensions alone."""
+def test_reconstruction_with_squared_error_and_a_weight_on_codes():
+    """L = w_x·mean (x − x̂)² + w_y·mean y² by Adam, with y only the active dimensions."""
     torch.manual_seed(0)
     autoencoder = build_model(REVNET)
     config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, max_grad_norm=0.0, lr=1e-3)
@@ -187,7 +187,7 @@ def test_the_autoencoder_has_squared_errors_and_a_weight_on_its_codes():
     assert scalars["L_y"].item() == pytest.approx(L_y.item(), rel=1e-5)
     assert scalars["grad_norm"].item() == pytest.approx(torch.cat([g.flatten() for g in gradients]).norm().item(), rel=1e-4)
     assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
-    with pytest.raises(UsageError, match="image_norm l3: there is l1, l2"):
+    with pytest.raises(UsageError, match="image_norm l3 is unknown; choose l1, l2"):
         ReconstructionConfig(image_norm="l3")
 
 
@@ -208,7 +208,7 @@ SMALL = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_decoder_modules_are_what_decode_uses(name):
-    """All of their parameters, and no other ones."""
+    """`decode` uses all parameters of these modules, and no others."""
     model = build_model(SMALL[name])
     loss = model.decode(torch.randn(4, model.latent_dim)).square().sum()
     loss.backward()
@@ -218,7 +218,7 @@ def test_decoder_modules_are_what_decode_uses(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_generator_alone(name):
-    """The same generator, and a config that makes it again; one with an encoder is written as it always was."""
+    """Without an encoder the generator and its config are the same; the config of a network with one has no new key."""
     torch.manual_seed(0)
     alone = build_model({**SMALL[name], "encoder": False})
     assert alone.config["encoder"] is False
@@ -227,13 +227,13 @@ def test_a_generator_alone(name):
     again.load_state_dict(alone.state_dict())
     assert {key.split(".")[0] for key in alone.state_dict()} == {"generator"}
     assert (alone.encodes, build_model(SMALL[name]).encodes) == (False, True)
-    with pytest.raises(UsageError, match=f"'{name}' was made without an encoder"):
+    with pytest.raises(UsageError, match=f"'{name}' has no encoder"):
         alone.encode(images())
     assert build_discriminator(alone.config)(images()).shape == (16,)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_span_is_how_far_apart_black_and_white_are_inside(name):
+def test_span_is_white_minus_black_inside_the_discriminator(name):
     D = build_discriminator(SMALL[name], "none")
     first = next(module for module in D.modules() if isinstance(module, torch.nn.Conv2d))
     seen = []
@@ -248,6 +248,6 @@ def test_span_is_how_far_apart_black_and_white_are_inside(name):
     ("infogan", "wgan-gp", "batch", torch.nn.GroupNorm),
 ])  # fmt: skip
 def test_the_norm_of_the_discriminator(name, loss, norm, layer):
-    """That of the loss, which the gradient penalties fix; where it is open, the one asked for, else that of D's paper."""
+    """It is the norm of the loss (gradient penalties prescribe one), else the one in the config, else that of D's paper."""
     norms = {type(module) for module in make(SMALL[name], loss=loss, norm=norm).D.modules()} & {torch.nn.BatchNorm2d, torch.nn.GroupNorm}
     assert norms == {layer}

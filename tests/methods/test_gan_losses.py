@@ -1,4 +1,4 @@
-"""What the players of a GAN minimise: values by hand, and penalties on discriminators whose slope is known."""
+"""GAN losses: values by hand, and penalties of discriminators with known gradients."""
 
 import math
 
@@ -6,13 +6,13 @@ import ot as pot
 import pytest
 import torch
 
-from genrev_cli.methods.gan_losses import LOSSES, interpolates, quadratic_potentials, slopes, vanilla_generator
+from genrev_cli.methods.gan_losses import LOSSES, gradient_norms, interpolates, quadratic_potentials, vanilla_generator
 
 W = torch.tensor([3.0, 4.0], dtype=torch.float64).view(1, 1, 2)  # of norm 5
 
 
 def linear(x):
-    """D(x) = ⟨w, x⟩, whose slope is 5 everywhere."""
+    """D(x) = ⟨w, x⟩, whose gradient has norm 5 everywhere."""
     return (x * W).flatten(1).sum(1)
 
 
@@ -48,15 +48,15 @@ def test_hinge():
 
 @pytest.mark.parametrize(("span", "slope"), [(1.0, 5.0), (2.0, 2.5)])
 def test_penalties_of_a_linear_discriminator(span, slope):
-    """Where D sees pixels that are twice as far apart, its slope in them is half as large."""
+    """If D scales pixels by 2, the gradient with respect to the scaled pixels is half as large."""
     wasserstein = 0.75 - 3.5
     assert judged("wgan-gp", span).loss.item() == pytest.approx(wasserstein + 10 * (slope - 1) ** 2)
     assert judged("wgan-div", span).loss.item() == pytest.approx(wasserstein + 2 * slope**6)
 
 
-def test_slopes_are_differentiable_in_the_weights():
+def test_gradient_norms_are_differentiable_in_the_weights():
     weight = W.clone().requires_grad_()
-    norm = slopes(lambda x: (x * weight).flatten(1).sum(1), REAL, 1.0).mean()
+    norm = gradient_norms(lambda x: (x * weight).flatten(1).sum(1), REAL, 1.0).mean()
     torch.testing.assert_close(torch.autograd.grad(norm, weight)[0], W / 5)
 
 
@@ -68,7 +68,7 @@ def test_interpolates_lie_between_their_pairs():
 
 
 def test_quadratic_potentials_are_optimal():
-    """Feasible, tight where matched, and worth as much as the transport costs; φ and ψ are centred together."""
+    """They are feasible, tight for matched pairs, and their value is the transport cost; the mean of φ and ψ is 0."""
     x = torch.rand(6, 1, 2, 2, generator=generator(), dtype=torch.float64)
     x_fake = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     phi, psi, matched = quadratic_potentials(x, x_fake, 0.5)
@@ -79,16 +79,16 @@ def test_quadratic_potentials_are_optimal():
     assert (phi.mean() + psi.mean()).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_wgan_qc_vanishes_where_the_discriminator_is_the_potential():
-    """One pair, K = 1/2: φ = c/2, ψ = −c/2, and the slope K·|x − x̃| is what an optimal ψ has there."""
+def test_wgan_qc_is_zero_if_the_discriminator_is_the_potential():
+    """One pair, K = 1/2: φ = c/2, ψ = −c/2, and an optimal ψ has the slope K·|x − x̃|."""
     x, x_fake = images([1.0, 0.0]), images([0.0, 0.0])
     direction = torch.tensor([1.0, 0.0], dtype=torch.float64).view(1, 1, 2)
     found = LOSSES["wgan-qc"].discriminator(lambda u: 0.5 * (u * direction).flatten(1).sum(1) - 0.125, x, x_fake, 1.0, generator())
-    assert found.loss.item() == pytest.approx((0.375 - 0.125) ** 2 / 2, abs=1e-9)  # ψ and the slope fit, φ does not
+    assert found.loss.item() == pytest.approx((0.375 - 0.125) ** 2 / 2, abs=1e-9)  # ψ and the slope are right, φ is not
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_scores_come_back_with_the_loss(name):
+def test_scores_are_returned_with_the_loss(name):
     found = judged(name)
     assert found.real.tolist() == [3, 4]
     assert found.fake.tolist() == [1.5, 0]

@@ -1,4 +1,4 @@
-"""The losses of A3 and A4 by hand, and what one step of each method does to which parameters."""
+"""Schirrmeister et al. 2018, section 2.2: the losses by hand, and how one step of each method changes the parameters."""
 
 import copy
 import math
@@ -44,7 +44,7 @@ def test_latent_loss(z, z_hat, expected):
     ],
 )
 def test_adversary_loss(prior, codes, expected):
-    """L_D = −E[min(0, −1 + D(prior))] − E[min(0, −1 − D(codes))] (eq. 3), as the paper writes it and as we do."""
+    """L_D = −E[min(0, −1 + D(prior))] − E[min(0, −1 − D(codes))] (eq. 3): the paper's form equals ours."""
     prior, codes = numbers(*prior), numbers(*codes)
     assert adversary_loss(prior, codes).item() == pytest.approx(expected)
     as_printed = -torch.minimum(numbers(0.0), prior - 1).mean() - torch.minimum(numbers(0.0), -1 - codes).mean()
@@ -84,7 +84,7 @@ def same(module, before):
 
 
 def reconstruct(method, x):
-    """L_x and L_z of a batch, spelled out."""
+    """Compute L_x and L_z of a batch directly."""
     z = method.autoencoder.encode(x)
     z_hat = torch.zeros_like(z)
     z_hat[:, method.prior.active] = z[:, method.prior.active].clamp(-0.5, 0.5)
@@ -93,7 +93,7 @@ def reconstruct(method, x):
 
 
 def follows(module, before, gradients, lr, max_norm):
-    """Whether Adam with β = (0, 0.9) took its first step down these gradients: w ← w − lr·g / (|g| + 1e-8), g clipped."""
+    """Return True if the change is Adam's first step with β = (0, 0.9): w ← w − lr·g / (|g| + 1e-8), g clipped."""
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     for parameter, old, gradient in zip(module.parameters(), before, gradients, strict=True):
         clipped = gradient * min(1, max_norm / (norm.item() + 1e-6))
@@ -103,7 +103,7 @@ def follows(module, before, gradients, lr, max_norm):
 
 @pytest.mark.parametrize(("weight_x", "weight_z"), [(10.0, 10.0), (1.0, 0.0), (0.0, 3.0), (2.0, 5.0)])
 def test_reconstruction_step(weight_x, weight_z):
-    """L = w_x·L_x + w_z·L_z (A3), one Adam step on all of it."""
+    """One Adam step on L = w_x·L_x + w_z·L_z changes all parameters."""
     method = make(Reconstruction, ReconstructionConfig(weight_x, weight_z, lr=LR))
     x, before = images(), values(method.autoencoder)
     L_x, L_z = reconstruct(method, x)
@@ -154,7 +154,7 @@ def test_adversary_learns_from_the_first_half_and_the_network_from_the_second():
 
 
 def test_adversary_update():
-    """L_D on the codes of the first half and on prior samples of the step's generator; then Adam with its own rate and clip."""
+    """L_D uses codes of the first half and prior samples of the step's generator; Adam has its own rate and clipping."""
     method, x = adversarial(), images(8)
     spelled = copy.deepcopy(method)
     before = values(spelled.D)
@@ -170,7 +170,7 @@ def test_adversary_update():
 
 
 def test_network_update():
-    """L_E + w_x·L_x + w_z·L_z on the second half, against the adversary that was just updated."""
+    """The loss is L_E + w_x·L_x + w_z·L_z on the second half, with the adversary just updated."""
     method, x = adversarial(), images(8)
     spelled = copy.deepcopy(method)
     spelled._update_D(x[:4], torch.Generator().manual_seed(2))
@@ -199,7 +199,7 @@ def test_each_loss_reaches_its_own_parameters():
 
 @pytest.mark.parametrize(("method", "config"), [(Reconstruction, ReconstructionConfig(lr=LR)), (LatentAdversarial, CONFIG)])
 def test_a_step_is_a_pure_function(method, config):
-    """The same modules, batch and generator give the same step, to the bit, whatever the global generator does."""
+    """The same modules, batch and generator give the same step to the bit, for any state of the global generator."""
     results = []
     for noise in (0, 1):
         one = make(method, config)
@@ -212,7 +212,7 @@ def test_a_step_is_a_pure_function(method, config):
 
 
 @pytest.mark.parametrize(("method", "config"), [(Reconstruction, ReconstructionConfig(lr=LR)), (LatentAdversarial, CONFIG)])
-def test_bfloat16_comes_near(method, config, device):
+def test_bfloat16_is_close(method, config, device):
     half, full = (make(method, config, autocast=autocast_in(device, precision)) for precision in ("bf16", "fp32"))
     for one in (half, full):
         for module in one.modules.values():
@@ -231,7 +231,7 @@ def test_impossible_settings(settings):
 
 
 def test_the_papers_defaults():
-    """A3 and A4."""
+    """The defaults are those of section 3.1 and the authors' notebooks."""
     recon, adversary = ReconstructionConfig(), AdversarialConfig()
     for config in (recon, adversary):
         assert (config.weight_x, config.weight_z, config.lr, config.betas, config.max_grad_norm) == (10, 10, 1e-4, (0, 0.9), 5)

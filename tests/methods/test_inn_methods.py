@@ -32,7 +32,7 @@ def stepped(method, x, seed=2):
 
 @pytest.mark.parametrize("widths", [(0.2, 0.5, 0.9, 1.3), (2.0,)])
 def test_mmd_by_a_double_loop(widths):
-    """Mean over all pairs, a code with itself among them."""
+    """The estimate is a mean over all pairs, including each code with itself."""
     u, v = (torch.randn(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (5, 7))
 
     def mean(a, b):
@@ -52,7 +52,7 @@ def test_one_code_each_by_hand():
 
 @pytest.mark.parametrize("model", [INN, DENSE], ids=["inn", "dense"])
 def test_step_with_mmd(model):
-    """The codes are matched with samples of the prior that the step's generator draws; the other terms are as without."""
+    """The MMD compares codes with prior samples from the step's generator; the other terms do not change."""
     method, x = make(model, weight_mmd=2.0), images()
     with torch.no_grad():
         y = method.autoencoder.encode(x)[:, :3]
@@ -66,7 +66,7 @@ def test_step_with_mmd(model):
     assert not any(scalar.requires_grad for scalar in scalars.values())
 
 
-def test_mmd_draws_codes_towards_the_prior():
+def test_mmd_moves_codes_towards_the_prior():
     method, x = make(weight_mmd=1.0), images(200)
     losses = [stepped(method, x, seed)["L_mmd"].item() for seed in range(80)]
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
@@ -101,5 +101,5 @@ def test_decay_and_eps_reach_the_optimiser():
 
 @pytest.mark.parametrize("settings", [{"weight_mmd": -1.0}, {"mmd_widths": ()}, {"mmd_widths": (0.2, 0.0)}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match="weights of losses|mmd_widths"):
+    with pytest.raises(UsageError, match="loss weights|mmd_widths"):
         ReconstructionConfig(**settings)

@@ -1,4 +1,4 @@
-"""Maximum likelihood: bits per dimension in closed form, dequantisation, and what one step does."""
+"""Maximum likelihood: bits per dimension in closed form, dequantisation, and one step."""
 
 import math
 from contextlib import nullcontext
@@ -26,7 +26,7 @@ def make(model=INN, autocast=nullcontext, **settings):
 
 
 def images(n=64, seed=1):
-    """8-bit images whose pixels hang together."""
+    """Return 8-bit images with correlated pixels."""
     generator = torch.Generator().manual_seed(seed)
     common = torch.rand(n, 1, 1, 1, generator=generator)
     return (0.8 * common + 0.2 * torch.rand(n, 1, 4, 4, generator=generator)).mul(255).round() / 255
@@ -40,7 +40,7 @@ def stepped(method, x, seed=2):
     ("log_p", "dims", "expected"),
     [
         (0.0, 5, 8),  # uniform on the cube: 256 values, equally likely
-        (5 * math.log(256), 5, 0),  # all in one cell
+        (5 * math.log(256), 5, 0),  # all density in one cell
         (-3 * math.log(2), 3, 9),
     ],
 )
@@ -57,7 +57,7 @@ def test_dequantised_pixels_stay_in_their_cells():
 def test_gaussian_data_under_the_identity():
     """The cross-entropy of N(μ, σ²) data with N(m, s²) is ½ log 2πs² + (σ² + (μ − m)²)/2s²."""
     method = make()
-    model, prior = method.autoencoder.double(), method.prior.double()  # fresh weights: the identity
+    model, prior = method.autoencoder.double(), method.prior.double()  # fresh weights are the identity
     with torch.no_grad():
         prior.mean.fill_(0.3)
         prior.log_std.fill_(math.log(0.2))
@@ -84,7 +84,7 @@ def test_log_likelihood_is_the_change_of_variables(model):
 
 
 def test_density_integrates_to_one():
-    """Over a grid of a 2-dimensional stand-in: z = exp(a)·x, so p(x) = N(exp(a)·x; μ, σ²)·exp(2a)."""
+    """Integrate over a grid in 2 dimensions, for z = exp(a)·x and p(x) = N(exp(a)·x; μ, σ²)·exp(2a)."""
     prior = DiagonalGaussian(2).double()
     with torch.no_grad():
         prior.mean.fill_(0.4)
@@ -99,7 +99,7 @@ def test_density_integrates_to_one():
 
 @every_bijection
 def test_step(model):
-    """L in bits per dimension on images dequantised by the step's generator; network, means and scales all move."""
+    """One step minimises bits per dimension of dequantised images; network, means and scales all change."""
     method, x = make(model), images()
     u = torch.rand(x.shape, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -111,7 +111,7 @@ def test_step(model):
     assert not scalars["bits_per_dim"].requires_grad
     moved = [not torch.equal(a, b) for a, b in zip(before, (*method.autoencoder.parameters(), *method.prior.parameters()), strict=True)]
     assert all(moved[-2:])
-    assert sum(moved) >= len(moved) / 3  # behind a last layer of zeros nothing moves in the first step
+    assert sum(moved) >= len(moved) / 3  # layers before a last layer of zeros do not change in the first step
     again = stepped(make(model), x)
     assert all(torch.equal(scalars[name], again[name]) for name in scalars)
 
@@ -128,7 +128,7 @@ def test_each_process_takes_its_share_of_the_noise(monkeypatch):
 
 @every_bijection
 def test_learns(model):
-    """From the codes' own means and scales, below what independent pixels of those scales would take."""
+    """Training starts at the codes' means and scales and goes below the bits of independent pixels."""
     method, x = make(model, lr=1e-2), images(256)
     method.start(lambda: ((part, None) for part in x.split(100)))
     torch.testing.assert_close(method.prior.mean.detach(), method.autoencoder.encode((255 * x + 0.5) / 256).detach().mean(0))
@@ -146,7 +146,7 @@ def test_measure():
 
 
 @every_bijection
-def test_bfloat16_comes_near(model, device):
+def test_bfloat16_is_close(model, device):
     half, full = (make(model, autocast=autocast_in(device, precision)) for precision in ("bf16", "fp32"))
     for one in (half, full):
         torch.manual_seed(0)
@@ -164,13 +164,13 @@ def test_bfloat16_comes_near(model, device):
 @pytest.mark.parametrize(
     ("model", "prior", "said"),
     [
-        ({"name": "dense", "image_shape": [1, 4, 4], "latent_dim": 16, "hidden": []}, DiagonalGaussian(16), "'dense' is none"),
-        (INN, ActiveGaussian(3, 16), "a prior over all 16 dimensions; 'active-gaussian' is none"),
+        ({"name": "dense", "image_shape": [1, 4, 4], "latent_dim": 16, "hidden": []}, DiagonalGaussian(16), "'dense' is not"),
+        (INN, ActiveGaussian(3, 16), "a prior over all 16 dimensions; 'active-gaussian' has other ones"),
         ({**REVNET, "image_shape": [1, 3, 4]}, DiagonalGaussian(16), "'revnet' pads images of 12 values to 16"),
     ],
     ids=["dense", "prior", "padding"],
 )
-def test_what_has_no_density(model, prior, said):
+def test_models_and_priors_without_a_density(model, prior, said):
     with pytest.raises(UsageError, match=said):
         require_density(build_model(model), prior)
     with pytest.raises(UsageError, match=said):

@@ -1,4 +1,4 @@
-"""Distances in the adversary's place: what one step does, and that each of them brings codes to the prior."""
+"""Distances that replace the adversary: one step, and codes that move to the prior."""
 
 import copy
 from contextlib import nullcontext
@@ -29,7 +29,7 @@ def stepped(method, x, seed=2):
 
 
 @every_matcher
-def test_a_step_is_adam_on_the_spelled_out_loss(matcher):
+def test_a_step_is_adam_on_the_loss_by_hand(matcher):
     method, x = make(matcher, lr=1e-3, weight_match=2.0), images()
     spelled = copy.deepcopy(method)
     generator = torch.Generator().manual_seed(2)
@@ -53,8 +53,8 @@ def test_a_step_is_adam_on_the_spelled_out_loss(matcher):
 
 
 @every_matcher
-def test_codes_come_to_the_prior(matcher):
-    """Their mean and spread, of pixels in [0, 1] at first, without the other losses."""
+def test_codes_move_to_the_prior(matcher):
+    """Without other losses, their mean and spread move from those of pixels to those of the prior."""
     method, x = make(matcher, lr=1e-2, weight_match=10.0, weight_x=0.0, weight_z=0.0), images(256)
     with torch.no_grad():
         before = method.prior.select(method.autoencoder.encode(x))
@@ -76,7 +76,7 @@ def test_a_distance_is_small_between_samples_of_the_prior(matcher):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({"matcher": "gan"}, "there is adversary, mmd"), ({"matcher": "mmd", "weight_match": -1.0}, "negative")]
+    ("settings", "said"), [({"matcher": "gan"}, "choose adversary, mmd"), ({"matcher": "mmd", "weight_match": -1.0}, "negative")]
 )
 def test_impossible_settings(settings, said):
     with pytest.raises(UsageError, match=said):

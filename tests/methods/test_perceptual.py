@@ -1,4 +1,4 @@
-"""Perceptual generative autoencoders: every loss by hand, and whom it reaches."""
+"""Perceptual generative autoencoders: every loss by hand, and the parameters that it reaches."""
 
 import copy
 import math
@@ -46,7 +46,7 @@ def make(variant, autoencoder=None, **settings):
 
 
 def stepped(method, x, seed=2, step=1):
-    """One step whose normal numbers are in float64."""
+    """Take one step with normal numbers in float64."""
     torch.set_default_dtype(torch.float64)
     try:
         method.begin(step)
@@ -56,7 +56,7 @@ def stepped(method, x, seed=2, step=1):
 
 
 def test_losses_are_means_over_dimensions_and_batch():
-    """Twice as many dimensions or images of the same kind change nothing."""
+    """Repeating dimensions or images changes nothing."""
     x, x_hat, z = images(), images(seed=3), normal(8, H)
     assert signed_image_loss(x, x_hat).item() == pytest.approx(((2 * x - 2 * x_hat) ** 2).sum().item() / (8 * 16))
     assert code_nll(z).item() == pytest.approx((z**2).sum().item() / (2 * 8 * H))
@@ -79,30 +79,30 @@ def test_kl_is_that_of_two_gaussians():
 
 @pytest.mark.parametrize("away", [0.0, 0.05, 0.3])
 def test_volume_loss_bounds_the_log_determinant_and_is_tight_near_the_identity(away):
-    """Eq. 6: h(z) = J z has log |det J| everywhere; what is over it is of second order in J − 1."""
+    """Eq. 6: for h(z) = J z the loss exceeds log |det J| only by terms of second order in J − 1."""
     d = 16
     J = torch.eye(d, dtype=torch.float64) + away * normal(d, d) / d**0.5
     delta = normal(200_000, d, seed=1)
     estimate = d * volume_loss(torch.zeros_like(delta), delta @ J.T, delta.norm(dim=1)).item()
     exact = torch.linalg.slogdet(J).logabsdet.item()
-    assert exact - 0.02 <= estimate <= exact + 2 * d * away**2 + 0.02  # 0.02: of the draw
+    assert exact - 0.02 <= estimate <= exact + 2 * d * away**2 + 0.02  # 0.02: sampling error
 
 
 def test_volume_of_a_scaling_is_exact():
-    """h = c·identity: log |det| = H log c for every step."""
+    """For h = c·identity, log |det| = H log c for every step."""
     delta = normal(4, H)
     assert H * volume_loss(torch.zeros(4, H), 2.5 * delta, delta.norm(dim=1)).item() == pytest.approx(H * math.log(2.5))
 
 
-def test_a_step_that_rounding_swallows_has_no_slope():
+def test_a_step_that_rounds_to_zero_has_no_gradient():
     h = torch.zeros(2, H, requires_grad=True)
     loss = volume_loss(torch.zeros(2, H), h * torch.tensor([[0.0], [1.0]]), torch.ones(2))
     assert loss.isfinite()
     assert torch.autograd.grad(loss, h)[0].isfinite().all()
 
 
-def spelled(method, x, seed=2):
-    """Both losses of a step, from the matrices of `affine`: sg is detach, and an encoder's copy stands for the encoder within h."""
+def losses_by_hand(method, x, seed=2):
+    """Compute both losses of a step from the matrices of `affine`. A copy of the encoder stands for the frozen one inside h."""
     c, model = method.config, method.autoencoder
     copied = copy.deepcopy(model).requires_grad_(False)
 
@@ -136,11 +136,11 @@ def spelled(method, x, seed=2):
 
 
 @every_variant
-def test_a_step_goes_down_each_ones_own_loss(variant):
-    """Momentum on the first step is plain descent: θ moves by L_θ alone, φ by L_φ alone."""
+def test_a_step_minimises_the_own_loss_of_encoder_and_decoder(variant):
+    """The first step with momentum is plain gradient descent: θ changes by L_θ only, φ by L_φ only."""
     method, x = make(variant, lr=0.01), images()
     before = copy.deepcopy(method)
-    L_f, L_g = spelled(before, x)
+    L_f, L_g = losses_by_hand(before, x)
     theta = list(before.autoencoder.decoder.parameters())
     phi = [parameter for name, parameter in before.autoencoder.named_parameters() if not name.startswith("decoder")]
     wanted = dict(zip(phi, torch.autograd.grad(L_f, phi, retain_graph=True), strict=True))
@@ -156,7 +156,7 @@ def test_momentum_is_kept():
     stepped(method, x)
     middle = copy.deepcopy(method)
     first = {name: buffer for name, buffer in method.optimizers["g"].tensors().items() if name.endswith("momentum_buffer")}
-    L_g = spelled(middle, x)[1]
+    L_g = losses_by_hand(middle, x)[1]
     theta = list(middle.autoencoder.decoder.parameters())
     gradients = torch.autograd.grad(L_g, theta)
     velocities = [0.9 * first[f"{i}.momentum_buffer"] + gradient for i, gradient in enumerate(gradients)]
@@ -166,7 +166,7 @@ def test_momentum_is_kept():
 
 
 @every_variant
-def test_the_warm_up_counts_the_image_loss_alone(variant):
+def test_the_warm_up_uses_only_the_image_loss(variant):
     method, x = make(variant, warm_up=2, lr=0.01), images()
     cold = stepped(method, x, step=2)
     assert {name for name in cold if name.startswith("L_")} <= {"L_x", "L_kl"}
@@ -185,8 +185,8 @@ def test_encoder_is_trainable_again_after_a_step():
     assert all(parameter.requires_grad for parameter in method.autoencoder.parameters())
 
 
-def test_on_a_bijection_what_remains_is_reconstruction_and_the_codes_likelihood():
-    """h is the identity on the codes, so that the other losses are 0 whatever the weights."""
+def test_a_bijection_has_only_image_and_code_losses():
+    """h is the identity on the codes, so the other losses are 0 for all weights."""
     torch.manual_seed(0)
     model = build_model({"name": "revnet", "image_shape": list(SHAPE), "scales": [{"blocks": 1, "hidden": 4}]}).double()
     method, x = make("lpga", model, lr=0.01), images()
@@ -206,17 +206,17 @@ def test_on_a_bijection_what_remains_is_reconstruction_and_the_codes_likelihood(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "pga"}, "variant pga: there is lpga, vpga, lvpga"),
-        ({"weight_prior": -1.0}, "none may be negative"),
+        ({"variant": "pga"}, "variant pga is unknown; choose lpga, vpga, lvpga"),
+        ({"weight_prior": -1.0}, "must not be negative"),
         ({"warm_up": -1}, "warm_up -1"),
     ],
 )
-def test_settings_that_make_no_sense(settings, message):
+def test_settings_that_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         PerceptualConfig(**settings)
 
 
-def test_scales_that_the_variant_does_not_use_stay():
+def test_an_unused_variance_does_not_change():
     method = make("lpga", affine(variational=True))
     before = copy.deepcopy(method.autoencoder.log_variance)
     stepped(method, images())
@@ -224,27 +224,27 @@ def test_scales_that_the_variant_does_not_use_stay():
 
 
 @pytest.mark.parametrize("variant", ["vpga", "lvpga"])
-def test_a_network_without_scales_is_refused(variant):
-    with pytest.raises(UsageError, match="'affine' has none as it is"):
+def test_a_network_without_a_variance_is_refused(variant):
+    with pytest.raises(UsageError, match="'affine' gives none"):
         make(variant, affine(variational=False))
 
 
 def test_a_network_without_an_encoder_is_refused():
     model = build_model({"name": "infogan", "image_shape": [1, 4, 4], "latent_dim": H, "width": 1, "encoder": False})
-    with pytest.raises(UsageError, match="made without one"):
+    with pytest.raises(UsageError, match="has none; set encoder = true"):
         make("lpga", model)
 
 
 @every_variant
 def test_training_brings_h_to_the_identity_on_the_prior(variant, generator):
-    """‖h(z) − z‖² over the prior falls far below where it began."""
+    """‖h(z) − z‖² over the prior becomes far smaller than at the start."""
     torch.manual_seed(0)
     table = {"name": "strided", "image_shape": [1, 8, 8], "latent_dim": 2, "channels": [8], "dense": 32}
     model = build_model({**table, "variational": variant != "lpga"})
     centre = torch.rand(64, 2, generator=generator) * 4 + 2
     grid = torch.arange(8.0)
     x = torch.exp(-((grid - centre[:, :1, None]) ** 2 + (grid[:, None] - centre[:, 1:, None]) ** 2) / 4)[:, None]  # blobs on a plane
-    alpha = 1.0 if variant == "lpga" else 0.3  # more of it diverges where codes are wide, less is slow where they are narrow
+    alpha = 1.0 if variant == "lpga" else 0.3  # a higher rate diverges for wide codes, a lower one is slow for narrow codes
     config = PerceptualConfig(variant, weight_prior=alpha, weight_nll=0.01, weight_noise=0.01, weight_kl=0.02, warm_up=80, lr=0.05)
     method = PerceptualAutoencoder(model, ActiveGaussian(2, 2, bound=0.0), config, nullcontext)
     logged = []

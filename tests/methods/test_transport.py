@@ -1,4 +1,4 @@
-"""The losses of A6 by hand, and what one step does."""
+"""Training by optimal transport (Schirrmeister et al. 2018, section 3.2): the losses by hand, and one step."""
 
 import copy
 from contextlib import nullcontext
@@ -54,7 +54,7 @@ def test_start_fits_each_class():
     torch.testing.assert_close(method.prior.std[1].detach(), z[1::3].std(0), rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_is_adam_on_the_spelled_out_loss():
+def test_a_step_is_adam_on_the_loss_by_hand():
     method = make()
     spelled, x, y = copy.deepcopy(method), images(), labels()
     generator = torch.Generator().manual_seed(2)
@@ -112,7 +112,7 @@ def test_dimensions_in_use():
     assert method.describe(method.prior) == {"dims_per_class": pytest.approx(4 / 3), "dims_used": 2, "dims_shared": 1}
 
 
-def test_bfloat16_comes_near(device):
+def test_bfloat16_is_close(device):
     half, full = (make(autocast=autocast_in(device, precision)) for precision in ("bf16", "fp32"))
     for method in (half, full):
         method.autoencoder.to(device), method.prior.to(device)
@@ -129,10 +129,10 @@ def test_bfloat16_comes_near(device):
             ClassGaussians(16, 3),
             "needs an invertible network",
         ),
-        (REVNET, ActiveGaussian(4, 16), "'active-gaussian' is none"),
+        (REVNET, ActiveGaussian(4, 16), "not 'active-gaussian'"),
     ],
 )
-def test_what_cannot_be_trained_so(model, prior, said):
+def test_models_and_priors_that_are_refused(model, prior, said):
     with pytest.raises(UsageError, match=said):
         ClassTransport(build_model(model), prior, TransportConfig(), nullcontext)
 

@@ -1,4 +1,4 @@
-"""The variational and the Wasserstein autoencoders: their losses by hand, and what one step does."""
+"""Variational and Wasserstein autoencoders: their losses by hand, and one step."""
 
 import copy
 import math
@@ -33,7 +33,7 @@ def stepped(method, x, seed=2):
 
 @pytest.mark.parametrize("std", [0.0, 0.3])
 def test_a_step_of_the_vae_is_adam_on_its_bound(std):
-    """−E log N(x; g(μ + σu), s²) + KL, per pixel, pixels in [−1, 1]; s² is the mean squared error where it is left open."""
+    """−E log N(x; g(μ + σu), s²) + KL, per pixel, pixels in [−1, 1]; with decoder_std = 0, s² is the mean squared error."""
     method, x = make(VAE, VAEConfig(decoder_std=std)), images()
     twin = copy.deepcopy(method.autoencoder)
     mean, log_variance = twin.posterior(x)
@@ -49,20 +49,20 @@ def test_a_step_of_the_vae_is_adam_on_its_bound(std):
     constant = math.log(2 * math.pi) / 2
     logged = stepped(method, x)
     assert logged["L"].item() == pytest.approx(bound.item() - constant, rel=1e-5)
-    slopes = torch.autograd.grad(bound, list(twin.parameters()))  # s being the likeliest, its own slope is 0
+    slopes = torch.autograd.grad(bound, list(twin.parameters()))  # the most likely s has gradient 0
     for old, new, slope in zip(twin.parameters(), method.autoencoder.parameters(), slopes, strict=True):
         moved = slope.abs() > 1e-6
         torch.testing.assert_close((new - old)[moved], (-1e-3 * slope.sign())[moved], rtol=0.02, atol=2e-5)
 
 
-def test_the_likeliest_noise_is_the_mean_squared_error():
+def test_the_most_likely_variance_is_the_mean_squared_error():
     error = torch.tensor(0.04)
     best = gaussian_nll(error, error).item()
     assert best == pytest.approx(0.5 + math.log(0.2))
     assert all(gaussian_nll(error, torch.tensor(s**2)).item() > best for s in (0.1, 0.15, 0.25, 0.4))
 
 
-def test_a_step_of_the_wae_mmd_is_adam_on_the_spelled_out_loss():
+def test_a_step_of_the_wae_mmd_is_adam_on_the_loss_by_hand():
     method, x = make(WAE, WAEConfig("wae-mmd")), images()
     twin = copy.deepcopy(method.autoencoder)
     z, prior = twin.encode(x), torch.randn(16, 3, generator=torch.Generator().manual_seed(2))
@@ -86,14 +86,14 @@ def test_mmd_of_equal_distributions_is_zero_in_the_mean(generator):
 
 
 def test_the_discriminators_losses_by_hand():
-    """Cross-entropies of 'prior' against 'code', and of being taken for the prior."""
+    """They are the cross-entropies of telling prior samples from codes, and of codes that count as prior samples."""
     real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
     sigmoid = torch.sigmoid
     assert discrimination_loss(real, fake).item() == pytest.approx((-sigmoid(real).log().mean() - (1 - sigmoid(fake)).log().mean()).item())
     assert confusion_loss(fake).item() == pytest.approx((-sigmoid(fake).log()).mean().item())
 
 
-def test_each_of_the_wae_gan_goes_down_its_own_loss():
+def test_each_network_of_the_wae_gan_minimises_its_own_loss():
     method, x = make(WAE, WAEConfig("wae-gan", hidden=8, layers=2)), images()
     twin, D = copy.deepcopy(method.autoencoder), copy.deepcopy(method.D)
     z, prior = twin.encode(x), torch.randn(16, 3, generator=torch.Generator().manual_seed(2))
@@ -111,7 +111,7 @@ def test_each_of_the_wae_gan_goes_down_its_own_loss():
             torch.testing.assert_close((new - old)[moved], (-1e-3 * slope.sign())[moved], rtol=0.05, atol=5e-5)
 
 
-def test_the_discriminator_has_as_many_layers_as_asked_for():
+def test_the_discriminator_has_the_configured_layers():
     D = CodeDiscriminator(64, 1024, 4)
     assert [(layer.in_features, layer.out_features) for layer in D.layers if isinstance(layer, nn.Linear)] == [
         (64, 1024),
@@ -122,8 +122,8 @@ def test_the_discriminator_has_as_many_layers_as_asked_for():
 
 
 @pytest.mark.parametrize("variant", ["wae-mmd", "wae-gan"])
-def test_codes_come_to_the_prior(variant, generator):
-    """Their spread, at first far from 1."""
+def test_codes_move_to_the_prior(variant, generator):
+    """Their spread starts far from 1 and moves to it."""
     method, x = make(WAE, WAEConfig(variant, lr=1e-2, lr_discriminator=1e-2, hidden=16, layers=2, weight_x=1e-3)), images(64)
     with torch.no_grad():
         before = method.autoencoder.encode(x).std(0)
@@ -139,16 +139,16 @@ def test_codes_come_to_the_prior(variant, generator):
     ("make_config", "message"),
     [
         (lambda: VAEConfig(decoder_std=-1), "decoder_std -1"),
-        (lambda: WAEConfig(weight_penalty=-1), "none may be negative"),
-        (lambda: WAEConfig(layers=0), "at least 1 of each"),
+        (lambda: WAEConfig(weight_penalty=-1), "must not be negative"),
+        (lambda: WAEConfig(layers=0), "must be at least 1"),
     ],
 )
-def test_settings_that_make_no_sense(make_config, message):
+def test_settings_that_are_refused(make_config, message):
     with pytest.raises(UsageError, match=message):
         make_config()
 
 
-def test_a_vae_needs_scales():
+def test_a_vae_needs_a_variance():
     torch.manual_seed(0)
-    with pytest.raises(UsageError, match="vae: needs an encoder that gives codes a variance"):
+    with pytest.raises(UsageError, match="vae needs an encoder that gives a variance of codes"):
         VAE(build_model(TABLE), ActiveGaussian(3, 3), VAEConfig(), nullcontext)

@@ -1,4 +1,4 @@
-"""Planes of codes, on points whose geometry is known."""
+"""Codes on a plane, tested with points of known geometry."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def rotation(rng, d):
 
 
 def clusters(rng, n, d=8, apart=50.0):
-    """Two clusters of n points, far apart."""
+    """Return two clusters of n points each, far apart."""
     centre = np.zeros(d)
     centre[0] = apart
     return np.concatenate([rng.standard_normal((n, d)), centre + rng.standard_normal((n, d))])
 
 
-def test_pca_finds_the_plane_that_points_lie_in(rng):
-    """Points of a rotated and moved plane keep all their distances, and the two axes have all the variance, as the plane's own have it."""
+def test_pca_finds_the_plane_of_the_points(rng):
+    """Points on a rotated and shifted plane keep all distances, and the two axes hold all the variance."""
     flat = rng.standard_normal((40, 2)) * [5, 2]
     turn, shift = rotation(rng, 6)[:2], rng.standard_normal(6)
     x, y, share = pca(flat @ turn + shift, flat[:7] @ turn + shift)
@@ -34,8 +34,8 @@ def test_pca_finds_the_plane_that_points_lie_in(rng):
     np.testing.assert_allclose(share, np.linalg.eigvalsh(np.cov(flat.T))[::-1] / np.cov(flat.T).trace(), rtol=1e-12)
 
 
-def test_pca_is_of_the_real_ones_alone(rng):
-    """However far the generated ones lie along another axis, the plane does not turn to them; its origin is the mean of the real ones."""
+def test_pca_depends_only_on_the_real_codes(rng):
+    """Generated codes far away along another axis do not turn the plane; its origin is the mean of the real codes."""
     x = rng.standard_normal((200, 5)) * [9, 4, 1, 1, 0]
     away = np.array([0, 0, 0, 0, 1e6])
     plane, near, _ = pca(x, x[:3])
@@ -45,7 +45,7 @@ def test_pca_is_of_the_real_ones_alone(rng):
 
 
 @pytest.mark.parametrize("x", [np.arange(5.0)[:, None], np.ones((4, 3))])
-def test_what_spans_no_plane_lies_on_its_axis(x):
+def test_points_on_a_line_get_second_coordinate_zero(x):
     for plane in (pca(x, x)[0], tsne(x, x, 0)[0]):
         assert plane.shape == (len(x), 2)
         assert np.isfinite(plane).all()
@@ -53,8 +53,8 @@ def test_what_spans_no_plane_lies_on_its_axis(x):
     assert pca(x, x)[2].sum() == pytest.approx(float(x.std() > 0))
 
 
-def test_tsne_keeps_clusters_apart_whichever_side_they_are_of(rng):
-    """Neighbours are neighbours whether real or generated: the plane does not know which is which."""
+def test_tsne_keeps_clusters_apart_in_both_sets(rng):
+    """Neighbours stay neighbours: t-SNE does not know which codes are real and which generated."""
     x, y = clusters(rng, 40), clusters(rng, 20)
     a, b = tsne(x, y, 0)
     first, second = np.concatenate([a[:40], b[:20]]), np.concatenate([a[40:], b[20:]])
@@ -62,13 +62,13 @@ def test_tsne_keeps_clusters_apart_whichever_side_they_are_of(rng):
     assert np.linalg.norm(first.mean(0) - second.mean(0)) > 2 * inside
 
 
-def test_tsne_is_a_function_of_its_seed(rng):
+def test_tsne_depends_only_on_its_seed(rng):
     x, y = clusters(rng, 12), clusters(rng, 6)
     for first, again in zip(tsne(x, y, 3), tsne(x, y, 3), strict=True):
         np.testing.assert_array_equal(first, again)
 
 
-def test_perplexity_leaves_room_among_few_points():
+def test_perplexity_of_few_points():
     assert perplexity(2000) == PERPLEXITY
     assert all(0 < perplexity(n) < n for n in (3, 4, 50, 91, 92))
 
@@ -82,7 +82,7 @@ def test_perplexity_leaves_room_among_few_points():
         (np.full((3, 2), np.nan), np.ones((3, 2)), DivergedError),
     ],
 )
-def test_what_cannot_be_laid_out_is_named(x, y, error):
+def test_bad_codes_are_named(x, y, error):
     for embed in (pca, lambda x, y: tsne(x, y, 0)):
         with pytest.raises(error):
             embed(x, y)

@@ -55,13 +55,13 @@ def test_parity_with_pytorch_fid(weights, extractor, tmp_path, monkeypatch):
     theirs = fid_score.get_activations(files, inception.InceptionV3(), batch_size=6, num_workers=0)
     ours = extractor(images).numpy()
     assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
-    # Rounding differs by 1e-5 of the features' spread (other order of sums, folded batch norm); the distance must not feel it.
+    # Features differ by rounding, 1e-5 of their spread (order of sums, folded batch norm); the distance must not change.
     ours_distance = frechet_distance(*(moments_of(rows) for rows in (ours[:3], ours[3:])))
     assert ours_distance == pytest.approx(distance_by_eigenvalues(theirs[:3], theirs[3:]), rel=1e-5)
 
 
 def distance_by_eigenvalues(x, y):
-    """tr √(AB) as the sum of the roots of the eigenvalues, in coordinates of the few dimensions that the rows span."""
+    """Compute tr √(AB) as the sum of the roots of the eigenvalues, in the few dimensions that the rows span."""
     q = np.linalg.qr(np.concatenate([x, y]).T)[0]
     x, y = x @ q, y @ q
     a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
@@ -70,7 +70,7 @@ def distance_by_eigenvalues(x, y):
 
 
 def network_extractor(network=lambda x: x.float().mean((2, 3)), *, dims, **options):
-    """An extractor of any network, under names of no meaning."""
+    """Build an extractor for any network, with made-up names."""
     names = {"name": "net", "label": "FD-net", "kernel_label": "KD-net", "layer": "last", "weights_sha256": "0" * 64}
     return NetworkExtractor(network, dims=dims, **names, **options)
 
@@ -96,7 +96,7 @@ def test_rows_of_a_network_do_not_depend_on_the_batch(image_shape):
         return network(x.float() / 255)
 
     extractor = network_extractor(run, dims=19, image_shape=image_shape)
-    x = pixels(23, side=12, seed=3)  # the last batch lacks one: joined with a copy of its last image it would keep its strides
+    x = pixels(23, side=12, seed=3)  # the last batch lacks one image, so it is filled up; without .contiguous() it would keep its strides
     whole = extractor(x)
     assert whole.shape == (23, 19)
     assert whole.dtype == torch.float32
@@ -108,7 +108,7 @@ def test_rows_of_a_network_do_not_depend_on_the_batch(image_shape):
 
 
 def test_network_of_any_size():
-    """Gray becomes RGB, trailing axes of one go, lower precision comes back as float32."""
+    """Gray becomes RGB, trailing axes of length one are removed, and lower precision is returned as float32."""
     extractor = network_extractor(lambda x: x.half().mean((2, 3), keepdim=True), dims=3)
     assert extractor.any_size
     assert extractor.costly
@@ -123,13 +123,13 @@ def test_network_of_any_size():
 
 @pytest.mark.parametrize("output", [torch.zeros(8, 4), torch.zeros(8, 3, 2, 1), torch.zeros(3), torch.zeros(7, 3)])
 def test_networks_must_give_rows(output):
-    with pytest.raises(UsageError, match=r"FD-net gave .* not \(8, 3\)"):
+    with pytest.raises(UsageError, match=r"FD-net returned .* not \(8, 3\)"):
         network_extractor(lambda _: output, dims=3)(pixels(2))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_networks_must_give_finite_values(value):
-    with pytest.raises(DivergedError, match=r"FD-net gave values that are not finite"):
+    with pytest.raises(DivergedError, match=r"FD-net returned NaN or infinite values"):
         network_extractor(lambda x: torch.full((len(x), 3), value), dims=3)(pixels(2))
 
 
@@ -147,7 +147,7 @@ def test_gray_is_replicated(extractor):
     assert torch.equal(extractor(gray), extractor(gray.repeat(1, 3, 1, 1)))
 
 
-def test_bf16_is_near_and_says_so(weights, extractor):
+def test_bf16_is_close_and_named_in_the_label(weights, extractor):
     fast = InceptionExtractor(weights, weights_sha256="0" * 64, precision="bf16")
     images = pixels(1)
     ours, exact = fast(images), extractor(images)
@@ -166,12 +166,12 @@ def test_bf16_is_near_and_says_so(weights, extractor):
         ("", "bf16", " (other weights, bf16)"),
     ],
 )
-def test_only_the_published_weights_make_an_fid(weights, weights_sha256, precision, remarks):
+def test_other_weights_are_named_in_the_label(weights, weights_sha256, precision, remarks):
     made = InceptionExtractor(weights, weights_sha256=weights_sha256, precision=precision)
     assert (made.label, made.kernel_label) == (f"FID{remarks}", f"KID{remarks}")
 
 
-def test_folding_keeps_the_network():
+def test_folding_batch_norm_changes_no_output():
     generator = torch.Generator().manual_seed(0)
     block = inception.FIDInceptionA(8, 4).double().eval()
     for tensor in block.state_dict().values():
@@ -220,12 +220,12 @@ def test_profiles_of_constant_images(profile, low, middle, high):
     torch.testing.assert_close(out, torch.tensor([low, middle, high]).view(3, 1, 1, 1).expand_as(out), atol=1e-6, rtol=0)
 
 
-def test_profiles_differ_where_the_tools_do():
+def test_profiles_differ_in_antialiasing_and_normalisation():
     x = pixels(1, side=400).float()
     prepared = {name: prepare(x) for name, prepare in features.PROFILES.items()}
     torch.testing.assert_close(prepared["torchmetrics"].mean(), prepared["tf"].mean(), atol=1e-2, rtol=0)
     assert prepared["torchmetrics"].std() < 0.9 * prepared["pytorch-fid"].std()  # antialiasing smooths when shrinking
-    small = pixels(1, side=32).float()  # and does nothing when growing, so there only the normalisation differs
+    small = pixels(1, side=32).float()  # and does nothing when enlarging, so then only the normalisation differs
     a, b = (features.PROFILES[name](small) for name in ("pytorch-fid", "torchmetrics"))
     torch.testing.assert_close((a + 1) * 127.5, b * 128 + 128, atol=1e-3, rtol=0)
 
@@ -239,7 +239,7 @@ def test_foreign_weights(weights, change):
         state["Mixed_6a.branch3x3.conv.weight"] = torch.zeros(1)
     else:
         state["AuxLogits.conv0.conv.weight"] = torch.zeros(1)
-    with pytest.raises(FileError, match="not of pytorch-fid's InceptionV3"):
+    with pytest.raises(FileError, match="do not fit pytorch-fid's InceptionV3"):
         inception_trunk(state)
 
 
@@ -251,7 +251,7 @@ def test_weights_are_not_changed(weights):
 
 def test_damaged_weights_give_no_features(weights):
     state = weights | {"Mixed_7c.branch1x1.bn.bias": torch.full((320,), math.nan)}
-    with pytest.raises(DivergedError, match="not finite"):
+    with pytest.raises(DivergedError, match="NaN or infinite"):
         InceptionExtractor(state, weights_sha256="")(pixels(1))
 
 

@@ -43,7 +43,7 @@ def size(a, b):
     return np.square(a.mu - b.mu).sum() + np.trace(a.covariance) + np.trace(b.covariance)
 
 
-# Each returns two statistics and their exact distance.
+# Each function returns two statistics and their exact distance.
 
 
 def identical(rng, rank=None, scale=1.0):
@@ -187,7 +187,7 @@ def test_blocks_add_up():
 
 @pytest.mark.parametrize("n", [2, D - 1, D, D + 1, 300, BLOCK_ROWS, 2 * BLOCK_ROWS + 5])
 def test_moments_are_mean_and_covariance(n):
-    features = np.random.default_rng(n).standard_normal((n, D)) + 1e3  # cancellation would show
+    features = np.random.default_rng(n).standard_normal((n, D)) + 1e3  # a mean so large that cancellation would show
     s = of_features(features)
     np.testing.assert_allclose(s.mu, features.mean(0), rtol=1e-14)
     np.testing.assert_allclose(s.covariance, np.cov(features, rowvar=False), rtol=1e-12, atol=1e-13)
@@ -205,7 +205,7 @@ def test_statistics_do_not_depend_on_the_batches(n, d):
         np.testing.assert_array_equal(s.covariance, whole.covariance)
 
 
-def test_statistics_in_between_change_nothing():
+def test_statistics_can_be_read_between_batches():
     features, moments = np.random.default_rng(0).standard_normal((2300, 30)), Moments(30)
     for start in range(0, 2300, 100):
         moments.add(torch.from_numpy(features[start : start + 100]))
@@ -214,7 +214,7 @@ def test_statistics_in_between_change_nothing():
 
 
 @pytest.mark.parametrize(("n1", "n2"), [(10, 15), (10, 200), (150, 200)])
-def test_features_and_matrices_give_the_same(n1, n2):
+def test_features_and_covariances_give_the_same_distance(n1, n2):
     rng = np.random.default_rng(5)
     x, y = rng.standard_normal((n1, D)), rng.standard_normal((n2, D)) * 2 + 1
     a, b = of_features(x), of_features(y)
@@ -247,7 +247,7 @@ def test_not_finite_is_named(bad):
         of_sigma(np.diag([1, bad]))
 
 
-def test_overflow_is_no_score():
+def test_overflow_is_an_error():
     huge = of_features(np.array([[1e200], [-1e200]]).repeat(3, 1))
     with np.errstate(over="ignore", invalid="ignore"), pytest.raises(DivergedError):
         frechet_distance(huge, of_features(np.eye(3)))
@@ -268,9 +268,9 @@ def test_dims_must_agree():
         Moments(3).add(np.zeros((2, 4)))
     with pytest.raises(UsageError, match="one row per sample"):
         Moments(3).add(np.zeros((2, 3, 1, 1)))
-    with pytest.raises(UsageError, match="do not belong together"):
+    with pytest.raises(UsageError, match="do not fit together"):
         Statistics(9, np.zeros(3), sigma=np.eye(4))
-    with pytest.raises(UsageError, match="either a covariance or centred rows"):
+    with pytest.raises(UsageError, match="exactly one of sigma and rows"):
         Statistics(9, np.zeros(3))
 
 

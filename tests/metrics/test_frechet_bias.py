@@ -1,4 +1,4 @@
-"""What small n alone contributes to a Fréchet distance: against closed forms, and against distances of Gaussian samples."""
+"""The bias of a Fréchet distance due to small n, against closed forms and against distances of Gaussian samples."""
 
 import math
 
@@ -25,7 +25,7 @@ def of_samples(n, eigenvalues, rng):
 
 
 def simulated(eigenvalues, n1, n2, repeats):
-    """Mean distance of samples, and its standard error."""
+    """Return the mean distance of Gaussian samples and its standard error."""
     rng = np.random.default_rng(1)
     values = [frechet_distance(of_samples(n1, eigenvalues, rng), of_samples(n2, eigenvalues, rng)) for _ in range(repeats)]
     return np.mean(values), np.std(values) / math.sqrt(repeats)
@@ -38,7 +38,7 @@ def rank(eigenvalues):
 @pytest.mark.parametrize("name", SPECTRA)
 @pytest.mark.parametrize(("n1", "n2"), [(3, 3), (10, 10), (D, D), (10, 400), (10, math.inf), (D, math.inf)])
 def test_small_samples(name, n1, n2):
-    """Many of these are several times off by the first-order law."""
+    """In many of these cases the first-order formula is wrong by a factor of several."""
     mean, error = simulated(SPECTRA[name], n1, n2, 100)
     assert bias_floor(of_spectrum(SPECTRA[name]), n1, n2) == pytest.approx(mean, abs=3 * error + 0.06 * mean)
 
@@ -46,7 +46,7 @@ def test_small_samples(name, n1, n2):
 @pytest.mark.parametrize("name", SPECTRA)
 @pytest.mark.parametrize("ratio", [4.9, 5.1])
 @pytest.mark.parametrize("larger", [1, math.inf])
-def test_both_sides_of_the_border(name, ratio, larger):
+def test_just_above_and_below_the_limit_of_the_first_order_formula(name, ratio, larger):
     n = round(ratio * rank(SPECTRA[name]))
     mean, error = simulated(SPECTRA[name], n, n * larger, 100)
     assert bias_floor(of_spectrum(SPECTRA[name]), n, n * larger) == pytest.approx(mean, abs=3 * error + 0.06 * mean)
@@ -83,15 +83,15 @@ def test_only_the_spectrum_matters(n):
 
 
 @pytest.mark.parametrize("n", [5, 500])
-def test_rows_and_their_covariance_have_the_same(n):
-    """Rounding fills up the null space of the matrix; it must not count as directions."""
+def test_rows_and_their_covariance_have_the_same_bias(n):
+    """Rounding fills the null space of the covariance matrix; these directions must not count."""
     few = of_samples(20, SPECTRA["flat"], np.random.default_rng(0))
     assert few.rows is not None
     assert bias_floor(few, n, n) == pytest.approx(bias_floor(Statistics(20, few.mu, sigma=few.covariance), n, n), rel=1e-9)
 
 
 @pytest.mark.parametrize("n", [2, 100, math.inf])
-def test_none_without_variance_or_with_all_of_the_truth(n):
+def test_no_bias_without_variance_or_with_infinite_n(n):
     assert bias_floor(of_spectrum(np.zeros(D)), n, n) == 0
     assert bias_floor(of_spectrum(np.ones(D)), math.inf, math.inf) == 0
 

@@ -1,4 +1,4 @@
-"""The factor of a covariance, on both sides of the border between plain and pivoted Cholesky."""
+"""The factor of a covariance, by plain and by pivoted Cholesky."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ SPECTRA = {
 
 @pytest.mark.parametrize("name", SPECTRA)
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_the_distance_is_exact_on_both_sides_of_the_border(name, order):
+def test_the_distance_is_exact_with_plain_and_pivoted_cholesky(name, order):
     rng = np.random.default_rng(0)
     for _ in range(10):
         q, r = rotation(rng), rotation(rng)
@@ -46,7 +46,7 @@ def test_the_distance_is_exact_on_both_sides_of_the_border(name, order):
 )
 def test_rounding_noise_is_never_taken_for_rank(name, plain):
     rng = np.random.default_rng(1)
-    for _ in range(20):  # rounding leaves the null direction at some ±1e-17, so plain Cholesky now and then runs through
+    for _ in range(20):  # rounding leaves about ±1e-17 in the null direction, so plain Cholesky sometimes succeeds
         q = rotation(rng)
         sigma = symmetric(q * SPECTRA[name] @ q.T)
         assert (frechet._plain_cholesky(sigma) is not None) is plain

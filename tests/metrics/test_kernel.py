@@ -34,7 +34,7 @@ def test_kid_of_whole_sets_by_hand():
     x, y = (s.numpy() for s in sets(7, 7, 4))
     value, error = kid(x, y, generator=np.random.default_rng(0), subset_size=7)
     assert value == pytest.approx(double_loop(x, y, polynomial), rel=1e-12)
-    assert error is None  # there is but one subset; that no seed moves the value is no measurement
+    assert error is None  # there is only one subset, so there is no standard error
 
 
 def test_kid_of_subsets_is_unbiased_and_seeded():
@@ -48,7 +48,7 @@ def test_kid_of_subsets_is_unbiased_and_seeded():
 
 
 @pytest.mark.parametrize(("n", "m"), [(8, 20), (20, 8)])
-def test_kid_where_a_subset_is_one_whole_set(n, m):
+def test_kid_if_a_subset_is_one_whole_set(n, m):
     x, y = (s.numpy() for s in sets(n, m, 3))
     mean, error = kid(x, y, generator=np.random.default_rng(1), subsets=2000, subset_size=8)
     assert 0 < error < 0.1
@@ -62,7 +62,7 @@ def test_kid_standard_error_is_the_spread_over_seeds():
 
 
 @pytest.mark.parametrize(("size", "subsets", "match"), [(11, 5, "cannot be drawn from 10"), (1, 5, "choose a size"), (5, 1, "at least 2")])
-def test_kid_subsets_that_do_not_exist(size, subsets, match):
+def test_kid_impossible_subsets(size, subsets, match):
     x, y = sets(10, 20, 3)
     with pytest.raises(UsageError, match=match):
         kid(x, y, generator=np.random.default_rng(0), subsets=subsets, subset_size=size)
@@ -109,7 +109,7 @@ def test_mmd_properties():
     assert far > near
 
 
-def test_mmd_gradient_of_float32_is_finite_where_points_meet():
+def test_mmd_gradient_of_float32_is_finite_for_equal_points():
     u = sets(50, 1, 64, torch.float32)[0].requires_grad_()
     mmd(u, u.detach().clone(), SCALES).backward()
     assert u.grad.isfinite().all()

@@ -46,7 +46,7 @@ def test_by_hand(fake, expected):
 
 @pytest.mark.parametrize("chunk", [1, 300, 1 << 23])
 @pytest.mark.parametrize(("n", "m", "d"), [(30, 40, 2), (45, 20, 7)])
-def test_against_brute_force_in_any_chunks(monkeypatch, chunk, n, m, d):
+def test_against_brute_force_with_any_chunk_size(monkeypatch, chunk, n, m, d):
     monkeypatch.setattr(neighbours, "_CHUNK_ENTRIES", chunk)
     rng = np.random.default_rng(n)
     real, fake = rng.standard_normal((n, d)), rng.standard_normal((m, d)) + 0.8
@@ -59,13 +59,13 @@ def test_float64_far_from_the_origin():
     assert prdc(real + 1e6, fake + 1e6) == prdc(real, fake)
 
 
-def test_rounding_does_not_put_a_point_out_of_a_ball_of_radius_zero(monkeypatch):
-    monkeypatch.setattr(neighbours, "_CHUNK_ENTRIES", 700)  # products of uneven shapes round differently
+def test_rounding_keeps_a_point_in_a_ball_of_radius_zero(monkeypatch):
+    monkeypatch.setattr(neighbours, "_CHUNK_ENTRIES", 700)  # matrix products of other shapes round differently
     points = np.random.default_rng(4).standard_normal((31, 513))
     assert prdc(points.repeat(2, 0), points.repeat(3, 0), k_precision=1, k_density=1) == PRDC(1, 1, 2, 1)
 
 
-def test_moves_and_scales_change_nothing():
+def test_shifts_and_scales_change_nothing():
     rng = np.random.default_rng(1)
     real, fake = rng.standard_normal((80, 4)), 1.2 * rng.standard_normal((70, 4))
     q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
@@ -75,14 +75,14 @@ def test_moves_and_scales_change_nothing():
 
 
 def test_expected_values_of_equal_distributions():
-    """Density 1, and coverage 1 − ∏ⱼ₌₁…ₖ (n − j) / (n + m − j): unless the k nearest of all other points are all real (Naeem et al.)."""
+    """Density is 1. Coverage is 1 − ∏ⱼ₌₁…ₖ (n − j) / (n + m − j), as the k nearest other points are not all real (Naeem et al. 2020)."""
     rng = np.random.default_rng(2)
     values = [prdc(rng.standard_normal((300, 3)), rng.standard_normal((300, 3))) for _ in range(20)]
     assert np.mean([v.density for v in values]) == pytest.approx(1, abs=0.03)
     assert np.mean([v.coverage for v in values]) == pytest.approx(1 - math.prod((300 - j) / (600 - j) for j in range(1, 6)), abs=0.005)
 
 
-def test_mode_collapse_is_seen():
+def test_mode_collapse_lowers_recall_and_coverage():
     rng = np.random.default_rng(3)
     real = rng.standard_normal((200, 2))
     result = prdc(real, 0.05 * torch.from_numpy(rng.standard_normal((200, 2))).float())
@@ -93,7 +93,7 @@ def test_mode_collapse_is_seen():
 
 def test_bad_sets():
     points = np.zeros((5, 2))
-    with pytest.raises(UsageError, match="more than k"):
+    with pytest.raises(UsageError, match="less than the samples"):
         prdc(points, np.zeros((9, 2)))
     with pytest.raises(UsageError, match="2 and 3 dimensions"):
         prdc(np.zeros((9, 2)), np.zeros((9, 3)))

@@ -12,7 +12,7 @@ def images(*shape, seed=0):
 
 
 def ssim_by_hand(x, y, size):
-    """Wang et al. 2004, eq. 13, of one channel, window by window."""
+    """Compute eq. 13 of Wang et al. 2004 for one channel, window by window."""
     offset = torch.arange(size, dtype=torch.float64) - size // 2
     w = torch.exp(-(offset[:, None] ** 2 + offset[None] ** 2) / (2 * 1.5**2))
     w = w / w.sum()
@@ -39,7 +39,7 @@ def test_l1_of_a_set(batch):
 
 def test_l1_of_float32_is_summed_in_float64():
     x, error = torch.full((100, 3, 64, 64), 0.5), L1()
-    y = x + 2**-24 * torch.tensor([0.0, 1.0]).repeat(32)  # half of the pixels are one rounding step off
+    y = x + 2**-24 * torch.tensor([0.0, 1.0]).repeat(32)  # half of the pixels differ by one rounding step
     for _ in range(20):
         error.add(x, y)
     exact = (y.double() - x.double()).abs()
@@ -58,7 +58,7 @@ def test_psnr_of_a_constant_error(shift, decibel):
     assert psnr(x, x + shift).tolist() == pytest.approx([decibel] * 2, abs=1e-12)
 
 
-def test_psnr_is_per_image_and_infinite_where_equal():
+def test_psnr_is_per_image_and_infinite_for_equal_images():
     x, y = images(3, 1, 8, 8), images(3, 1, 8, 8)
     y[1] = 1 - y[1]
     values = psnr(x, y)
@@ -82,7 +82,7 @@ def test_ssim_properties():
 
 
 def test_ssim_of_constant_images():
-    """Without variance only the luminance term is left: (2ab + C₁)/(a² + b² + C₁)."""
+    """Without variance only the luminance term remains: (2ab + C₁)/(a² + b² + C₁)."""
     a, b = torch.full((1, 1, 12, 12), 0.2), torch.full((1, 1, 12, 12), 0.7)
     assert ssim(a, b).item() == pytest.approx((2 * 0.14 + 1e-4) / (0.04 + 0.49 + 1e-4), rel=1e-6)
 
@@ -90,7 +90,7 @@ def test_ssim_of_constant_images():
 @pytest.mark.parametrize("metric", [psnr, ssim, lambda x, y: L1().add(x, y)], ids=["psnr", "ssim", "l1"])
 def test_bad_images(metric):
     x = images(2, 1, 8, 8)
-    with pytest.raises(UsageError, match="equal shapes"):
+    with pytest.raises(UsageError, match="the same shape"):
         metric(x, x[:1])
     with pytest.raises(UsageError, match="float images"):
         metric(x, (255 * x).byte())

@@ -35,7 +35,7 @@ def test_one_dimension():
 
 @pytest.mark.parametrize(("n", "m"), [(2, 3), (6, 4), (1, 5), (12, 36), (7, 5)])
 def test_unequal_numbers_are_exact(n, m):
-    """Repeating every point of a set changes no measure: n and m points as n m each."""
+    """Repeating all points of a set equally often changes nothing, so n and m points can be compared as n·m each."""
     u, v = normal(n, 4, 1), normal(m, 4, 2)
     repeated = swd(u.repeat_interleave(m, 0), v.repeat_interleave(n, 0))
     assert swd(u, v) == pytest.approx(repeated, rel=1e-12)
@@ -51,7 +51,7 @@ def test_unequal_numbers_against_scipy():
 
 
 def test_translation():
-    """SWD² = mean (θ·t)², |t|²/d on average over directions."""
+    """SWD² = mean (θ·t)², which is |t|²/d on average over directions."""
     u, t = normal(10, 6, 1), normal(1, 6, 2)
     assert swd(u, u + t, projections=40_000) == pytest.approx((t.square().sum() / 6).sqrt().item(), rel=0.02)
     theta = torch.randn(6, 9, generator=seeded(5), dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_translation():
 
 
 def test_scaled_copy():
-    """W₂(u, c u) = |c − 1| (E (θ·u)²)^½: of a standard Gaussian about |c − 1|."""
+    """W₂(u, c u) = |c − 1| (E (θ·u)²)^½, which is about |c − 1| for a standard Gaussian."""
     u = normal(4000, 3, 1)
     assert swd(u, 2.5 * u, projections=200) == pytest.approx(1.5, rel=0.02)
 
@@ -84,7 +84,7 @@ def test_gradient(n, m):
     assert torch.autograd.gradcheck(lambda a, b: sliced_wasserstein(a, b, projections=4, generator=seeded()), (u, v))
 
 
-def test_gradient_where_sets_meet_is_zero():
+def test_gradient_of_equal_sets_is_zero():
     u = normal(6, 3, 1).requires_grad_()
     distance = sliced_wasserstein(u, u.detach(), projections=4, generator=seeded())
     distance.backward()

@@ -12,7 +12,7 @@ from genrev_cli.metrics.torchscript import ScriptedNetwork
 
 
 class Pooled(nn.Module):
-    """Weighted means of the channels; features of another layer when asked for them, as NVIDIA's files give them."""
+    """Return weighted means of the channels, or with return_features other features, like NVIDIA's files."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Pooled(nn.Module):
 
 
 class Output(nn.Module):
-    """Without an argument for features. kind: the shape or type of what it gives."""
+    """A network without the argument return_features. kind: shape or type of its output."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Output(nn.Module):
             return x.float().mean((1, 2, 3))
         if self.kind == "raises":
             raise ValueError("no such images")
-        return x.float().view(2, 3 * 5 * 5)  # of 5 × 5 pixels alone
+        return x.float().view(2, 3 * 5 * 5)  # accepts only 5 × 5 pixels
 
 
 class Pair(nn.Module):
@@ -53,7 +53,7 @@ class Pair(nn.Module):
 
 
 class Code:
-    """Leaves a mark when it is unpickled."""
+    """Create a file when unpickled, so that a test sees it."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -64,7 +64,7 @@ class Code:
 
 @pytest.fixture
 def scripted(tmp_path):
-    """A module → the path of its TorchScript file, made without the warning that torch.export is to come."""
+    """Return a function that writes a module to a TorchScript file, without the deprecation warning, and returns the path."""
 
     def save(module, name="net.pt"):
         with warnings.catch_warnings():
@@ -80,7 +80,9 @@ def test_pixels_through_a_file(scripted):
     network = ScriptedNetwork(path)
     x = torch.randint(0, 256, (3, 3, 6, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     first = network(x)
-    assert all(torch.equal(network(x), first) for _ in range(4))  # the interpreter rewrites a network after its first runs
+    assert all(
+        torch.equal(network(x), first) for _ in range(4)
+    )  # several runs, because the interpreter rewrites a network after the first ones
     torch.testing.assert_close(first, x.float().mean((2, 3)) @ Pooled().weight.detach(), rtol=1e-6, atol=1e-4)
     assert network.dims(6, 4) == 4
     assert network.layer == "features"
@@ -97,11 +99,11 @@ def test_output_without_an_argument(scripted, kind, dims):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Output("maps"), r"gives \(2, 3, 6, 6\) for 2 images"),
-        (Output("scalar"), r"gives \(\) for 2 images"),
-        (Output("vector"), r"gives \(2,\) for 2 images"),
-        (Output("integers"), "gives torch.int64 where one float tensor"),
-        (Pair(), "gives tuple where one float tensor"),
+        (Output("maps"), r"returns \(2, 3, 6, 6\) for 2 images"),
+        (Output("scalar"), r"returns \(\) for 2 images"),
+        (Output("vector"), r"returns \(2,\) for 2 images"),
+        (Output("integers"), "returns torch.int64, but one float tensor"),
+        (Pair(), "returns tuple, but one float tensor"),
         (Output("raises"), r"cannot take uint8 images of shape \(2, 3, 6, 6\) \(.*no such images"),
         (Output("5 × 5"), r"cannot take uint8 images of shape \(2, 3, 6, 6\) \(.*shape"),
     ],
@@ -125,7 +127,7 @@ def test_pickles_are_refused_unread(tmp_path, zipped, content):
 
 
 def test_a_pickle_hidden_in_torchscript_is_not_run(tmp_path, scripted):
-    """The reader of TorchScript is not Python's: it knows no function of Python to call."""
+    """TorchScript has its own reader, which cannot call Python functions."""
     torch.save(Code(tmp_path / "mark"), tmp_path / "evil.pt")
     with zipfile.ZipFile(tmp_path / "evil.pt") as archive:
         pickled = archive.read("evil/data.pkl")
@@ -150,7 +152,7 @@ def test_damage(scripted, tmp_path):
     with pytest.raises(FileError, match="truncated"):
         ScriptedNetwork(tmp_path / "half.pt")
     weights = Pooled().weight.detach().numpy().tobytes()
-    content[content.index(weights) + 5] ^= 1  # one bit of one weight: torch itself would not notice
+    content[content.index(weights) + 5] ^= 1  # one bit of one weight, which torch itself would not notice
     (tmp_path / "bit.pt").write_bytes(content)
     with pytest.raises(FileError, match=r"damaged: 'net/data/0' .* checksum"):
         ScriptedNetwork(tmp_path / "bit.pt")

@@ -14,7 +14,7 @@ STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A home and a hub of the test's own, without weights."""
+    """Set up an empty home and torch hub folder, without weights."""
     monkeypatch.setattr(weights.Path, "home", lambda: tmp_path / "home")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("GENREV_WEIGHTS", raising=False)
@@ -29,7 +29,7 @@ def put(path, content=b"x"):
 
 @pytest.fixture
 def published(monkeypatch):
-    """Take any file for the published one."""
+    """Make any file count as the published one."""
     monkeypatch.setattr(weights, "SHA256_PREFIX", "")
 
 
@@ -47,7 +47,7 @@ def test_round_trip(tmp_path, name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w"])
-def test_of_torchs_format_only_the_published_file_is_read(tmp_path, name, monkeypatch):
+def test_only_the_published_file_is_read_in_torchs_format(tmp_path, name, monkeypatch):
     torch.save(STATE, tmp_path / name)
     monkeypatch.setattr(weights, "_load_torch", lambda path: pytest.fail("unpickled"))
     with pytest.raises(FileError, match=r"not the published weights.*6726825d….*safetensors\.torch\.save_file\(torch\.load\(FILE"):
@@ -89,7 +89,7 @@ def test_not_a_state_dict(tmp_path):
         load_inception_weights(tmp_path / "w.pth")
 
 
-def test_the_known_name_promises_a_checksum(tmp_path):
+def test_a_file_with_the_published_name_must_have_its_checksum(tmp_path):
     torch.save(STATE, tmp_path / NAME)
     with pytest.raises(FileError, match=r"truncated or corrupt.*6726825d"):
         load_inception_weights(tmp_path / NAME)
@@ -118,7 +118,7 @@ def test_search_order(tmp_path, monkeypatch):
     assert find_inception_weights(given) == given
 
 
-def test_what_is_named_must_exist(tmp_path, monkeypatch):
+def test_a_named_file_must_exist(tmp_path, monkeypatch):
     put(tmp_path / "hub/checkpoints" / NAME)
     with pytest.raises(FileError, match=r"nowhere\.pth: no such file \(--weights\)"):
         find_inception_weights(tmp_path / "nowhere.pth")
@@ -135,7 +135,7 @@ def test_download(tmp_path, monkeypatch):
     ours = tmp_path / "home/.cache/genrev" / NAME
     with pytest.raises(FileError, match="truncated or corrupt"):
         find_inception_weights()
-    assert not list(ours.parent.iterdir())  # nothing half-done is left
+    assert not list(ours.parent.iterdir())  # no partial file is left
     monkeypatch.setattr(weights, "SHA256_PREFIX", hashlib.sha256(b"weights").hexdigest()[:8])
     assert find_inception_weights() == ours
     assert [file.read_bytes() for file in ours.parent.iterdir()] == [b"weights"]

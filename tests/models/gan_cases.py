@@ -1,4 +1,4 @@
-"""Networks of GANs for the tests of this folder: the published configurations, and small ones that the mathematics is tested on."""
+"""GAN networks for the tests in this folder: the published configurations, and small ones for tests of the mathematics."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def discriminator(config, norm, dtype=torch.float64):
     D = build_discriminator(config, norm).to(dtype)
     for parameter in D.parameters():
         if not parameter.any():
-            nn.init.normal_(parameter, std=0.05)  # biases that begin as zero would hide mistakes
+            nn.init.normal_(parameter, std=0.05)  # biases of zero would hide mistakes
     return D
 
 

@@ -1,4 +1,4 @@
-"""Networks, modes of memory and a loss through both directions, for the tests of what is kept for the backward pass."""
+"""Networks, memory modes and a loss through both directions, for the tests of the backward pass."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ every_saving = pytest.mark.parametrize("memory", ["reversible", "checkpoint"])
 
 
 def built(network, memory="plain", dtype=torch.float32, gain=1.0):
-    """With a little noise on what begins as zero, and all weights times `gain`."""
+    """Build a network with a little noise on parameters that start at zero, and all weights times `gain`."""
     torch.manual_seed(0)
     model = build_model(NETWORKS[network] if isinstance(network, str) else network)
     with torch.no_grad():
@@ -46,26 +46,26 @@ def images(model, n=4, dtype=torch.float32):
 
 
 def restricted(z):
-    """The first third of the dimensions, clipped."""
+    """Keep the first third of the dimensions, clipped, and set the rest to zero."""
     active = torch.arange(z.shape[1], device=z.device) < z.shape[1] // 3
     return torch.where(active, z.clamp(-1, 1), 0)
 
 
 def loss(model, x):
-    """encode → restrict → decode."""
+    """Compute a loss of encode → restrict → decode."""
     z = model.encode(x)
     return (x - model.decode(restricted(z))).abs().mean() + z.square().mean()
 
 
 def loss_log_det(model, x):
-    """The same with both log-determinants."""
+    """Compute the same loss with both log-determinants added."""
     z, encoded = model.encode_log_det(x)
     x_hat, decoded = model.decode_log_det(restricted(z))
     return (x - x_hat).abs().mean() + z.square().mean() + (encoded + decoded.square()).mean()
 
 
 def gradient(model, x, of=loss, inputs=None, **options):
-    """One vector, with respect to the parameters that are trained, or to `inputs`."""
+    """Return the gradient with respect to the trained parameters, or to `inputs`, as one vector."""
     inputs = [parameter for parameter in model.parameters() if parameter.requires_grad] if inputs is None else inputs
     return torch.cat([part.flatten() for part in torch.autograd.grad(of(model, x), inputs, **options)])
 

@@ -1,4 +1,4 @@
-"""The latent adversary: its equation by hand, and a Lipschitz constant of at most one (A4, eq. 4)."""
+"""The latent adversary: its equation by hand, and a Lipschitz constant of at most 1 (Schirrmeister et al. 2018, eq. 4)."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ def linears(D):
 
 
 def settled(D, rounds=300):
-    """After so many power iterations on unchanged weights."""
+    """Run `rounds` power iterations on unchanged weights."""
     D.train()
     with torch.no_grad():
         for _ in range(rounds):
@@ -19,7 +19,7 @@ def settled(D, rounds=300):
     return D.eval()
 
 
-def test_by_hand():
+def test_equation_by_hand():
     """d = 1, h₁ = h₂ = 1. Normalised: 3 → 1, (3, 4) → (0.6, 0.8), −2 → −1.
 
     D(y) = −relu(0.6·relu(y + 1) + 0.8·relu(−y − 1) + 0.5) + 2
@@ -46,8 +46,8 @@ def test_spectral_norm(device):
         assert torch.linalg.matrix_norm(linear.weight, 2).item() == pytest.approx(1, abs=1e-4)
 
 
-def test_one_step_moves_the_estimate_little():
-    """One power iteration per pass keeps up with weights that move slowly: that is all eq. 4 asks."""
+def test_one_power_iteration_follows_slow_weights():
+    """One power iteration per pass is enough to follow weights that change slowly."""
     torch.manual_seed(0)
     D = settled(LatentAdversary(16, (40, 80)).double()).train()
     for _ in range(50):
@@ -61,7 +61,7 @@ def test_one_step_moves_the_estimate_little():
 
 
 def test_lipschitz():
-    """‖D(a) − D(b)‖ ≤ √2·‖a − b‖: three maps of norm one; the concatenated ReLU keeps distances up to √2, and here even up to 1."""
+    """|D(a) − D(b)| ≤ ‖a − b‖: the three linear maps have norm one, and both kinds of ReLU have Lipschitz constant one."""
     torch.manual_seed(0)
     D = settled(LatentAdversary(8, (20, 40)).double())
     a, b = 3 * torch.randn(2, 500, 8, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What every autoencoder of the registry must keep, and the papers' numbers for their own networks."""
+"""Properties that every registered autoencoder must have, and the papers' numbers for their own networks."""
 
 import json
 
@@ -30,7 +30,7 @@ def stages(*rows):
     return [dict(zip(("channels", "kernel", "stride", "padding", "pool"), row, strict=True)) for row in rows]
 
 
-# name → (configs that the mathematics is tested on, a tiny one for finite differences)
+# name → (configs for tests of the mathematics, a tiny one for finite differences)
 CONFIGS = {
     "revnet": (
         [
@@ -45,7 +45,7 @@ CONFIGS = {
         [
             inn((1, 28, 28), (3, 10), dense=18),  # MNIST's, narrower
             inn((3, 12, 8), (2, 6), (1, 8), clamp=2.0),  # CelebA's, smaller
-            inn((2, 2, 2), (0, 1)),  # the dense coupling alone
+            inn((2, 2, 2), (0, 1)),  # only the dense coupling
         ],
         inn((1, 4, 4), (1, 1), (0, 1), dense=1),
     ),
@@ -88,7 +88,7 @@ every_bijection = pytest.mark.parametrize(
 
 
 def built(config, dtype=torch.float32, device="cpu"):
-    """For evaluation, with a little noise on what begins as zero: a network that is the identity would pass everything."""
+    """Build a network in eval mode, with a little noise on parameters that start at zero: an identity would pass every test."""
     torch.manual_seed(0)
     model = build_model(config)
     for parameter in model.parameters():
@@ -102,13 +102,13 @@ def images(model, n=4, dtype=torch.float32, device="cpu"):
 
 
 def loss(model, x):
-    """Through both directions, like training: a latent with a part removed is decoded."""
+    """Compute a loss through both directions, as in training: decode a latent of which a part is removed."""
     z = model.encode(x)
     return (x - model.decode(z * (torch.arange(z.shape[1], device=z.device) % 3 > 0))).abs().mean() + z.square().mean()
 
 
 def coding(model):
-    """The parameters that `encode` and `decode` use."""
+    """Return the parameters that `encode` and `decode` use."""
     return [parameter for module in model.coding_modules() for parameter in module.parameters()]
 
 
@@ -132,7 +132,7 @@ def test_round_trip(config, device, dtype, bound):
     if model.bijective:
         assert (model.decode(z) - x).abs().max() < bound
         other = torch.randn_like(z)
-        padded = model.latent_dim > x[0].numel()  # the border that the decoder crops is lost
+        padded = model.latent_dim > x[0].numel()  # the decoder crops the border
         assert padded or (model.encode(model.decode(other)) - other).abs().max() < 10 * bound
 
 
@@ -151,10 +151,10 @@ def test_bfloat16_networks_keep_the_streams_in_float32(config, device):
 
 @every_config
 def test_bfloat16_gradients_are_near(config, device):
-    """Within 10 % in norm: 8 bits of mantissa through a few layers, and a ReLU here and there on its other side."""
+    """Gradients agree within 10 % in norm: a few layers round to 8 bits of mantissa, and some ReLUs switch sides."""
     model = built(config, device=device)
     if not list(model.parameters()):
-        pytest.skip("it has no parameters")
+        pytest.skip("the network has no parameters")
     x = images(model, device=device)
     full = torch.cat([gradient.flatten() for gradient in gradients(model, x)])
     with torch.autocast(device.type, torch.bfloat16):
@@ -167,7 +167,7 @@ def test_bfloat16_gradients_are_near(config, device):
 
 @every_bijection
 def test_log_determinants(name):
-    """Those of autograd's Jacobian; the decoder's are minus the encoder's, and asking for them changes no value."""
+    """They equal those of autograd's Jacobian; the decoder's are minus the encoder's; computing them changes no value."""
     model = built(CONFIGS[name][1], torch.float64)
     x = images(model, 3, torch.float64)
     z, encoded = model.encode_log_det(x)
@@ -183,7 +183,7 @@ def test_log_determinants(name):
 def test_log_determinants_of_both_directions(config):
     model = built(config, torch.float64)
     if not model.bijective:
-        pytest.skip("it has none")
+        pytest.skip("it has no log-determinant")
     z, encoded = model.encode_log_det(images(model, dtype=torch.float64))
     _, decoded = model.decode_log_det(z)
     assert encoded.shape == decoded.shape == (4,)
@@ -191,7 +191,7 @@ def test_log_determinants_of_both_directions(config):
 
 
 @every_config
-def test_images_of_a_batch_do_not_meet(config):
+def test_images_of_a_batch_do_not_affect_each_other(config):
     model = built(config, torch.float64)
     x = images(model, dtype=torch.float64)
     torch.testing.assert_close(model.encode(x), torch.cat([model.encode(image[None]) for image in x]), rtol=1e-12, atol=1e-12)
@@ -235,7 +235,7 @@ def test_trains_on_images_that_need_no_gradient(name):
 
 @every_model
 def test_backward_twice(name):
-    """`retain_graph` and `torch.autograd.grad` work, and give what `backward` gives."""
+    """`retain_graph` and `torch.autograd.grad` work, and give the same gradients as `backward`."""
     model = built(CONFIGS[name][0][0])
     x = images(model).requires_grad_()
     value, inputs = loss(model, x), [x, *model.parameters()]
@@ -251,14 +251,14 @@ def test_backward_twice(name):
 def test_train_and_eval_agree(name):
     model = built(CONFIGS[name][0][0])
     if any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
-        pytest.skip("it has batch norm")
+        pytest.skip("the network has batch norm")
     x = images(model)
     z = model.train().encode(x)
     assert torch.equal(model.eval().encode(x), z)
 
 
 class Direction(nn.Module):
-    """One direction of a model as a forward pass."""
+    """One direction of a model as a module."""
 
     def __init__(self, model, direction):
         super().__init__()
@@ -308,7 +308,7 @@ def test_parameter_counts(recipe, image_shape, parameters, latent_dim):
 
 
 def test_sized():
-    """`latent_dim` goes where it is missing, and nowhere else."""
+    """`sized` adds `latent_dim` to tables that take it and do not set it, and to no others."""
     assert sized({"name": "dense", "hidden": [2]}, 3) == {"name": "dense", "hidden": [2], "latent_dim": 3}
     for table, dim in (({"name": "dense", "latent_dim": 4}, 3), ({"name": "dense"}, 0), ({"name": "inn"}, 3), ({"name": "x"}, 3), ({}, 3)):
         assert sized(table, dim) == table

@@ -1,4 +1,4 @@
-"""The classical baselines (Nguyen, Ardizzone & Köthe 2019): their layers one by one, and what makes none."""
+"""The classical baselines (Nguyen, Ardizzone & Köthe 2019, section 3.1): their layers one by one, and settings that are refused."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def widths(layers):
 
 
 def test_dense_is_mirrored():
-    """ReLU between all linear layers, none on the code, tanh on the pixels."""
+    """There is a ReLU between all linear layers, none on the code, and a tanh on the pixels."""
     model = model_of("dense", (1, 4, 5), 3, hidden=[16, 8])
     assert widths(model.encoder) == [(20, 16), (16, 8), (8, 3)]
     assert widths(model.decoder) == [(3, 8), (8, 16), (16, 20)]
@@ -36,7 +36,7 @@ def test_dense_is_mirrored():
 @pytest.mark.parametrize(
     ("name", "layers"), [("dense", {"hidden": [400]}), ("convolutional", {"stages": [{"channels": 4}]})], ids=["dense", "convolutional"]
 )
-def test_linear_layers_begin_xavier_uniform_with_biases_of_one_hundredth(name, layers):
+def test_linear_layers_start_xavier_uniform_with_biases_of_one_hundredth(name, layers):
     model = model_of(name, (1, 10, 10), 50, **layers)
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
@@ -46,7 +46,7 @@ def test_linear_layers_begin_xavier_uniform_with_biases_of_one_hundredth(name, l
 
 
 def test_convolutional_is_mirrored():
-    """Stage by stage: what comes out of each on the way down goes into its mirror on the way up."""
+    """The output shape of each encoder stage is the input shape of its mirror in the decoder."""
     stages = [{"channels": 4, "kernel": 4, "stride": 2, "padding": [1, 0]}, {"channels": 6, "pool": True}]
     model = model_of("convolutional", (3, 17, 15), 5, stages=stages)
     down = ["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d", "Flatten", "Linear"]
@@ -69,10 +69,10 @@ def test_convolutional_is_mirrored():
         ("dense", {"hidden": [4, 0]}, "must be positive"),
         ("dense", {}, "key 'hidden' is missing"),
         ("convolutional", {"stages": []}, "0 stages"),
-        ("convolutional", {"stages": [{"channels": 0}]}, "positive channels"),
-        ("convolutional", {"stages": [{"channels": 2, "padding": [0, -1]}]}, "no negative padding"),
-        ("convolutional", {"stages": [{"channels": 2, "kernel": 9}]}, "nothing is left of 8×8 pixels behind Stage"),
-        ("convolutional", {"stages": [{"channels": 2, "pool": True}] * 3}, "nothing is left of 3×3 pixels"),
+        ("convolutional", {"stages": [{"channels": 0}]}, "channels, kernel and stride must be positive"),
+        ("convolutional", {"stages": [{"channels": 2, "padding": [0, -1]}]}, "padding not negative"),
+        ("convolutional", {"stages": [{"channels": 2, "kernel": 9}]}, "no pixels of 8×8 are left after Stage"),
+        ("convolutional", {"stages": [{"channels": 2, "pool": True}] * 3}, "no pixels of 3×3 are left"),
     ],
 )
 def test_bad_configs(name, layers, said):
@@ -81,6 +81,6 @@ def test_bad_configs(name, layers, said):
 
 
 @pytest.mark.parametrize("name", ["dense", "convolutional"])
-def test_the_latent_size_is_needed(name):
+def test_latent_dim_is_required(name):
     with pytest.raises(UsageError, match="latent_dim"):
         build_model({"name": name, "image_shape": [1, 8, 8], "hidden": [4], "stages": [{"channels": 2}]} | {"latent_dim": 0})

@@ -1,4 +1,4 @@
-"""Streams on a grid: the inverse without any error (`exact_bits`)."""
+"""Streams on a grid (`exact_bits`): the inverse has no error at all."""
 
 import math
 
@@ -22,8 +22,8 @@ def autocast(enabled):
 
 
 @pytest.mark.parametrize("bits", [8, 16, 22])
-def test_the_grid(bits):
-    """The nearest multiple of 2^−K, halves to the even one, as exact arithmetic has it; its gradient is that of the identity."""
+def test_to_grid(bits):
+    """`to_grid` returns the nearest multiple of 2^−K, halves to even, as exact arithmetic does; its gradient is that of the identity."""
     x = torch.randn(1000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     q = to_grid(x, bits)
     assert torch.equal(q * 2**bits, (x * 2**bits).round())
@@ -53,7 +53,7 @@ def test_the_inverse_has_no_error(bfloat16, gain, bits):
 
 
 def test_another_batch_size():
-    """A library may have another kernel for it; then the branches differ by rounding, and so do the images."""
+    """A library may use another kernel for another batch size. Then the branches and the images differ by rounding."""
     model = exact()
     x = images(model, 64)
     with torch.no_grad():
@@ -64,8 +64,8 @@ def test_another_batch_size():
             assert torch.equal(to_grid(decoded, 16), decoded)
 
 
-def test_latents_are_snapped():
-    """A mean or a sample lies between; what is encoded again is the nearest point of the grid."""
+def test_latents_are_rounded_to_the_grid():
+    """A mean or a sample lies between grid points; decoding and encoding it gives the nearest grid point."""
     model = exact()
     z = torch.randn(4, model.latent_dim, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_latents_are_snapped():
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_reversible_training_is_exact(bfloat16):
-    """The inputs are computed again to the bit, so the gradients are those of plain autograd at the same points."""
+    """The inputs are recomputed to the bit, so the gradients are those of plain autograd at the same points."""
     x = images(exact(), 16)
     model = exact(memory="reversible")
 
@@ -89,7 +89,7 @@ def test_reversible_training_is_exact(bfloat16):
 
 @pytest.mark.parametrize("memory", ["plain", "reversible", "checkpoint"])
 def test_every_parameter_gets_a_gradient(memory):
-    """Rounding has none of its own."""
+    """Rounding has zero gradient of its own, so the straight-through gradient must reach all of them."""
     model, off = exact(memory=memory), built(revnet(*DEEP))
     x = images(model)
     assert relative(gradient(model, x), gradient(off, x)) < 0.05
@@ -97,8 +97,8 @@ def test_every_parameter_gets_a_gradient(memory):
     assert relative(gradient(model, x, inputs=[x]), gradient(off, x, inputs=[x])) < 0.05
 
 
-def test_beyond_the_range_it_is_seen():
-    """2^(24 − 22) = 4: larger sums are rounded, and the largest stream says so."""
+def test_streams_beyond_the_range_are_reported():
+    """With K = 22 sums above 2^(24 − 22) = 4 are rounded, and `take_largest` shows it."""
     model = exact(22, gain=2.0)
     assert model.grid_range == 4.0
     x = images(model)
@@ -109,7 +109,7 @@ def test_beyond_the_range_it_is_seen():
     assert model.take_largest() is None
 
 
-def test_largest_is_that_of_the_streams():
+def test_largest_stream_by_hand():
     coupling = AdditiveCoupling(torch.nn.Identity(), torch.nn.Identity(), exact_bits=8)
     a, b = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, -3.0]])
     coupling((a, b))  # (1.5, −5), (2, −8)
@@ -124,7 +124,7 @@ def test_largest_is_that_of_the_streams():
     assert coupling.take_largest().isnan()
 
 
-def test_nothing_is_watched_where_nothing_is_exact():
+def test_nothing_is_recorded_without_exact_bits():
     model = built("revnet")
     model.encode(images(model))
     assert model.take_largest() is None
@@ -135,7 +135,7 @@ def test_nothing_is_watched_where_nothing_is_exact():
 
 
 def test_functorch_leaves_nothing_behind():
-    """What is kept is a plain tensor; the straight-through Jacobian has determinant 1."""
+    """The recorded maximum is a plain tensor; the straight-through Jacobian has determinant 1."""
     model = built(revnet((1, 4, 4), (1, 2, 3), exact_bits=16), dtype=torch.float64)
     x = images(model, 3, torch.float64)
     jacobians = torch.func.vmap(torch.func.jacrev(lambda image: model.encode(image[None])[0]))(x).flatten(2)
@@ -146,7 +146,7 @@ def test_functorch_leaves_nothing_behind():
 
 
 def test_config():
-    """In the config of those networks only that are exact: the others' is what it was."""
+    """`exact_bits` is in the config only if it is on, so the configs of other networks stay as they were."""
     table = revnet((1, 4, 4), (1, 2, 3))
     assert "exact_bits" not in build_model(table).config
     assert "exact_bits" not in build_model({**table, "exact_bits": 0}).config

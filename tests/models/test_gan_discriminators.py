@@ -1,4 +1,4 @@
-"""The discriminators of published GANs: residual blocks, gradients of gradients, what each norm promises, whose is which."""
+"""The discriminators of published GANs: residual blocks, second derivatives, properties of the norms, and which model gets which."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from genrev_cli.models.gan.sngan import SNGANDiscriminator
 
 
 def test_shortcuts():
-    """With residual branches of zero and unit 1×1 convolutions: repeated pixels, means of four, or the same."""
+    """With zero residual branches and unit 1×1 convolutions, blocks repeat pixels, average four pixels, or change nothing."""
     x = torch.randn(2, 3, 4, 6)
     blocks = {"up": up_block(3, 3), "down": down_block(3, 3, "layer"), "first": first_block(3, 3, "none"), "flat": flat_block(3, "layer")}
     with torch.no_grad():
@@ -32,7 +32,7 @@ def test_shortcuts():
 
 
 def test_branches():
-    """With unit convolutions (3×3: the middle) and no norm: relu twice and a mean; the first block does not rectify the image."""
+    """With unit convolutions and no norm, a branch is two ReLUs and a mean; the first block has no ReLU on the image."""
     x = torch.randn(2, 3, 4, 4)
     down, first, flat = down_block(3, 3, "none"), first_block(3, 3, "none"), flat_block(3, "none")
     for each in (down, first, flat):
@@ -40,15 +40,15 @@ def test_branches():
             nn.init.dirac_(layer.weight)
     mean = nn.AvgPool2d(2)
     torch.testing.assert_close(down(x), mean(x.relu()) + mean(x))
-    torch.testing.assert_close(first(x), mean(x.relu()) + mean(x))  # rectified between its convolutions
+    torch.testing.assert_close(first(x), mean(x.relu()) + mean(x))  # ReLU only between its convolutions
     torch.testing.assert_close(flat(x), x.relu() + x)
-    maps(first)[0].weight.data.neg_()  # −x within: only a branch that saw negative pixels has relu(−x)
+    maps(first)[0].weight.data.neg_()  # first weight −1: relu(−x) is not 0 only if the branch sees negative pixels
     torch.testing.assert_close(first(x), mean((-x).relu()) + mean(x))
 
 
 @pytest.mark.parametrize(("name", "settings"), [("sngan-resnet", {"width": 1}), ("wgan-resnet", {"channels": [1, 1, 1]})])
 def test_residual_discriminators_by_hand(name, settings):
-    """One channel, residual branches of zero, unit convolutions elsewhere and m = the means of 4×4 pixels, in [−1, 1].
+    """With one channel, zero residual branches, unit convolutions elsewhere and m the means of 4×4 pixels in [−1, 1]:
 
     SNGAN: D(x) = w·Σ relu(m) + b,   WGAN-GP: D(x) = ⟨w, m⟩ + b
     """
@@ -69,7 +69,7 @@ def test_residual_discriminators_by_hand(name, settings):
 
 
 def assert_all_reached(named, gradients):
-    """None is zero, or what rounding leaves of zero, as of a bias in front of batch norm."""
+    """Assert that no gradient is zero up to rounding, as that of a bias before batch norm would be."""
     largest = max(gradient.abs().max() for gradient in gradients)
     for (key, _), gradient in zip(named, gradients, strict=True):
         assert gradient.isfinite().all()
@@ -91,12 +91,12 @@ def test_gradient_reaches_every_parameter_of_an_autoencoder(name):
     x = images(SMALL[name], 16)
     named = list(model.named_parameters())
     y = model.encode(x)
-    loss = (x - model.decode(y)).square().mean() + y.square().mean()  # batch norm in InfoGAN's decoder takes a shift of codes away
+    loss = (x - model.decode(y)).square().mean() + y.square().mean()  # batch norm in InfoGAN's decoder removes a shift of the codes
     assert_all_reached(named, torch.autograd.grad(loss, [parameter for _, parameter in named]))
 
 
 def critic_loss(D, x):
-    """WGAN-GP's, on one batch: E D(x) + E (‖∇D(x)‖ − 1)²."""
+    """Compute a WGAN-GP loss on one batch: E D(x) + E (‖∇D(x)‖ − 1)²."""
     x = x.clone().requires_grad_()
     scores = D(x)
     (slopes,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
@@ -106,7 +106,7 @@ def critic_loss(D, x):
 @every_family
 @pytest.mark.parametrize("norm", ["none", "layer", "spectral"])
 def test_gradient_of_a_gradient_penalty(name, norm):
-    """Along a random direction, that of finite differences."""
+    """Along a random direction it equals finite differences."""
     D = discriminator(SMALL[name], norm).eval()  # no power iteration between two evaluations
     x, parameters = images(SMALL[name]), list(D.parameters())
     gradients = torch.autograd.grad(critic_loss(D, x), parameters)
@@ -132,11 +132,12 @@ def test_gradient_of_a_gradient_penalty(name, norm):
 @every_family
 @every_norm
 @pytest.mark.parametrize("training", [True, False])
-def test_images_of_a_batch_meet_in_batch_norm_alone(name, norm, training):
+def test_only_batch_norm_lets_images_of_a_batch_affect_each_other(name, norm, training):
     x = images(SMALL[name])
 
     def scores(of):
-        return discriminator(SMALL[name], norm).train(training)(of)  # made anew: a pass in training moves statistics and singular vectors
+        # built anew, because a pass in training mode changes statistics and singular vectors
+        return discriminator(SMALL[name], norm).train(training)(of)
 
     others = torch.cat([x[:2], 1 - x[2:]])
     difference = (scores(others)[:2] - scores(x)[:2]).abs().max().item()
@@ -144,14 +145,14 @@ def test_images_of_a_batch_meet_in_batch_norm_alone(name, norm, training):
 
 
 @every_family
-def test_layer_norm_forgets_the_scale_of_weights(name):
-    """Of those in front of it, which have no bias: ten times the weights, the same scores."""
+def test_layer_norm_removes_the_scale_of_weights(name):
+    """Ten times the weights before it, which have no bias, give the same scores."""
     D = discriminator(SMALL[name], "layer")
     x, unbiased = images(SMALL[name]), [layer for layer in maps(D) if layer.bias is None]
     scores = []
     for _ in range(2):
         for layer in unbiased:
-            layer.weight.data.mul_(1000)  # large enough for the ε of the norm not to matter
+            layer.weight.data.mul_(1000)  # so large that the ε of the norm has no effect
         scores.append(D(x))
     assert unbiased
     torch.testing.assert_close(*scores, rtol=1e-3, atol=1e-3)
@@ -176,8 +177,8 @@ def test_spectral_norm_bounds_every_layer(name):
 
 @every_family
 @every_norm
-def test_a_discriminator_comes_back_from_its_state(name, norm):
-    """Onto the meta device, as from a file."""
+def test_a_discriminator_loads_its_state(name, norm):
+    """It is built on the meta device first, as when it is read from a file."""
     D = discriminator(SMALL[name], norm, torch.float32)
     x = images(SMALL[name], dtype=torch.float32)
     D(x)
@@ -217,7 +218,7 @@ def test_discriminators_in_bfloat16(name, norm, device):
         ((3, 224, 192), WGANResNetDiscriminator, 7 * 6 * 512),
     ],
 )
-def test_autoencoders_of_other_kinds_get_one_by_size(image_shape, kind, features):
+def test_other_autoencoders_get_a_discriminator_by_image_size(image_shape, kind, features):
     with torch.device("meta"):
         D = build_discriminator({"name": "revnet", "image_shape": list(image_shape), "scales": []}, "none")
         assert D(torch.empty(2, *image_shape)).shape == (2,)
@@ -226,8 +227,8 @@ def test_autoencoders_of_other_kinds_get_one_by_size(image_shape, kind, features
     assert linear.in_features == features
 
 
-def test_a_family_keeps_its_own():
-    """Whatever the size."""
+def test_a_family_gets_its_own_discriminator():
+    """The image size does not matter."""
     D = build_discriminator(SMALL["sngan-resnet"], "spectral")
     assert type(D) is SNGANResNetDiscriminator
     assert D.head.in_features == 4
@@ -242,7 +243,7 @@ def test_no_discriminator_fits(image_shape):
 @every_family
 @pytest.mark.parametrize("norm", ["instance", ""])
 def test_unknown_norms(name, norm):
-    with pytest.raises(UsageError, match=rf"norm = '{norm}' is unknown; a discriminator takes batch, layer, spectral, none"):
+    with pytest.raises(UsageError, match=rf"norm = '{norm}' is unknown; choose batch, layer, spectral, none"):
         build_discriminator(SMALL[name], norm)
     family = FAMILIES[name]
     with pytest.raises(UsageError, match="is unknown"):

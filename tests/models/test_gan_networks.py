@@ -1,4 +1,4 @@
-"""The networks of published GANs: their tables, their mirrors and how they begin."""
+"""The networks of published GANs: their layers, their mirrors and their initialisation."""
 
 from collections import Counter
 from itertools import pairwise
@@ -35,7 +35,7 @@ def test_published_shapes(name):
 
 
 def layers(network):
-    """(kernel, stride, inputs, outputs) of convolutions, (inputs, outputs) of linear layers."""
+    """Return (kernel, stride, inputs, outputs) of convolutions and (inputs, outputs) of linear layers, in order."""
     found = []
     for layer in maps(network):
         if isinstance(layer, nn.Linear):
@@ -58,7 +58,7 @@ def down(a, b):
 
 
 GENERATORS = {
-    # Chen et al. 2016, C.1: FC 1024 · FC 7×7×128 · 4×4 upconv 64 stride 2 · 4×4 upconv 1 channel
+    # Chen et al. 2016, appendix C.1: FC 1024 · FC 7×7×128 · 4×4 upconv 64 stride 2 · 4×4 upconv 1 channel
     "infogan": [(64, 1024), (1024, 7 * 7 * 128), (4, 2, 128, 64), (4, 2, 64, 1)],
     # Miyato et al. 2018, Table 3 (a)
     "sngan": [(128, 4 * 4 * 512), (4, 2, 512, 256), (4, 2, 256, 128), (4, 2, 128, 64), (3, 1, 64, 3)],
@@ -109,12 +109,12 @@ def weights(of):
 @pytest.mark.parametrize(
     ("name", "generator", "shifts", "D", "D_shifts", "encoder", "encoder_shifts"),
     [
-        # Beside the weights of the layers above, a scale and a shift for everything that batch norm (in D: the paper's norm) stands behind,
-        # and a bias for everything else. In InfoGAN every unit of the linear layers is normalised; elsewhere only channels are.
+        # Besides the weights of the layers above: a scale and a shift wherever batch norm (in D: the paper's norm) follows,
+        # and a bias elsewhere. InfoGAN normalises every unit of its linear layers; the others normalise channels only.
         ("infogan", 6_634_881, 2 * (1024 + 6272 + 64) + 1, 6_558_017, 64 + 2 * (128 + 1024) + 1, 6_622_656, 2 * (64 + 128 + 1024) + 64),
         ("sngan", 3_812_931, 8192 + 2 * (512 + 256 + 128 + 64) + 3, 2_935_873, 64 + 64 + 128 + 128 + 256 + 256 + 512 + 1,
          3_804_864, 2 * (64 + 128 + 256 + 512) + 128),
-        # The authors' generator has 4,276,739: also the biases that batch norm takes away, of 3 convolutions in each of 3 blocks, 9·256.
+        # The authors' generator has 4,276,739 parameters: it also has the biases that batch norm cancels, 9·256.
         ("sngan-resnet", 4_276_739 - 2304, 4096 + 3 * 2 * (256 + 256) + 2 * 256 + 3, 1_053_825, 3 * 128 + 3 * 128 + 4 * 128 + 1,
          4_270_464, 3 * 2 * (256 + 256) + 2 * 256 + 128),
         ("dcgan", 5_364_291, 8192 + 2 * (512 + 256 + 128 + 64) + 3, 4_315_649, 64 + 2 * (128 + 256 + 512) + 1,
@@ -143,7 +143,7 @@ def test_the_default_norm_is_the_papers(name):
 
 
 def kinds(network):
-    """Every layer in its order, where there are no branches."""
+    """Return the names of all layers in order, for networks without branches."""
     return " ".join(
         type(module).__name__ for module in network.modules() if not list(module.children()) and type(module) is not nn.Identity
     )
@@ -164,7 +164,7 @@ PLAIN, NORMED = "Conv2d LeakyReLU", "Conv2d BatchNorm2d LeakyReLU"
          f"{PLAIN} {NORMED} Flatten Linear", 0.2),
     ],
 )  # fmt: skip
-def test_what_stands_between_layers(name, generator, encoder, D, slope):
+def test_order_of_norms_and_activations(name, generator, encoder, D, slope):
     model, critic = autoencoder(SMALL[name]), discriminator(SMALL[name], "batch")
     assert [kinds(model.generator), kinds(model.encoder), kinds(critic)] == [generator, encoder, D]
     assert {module.negative_slope for module in critic.modules() if isinstance(module, nn.LeakyReLU)} == {slope}
@@ -173,7 +173,7 @@ def test_what_stands_between_layers(name, generator, encoder, D, slope):
 
 
 def ends(network, x):
-    """(size of what goes in, size of what comes out) of every convolution and linear layer, for one image."""
+    """Return (input size, output size) of every convolution and linear layer, for one image."""
     found, hooks = Counter(), []
     for layer in maps(network):
         hooks.append(layer.register_forward_hook(lambda _, args, out: found.update([(args[0][0].numel(), out[0].numel())])))
@@ -185,7 +185,7 @@ def ends(network, x):
 
 @every_family
 def test_the_encoder_is_the_generators_mirror(name):
-    """Layer for layer, what comes out of the one goes into the other."""
+    """Layer by layer, the input size of the one is the output size of the other."""
     model = autoencoder(SMALL[name])
     going = ends(model.encoder, images(SMALL[name]))
     coming = ends(model.generator, torch.randn(5, 5, dtype=torch.float64))
@@ -206,7 +206,7 @@ def test_pixels_between_0_and_1(name):
 
 
 @every_family
-def test_black_is_minus_one_where_the_generator_ends_in_tanh(name):
+def test_black_is_minus_one_if_the_generator_ends_in_tanh(name):
     seen = []
     for network in (autoencoder(SMALL[name]).encoder, discriminator(SMALL[name], "none")):
         maps(network)[0].register_forward_pre_hook(lambda _, args: seen.extend(args))
@@ -224,8 +224,8 @@ def networks(config):
 @pytest.mark.parametrize(
     "config", [table("infogan", (1, 28, 28), width=8), table("dcgan", (3, 64, 64), 20, width=8)], ids=["infogan", "dcgan"]
 )
-def test_weights_begin_normal(config):
-    """N(0, 0.02²), biases 0; scales 1 and shifts 0."""
+def test_weights_start_normal(config):
+    """Weights are N(0, 0.02²), biases 0, scales 1 and shifts 0."""
     for network in networks(config):
         everything = torch.cat([layer.weight.flatten() for layer in maps(network)])
         assert everything.mean().item() == pytest.approx(0, abs=4 * 0.02 / len(everything) ** 0.5)
@@ -243,8 +243,8 @@ def test_weights_begin_normal(config):
     ],
     ids=lambda config: config["name"],
 )
-def test_weights_begin_glorot_uniform(config):
-    """± √(6 / (fan in + fan out)), √2 times that in residual branches; biases 0."""
+def test_weights_start_glorot_uniform(config):
+    """Weights lie in ± √(6 / (fan in + fan out)), √2 times that in residual branches; biases are 0."""
     for network in networks(config):
         branches = {id(layer) for key, part in network.named_modules() if key.endswith("residual") for layer in maps(part)}
         assert bool(branches) == ("resnet" in config["name"])
@@ -256,7 +256,7 @@ def test_weights_begin_glorot_uniform(config):
 
 
 @every_family
-def test_codes_of_a_batch_do_not_meet_in_evaluation(name):
+def test_codes_of_a_batch_do_not_affect_each_other_in_eval_mode(name):
     model = autoencoder(SMALL[name])
     model.decode(model.encode(images(SMALL[name])))  # statistics that are not 0 and 1
     y = torch.randn(4, 5, dtype=torch.float64)
@@ -281,8 +281,8 @@ def test_codes_of_a_batch_do_not_meet_in_evaluation(name):
         (table("dcgan", (3, 64, 64), stages=0), "stages = 0"),
         (table("dcgan", (3, 64, 64), stages=-1), "stages = -1"),
         (table("wgan-resnet", (3, 64, 64), channels=[8] * 8), "wgan-resnet: the sides of 64×64 pixels must be multiples of 128"),
-        (table("wgan-resnet", (3, 64, 64), channels=[]), "the least of channels = 0"),
-        (table("wgan-resnet", (3, 64, 64), channels=[8, 0]), "the least of channels = 0"),
+        (table("wgan-resnet", (3, 64, 64), channels=[]), "smallest of channels = 0"),
+        (table("wgan-resnet", (3, 64, 64), channels=[8, 0]), "smallest of channels = 0"),
     ],
 )
 def test_bad_configs(config, said):

@@ -1,4 +1,4 @@
-"""Haar squeeze, affine coupling and the network made of them (Nguyen, Ardizzone & Köthe 2019)."""
+"""Haar squeeze, affine coupling and the network built from them (Nguyen, Ardizzone & Köthe 2019)."""
 
 import math
 
@@ -17,7 +17,7 @@ def randn(*shape, dtype=torch.float64, seed=0):
 
 
 def noisy(module, std=0.2):
-    """With the zeros of the last layers filled, so that there is something to invert."""
+    """Add noise to all parameters, so that the last layers are not zero and there is something to invert."""
     torch.manual_seed(0)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=std)
@@ -30,7 +30,7 @@ def inn(image_shape=(1, 4, 4), levels=((1, 3), (1, 3)), **settings):
 
 
 def test_haar_by_hand():
-    """½ of the sum, the differences of columns, of rows, and of both; the channels of an image stay apart."""
+    """Outputs are ½ of the sum and of the differences of columns, rows and both; the channels of an image stay apart."""
     x = torch.tensor([[[[1.0, 2.0], [3.0, 10.0]], [[4.0, 4.0], [4.0, 4.0]]]])
     assert haar(x).flatten().tolist() == [8, -4, -5, 3, 8, 0, 0, 0]
 
@@ -59,8 +59,8 @@ def test_haar_gradients(function, shape):
     assert gradgradcheck(lambda x: function(x) ** 3, x)
 
 
-def test_haar_of_the_streams_is_that_of_the_image():
-    """So inverse squeezes may act on the joined streams."""
+def test_haar_of_the_streams_equals_haar_of_the_image():
+    """Therefore inverse squeezes may act on the joined streams."""
     x = randn(2, 4, 4, 4)
     assert torch.equal(torch.cat(Haar()(x.chunk(2, dim=1)), dim=1), haar(x))
 
@@ -98,7 +98,7 @@ def test_the_scale_stays_within_the_clamp(s):
 
 @pytest.mark.parametrize("branch", [lambda: AffineConvBranch(3, 7), lambda: AffineDenseBranch(3 * 4 * 2, 7)], ids=["conv", "dense"])
 def test_branches(branch):
-    """The authors' initialisation is the identity; with other weights a coupling is undone by its inverse."""
+    """The authors' initialisation gives the identity; with other weights the inverse undoes the coupling."""
     streams = randn(2, 3, 4, 2), randn(2, 3, 4, 2, seed=1)
     coupling = AffineCoupling(branch().double(), branch().double(), 1.0)
     assert all(torch.equal(a, b) for a, b in zip(coupling(streams), streams, strict=True))
@@ -112,7 +112,7 @@ def test_branches(branch):
 
 
 def test_conv_branch_layer_by_layer():
-    """conv · LeakyReLU(0.1) · conv · LeakyReLU(0.1) · conv; its first outputs are s."""
+    """conv · LeakyReLU(0.1) · conv · LeakyReLU(0.1) · conv; the first half of its outputs is s."""
     branch, x = noisy(AffineConvBranch(2, 5)).double(), randn(3, 2, 4, 4)
     leaky = nn.LeakyReLU(0.1)
     s, t = branch.conv3(leaky(branch.conv2(leaky(branch.conv1(x))))).split(2, dim=1)
@@ -120,18 +120,18 @@ def test_conv_branch_layer_by_layer():
 
 
 def test_scale_and_exponent_are_in_float32_under_autocast():
-    """exp(s)·exp(−s) rounded to bfloat16 would miss 1 by 2e-3; rounded t alone is subtracted as it was added."""
+    """exp(s)·exp(−s) in bfloat16 would differ from 1 by 2e-3. Rounding t does no harm: what was added is subtracted."""
     streams = randn(64, 3, 4, 4, dtype=torch.float32), randn(64, 3, 4, 4, dtype=torch.float32, seed=1)
     coupling = noisy(AffineCoupling(AffineConvBranch(3, 7), AffineConvBranch(3, 7), 1.0))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         out, log_det = coupling.forward_log_det(streams)
         back = coupling.inverse(out)
     assert {tensor.dtype for tensor in (*out, *back, log_det)} == {torch.float32}
-    assert (back[1] - streams[1]).abs().max() < 1e-5  # its s and t are functions of y₁, which the inverse knows to the bit
+    assert (back[1] - streams[1]).abs().max() < 1e-5  # s and t are functions of y₁, which the inverse has to the bit
 
 
-def test_saved_for_backward():
-    """The activations work in place: with 3×3 convolutions each branch keeps its two hidden maps once."""
+def test_branches_keep_each_hidden_map_once():
+    """The activations work in place, so each branch keeps its two hidden maps only once for the backward pass."""
     branch, x = AffineConvBranch(2, 50), torch.rand(4, 2, 8, 8)
     kept = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.untyped_storage().data_ptr(), t), lambda t: t):
@@ -141,7 +141,7 @@ def test_saved_for_backward():
 
 
 def test_fresh_weights_are_the_identity():
-    """So the latent is laid out like the image, and its first entries are the first rows."""
+    """Therefore the latent has the layout of the image, and its first entries are the first rows."""
     model = inn((3, 12, 8)).double()
     x = torch.rand(2, 3, 12, 8, dtype=torch.float64)
     torch.testing.assert_close(model.encode(x), x.flatten(1), rtol=0, atol=1e-15)
@@ -150,7 +150,7 @@ def test_fresh_weights_are_the_identity():
 
 
 def test_clamp_bounds_the_log_determinant():
-    """Every dimension is scaled once by each of n couplings, by at most exp(±clamp)."""
+    """Each of n couplings scales every dimension once, by at most exp(±clamp)."""
     model = noisy(inn(levels=((2, 3), (1, 3)), clamp=0.25), std=3.0).double()
     _, log_det = model.encode_log_det(randn(5, 1, 4, 4))
     assert (log_det.abs() < 4 * 0.25 * 16).all()
@@ -160,14 +160,14 @@ def test_clamp_bounds_the_log_determinant():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"levels": ()}, "at least one level"),
+        ({"levels": ()}, "0 levels at least 1"),
         (
             {"image_shape": (1, 27, 28)},
             r"inn: images of 27×28 cannot be halved 2 times; prepare them with a --size that is a multiple of 4",
         ),
         ({"image_shape": (1, 28, 30)}, "cannot be halved 2 times"),
-        ({"levels": ((-1, 3),)}, "couplings from 0 to 1000"),
-        ({"levels": ((1, 0),)}, "hidden ≥ 1"),
+        ({"levels": ((-1, 3),)}, "couplings must be 0 to 1000"),
+        ({"levels": ((1, 0),)}, "hidden at least 1"),
         ({"hidden_dense": 0}, "hidden_dense = 0"),
         ({"clamp": 0.0}, "clamp = 0.0"),
         ({"clap": 1.0}, "did you mean 'clamp'"),
@@ -179,7 +179,7 @@ def test_bad_configs(settings, said):
 
 
 class Joined(nn.Module):
-    """A branch as FrEIA calls it: s and t in one tensor."""
+    """A branch in FrEIA's form: s and t in one tensor."""
 
     def __init__(self, branch):
         super().__init__()
@@ -190,7 +190,7 @@ class Joined(nn.Module):
 
 
 class Part(nn.Module):
-    """The s or the t of a branch that has both, as FrEIA's coupling of vectors calls them one by one."""
+    """The s or the t of a branch. FrEIA's coupling of vectors calls them separately."""
 
     def __init__(self, branch, number):
         super().__init__()
@@ -201,14 +201,14 @@ class Part(nn.Module):
 
 
 def freia_of(model, image_shape):
-    """The same network of FrEIA's layers, with the very branches of `model`."""
+    """Build the same network from FrEIA's layers, with the branches of `model`."""
     modules = pytest.importorskip("FrEIA.modules")
     framework = pytest.importorskip("FrEIA.framework")
     *convolutional, dense = [layer for layer in model.chain.layers if isinstance(layer, AffineCoupling)]
     net = framework.SequenceINN(*image_shape)
     net.append(modules.HaarDownsampling)
     for coupling in convolutional:
-        branches = iter((coupling.G, coupling.F))  # subnet1 makes s₁ and t₁
+        branches = iter((coupling.G, coupling.F))  # subnet1 gives s₁ and t₁
         net.append(modules.GLOWCouplingBlock, subnet_constructor=lambda a, b, left=branches: Joined(next(left)), clamp=1.0)
     net.append(modules.Flatten)
     parts = iter([Part(dense.G, 0), Part(dense.G, 1), Part(dense.F, 0), Part(dense.F, 1)])
@@ -217,7 +217,7 @@ def freia_of(model, image_shape):
 
 
 def test_equals_freia():
-    """Values and log-determinants of the authors' library, with its order of channels."""
+    """Values and log-determinants equal those of the authors' library, in its order of channels."""
     shape = (3, 4, 6)
     model = noisy(inn(shape, levels=((2, 5),))).double()
     x = randn(3, *shape)

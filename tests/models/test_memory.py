@@ -1,4 +1,4 @@
-"""Memory-saving back-propagation: the gradients of plain autograd, from what does not grow with depth."""
+"""Memory-saving back-propagation: the gradients of plain autograd, with memory that does not grow with depth."""
 
 import copy
 import itertools
@@ -18,12 +18,12 @@ DOUBLE = torch.float64
 
 
 def saved_bytes(model, x):
-    """Of the distinct storages that autograd keeps, parameters left out."""
+    """Count the bytes of the distinct storages that autograd keeps, without parameters."""
     kept = {}
 
     def pack(tensor):
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # alive, so that no address is used twice; on the meta device there is no other
+        kept[storage._cdata] = storage  # kept alive, so that no id is used twice; meta tensors have no address
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -73,7 +73,7 @@ def test_values_are_the_same_to_the_bit(network, memory, method):
 @pytest.mark.parametrize("modes", list(itertools.permutations(MEMORY, 2)))
 @every_network
 def test_modes_mixed_in_one_graph(network, modes):
-    """The mode is that of the call, whatever it is when the loss is back-propagated."""
+    """The mode at the time of the call counts, not the mode during the backward pass."""
     plain, model = built(network, dtype=DOUBLE), built(network, dtype=DOUBLE)
     x = images(plain, dtype=DOUBLE)
     model.memory = modes[0]
@@ -101,7 +101,7 @@ def test_backward_twice(network, memory):
 @every_network
 @every_saving
 def test_some_parameters_are_frozen(network, memory):
-    """Each third, in three ways, with and without a gradient of the input; from the first ones nothing needs a gradient then."""
+    """Only the first, second or last third of the parameters is trained, with and without a gradient of the input."""
     plain, saving = built(network, dtype=DOUBLE), built(network, memory, DOUBLE)
     x = images(plain, dtype=DOUBLE)
     for kept, input_too in itertools.product(range(3), (False, True)):
@@ -126,7 +126,7 @@ def test_gradient_of_the_input_alone(network, memory):
 
 
 def parts(model, x, of, parameters):
-    """The gradient as one vector, 0 where there is none: a node of a whole step has zeros where autograd has nothing."""
+    """Return the gradient as one vector, with 0 for None: a node of a whole step gives zeros where autograd gives None."""
     found = torch.autograd.grad(of(model, x), parameters, allow_unused=True)
     return torch.cat([(torch.zeros_like(p) if part is None else part).flatten() for part, p in zip(found, parameters, strict=True)])
 
@@ -142,20 +142,20 @@ PARTIAL = {
 @pytest.mark.parametrize(("network", "part"), [("revnet", part) for part in list(PARTIAL)[:2]] + [("inn", part) for part in PARTIAL])
 @every_saving
 @pytest.mark.parametrize("share", [0.1, 1.0])
-def test_gradients_of_a_part_of_what_comes_out(network, part, memory, share):
-    """And with respect to the last parameters alone, so that the backward pass stops early. (The RevNet's log-determinant is constant.)"""
+def test_gradients_of_a_part_of_the_output(network, part, memory, share):
+    """Also with respect to the last parameters only, so that the backward pass stops early. (The RevNet's log-determinant is constant.)"""
     plain, saving = built(network, dtype=DOUBLE), built(network, memory, DOUBLE)
     x = images(plain, dtype=DOUBLE)
     expected, found = (
         parts(model, x, PARTIAL[part], (every := list(model.parameters()))[-max(1, int(share * len(every))) :]) for model in (plain, saving)
     )
-    assert expected.any() or (share < 1 and "second" not in part)  # the last ones change the second stream alone, and what encodes it
+    assert expected.any() or (share < 1 and "second" not in part)  # the last parameters change only the second stream
     assert (found - expected).norm() <= 1e-12 * expected.norm()
 
 
 @every_saving
 def test_parameters_of_functional_call(memory):
-    """What was in their place during the call is what is differentiated, also where the backward pass computes again."""
+    """The parameters used during the call are differentiated, also when the backward pass recomputes with them."""
     model = built(revnet((1, 4, 4), (1, 2, 3), (1, 2, 1)), memory, DOUBLE)
 
     class Encoder(torch.nn.Module):
@@ -189,7 +189,7 @@ def test_hooks_on_parameters_run_once(memory):
 @every_network
 @every_saving
 def test_bfloat16_branches(network, memory):
-    """The backward pass, called outside, computes again under the autocast of the forward pass."""
+    """A backward pass outside autocast recomputes under the autocast of the forward pass."""
     plain, saving = built(network), built(network, memory)
     x = images(plain, 16)
 
@@ -204,7 +204,7 @@ def test_bfloat16_branches(network, memory):
 
 
 @every_network
-def test_autocast_around_the_backward_pass_alone_changes_nothing(network):
+def test_autocast_around_only_the_backward_pass_changes_nothing(network):
     model = built(network, "reversible")
     x = images(model, 16)
     value = loss(model, x)
@@ -230,7 +230,7 @@ def test_bytes_do_not_depend_on_the_depth():
     [("grn-celeba64", (3, 64, 64), 250_000), ("grn-mnist", (1, 28, 28), 20_000), ("inn-mnist", (1, 28, 28), 20_000)],
 )
 def test_bytes_per_image_of_the_papers_networks(recipe, image_shape, bound):
-    """On the meta device: counted, not computed."""
+    """Bytes are counted on the meta device; nothing is computed."""
     with torch.device("meta"):
         model = build_model({**read_recipe(recipe)["model"], "image_shape": list(image_shape)})
         x = torch.empty(8, *image_shape)
@@ -250,7 +250,7 @@ def test_a_second_derivative_is_refused():
 
 
 def test_weights_that_changed_are_refused():
-    """The inputs could not be computed again."""
+    """The inputs could not be recomputed with them."""
     model = built("revnet", "reversible")
     value = loss(model, images(model))
     with torch.no_grad():
@@ -268,6 +268,6 @@ def test_memory_is_set_on_a_built_model(name):
         model.memory = memory
         assert model.memory == copy.deepcopy(model).memory == memory
         assert model.config == config
-    with pytest.raises(UsageError, match="memory = 'lots' is unknown; there is plain, reversible, checkpoint"):
+    with pytest.raises(UsageError, match="memory = 'lots' is unknown; choose plain, reversible, checkpoint"):
         model.memory = "lots"
     assert model.memory == "checkpoint"

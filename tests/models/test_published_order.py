@@ -1,4 +1,4 @@
-"""The network against a plain transcription of the paper: one tensor, split and joined around every step, as its authors' code does it."""
+"""The RevNet equals a plain transcription of the paper: one tensor, split and joined around every step, as in the authors' code."""
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ def test_encode_equals_the_transcription_to_the_bit():
 
 
 def test_volume_preserving():
-    """|det ∂z/∂x| = 1, since additive couplings are shears and squeezes permutations."""
+    """|det ∂z/∂x| = 1, because additive couplings are shears and squeezes are permutations."""
     torch.manual_seed(0)
     net = RevNet((1, 8, 8), (Scale(1, 8), Scale(1, 8))).double()
     jacobian = torch.func.jacrev(lambda x: net.encode(x[None])[0])(torch.rand(1, 8, 8, dtype=torch.float64)).reshape(64, 64)

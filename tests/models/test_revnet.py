@@ -1,4 +1,4 @@
-"""The reversible network's own: its initialisation, its padding, its coupling by hand, and what makes none (A1)."""
+"""The reversible network of Schirrmeister et al. 2018: initialisation, padding, coupling by hand, and settings that are refused."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def revnet(image_shape, *scales):
 
 
 def test_initialisation():
-    """Xavier-uniform weights with gain 1, i.e. within ±√(6 / (fan_in + fan_out)), and zero biases (A1)."""
+    """Xavier-uniform weights with gain 1, i.e. within ±√(6 / (fan_in + fan_out)), and zero biases, as in the authors' MNIST notebook."""
     torch.manual_seed(0)
     model = build_model(revnet((3, 8, 8), (1, 50, 3)))
     for name, parameter in model.named_parameters():
@@ -28,7 +28,7 @@ def test_initialisation():
 
 
 def test_padding_is_cropped():
-    """28 → 32: two zeros on every side go into the latent, and the decoder takes them off again."""
+    """28 → 32: two rows of zeros on every side go into the latent, and the decoder crops them."""
     scales = [(0, 1, 1)] * 4
     model = build_model(revnet((1, 28, 28), *scales))
     x = 1 + torch.rand(4, 1, 28, 28)
@@ -62,13 +62,13 @@ def test_coupling_is_the_equation():
         ({}, "name = None is unknown; choose revnet"),
         ({"name": "renvet"}, "name = 'renvet' is unknown"),
         ({"name": "revnet", "image_shape": [1, 8, 8]}, "key 'scales' is missing"),
-        (revnet((1, 8, 8)), "at least one scale is needed"),
-        (revnet((0, 8, 8), (1, 8, 3)), "is no network"),
+        (revnet((1, 8, 8)), "0 scales at least 1"),
+        (revnet((0, 8, 8), (1, 8, 3)), "must be positive"),
         (revnet((1, 8), (1, 8, 3)), "image_shape: must have 3 values, not 2"),
-        (revnet((1, 8, 8), (-1, 8, 3)), "blocks from 0 to 1000"),
-        (revnet((1, 8, 8), (1, 0, 3)), "hidden ≥ 1"),
-        (revnet((1, 8, 8), (1, 8, 2)), "odd kernel"),
-        (revnet((1, 8, 8), (1, 8, -1)), "odd kernel"),
+        (revnet((1, 8, 8), (-1, 8, 3)), "blocks must be 0 to 1000"),
+        (revnet((1, 8, 8), (1, 0, 3)), "hidden at least 1"),
+        (revnet((1, 8, 8), (1, 8, 2)), "the kernel odd"),
+        (revnet((1, 8, 8), (1, 8, -1)), "the kernel odd"),
         (revnet((1, 8, 8), *[(1, 8, 3)] * 5), "5 scales are too many for images of 8×8"),
         ({**revnet((1, 8, 8), (1, 8, 3)), "scale": 1}, "unknown key 'scale'; did you mean 'scales'?"),
         (

@@ -1,4 +1,4 @@
-"""The error of the inverse, which a reversible backward pass meets and keeps."""
+"""The error of the inverse, which a reversible backward pass measures and records."""
 
 import pytest
 from memory_cases import built, images, loss
@@ -7,7 +7,7 @@ from memory_cases import built, images, loss
 @pytest.mark.parametrize("network", ["revnet", "inn"])
 @pytest.mark.parametrize("direction", ["encode", "decode"])
 def test_roundtrip_error_of_the_backward_pass(network, direction):
-    """Taken once; small for fresh weights, and seen where weights have grown so large that the inverse is lost."""
+    """It is returned once; it is small for fresh weights, and large for weights so large that the inverse is lost."""
     for gain, low, high in ((1.0, 0.0, 1e-5), (4.0, 1e-2, float("inf"))):
         model = built(network, "reversible", gain=gain)
         x = images(model) if direction == "encode" else images(model).flatten(1)
@@ -48,7 +48,7 @@ def test_a_nan_is_not_lost(position):
 
 
 @pytest.mark.parametrize("memory", ["plain", "checkpoint"])
-def test_other_modes_know_no_roundtrip_error(memory):
+def test_other_modes_record_no_roundtrip_error(memory):
     model = built("revnet", memory)
     loss(model, images(model)).backward()
     assert model.take_roundtrip() is None

@@ -1,4 +1,4 @@
-"""Convolutions of small maps by matrix products: the values and gradients of `conv2d`."""
+"""Convolutions of small maps as matrix products have the values and gradients of `conv2d`."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_weight_gradient_tap_by_tap(kernel, size):
     expected = torch.nn.grad.conv2d_weight(x, (2, 3, *kernel), upstream, padding=tuple(side // 2 for side in kernel))
     found = tapwise_weight_gradient(x, upstream, *kernel)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    assert found.stride() == expected.stride()  # as the weights': what optimizers expect
+    assert found.stride() == expected.stride()  # same memory layout as the weights, which optimizers expect
 
 
 @pytest.mark.usefixtures("every_convolution_is_large")
@@ -68,13 +68,13 @@ def test_autocast_and_the_meta_device(size):
         y = convolve(layer, x)
         torch.testing.assert_close(y, layer(x), rtol=0.02, atol=0.02)
         assert y.dtype == torch.bfloat16
-    assert "Tapwise" not in y.grad_fn.name()  # it is for float32: oneDNN's gradient in bfloat16 was not found slow
+    assert "Tapwise" not in y.grad_fn.name()  # only float32 uses it: oneDNN's gradient in bfloat16 is not slow
     y.sum().backward()
     assert layer.weight.grad.dtype == torch.float32
     assert convolve(layer.to("meta"), x.to("meta")).shape == (2, 4, *size)
 
 
-def test_only_large_convolutions_of_small_maps_are_treated():
+def test_only_large_convolutions_of_small_maps_are_replaced():
     small, large = conv(2, 3, 3, torch.float32), nn.utils.skip_init(nn.Conv2d, 400, 300, 3, padding=1)
     for layer, side, treated in ((small, 2, False), (large, 2, True), (large, 3, False)):
         y = convolve(layer, torch.zeros(1, layer.in_channels, side, side))

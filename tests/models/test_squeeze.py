@@ -1,4 +1,4 @@
-"""The checkerboard squeeze: a permutation whose two halves each cover the whole image (A1, Fig. 2)."""
+"""The checkerboard squeeze: a permutation whose halves both cover the whole image (Schirrmeister et al. 2018, Figure 2)."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_gradients(function, shape):
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     assert gradcheck(function, x)
     assert gradgradcheck(function, x)
-    assert gradgradcheck(lambda x: function(x) ** 3, x)  # a second derivative that is not zero
+    assert gradgradcheck(lambda x: function(x) ** 3, x)  # its second derivative is not zero
 
 
 def test_streams_stay_apart():
@@ -46,7 +46,7 @@ def checkerboard(height, width):
 
 
 def test_both_halves_cover_every_colour():
-    """The first half of the channels is one colour of the checkerboard, in red, green and blue alike."""
+    """The first half of the channels holds one colour of the checkerboard, in each of red, green and blue."""
     channels = torch.tensor([1.0] * 6 + [0.0] * 6).view(1, 12, 1, 1).expand(1, 12, 2, 2)
     assert torch.equal(unsqueeze(channels)[0].bool(), checkerboard(4, 4).expand(3, 4, 4))
 

@@ -1,4 +1,4 @@
-"""The networks of perceptual and Wasserstein autoencoders: layers, sizes, the posterior, and what makes none."""
+"""The networks of perceptual and Wasserstein autoencoders: layers, sizes, the posterior, and settings that are refused."""
 
 import math
 
@@ -20,7 +20,7 @@ def model_of(**settings):
 
 
 def norms(module):
-    """For each convolution or linear layer that has a rectifier behind it, whether batch norm comes before that."""
+    """Return, for each convolution or linear layer with a rectifier after it, whether batch norm lies between."""
     kinds = [
         layer
         for layer in module.modules()
@@ -30,11 +30,11 @@ def norms(module):
     return [is_norm[i + 1] for i in range(len(kinds)) if not is_norm[i]]
 
 
-# The authors' code: batch norm behind these layers, from the input on; the last of a decoder has none.
+# From the authors' code: the layers with batch norm, from the input on. The last layer of a decoder has none.
 @pytest.mark.parametrize(
     ("channels", "dense", "encoder", "decoder"),
     [
-        ([2, 4], 8, [False, True, True], [False, True, False, False]),  # MNIST's, where they offer it
+        ([2, 4], 8, [False, True, True], [False, True, False, False]),  # MNIST, if batch norm is on
         ([2, 4, 6], 0, [False, True, True], [False, True, False, False]),  # 32×32
         ([2, 4, 6, 8], 0, [False, False, True, True], [False, True, True, False, False]),  # 64×64
     ],
@@ -47,8 +47,8 @@ def test_inner_layers_are_normalised_as_published(channels, dense, encoder, deco
     assert not any(norms(plain.features) + norms(plain.decoder))
 
 
-def test_all_layers_are_normalised_and_the_decoder_begins_at_twice_the_size():
-    """The Wasserstein autoencoder's: 4 convolutions down to 1×1, linear to 2×2, three up, one of stride 1."""
+def test_all_layers_are_normalised_and_the_decoder_starts_at_twice_the_size():
+    """The Wasserstein autoencoder has 4 convolutions down to 1×1, linear to 2×2, three up, and one of stride 1."""
     model = model_of(norm="all", slope=0.0, last_stride=1)
     assert all(norms(model.features))
     assert norms(model.decoder) == [True] * 4 + [False]
@@ -75,7 +75,7 @@ def test_parameter_counts_of_the_recipes(recipe, shape, count):
 
 
 @pytest.mark.parametrize("name", ["strided", "residual"])
-def test_the_posterior_begins_narrow_and_its_mean_is_the_code(name):
+def test_the_posterior_starts_narrow_and_its_mean_is_the_code(name):
     table = FACES if name == "strided" else {"name": "residual", "image_shape": [3, 16, 16], "latent_dim": 5, "width": 4}
     torch.manual_seed(0)
     model, x = build_model({**table, "variational": True}).eval(), torch.rand(6, 3, 16, 16)
@@ -86,8 +86,8 @@ def test_the_posterior_begins_narrow_and_its_mean_is_the_code(name):
     assert build_model(model.config).config == model.config
 
 
-def test_without_scales_there_is_no_posterior():
-    with pytest.raises(UsageError, match="gives codes no variance"):
+def test_without_a_variance_there_is_no_posterior():
+    with pytest.raises(UsageError, match="has no variance of codes"):
         model_of().posterior(torch.rand(1, 3, 16, 16))
 
 
@@ -105,7 +105,7 @@ def test_spread_puts_zeros_between_pixels():
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_the_residual_network_has_the_published_blocks(norm):
-    """Down to a quarter of the sides and flat; from an eighth of them with 4w channels up; batch norm if asked for."""
+    """The encoder goes down to a quarter of the sides; the decoder goes up from an eighth, with 4w channels; batch norm is optional."""
     torch.manual_seed(0)
     model = build_model({"name": "residual", "image_shape": [3, 16, 16], "latent_dim": 5, "width": 4, "norm": norm})
     assert model.features(torch.rand(2, 3, 16, 16)).shape == (2, 4 * 4 * 4)
@@ -118,13 +118,13 @@ def test_the_residual_network_has_the_published_blocks(norm):
     ("settings", "message"),
     [
         ({"kernel": 4}, "kernel 4 must be odd"),
-        ({"norm": "batch"}, "there is none, inner, all"),
+        ({"norm": "batch"}, "choose none, inner, all"),
         ({"last_stride": 3}, "last_stride 3"),
-        ({"channels": []}, "the least of channels = 0"),
+        ({"channels": []}, "smallest of channels = 0"),
         ({"image_shape": [3, 24, 16]}, "multiples of 16"),
         ({"latent_dim": 0}, "latent_dim = 0"),
     ],
 )
-def test_settings_that_make_no_network(settings, message):
+def test_settings_that_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         model_of(**settings)

@@ -7,7 +7,7 @@ from genrev_cli.ot.source import Ranks
 
 @pytest.fixture
 def together():
-    """(size, work) → [work(ranks) of every rank], in as many threads as ranks, which wait for each other at every sum."""
+    """Return a function that runs work(ranks) for every rank in its own thread; threads wait for each other at every sum."""
 
     def run(size, work):
         barrier, parts, results = threading.Barrier(size, timeout=30), [None] * size, [None] * size
@@ -17,7 +17,7 @@ def together():
                 parts[r] = tensor
                 barrier.wait()
                 summed = sum(parts[1:], parts[0])
-                barrier.wait()  # nobody may put the next before all have read
+                barrier.wait()  # wait until all have read before the next write
                 return summed
 
             results[r] = work(Ranks(r, size, total))

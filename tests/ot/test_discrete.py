@@ -9,7 +9,16 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from genrev_cli.errors import DivergedError, UsageError
-from genrev_cli.ot.discrete import classwise_transport_loss, costs, optimal_assignments, optimal_pairs, transport_loss
+from genrev_cli.ot import discrete
+from genrev_cli.ot.discrete import (
+    classwise_transport_loss,
+    costs,
+    costs_by_class,
+    costs_of_all,
+    optimal_assignments,
+    optimal_pairs,
+    transport_loss,
+)
 
 FAMILIES = {
     "normal": lambda rng, n: rng.standard_normal((n, n)),
@@ -109,6 +118,43 @@ def test_by_class():
     torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
     assert classwise_transport_loss(x[order], s[order], classes[order]).item() == pytest.approx(loss.item(), rel=1e-12)
+
+
+def test_all_pairs_at_once_are_the_costs_of_each_class():
+    """As a GPU computes them: float32, classes of unequal sizes, far apart and out of order."""
+    classes = torch.arange(60) % 11 % 4
+    x = points(60, dtype=torch.float32) + 100 * classes[:, None]
+    s = points(60, seed=1, dtype=torch.float32) + 100 * classes[:, None]
+    each, whole = costs_by_class(x, s, classes), costs_of_all(x, s, classes)
+    for rows, others in zip(each[0], whole[0], strict=True):
+        assert torch.equal(rows, others)
+    for cost, other in zip(each[1], whole[1], strict=True):
+        torch.testing.assert_close(cost, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def transfers(monkeypatch):
+    """The shapes of what goes between the CPU and a GPU, in order."""
+    found = []
+    monkeypatch.setattr(discrete, "to_host", lambda *tensors: found.append(("host", *tensors[0].shape)) or list(tensors))
+    monkeypatch.setattr(discrete, "to_device", lambda tensor, device: found.append(("device", *tensor.shape)) or tensor)
+    return found
+
+
+def test_the_classes_of_a_gpu_come_together(monkeypatch, transfers):
+    """The host waits once, for all costs and the classes; what it found goes back in one copy."""
+    x, s, classes = points(12).requires_grad_(), points(12, seed=1), torch.arange(12) % 3
+    expected = classwise_transport_loss(x, s, classes)
+    transfers.clear()
+    monkeypatch.setattr(discrete, "costs_by_class", costs_of_all)
+    monkeypatch.setattr(discrete, "_on_cpu", torch.Tensor.numpy)
+    assert classwise_transport_loss(x, s, classes).item() == pytest.approx(expected.item(), rel=1e-12)
+    assert transfers == [("host", 12, 12), ("device", 12)]
+
+
+def test_two_sets_are_waited_for_once(transfers):
+    transport_loss(points(12), points(12, seed=1))
+    assert transfers == [("host", 12, 12), *[("device", 12)] * 3]
 
 
 def test_problems_side_by_side_are_problems_one_by_one():

@@ -1,4 +1,4 @@
-"""Merged codes, closed-form heights, and the scales of scores."""
+"""Merged codes, heights in closed form, and the scales of scores."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_bad_targets(codes, weights, error, said):
 
 @pytest.mark.parametrize("weights", [None, torch.arange(1.0, 51)])
 def test_line_heights(weights):
-    """Neighbours' lines meet where as much of [−½, ½] is passed as the codes so far weigh."""
+    """The lines of neighbours meet where the part of [−½, ½] on the left equals the weight of the codes so far."""
     target = merge(normal(50, 1), weights)
     heights = line_heights(target)
     y, order = target.codes[:, 0].double().sort()
@@ -63,7 +63,7 @@ def test_line_heights(weights):
 
 
 def test_gaussian_heights_of_independent_dimensions():
-    """½ Σ y_k² / (√12 σ_k): all sign patterns of (1, 2, 3), which have these deviations and no correlation."""
+    """Heights are −½ Σ y_k² / (√12 σ_k) for all sign patterns of (1, 2, 3), which have these σ_k and no correlation."""
     scale = torch.tensor([1.0, 2.0, 3.0])
     target = merge(torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3) * scale + 5)
     torch.testing.assert_close(gaussian_heights(target), torch.full((8,), -0.5 * 6 / 12**0.5, dtype=torch.float64))
@@ -79,7 +79,7 @@ def test_gaussian_heights_move_with_the_codes():
 
 
 def test_gaussian_heights_of_a_plane():
-    """Dimensions in which codes do not vary change nothing."""
+    """Dimensions in which codes do not vary have no effect."""
     codes = normal(40, 3)
     flat = torch.cat([codes, torch.full((40, 2), 9.0)], 1)
     torch.testing.assert_close(gaussian_heights(merge(flat)), gaussian_heights(merge(codes)), rtol=1e-5, atol=1e-6)
@@ -98,7 +98,7 @@ def test_starting_heights_have_the_least_energy(clusters):
 
 
 def test_scales_of_known_scores(device):
-    """Codes of 0 leave the heights as scores: 5, 4, 3, 2, 1, 0 are Σ_{j<5} 1/j = 25/12 spacings apart over four gaps."""
+    """With codes of 0, scores are the heights 5, 4, 3, 2, 1, 0; the first four gaps count as Σ_{j<5} 1/j = 25/12 spacings."""
     scales = score_scales(build_scores(torch.zeros(6, 2, device=device)).lift(torch.arange(6.0, device=device)), cube(10, 2).to(device))
     assert scales.gap.item() == pytest.approx(4 / (25 / 12))
     assert scales.deviation.item() == pytest.approx((35 / 12) ** 0.5)
@@ -106,7 +106,7 @@ def test_scales_of_known_scores(device):
 
 
 def test_scales_of_pairs():
-    """Nearly equal pairs have no gap between them; the scale is that of the pairs, up to 3/2 ÷ 25/12."""
+    """Nearly equal pairs have no gap inside; the scale is that between pairs, up to a factor 3/2 ÷ 25/12."""
     codes = centred(normal(500, 10))
     alone = score_scales(build_scores(codes), cube(1000, 10)).gap
     pairs = score_scales(build_scores(torch.cat([codes, codes + 1e-6])), cube(1000, 10)).gap
@@ -125,7 +125,7 @@ def test_scales_of_few_codes(n):
     assert all(scale.isfinite() for scale in scales)
 
 
-def test_bf16_fits_where_gaps_are_wide():
-    """Scores 10 and 10 − g: bf16 has steps of 1/16 there."""
+def test_bf16_fits_if_gaps_are_wide():
+    """For scores of 10 and 10 − g, bf16 has steps of 1/16."""
     fits = [score_scales(build_scores(torch.zeros(2, 3)).lift(torch.tensor([10, 10 - gap])), cube(9, 3)).fit_bf16() for gap in (0.1, 0.5)]
     assert fits == [False, True]

@@ -1,4 +1,4 @@
-"""The kernels against their definition in float64, and independence of how samples are dealt into blocks."""
+"""The kernels against their definition in float64, and independence of the block size."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def problem(n, d, batch, device="cpu"):
 
 
 def definition(codes, heights, x):
-    """S in float64."""
+    """Compute S in float64."""
     return x.double() @ codes.double().T + heights.double()
 
 
@@ -33,11 +33,11 @@ def lifted(n, d, batch, device="cpu", **how):
 
 
 def difference(counts, expected):
-    """Total variation of two counts, as a share of all."""
+    """Return the total variation between two counts, as a share of all samples."""
     return (counts.double() - expected).abs().sum() / expected.sum() / 2
 
 
-LEFT_OUT = 1e-3  # the share that scores 7 ε below the highest have together
+LEFT_OUT = 1e-3  # bounds the total share of scores 7 ε below the highest
 
 
 @sizes
@@ -137,7 +137,7 @@ def test_bf16_finds_most_cells(n, least, device):
 
 
 def test_bf16_heights_keep_sixteen_bits():
-    """Scores in which a height and its product cancel are all that the height's lower bits say."""
+    """If a height and its product cancel, the score consists of the height's lower bits."""
     high, low = torch.tensor([-3.0, -1, 1, 3]), torch.tensor([1, 3, 0, 2]) / 512
     codes, x = -2 * high[:, None], torch.full((1, 1), 0.5)
     scores = build_scores(codes, "bf16").lift((high + low).double())
@@ -146,7 +146,7 @@ def test_bf16_heights_keep_sixteen_bits():
 
 
 def test_bf16_counts_every_sample_even_below_zero():
-    """A maximum < 0 is not found as it should be, but no sample is lost."""
+    """Maxima below 0 are computed wrongly, but no sample is lost."""
     for n in (1, 100):
         scores = build_scores(torch.zeros(n, 2), "bf16").lift(-torch.arange(1.0, n + 1))
         assert scores.soft_counts(torch.zeros(50, 2), 0.1).sum() == pytest.approx(50)

@@ -1,4 +1,4 @@
-"""The solver against answers that are known, on samples that it has not seen."""
+"""The solver against known solutions, on samples that it has not used."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ def normal(n, d, seed=0):
 
 
 def solved(codes, samples, weights=None, seed=0, **config):
-    """A solver after so many samples."""
+    """Return a solver that has used so many samples."""
     return advance(build_solver(codes, weights, SolverConfig(**config), seed), samples)
 
 
@@ -40,7 +40,7 @@ def clusters(n, d, modes, scale, seed=0):
 
 @pytest.mark.parametrize("weights", [None, 1 + torch.arange(50) % 2])
 def test_descent_finds_the_heights_of_a_line(weights):
-    """In one dimension the heights are known; here by descent, which `build_solver` leaves to the formula."""
+    """In one dimension the heights are known. Here the descent finds them; `build_solver` would use the formula."""
     target = merge(normal(50, 1), weights)
     solver = advance(StreamingSolver(target, 250, SolverConfig(), 0, Ranks()), 300_000)
     exact = line_heights(target)
@@ -55,8 +55,8 @@ def test_one_dimension_is_solved_at_once():
     assert abs(found.chi2) < 4 * found.chi2_std
 
 
-def test_corners_of_a_cube_are_alike(device):
-    """{±1}⁶ has no code that differs from another by more than reflections: all heights are equal."""
+def test_corners_of_a_cube_have_equal_heights(device):
+    """Reflections map each code of {±1}⁶ to every other, so all heights are equal."""
     corners = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=6)), device=device)
     assert solved(corners, 100_000).heights().std() < 0.02
 
@@ -69,7 +69,7 @@ def test_accuracy(device):
 
 @pytest.mark.parametrize("d", [10, 32])
 def test_convergence(d):
-    """The error is about √(n/T), which one pass of counting can reach, and halves with four times the samples."""
+    """The error is about √(n/T), as for counting T samples, and halves with four times the samples."""
     n, solver = 1000, build_solver(clusters(1000, d, 10, 0.3), None, SolverConfig(), 0)
     found = [judged(advance(solver, samples)) for samples in (10 * n, 40 * n, 160 * n)]
     assert all(0.5 < one.chi2 * samples / n < 2.5 for one, samples in zip(found, (10 * n, 40 * n, 160 * n), strict=True))
@@ -83,7 +83,7 @@ def test_the_average_beats_the_last_iterate():
     assert judged(solver).rel < 0.8 * last.rel
 
 
-def test_annealing_helps_where_cells_are_far_from_their_place():
+def test_annealing_helps_if_cells_start_far_from_their_place():
     found, without = (judged(solved(clusters(256, 2, 8, 0.02), 100_000, anneal=anneal)) for anneal in (0.25, 0.0))
     assert found.rel < 0.12
     assert found.rel < 0.7 * without.rel
@@ -93,7 +93,7 @@ def test_weights():
     weights = torch.rand(60, generator=torch.Generator().manual_seed(0)) + 0.05
     solver = solved(normal(60, 6), 200_000, weights)
     assert judged(solver).rel < 0.05
-    assert judge(solver.target.codes, solver.heights(), samples=50_000, seed=1).rel > 0.4  # not that of equal weights
+    assert judge(solver.target.codes, solver.heights(), samples=50_000, seed=1).rel > 0.4  # it differs from the solution for equal weights
 
 
 @pytest.mark.parametrize("d", [1, 3])
@@ -121,7 +121,7 @@ def test_heights_hold_for_the_codes_as_given():
     assert torch.equal(cells, build_scores(centred(codes)).lift(solver.heights()).argmax(x))
 
 
-def test_equal_codes_are_one():
+def test_equal_codes_are_merged():
     codes = normal(100, 8)
     twice, once = solved(torch.cat([codes, codes]), 20_000), solved(codes, 20_000)
     assert torch.equal(twice.heights(), once.heights())
@@ -129,7 +129,7 @@ def test_equal_codes_are_one():
 
 
 def test_nearly_equal_codes_do_not_stall():
-    """Of two codes 1e-5 apart the share of each is a matter of rounding, that of both is not."""
+    """For two codes 1e-5 apart rounding decides the share of each, but not their sum."""
     codes = normal(100, 8)
     solver = solved(torch.cat([codes, codes + 1e-5 * normal(100, 8, seed=1)]), 50_000)
     x = Cube(8, torch.device("cpu"), 0, "test").batch(0, 100_000)
@@ -144,22 +144,22 @@ def test_bf16_is_as_accurate():
     assert fast.rel < 1.1 * exact.rel < 0.3
 
 
-def test_bf16_is_refused_where_it_is_too_coarse():
+def test_bf16_is_refused_if_it_is_too_coarse():
     codes = normal(2000, 2)
     assert not bf16_suffices(codes, None, 0)
-    with pytest.raises(UsageError, match="too near for precision 'bf16'; use 'fp32'"):
+    with pytest.raises(UsageError, match="too close for precision 'bf16'; use 'fp32'"):
         build_solver(codes, None, SolverConfig(precision="bf16"), 0)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("stop", [0, 5, 20, 40])
 def test_resumed_is_uninterrupted(stop, precision):
-    """To the bit, wherever it stops: before it starts, in the 9 steps of annealing, before and after the gap is measured again at 29."""
+    """Results are bit-identical for stops before the start, in the 9 annealing steps, and before and after the new gap at step 29."""
     codes, config, steps = clusters(1000, 32, 10, 0.3), SolverConfig(precision=precision), 45
     whole, first, second = (build_solver(codes, None, config, 7) for _ in range(3))
     advance(whole, steps * whole.batch)
     state = advance(first, stop * first.batch).tensors()
-    first.step()  # changes nothing of what was given
+    first.step()  # does not change the tensors returned before
     given = {name: tensor.clone() for name, tensor in state.items()}
     second.load_tensors(state)
     assert second.samples == stop * second.batch
@@ -170,7 +170,7 @@ def test_resumed_is_uninterrupted(stop, precision):
 
 
 def test_phases():
-    """What the test above stops between."""
+    """The steps between which the test above stops."""
     solver, gaps = build_solver(clusters(1000, 32, 10, 0.3), None, SolverConfig(), 7), []
     for _ in range(45):
         gaps.append(solver.tensors()["gap"].item())
@@ -192,7 +192,7 @@ def test_the_seed_decides():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("size", [2, 3])  # 3 does not divide the batch
+@pytest.mark.parametrize("size", [2, 3])  # the batch is not a multiple of 3
 def test_ranks_share_one_computation(size, together):
     codes = clusters(500, 8, 10, 0.3)
     alone = solved(codes, 10_000).heights()
@@ -236,7 +236,7 @@ def test_batches_are_numbered():
         ({"eta": 0.0}, "eta = 0.0"),
         ({"eps": math.inf}, "eps = inf"),
         ({"anneal": -0.5}, "anneal = -0.5"),
-        ({"precision": "fp16"}, "precision = 'fp16' is unknown; there is fp32, bf16"),
+        ({"precision": "fp16"}, "precision = 'fp16' is unknown; choose fp32, bf16"),
     ],
 )
 def test_bad_configs(wrong, said):

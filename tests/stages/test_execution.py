@@ -1,7 +1,9 @@
 """--memory, --compile, --channels-last, --exact-bits and the guard: through the stages."""
 
+import os
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -27,6 +29,12 @@ from genrev_cli.training import guard
 from genrev_cli.training.log import read_log
 
 RUN = RunOptions(device="cpu", log_every=1)
+
+
+@pytest.fixture(autouse=True)
+def compiled_folder(monkeypatch):
+    """Shared by the tests, so that only the first run compiles."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), "genrev-tests-compiled"))
 
 
 def weights(path):
@@ -82,7 +90,7 @@ def test_channels_last_changes_rounding_alone_and_resumes(recon, tmp_path):
 def test_compile_is_asked_of_the_branches_alone(recon, perceptual, tmp_path, monkeypatch):
     """Never of what holds state or chooses between modes of memory."""
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **how: compiled.append(type(module).__name__))
     recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
     assert compiled == ["ConvBranch", "ConvBranch"]
     compiled.clear()
@@ -97,6 +105,68 @@ def test_two_losses_go_through_one_compiled_graph(perceptual, tmp_path):
     run = replace(RUN, compile=True)
     plain = weights(perceptual(tmp_path / "plain.safetensors", steps=1).out)
     assert distance(plain, weights(perceptual(tmp_path / "compiled.safetensors", steps=1, run=run).out)) < 1e-4
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """What torch hands to the compiler, which is left out."""
+    found, asked = [], nn.Module.compile
+
+    def count(graph, inputs):
+        found.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **how: asked(module, backend=count, **how))
+    yield found
+    torch._dynamo.reset()
+
+
+TWO_SHAPES = {"scales": [{"blocks": 2, "hidden": 8, "kernel": 3}] * 2}
+LOOKS = replace(RUN, compile=True, monitor_every=1, preview_every=1)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, within
+@pytest.mark.parametrize(("memory", "expected"), [("plain", 4), ("reversible", 7), ("checkpoint", 4)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_branch_shape_is_compiled_once(data, recipe, tmp_path, graphs, memory, expected, precision):
+    """Once forward and, where the backward pass runs branches again, once more. Besides, the first branch needs no gradient to the image,
+    and the first one of the decoder gets half a latent, whose rows lie apart. Looks, whose batches differ, and later steps compile nothing.
+    """
+    for steps in (1, 4):
+        overrides = {"pretrain-recon": {"steps": steps, "memory": memory, "precision": precision}, "model": TWO_SHAPES}
+        pretrain_recon(data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=LOOKS)
+        assert len(graphs) == expected
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, within
+@pytest.mark.parametrize("name", ["adversarial", "transport", "perceptual", "variational"])
+def test_later_steps_and_looks_compile_nothing(request, tmp_path, graphs, name):
+    stage = request.getfixturevalue(name)
+    stage(tmp_path / "a.safetensors", steps=4, run=LOOKS)  # of which the first three are a warm-up, in train-pga
+    first = len(graphs)
+    assert first > 0
+    stage(tmp_path / "a.safetensors", steps=8, run=LOOKS)
+    assert len(graphs) == first
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_compiled_code_is_kept_in_the_cache(recon, tmp_path, monkeypatch, named):
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **how: None)
+    monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "elsewhere"))
+    if not named:
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / ("elsewhere" if named else "cache/compiled"))
+
+
+def test_compiled_code_that_cannot_be_kept(recon, tmp_path, monkeypatch):
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    with pytest.raises(FileError, match="cache is no folder; set GENREV_CACHE to another place, or leave out --compile"):
+        recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
 
 
 def test_the_guard_logs_the_error_of_recomputed_inputs(recon, tmp_path):

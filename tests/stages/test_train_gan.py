@@ -156,7 +156,7 @@ def test_from_noise(data, noise, tmp_path):
     assert "pixel_swd" in result.numbers
     model = open_model(result.out, CPU)
     assert draw_images(model.autoencoder, model.prior, Draw(), range(3), CPU).shape == (3, 1, 8, 8)
-    with pytest.raises(UsageError, match="without an encoder"):
+    with pytest.raises(UsageError, match="has no encoder"):
         encode(result.out, tmp_path / "codes.h5", device="cpu")
 
 

@@ -1,8 +1,11 @@
-"""The networks of published GANs: generators with the encoders that mirror them as autoencoders, and their discriminators (D7)."""
+"""The networks of published GANs: each generator with a mirrored encoder as an autoencoder, and its discriminator.
+
+They are the architectures that An et al. 2020, section 4, train.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
-from typing import Any, Final, final
+from typing import Any, ClassVar, final
 
 from torch import nn
 
@@ -26,10 +29,11 @@ from genrev_cli.shapes import Codes, Images
 
 @dataclass(frozen=True)
 class Family:
-    """settings: a dataclass with image_shape and latent_dim among its fields. The networks are made of an instance of it.
+    """The networks of one paper.
 
-    encoder(settings), generator(settings), discriminator(settings, norm), the norm of the paper being the default.
-    span: how far apart black and white are in the pixels that the discriminator has inside, [0, 1] or [−1, 1].
+    settings: a dataclass with fields image_shape and latent_dim; the networks are built from an instance of it.
+    encoder(settings), generator(settings), discriminator(settings, norm), whose default norm is the paper's.
+    span: white minus black in the discriminator's own pixels: 1 for [0, 1], 2 for [−1, 1].
     """
 
     settings: type
@@ -40,7 +44,7 @@ class Family:
 
 
 def _with_choice(settings: type) -> type:
-    """The same settings and `encoder`: whether there is one. A GAN from noise needs none."""
+    """Add the field `encoder`: build an encoder too. A GAN that generates from noise needs none."""
     return make_dataclass(settings.__name__, [("encoder", bool, True)], bases=(settings,), frozen=True)
 
 
@@ -55,28 +59,29 @@ FAMILIES: dict[str, Family] = {
 
 @final
 class Mirrored(Autoencoder):
-    """A GAN's generator as the decoder, its mirror as the encoder. Both have batch norm: codes depend on the batch in training mode.
+    """A GAN's generator as the decoder and its mirror as the encoder. Both have batch norm, so in training mode codes depend on the batch.
 
-    With `encoder = false` there is the generator alone.
+    With `encoder = false` there is only the generator.
     """
 
-    bijective: Final = False
+    bijective: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Any) -> None:
-        """name: of a family; settings: an instance of the dataclass of its settings."""
+        """name: a key of FAMILIES. settings: an instance of that family's settings."""
         super().__init__()
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(settings).items()}
+        plain: dict[str, Any] = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(settings).items()}
         self.encodes = plain.pop("encoder")
         self.config = {"name": name, **plain, **({} if self.encodes else {"encoder": False})}
-        self.image_shape, self.latent_dim = tuple(settings.image_shape), settings.latent_dim
+        channels, height, width = settings.image_shape
+        self.image_shape, self.latent_dim = (channels, height, width), settings.latent_dim
         if self.encodes:
             self.encoder = FAMILIES[name].encoder(settings)
         self.generator = FAMILIES[name].generator(settings)
 
     def encode(self, x: Images) -> Codes:
-        """(B, C, H, W) in [0, 1] → (B, d). Raises UsageError where there is no encoder."""
+        """(B, C, H, W) in [0, 1] → (B, d). Raises UsageError if there is no encoder."""
         if not self.encodes:
-            raise UsageError(f"'{self.config['name']}' was made without an encoder, so images have no codes; take a model that has one")
+            raise UsageError(f"'{self.config['name']}' has no encoder, so images have no codes; use a model with encoder = true")
         return self.encoder(x)
 
     def decode(self, z: Codes) -> Images:
@@ -88,52 +93,52 @@ class Mirrored(Autoencoder):
 
 
 def mirrored(name: str, **settings: Any) -> Mirrored:
-    """The autoencoder of a family. Raises UsageError for sizes of which none can be made."""
+    """Build the autoencoder of a family. Raises UsageError for sizes that do not fit the network."""
     return Mirrored(name, FAMILIES[name].settings(**settings))
 
 
 def build_discriminator(model: dict[str, Any], norm: str | None = None) -> nn.Module:
-    """The discriminator that belongs to an autoencoder's config, with fresh weights: (B, C, H, W) in [0, 1] → (B,) logits.
+    """Build the discriminator for an autoencoder's config, with fresh weights: (B, C, H, W) in [0, 1] → (B,) logits.
 
-    norm: one of NORMS, None for that of the discriminator's own paper. An autoencoder of another kind has no discriminator of its own
-    and gets the first of these that its images fit:
+    norm: one of NORMS, or None for the norm of the discriminator's paper. An autoencoder that belongs to no family gets the first of
+    these discriminators that fits its images:
 
-        sides up to 32, multiples of 4, unless in colour and multiples of 8    infogan
-        sides up to 48, multiples of 8                                         sngan
-        sides up to 96, multiples of 16                                        dcgan
-        sides from 64 to 256                                                   wgan-resnet, halved to a shorter side of 4 … 7
+        sides up to 32, multiples of 4 (images in colour: not of 8)    infogan
+        sides up to 48, multiples of 8                                 sngan
+        sides up to 96, multiples of 16                                dcgan
+        sides from 64 to 256                                           wgan-resnet, halved until the shorter side is 4 … 7
 
-    Raises UsageError for an unknown norm or config, and when none fits.
+    Raises UsageError for an unknown norm or config, and if none fits.
     """
     if norm is not None:
         require_norm(norm)
     name, table = _discriminator_of(model)
     family = FAMILIES[name]
-    settings = from_table(family.settings, {key: table[key] for key in table if key != "name"}, "[model]")
+    settings: Any = from_table(family.settings, {key: table[key] for key in table if key != "name"}, "[model]")
     return family.discriminator(settings) if norm is None else family.discriminator(settings, norm)
 
 
 def span_of(model: dict[str, Any]) -> float:
-    """How far apart black and white are in the pixels that the discriminator of a config has inside: 1 or 2.
+    """Return white minus black in the pixels that the discriminator of a config sees inside: 1 or 2.
 
-    Its gradients in the images, whose pixels are in [0, 1], are as many times those that its paper speaks of.
+    The gradient with respect to images in [0, 1] is this many times the gradient with respect to those inner pixels, which papers use.
     Raises UsageError like `build_discriminator`.
     """
     return FAMILIES[_discriminator_of(model)[0]].span
 
 
 def _discriminator_of(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The family, and the table of its settings."""
+    """Return the name of the family and the table of its settings."""
     return (model["name"], model) if model.get("name") in FAMILIES else _fitting(tuple(model["image_shape"]))
 
 
-_CHANNELS = (512, 512, 256, 128, 64, 32, 16)  # of the residual network for 256×256 pixels
+_CHANNELS = (512, 512, 256, 128, 64, 32, 16)  # wgan-resnet for 256×256 pixels
 
 
 def _fitting(image_shape: Shape) -> tuple[str, dict[str, Any]]:
-    """The family and settings for images that no family was asked for."""
+    """Choose the family by the shape of the images; return its name and settings."""
     channels, *sides = image_shape
-    settings = {"image_shape": image_shape, "latent_dim": 1}  # a discriminator knows no codes
+    settings: dict[str, Any] = {"image_shape": image_shape, "latent_dim": 1}  # discriminators ignore latent_dim
 
     def up_to(side: int, halvings: int) -> bool:
         return max(sides) <= side and not any(side % 2**halvings for side in sides)

@@ -1,6 +1,7 @@
-"""The networks of DCGAN (Radford et al. 2016, Figure 1) as WGAN-GP and WGAN-div train them on 64×64 pixels.
+"""The networks of DCGAN (Radford et al. 2016, Figure 1), as WGAN-GP and WGAN-div train them on 64×64 pixels.
 
-w = 64 channels at half the image's size, twice as many at each halving; 5×5 kernels.   Pixels in [0, 1] outside, [−1, 1] inside.
+There are w = 64 channels at half the image's size and twice as many after each further halving. Kernels are 5×5.
+Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 
 from dataclasses import dataclass
@@ -24,17 +25,17 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
-from genrev_cli.shapes import Codes, Images, Scalar
+from genrev_cli.shapes import Codes, Images, Scores
 
 KERNEL = 5
-SLOPE = 0.2  # Radford et al. and Gulrajani et al.; Wu et al.'s code has ReLU
+SLOPE = 0.2  # Radford et al. 2016 and Gulrajani et al. 2017; the code of Wu et al. 2018 has ReLU
 
 
 @dataclass(frozen=True)
 class DCGANConfig:
-    """image_shape: (C, H, W), sides multiples of 2^stages. latent_dim: d. width: w; 128 in the paper, 64 in WGAN-GP's and -div's code.
+    """image_shape: (C, H, W), sides multiples of 2^stages. latent_dim: d. width: w; the paper has 128, the code of WGAN-GP and WGAN-div 64.
 
-    stages: how often the image is halved.
+    stages: number of halvings.
     """
 
     image_shape: Shape
@@ -48,12 +49,12 @@ class DCGANConfig:
 
     @property
     def channels(self) -> list[int]:
-        """Behind each convolution, from the image on: C, w, 2w, …"""
+        """Channels from the image to the coarsest features: C, w, 2w, …"""
         return [self.image_shape[0], *(self.width << i for i in range(self.stages))]
 
     @property
     def coarsest(self) -> Shape:
-        """(8w, H/16, W/16) with four stages."""
+        """Shape of the coarsest features: (8w, H/16, W/16) with four stages."""
         return halved(self.image_shape, self.stages, self.channels[-1])
 
 
@@ -81,7 +82,7 @@ class DCGANGenerator(nn.Module):
 
 @final
 class DCGANEncoder(nn.Module):
-    """The generator's mirror: 5×5 down …, batch norm and ReLU behind each, linear to d."""
+    """The generator's mirror: 5×5 down …, batch norm and ReLU after each, linear to d."""
 
     def __init__(self, c: DCGANConfig) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class DCGANEncoder(nn.Module):
 
 @final
 class DCGANDiscriminator(nn.Module):
-    """5×5 down …, a norm behind all but the first, leaky ReLU, linear to one. Raises UsageError for an unknown norm."""
+    """5×5 down … with a norm after all but the first and leaky ReLU, linear to one. Raises UsageError for an unknown norm."""
 
     def __init__(self, c: DCGANConfig, norm: str = "batch") -> None:
         super().__init__()
@@ -103,13 +104,13 @@ class DCGANDiscriminator(nn.Module):
         if norm == "spectral":
             bound_spectrally(self)
 
-    def forward(self, x: Images) -> Scalar:
+    def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
         return self.layers(2 * x - 1).squeeze(1).to(x.dtype)
 
 
 def _downwards(c: DCGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:
-    """first: the norm behind the first convolution, norm: behind the others."""
+    """Build the convolutions and the last linear layer. first: norm after the first convolution. norm: after the others."""
     norms = [first] + [norm] * (c.stages - 1)
     convolutions = [convolution(a, b, KERNEL, 2, kind, slope) for (a, b), kind in zip(pairwise(c.channels), norms, strict=True)]
     layers = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(prod(c.coarsest), outputs))

@@ -1,6 +1,7 @@
-"""The networks of InfoGAN for MNIST (Chen et al. 2016, C.1), without its recognition network; for other sizes as well.
+"""The networks of InfoGAN for MNIST (Chen et al. 2016, appendix C.1) without its recognition network, also for other sizes.
 
-w = 64 channels at half the image's size, 2w at a quarter, 16w units.   Pixels in [0, 1] as they are, sigmoid at the end.
+There are w = 64 channels at half the image's size, 2w at a quarter, and 16w dense units. Pixels are in [0, 1]; the generator ends in
+a sigmoid.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
-from genrev_cli.shapes import Codes, Images, Scalar
+from genrev_cli.shapes import Codes, Images, Scores
 
 SLOPE = 0.1  # the paper; the authors' code has 0.01
 
@@ -40,7 +41,7 @@ class InfoGANConfig:
 
     @property
     def coarsest(self) -> Shape:
-        """(2w, H/4, W/4)."""
+        """Shape of the coarsest features: (2w, H/4, W/4)."""
         return halved(self.image_shape, 2, 2 * self.width)
 
 
@@ -90,13 +91,13 @@ class InfoGANDiscriminator(nn.Module):
         if norm == "spectral":
             bound_spectrally(self)
 
-    def forward(self, x: Images) -> Scalar:
+    def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
         return self.layers(x).squeeze(1).to(x.dtype)
 
 
 def _downwards(c: InfoGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:
-    """first: the norm behind the first convolution, norm: behind the others."""
+    """Build the convolutions and dense layers. first: norm after the first convolution. norm: after the other hidden layers."""
     units, coarse = 16 * c.width, c.coarsest
     layers = nn.Sequential(
         convolution(c.image_shape[0], c.width, 4, 2, first, slope),

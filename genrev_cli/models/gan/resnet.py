@@ -1,7 +1,7 @@
 """The residual networks of SNGAN (Miyato et al. 2018, Table 4) and of WGAN-GP (Gulrajani et al. 2017) and WGAN-div (Wu et al. 2018).
 
-Their generators are one family: linear, up blocks, batch norm, ReLU, 3×3, tanh.   Pixels in [0, 1] outside, [−1, 1] inside.
-Both initialise convolutions of residual branches with gain √2 and all others with gain 1.
+All their generators have the form linear, up blocks, batch norm, ReLU, 3×3, tanh. Convolutions of residual branches start with gain √2,
+all others with gain 1. Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,18 @@ from genrev_cli.models.blocks import (
     flat_block,
     glorot,
     halved,
+    maps,
     projected,
     require_norm,
     require_sizes,
     up_block,
 )
-from genrev_cli.shapes import Codes, Images, Scalar
+from genrev_cli.shapes import Codes, Images, Scores
 
 
 @dataclass(frozen=True)
 class SNGANResNetConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: of the discriminator; the generator is twice as wide."""
+    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of the discriminator; the generator has double."""
 
     image_shape: Shape
     latent_dim: int
@@ -42,15 +43,15 @@ class SNGANResNetConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """At each size of the generator, from the coarsest on."""
+        """The generator's channels at each size, from the coarsest to the image's."""
         return (2 * self.width,) * 4
 
 
 @dataclass(frozen=True)
 class WGANResNetConfig:
-    """image_shape: (C, H, W), sides multiples of 2 to the number of blocks. latent_dim: d.
+    """image_shape: (C, H, W), sides multiples of 2^(number of blocks). latent_dim: d.
 
-    channels: at each size, from the coarsest to the image's; one block between each two. The default is for 64×64 pixels.
+    channels: at each size, from the coarsest to the image's, with one block between each two sizes. The default is for 64×64 pixels.
     """
 
     image_shape: Shape
@@ -58,7 +59,7 @@ class WGANResNetConfig:
     channels: tuple[int, ...] = (512, 512, 256, 128, 64)
 
     def __post_init__(self) -> None:
-        sizes = {"latent_dim": self.latent_dim, "the least of channels": min(self.channels, default=0)}
+        sizes = {"latent_dim": self.latent_dim, "smallest of channels": min(self.channels, default=0)}
         require_sizes("wgan-resnet", self.image_shape, max(len(self.channels) - 1, 0), sizes)
 
 
@@ -75,13 +76,15 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, c: ResNetConfig) -> None:
         super().__init__()
+        first = projected(c.latent_dim, _coarsest(c))
         self.layers = nn.Sequential(
-            projected(c.latent_dim, _coarsest(c)),
+            first,
             *(up_block(a, b) for a, b in pairwise(c.channels)),
             *activated(c.channels[-1], "batch"),
             glorot(nn.Conv2d(c.channels[-1], c.image_shape[0], 3, padding=1)),
         )
-        glorot(self.layers[0][0])
+        for layer in maps(first):
+            glorot(layer)
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
@@ -126,14 +129,17 @@ class SNGANResNetDiscriminator(nn.Module):
         if norm == "spectral":
             bound_spectrally(self)
 
-    def forward(self, x: Images) -> Scalar:
+    def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
         return self.head(self.blocks(2 * x - 1).sum(dim=(2, 3))).squeeze(1).to(x.dtype)
 
 
 @final
 class WGANResNetDiscriminator(nn.Module):
-    """3×3 · down blocks · linear to one, without a rectifier before it (the authors' code). Raises UsageError for an unknown norm."""
+    """3×3 · down blocks · linear to one, with no ReLU before it (`GoodDiscriminator` in gan_64x64.py of igul222/improved_wgan_training).
+
+    Raises UsageError for an unknown norm.
+    """
 
     def __init__(self, c: WGANResNetConfig, norm: str = "layer") -> None:
         super().__init__()
@@ -148,6 +154,6 @@ class WGANResNetDiscriminator(nn.Module):
         if norm == "spectral":
             bound_spectrally(self)
 
-    def forward(self, x: Images) -> Scalar:
+    def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
         return self.layers(2 * x - 1).squeeze(1).to(x.dtype)

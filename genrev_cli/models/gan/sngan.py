@@ -1,6 +1,7 @@
 """The standard convolutional networks of SNGAN (Miyato et al. 2018, Table 3), for 32×32 pixels and other multiples of 8.
 
-w = 64 channels at the image's size, twice as many at each of three halvings.   Pixels in [0, 1] outside, [−1, 1] inside.
+There are w = 64 channels at the image's size and twice as many after each of three halvings.
+Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
-from genrev_cli.shapes import Codes, Images, Scalar
+from genrev_cli.shapes import Codes, Images, Scores
 
 STAGES = 3
 SLOPE = 0.1
@@ -42,12 +43,12 @@ class SNGANConfig:
 
     @property
     def channels(self) -> list[int]:
-        """At each size, from the image's on: w, 2w, 4w, 8w."""
+        """Channels at each size, from the image's to the coarsest: w, 2w, 4w, 8w."""
         return [self.width << i for i in range(STAGES + 1)]
 
     @property
     def coarsest(self) -> Shape:
-        """(8w, H/8, W/8)."""
+        """Shape of the coarsest features: (8w, H/8, W/8)."""
         return halved(self.image_shape, STAGES, self.channels[-1])
 
 
@@ -55,7 +56,7 @@ class SNGANConfig:
 class SNGANGenerator(nn.Module):
     """Linear to the coarsest features · 4×4 up, 4w · 4×4 up, 2w · 4×4 up, w · 3×3, C · tanh; batch norm and ReLU between them.
 
-    The table prints no batch norm and ReLU behind the linear layer, where published code has them: two linear maps would be one.
+    Table 3 prints no batch norm and ReLU after the linear layer, but published code has them; without them two linear maps would be one.
     """
 
     def __init__(self, c: SNGANConfig) -> None:
@@ -78,7 +79,7 @@ class SNGANGenerator(nn.Module):
 
 @final
 class SNGANEncoder(nn.Module):
-    """The generator's mirror: 3×3, w · 4×4 down, 2w · 4×4 down, 4w · 4×4 down, 8w, batch norm and ReLU behind each, linear to d."""
+    """The generator's mirror: 3×3, w · 4×4 down, 2w · 4×4 down, 4w · 4×4 down, 8w, batch norm and ReLU after each, linear to d."""
 
     def __init__(self, c: SNGANConfig) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class SNGANEncoder(nn.Module):
 class SNGANDiscriminator(nn.Module):
     """3×3, w · 4×4 down, w · 3×3, 2w · 4×4 down, 2w · 3×3, 4w · 4×4 down, 4w · 3×3, 8w · linear to one, leaky ReLU between them.
 
-    A norm other than the paper's stands behind all convolutions but the first. Raises UsageError for an unknown norm.
+    A norm other than "spectral" follows all convolutions but the first. Raises UsageError for an unknown norm.
     """
 
     def __init__(self, c: SNGANConfig, norm: str = "spectral") -> None:
@@ -115,6 +116,6 @@ class SNGANDiscriminator(nn.Module):
         if norm == "spectral":
             bound_spectrally(self)
 
-    def forward(self, x: Images) -> Scalar:
+    def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
         return self.layers(2 * x - 1).squeeze(1).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Layers with an exact inverse. They act on a pair of streams, which stay apart from the first squeeze to the last."""
+"""Layers with an exact inverse. They map a pair of streams, which stays a pair from the first squeeze to the end."""
 
 from genrev_cli.models.invertible.additive import AdditiveCoupling, ConvBranch
 from genrev_cli.models.invertible.affine import AffineConvBranch, AffineCoupling, AffineDenseBranch

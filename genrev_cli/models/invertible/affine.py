@@ -9,13 +9,13 @@ from torch.nn.functional import leaky_relu_
 from genrev_cli.models.invertible.coupling import Coupling
 
 SLOPE = 0.1
-"""Of the leaky ReLUs (section 3.1)."""
+"""Slope of the leaky ReLUs (section 3.1)."""
 
 
 class AffineConvBranch(nn.Module):
     """One network for scale and shift: conv 3×3 (c → h) · LeakyReLU · conv 3×3 (h → h) · LeakyReLU · conv 1×1 (h → 2c).
 
-    The activations work in place: they save their input otherwise and the next convolution its own, which is twice the memory.
+    The activations work in place. Otherwise their input would be kept besides the next convolution's input, which doubles the memory.
     """
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -34,7 +34,7 @@ class AffineConvBranch(nn.Module):
 
 
 class AffineDenseBranch(nn.Module):
-    """Two networks, for scale and for shift, on a stream as one vector: linear (n → h) · ReLU · linear (h → n)."""
+    """Two networks, one for scale and one for shift, on the flattened stream: linear (n → h) · ReLU · linear (h → n)."""
 
     def __init__(self, size: int, hidden: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class AffineDenseBranch(nn.Module):
 
 
 def initialise_as_identity(branch: nn.Module, *last: nn.Module) -> None:
-    """N(0, 0.1²) for every number, 0 in the last layers (the authors' code): s = t = 0, so that a coupling begins as the identity."""
+    """Draw parameters from N(0, 0.1²) and set the last layers to 0 (the authors' code): s = t = 0, the coupling is the identity."""
     for parameter in branch.parameters():
         nn.init.normal_(parameter, std=0.1)
     for layer in last:
@@ -66,7 +66,7 @@ class AffineCoupling(Coupling):
     x₂ = (y₂ − t₁(y₁)) ⊙ exp(−s₁(y₁)),  x₁ = (y₁ − t₂(x₂)) ⊙ exp(−s₂(x₂))   (eq. 3, 4);   log |det| = Σ s₂ + Σ s₁.
 
     The scale is softly clamped: s → clamp · 0.636 · atan(s / clamp), where 0.636 ≈ 2/π, so exp(s) stays within exp(±clamp).
-    (The authors' dense coupling does not divide by the clamp; theirs is 1, where that is the same.)
+    The authors' dense coupling does not divide by the clamp; with their clamp of 1 the result is the same.
     """
 
     def __init__(self, F: nn.Module, G: nn.Module, clamp: float) -> None:
@@ -84,8 +84,8 @@ class AffineCoupling(Coupling):
         return (y - t) * (-s).exp()
 
     def terms(self, output: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """s, clamped, and t."""
-        # in the streams' float32 also where the branch ran in bfloat16, in which exp(s)·exp(−s) misses 1 by 2e-3
+        """Return s, clamped, and t."""
+        # computed in the streams' float32 even if the branch ran in bfloat16, where exp(s)·exp(−s) differs from 1 by 2e-3
         s, t = (part.to(dtype) for part in output)
         return self.clamp * 0.636 * torch.atan(s / self.clamp), t
 

@@ -1,63 +1,72 @@
-"""Invertible layers one after another, and how much memory their gradients take."""
+"""A sequence of invertible layers, with a choice of how much memory its gradients take."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genrev_cli.models.invertible.layer import Invertible, Step, Streams, run, zeros
+from genrev_cli.models.invertible.layer import Applied, Invertible, Step, Streams, run, zeros
 from genrev_cli.models.invertible.reversible import run_reversible
 from genrev_cli.models.invertible.watch import Largest
+from genrev_cli.shapes import Scores
 
 MEMORY = ("plain", "reversible", "checkpoint")
-"""What is kept for the backward pass: everything; the last streams; the streams of every step. The others compute the rest again."""
+"""Tensors kept for the backward pass: all; the last streams; the streams of every step. The rest is recomputed."""
 
 
 @final
 class Chain(Invertible):
-    """Layers in order; its inverse runs their inverses in reverse order, and log-determinants add up.
+    """Layers in order. The inverse runs their inverses in reverse order, and log-determinants add up.
 
-    memory: of MEMORY. roundtrip: the largest difference of an input that the reversible backward pass recomputed from the real one.
+    memory: one of MEMORY. roundtrip: the largest difference between an input and the same input recomputed by the reversible backward pass.
     """
 
     def __init__(self, layers: Iterable[Invertible]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers = cast("Sequence[Invertible]", nn.ModuleList(layers))
         self.memory = MEMORY[0]
         self.roundtrip = Largest()
 
     def steps(self) -> Sequence[Step]:
-        """Those of the layers."""
+        """Return the steps of all layers, from the image side to the latent side."""
         return [step for layer in self.layers for step in layer.steps()]
 
     def take_largest(self) -> Tensor | None:
-        """Of all layers."""
+        """Return the largest stream magnitude of all layers since the last call, () on its device; None if no layer records it."""
         seen = [largest for layer in self.layers if (largest := layer.take_largest()) is not None]
         return torch.stack(seen).amax() if seen else None
 
-    def run(self, steps: Sequence[Step], origin: Callable[[], Streams], log_det: bool = False) -> tuple[Streams, Tensor | None]:
-        """steps: this chain's in either direction, on the streams that `origin` makes; with log |det| (B,), or None if it is not asked for.
+    def run(self, steps: Sequence[Step], origin: Callable[[], Streams]) -> Streams:
+        """Run this chain's `steps`, in either direction, on the streams that `origin` returns.
 
-        Values and gradients are those of `forward` and the others, by `memory`; without gradients there is nothing to save.
+        Values and gradients are those of `forward` and `inverse`, with the memory use that `memory` chooses.
         """
+        return self._run(steps, origin, log_det=False)[0]
+
+    def run_log_det(self, steps: Sequence[Step], origin: Callable[[], Streams]) -> tuple[Streams, Scores]:
+        """Run like `run`, and return log |det| (B,) too."""
+        streams, log_det = self._run(steps, origin, log_det=True)
+        assert log_det is not None
+        return streams, log_det
+
+    def _run(self, steps: Sequence[Step], origin: Callable[[], Streams], log_det: bool) -> tuple[Streams, Scores | None]:
         if self.memory == "reversible" and torch.is_grad_enabled():
             return run_reversible(steps, origin, log_det, self.roundtrip)
-        if self.memory == "checkpoint":
-            steps = [_checkpointed(step) for step in steps]
         streams = origin()
-        return run(steps, streams, zeros(streams) if log_det else None)
+        applied = [_checkpointed(step) for step in steps] if self.memory == "checkpoint" else steps
+        return run(applied, streams, zeros(streams) if log_det else None)
 
 
-def _checkpointed(step: Step) -> Callable[[Streams, Tensor | None], tuple[Streams, Tensor | None]]:
-    """The step, of which the inputs are kept and what it computes on the way is not.
+def _checkpointed(step: Step) -> Applied:
+    """Return the step as a function that keeps its inputs and recomputes everything else in the backward pass.
 
-    With the parameters as they are now: where `torch.func.functional_call` put them, they are others when the step is run again.
+    It binds the present parameters: parameters set by `torch.func.functional_call` are gone when the step runs again.
     """
     bound = step.bound(step.parameters)
 
-    def flat(a: Tensor, b: Tensor, log_det: Tensor | None) -> tuple[Streams, Tensor | None]:
+    def flat(a: Tensor, b: Tensor, log_det: Scores | None) -> tuple[Streams, Scores | None]:
         return bound((a, b), log_det)
 
     return lambda streams, log_det: checkpoint(flat, *streams, log_det, use_reentrant=False, preserve_rng_state=False)

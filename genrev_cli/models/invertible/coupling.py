@@ -1,4 +1,4 @@
-"""Couplings: one stream changes by a function of the other, which stays, so that the same function undoes the change."""
+"""Couplings: change one stream by a function of the other. The other stream stays, so the same function undoes the change."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from genrev_cli.models.invertible.layer import Invertible, Step, Streams, Undone
 class Coupling(Invertible):
     """y₁ = combine(x₁, F(x₂)),  y₂ = combine(x₂, G(y₁));   x₂ = separate(y₂, G(y₁)),  x₁ = separate(y₁, F(x₂)).
 
-    A subclass says how a stream x and what a branch said of the other, h, are combined. F and G may be any networks without
-    randomness, normalisation over the batch or other state: the inverse must see the very function that the forward pass saw.
+    A subclass defines how a stream x is combined with h, the branch's output for the other stream. F and G may be any networks without
+    randomness, batch normalisation or other state, because forward pass and inverse must compute the same function.
     """
 
     def __init__(self, F: nn.Module, G: nn.Module) -> None:
@@ -25,32 +25,32 @@ class Coupling(Invertible):
         self.G = G
 
     def steps(self) -> Sequence[Step]:
-        """The two equations."""
+        """Return the two equations as steps."""
         return Half(self, self.F, first=True), Half(self, self.G, first=False)
 
     @abstractmethod
     def terms(self, output: Any, dtype: torch.dtype) -> Any:
-        """h, of a branch's output and the dtype of the streams, which that of the output need not be."""
+        """Return h from a branch's output. dtype: of the streams; the output may have another."""
 
     @abstractmethod
     def combine(self, x: Tensor, h: Any) -> Tensor:
-        """The stream changed."""
+        """Return the changed stream y."""
 
     @abstractmethod
     def separate(self, y: Tensor, h: Any) -> Tensor:
-        """separate(combine(x, h), h) == x up to rounding."""
+        """Return x such that combine(x, h) == y: separate(combine(x, h), h) == x up to rounding."""
 
     @abstractmethod
     def log_det(self, h: Any) -> Tensor | None:
-        """log |det| of `combine` with respect to x, (B,); None: it is 0."""
+        """Return log |det| of `combine` with respect to x, (B,); None means 0."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Half(Step):
-    """One of the two equations. first: whether it changes the first stream. undoes: by `separate`, not by `combine`.
+    """One of the two equations. first: it changes the first stream, else the second. undoes: it applies `separate`, else `combine`.
 
-    values: the parameters of the branch, where they are not its own.
+    values: parameters to use in place of the branch's own.
     """
 
     coupling: Coupling
@@ -62,8 +62,9 @@ class Half(Step):
     def __call__(self, streams: Streams, log_det: Tensor | None) -> tuple[Streams, Tensor | None]:
         x, fixed = self._ordered(streams)
         h = self._terms(fixed)
-        own = None if log_det is None else self._log_det(h)
-        return self._ordered((self._change(x, h), fixed)), log_det if own is None else log_det + own
+        if log_det is not None and (own := self._log_det(h)) is not None:
+            log_det = log_det + own
+        return self._ordered((self._change(x, h), fixed)), log_det
 
     @property
     def inverse(self) -> "Half":
@@ -77,11 +78,11 @@ class Half(Step):
         return replace(self, values=parameters)
 
     def undo(self, outputs: Streams, gradients: Streams, log_det: Tensor | None, needed: tuple[bool, bool]) -> Undone:
-        """The branch runs once, for both: x = separate(y, h), and y = combine(x, h) is differentiated."""
+        """Run the branch once, for both tasks: recompute x = separate(y, h), and differentiate y = combine(x, h)."""
         y, fixed = self._ordered(outputs)
         upstream, passed = self._ordered(gradients)
         x_needed, fixed_needed = self._ordered(needed)
-        # aliases, because a hook on a parameter is for the gradient that autograd gets from here, and would run twice
+        # detached copies: a hook on the parameter itself would run here and again when autograd gets the gradient
         parameters = {name: leaf.detach().requires_grad_(leaf.requires_grad) for name, leaf in self.parameters.items()}
         with torch.enable_grad():
             fixed = fixed.detach().requires_grad_(fixed_needed)
@@ -96,7 +97,7 @@ class Half(Step):
         return Undone(self._ordered((x, fixed)), self._ordered((of_x, _plus(of_fixed, passed))), log_det, tuple(of_parameters))
 
     def _ordered(self, pair: tuple) -> tuple:
-        """(first, second) → (what changes, what stays), and back."""
+        """Map (first, second) to (changing, fixed), and back."""
         return pair if self.first else pair[::-1]
 
     def _terms(self, fixed: Tensor) -> Any:
@@ -112,7 +113,7 @@ class Half(Step):
 
 
 def _gradients(results: list[tuple[Tensor, Tensor]], leaves: list[Tensor]) -> list[Tensor | None]:
-    """Of Σ ⟨result, upstream⟩ with respect to the leaves; None for those that require none or have none."""
+    """Return the gradients of Σ ⟨result, upstream⟩ with respect to the leaves; None for leaves that need or have none."""
     outputs, upstream = zip(*[(result, gradient) for result, gradient in results if result.requires_grad], strict=True)
     found = iter(torch.autograd.grad(outputs, [leaf for leaf in leaves if leaf.requires_grad], upstream, allow_unused=True))
     return [next(found) if leaf.requires_grad else None for leaf in leaves]

@@ -1,7 +1,7 @@
-"""Streams on a grid, where sums of floating-point numbers are exact.
+"""Streams on a grid, on which floating-point sums are exact.
 
-Multiples of 2^−K smaller than 2^(24−K) in magnitude are float32 numbers, all of them, so their sums and differences are
-computed without rounding until one leaves that range.
+Every multiple of 2^−K below 2^(24−K) in magnitude is a float32 number. Sums and differences of such multiples are computed without
+rounding until one leaves that range.
 """
 
 from torch import Tensor
@@ -10,13 +10,13 @@ from torch.autograd import Function
 from genrev_cli.errors import UsageError
 
 BITS = range(8, 23)
-"""From a step of 2⁻⁸, the one between two gray values, to a range of ±4."""
+"""Allowed K: from a step of 2⁻⁸, about one gray value, to a range of ±4."""
 
 
 def grid_range(bits: int) -> float:
-    """2^(24−K): float32 sums of multiples of 2^−K are exact while smaller than this.
+    """Return 2^(24−K): float32 sums of multiples of 2^−K are exact while smaller than this.
 
-    Raises UsageError when K is not within 8 … 22.
+    Raises UsageError if K is not within 8 … 22.
     """
     if bits not in BITS:
         raise UsageError(f"exact_bits = {bits} must be 0 (off) or within {BITS[0]} … {BITS[-1]}")
@@ -32,7 +32,7 @@ class _GridFunction(Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
@@ -40,8 +40,8 @@ class _GridFunction(Function):
 
 
 def to_grid(x: Tensor, bits: int) -> Tensor:
-    """q(x) = 2^−K round(2^K x),  ∂q/∂x := 1   (the straight-through gradient of Bengio, Léonard & Courville 2013).
+    """q(x) = 2^−K round(2^K x),  ∂q/∂x := 1   (straight-through estimator, Bengio et al. 2013, arXiv:1308.3432)
 
-    Any shape, float; K = bits. Halves go to even multiples, and no number moves by more than 2^−(K+1).
+    Any shape, float; K = bits. Halves round to even multiples, and no number moves by more than 2^−(K+1).
     """
     return _GridFunction.apply(x, bits)

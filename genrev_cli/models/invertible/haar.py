@@ -1,11 +1,11 @@
-"""The Haar squeeze (Nguyen, Ardizzone & Köthe 2019): space into channels by an orthonormal wavelet.
+"""The Haar squeeze (code of Nguyen, Ardizzone & Köthe 2019): an orthonormal wavelet moves space into channels.
 
-Of every 2×2 patch (p q / r s) four channels are made, ½ of
+Every 2×2 patch (p q / r s) becomes four channels:
 
-    p + q + r + s,   p − q + r − s,   p + q − r − s,   p − q − r + s
+    ½ (p + q + r + s),   ½ (p − q + r − s),   ½ (p + q − r − s),   ½ (p − q − r + s)
 
-The matrix is symmetric and its own inverse, so its determinant is ±1 and one butterfly serves both ways. The four channels of a
-channel stay together, as in the authors' code: then the first half of an image's channels, which couplings split off, is the same as there.
+The matrix is symmetric and its own inverse, so its determinant is ±1 and one butterfly computes both directions. The four channels made
+from one channel stay together, as in the authors' code, so couplings split an image into the same halves as there.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from genrev_cli.models.invertible.orthogonal import Orthogonal
 
 
 def _butterfly(p: Tensor, q: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Eight additions instead of twelve; halved first, which is exact, so that nothing is written twice."""
+    """Transform in eight additions instead of twelve. Halving first is exact and saves a pass over the results."""
     p, q, r, s = p / 2, q / 2, r / 2, s / 2
     top_sum, top_difference, bottom_sum, bottom_difference = p + q, p - q, r + s, r - s
     return top_sum + bottom_sum, top_difference + bottom_difference, top_sum - bottom_sum, top_difference - bottom_difference
@@ -52,7 +52,7 @@ class _UnhaarFunction(Orthogonal):
 
 
 def haar(x: Tensor) -> Tensor:
-    """(B, c, 2H, 2W) → (B, 4c, H, W); norms are kept."""
+    """(B, c, 2H, 2W) → (B, 4c, H, W). It preserves norms."""
     return _HaarFunction.apply(x)
 
 
@@ -63,8 +63,8 @@ def unhaar(y: Tensor) -> Tensor:
 
 @final
 class Haar(Invertible):
-    """The Haar squeeze on each of two streams, which is that of the two joined."""
+    """The Haar squeeze on each of two streams; on the joined streams it would give the same."""
 
     def steps(self) -> Sequence[Step]:
-        """One rotation."""
+        """Return the Haar squeeze as one step."""
         return (Rearrangement(haar, unhaar),)

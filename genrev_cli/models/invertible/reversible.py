@@ -1,9 +1,8 @@
-"""Memory-saving back-propagation (Gomez et al. 2017, Algorithm 1): inputs are recomputed from outputs, step by step, so that
-what is kept for it does not grow with depth.
+"""Memory-saving back-propagation (Gomez et al. 2017, Algorithm 1): the backward pass recomputes inputs from outputs, step by step.
 
-Every step is a node of autograd's graph of its own, with its parameters among its inputs: `torch.autograd.grad`, hooks and
-averaging over processes see what they see of any other network, and the gradients of one step are handed on before the next
-step's exist. Only the last node keeps streams.
+The memory it keeps does not grow with depth. Every step is its own node in autograd's graph and has its parameters among its inputs. So
+`torch.autograd.grad`, hooks and averaging over processes work as for any network, and the gradients of one step are handed on before
+those of the next step exist. Only the last node keeps streams.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +21,9 @@ from genrev_cli.models.invertible.watch import Largest
 
 @final
 class Tape:
-    """What the nodes of one call hand to each other while a loss is back-propagated: the streams as far as they are recomputed.
+    """The state that the nodes of one call share during the backward pass: the streams recomputed so far.
 
-    origin makes the inputs of the first step again; how far the recomputed ones are from them is seen by `roundtrip`.
+    origin: returns the inputs of the first step again. roundtrip: records how far the recomputed inputs are from these.
     """
 
     def __init__(self, origin: Callable[[], Streams], roundtrip: Largest) -> None:
@@ -33,7 +32,7 @@ class Tape:
         self.roundtrip = roundtrip
 
     def close(self, streams: Streams) -> None:
-        """At the first step: compare, and let the streams go."""
+        """Compare the recomputed inputs of the first step with the real ones, and release the streams."""
         for found, real in zip(streams, self.origin(), strict=True):
             self.roundtrip.see(found - real)
         self.streams = None
@@ -42,9 +41,10 @@ class Tape:
 def run_reversible(
     steps: Sequence[Step], origin: Callable[[], Streams], log_det: bool, roundtrip: Largest
 ) -> tuple[Streams, Tensor | None]:
-    """The steps on the streams that `origin` makes, and log |det| (B,) if asked for: values as by `run`, gradients as by it up to rounding.
+    """Run the steps on the streams that `origin` returns; return log |det| (B,) too if asked for.
 
-    `origin` is called once more in the backward pass, so what it makes streams of must not have changed by then.
+    Values equal those of `run`; gradients equal them up to rounding. The backward pass calls `origin` again, so the tensors that
+    `origin` reads must not change before.
     """
     streams = origin()
     total = zeros(streams) if log_det else None
@@ -57,7 +57,7 @@ def run_reversible(
 
 
 class _Node(Function):
-    """One step. Inputs: the step, the tape, whether it is the first and the last one, both streams, log |det|, parameters."""
+    """One step. Inputs: the step, the tape, (is it first, is it last), both streams, log |det|, parameters."""
 
     @staticmethod
     def forward(ctx, step: Step, tape: Tape, place: tuple[bool, bool], a: Tensor, b: Tensor, log_det: Tensor | None, *parameters: Tensor):
@@ -83,7 +83,7 @@ class _Node(Function):
 
 
 def _autocast(device: str) -> Callable[[], AbstractContextManager]:
-    """What enters autocast as it is now. Without its cache, which would keep low-precision weights that are used once."""
+    """Return a function that enters autocast with the present settings, but without its cache: each cast weight is used only once."""
     if not is_autocast_available(device):
         return nullcontext
     dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)

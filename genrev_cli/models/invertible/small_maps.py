@@ -1,4 +1,4 @@
-"""Convolutions of maps so small that their kernels mostly see padding, by matrix products of what they do see."""
+"""Convolutions of very small maps as matrix products, which leave out the padding."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from torch.nn.functional import conv2d, linear
 from torch.nn.grad import conv2d_input
 
 LARGE = 1_000_000
-"""From so many weights on, where oneDNN's gradient of a 2×2 map takes 2.4 to 5.4 times as long with 1536 channels, 1.5 with 768
-(float32, AMD EPYC, one thread)."""
+"""Number of weights above which oneDNN's weight gradient of a 2×2 map is slower than ours: 2.4 to 5.4 times with 1536 channels, 1.5 times
+with 768 (float32, AMD EPYC, one thread)."""
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """conv(x) up to rounding, (B, c, H, W) → (B, c', H, W), for an odd kernel, zero padding that keeps the size, and a bias.
+    """Return conv(x) up to rounding: (B, c, H, W) → (B, c', H, W). conv: odd kernel, zero padding that keeps the size, and a bias.
 
-    Of a 1×1 map the kernel's centre sees everything there is: y = W[:, :, r, r] x + b, r = k // 2.
+    On a 1×1 map only the kernel's centre meets a pixel: y = W[:, :, r, r] x + b, r = k // 2.
     """
     if x.shape[-2:] == (1, 1):
         row, column = (size // 2 for size in conv.kernel_size)
@@ -25,12 +25,12 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def _slow(weight: Tensor, x: Tensor) -> bool:
-    """Where the gradient of the weights is faster tap by tap."""
+    """Return True if the weight gradient is faster tap by tap."""
     return x.shape[-2] * x.shape[-1] <= 4 and weight.numel() > LARGE and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 class _TapwiseFunction(Function):
-    """The convolution, with a backward of its own for the weights."""
+    """The convolution, with its own backward pass for the weights."""
 
     generate_vmap_rule = True  # for torch.func's Jacobians
 
@@ -57,8 +57,8 @@ class _TapwiseFunction(Function):
 def tapwise_weight_gradient(x: Tensor, gradient: Tensor, rows: int, columns: int) -> Tensor:
     """∂L/∂W[o, i, u, v] = Σ_b Σ_p ∂L/∂y[b, o, p] x[b, i, p + (u, v) − r],   one matrix product for each tap (u, v), r its centre.
 
-    x: (B, c, H, W). gradient: ∂L/∂y, (B, c', H, W). Returns (c', c, rows, columns). The sum is over the positions p that exist on both
-    sides, of which a corner tap has one in a 2×2 map.
+    x: (B, c, H, W). gradient: ∂L/∂y, (B, c', H, W). Returns (c', c, rows, columns). The sum is over the positions p for
+    which both pixels exist; for a corner tap on a 2×2 map there is one.
     """
     height, width = x.shape[-2:]
     x, gradient = x.permute(2, 3, 0, 1).contiguous(), gradient.permute(1, 2, 3, 0).contiguous()  # (H, W, B, c), (c', H, W, B)
@@ -70,7 +70,7 @@ def tapwise_weight_gradient(x: Tensor, gradient: Tensor, rows: int, columns: int
 
 
 def _overlaps(taps: int, size: int) -> list[tuple[slice, slice]]:
-    """For each tap along a side: the outputs whose input by that tap exists, and those inputs."""
+    """Return, for each tap along one side, the outputs whose input pixel exists, and these input pixels."""
     shifts = range(-(taps // 2), taps // 2 + 1)
     return [(slice(max(0, -d), max(0, size - max(0, d))), slice(max(0, d), max(0, size - max(0, -d)))) for d in shifts]
 

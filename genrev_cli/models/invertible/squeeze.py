@@ -1,8 +1,7 @@
-"""The checkerboard squeeze (Schirrmeister et al. 2018, Fig. 2): space into channels, a permutation of the values.
+"""The checkerboard squeeze (Schirrmeister et al. 2018, section 2.1 and Figure 2): a permutation that moves space into channels.
 
-Of every 2×2 patch the pixels at (row, column) offsets (0,0), (1,1), (0,1), (1,0) become four channel groups in this order, so
-that the first half of the channels is one colour of a checkerboard and the second half the other: both streams cover the
-whole image, at every depth.
+The pixels of every 2×2 patch at (row, column) offsets (0,0), (1,1), (0,1), (1,0) become four groups of channels, in this order. The first
+half of the channels holds one colour of a checkerboard and the second half the other, so both streams cover the whole image at every depth.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ def _gather(x: Tensor) -> Tensor:
 
 def _scatter(y: Tensor) -> Tensor:
     batch, channels, height, width = y.shape
-    x = y.new_empty(batch, channels // 4, 2 * height, 2 * width)  # four writes into one buffer: half the traffic of a permute and a copy
+    x = y.new_empty(batch, channels // 4, 2 * height, 2 * width)  # four writes into one buffer move half the bytes of a permute and a copy
     for part, (row, column) in zip(y.chunk(4, dim=1), _OFFSETS, strict=True):
         x[:, :, row::2, column::2] = part
     return x
@@ -64,5 +63,5 @@ class Squeeze(Invertible):
     """The squeeze on each of two streams."""
 
     def steps(self) -> Sequence[Step]:
-        """One permutation."""
+        """Return the squeeze as one step."""
         return (Rearrangement(squeeze, unsqueeze),)

@@ -1,4 +1,4 @@
-"""A running maximum that nothing waits for."""
+"""A running maximum that never makes the host wait for the device."""
 
 from typing import final
 
@@ -9,22 +9,22 @@ from torch.autograd import Function
 
 @final
 class Largest:
-    """The largest |number| of the tensors seen since it was last taken, left on their device: only who reads it waits for that.
+    """The largest magnitude of all tensors seen since the last `take`. It stays on the device until somebody reads it.
 
-    NaN is larger than everything, so one that was seen is not lost.
+    NaN counts as larger than every number, so it is never lost.
     """
 
     def __init__(self) -> None:
         self._value: Tensor | None = None
 
     def see(self, x: Tensor) -> None:
-        """Any shape; nothing is larger in an empty one."""
+        """Include a tensor of any shape; an empty one changes nothing."""
         if x.numel():
             largest = x.detach().abs().amax()
             self._value = largest if self._value is None else torch.maximum(self._value.to(largest.device), largest)
 
     def take(self) -> Tensor | None:
-        """(), or None if nothing was seen; begins anew."""
+        """Return the maximum, (), or None if nothing was seen; then start again."""
         value, self._value = self._value, None
         return value
 
@@ -37,7 +37,7 @@ class _Watched(Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
@@ -45,10 +45,10 @@ class _Watched(Function):
 
     @staticmethod
     def vmap(info, dims, x: Tensor, largest: Largest) -> tuple[Tensor, int | None]:
-        """The plain tensor below torch.func's: what is kept must outlive the transform."""
+        """Use the plain tensor below the one of torch.func, because the maximum must outlive the transform."""
         return _Watched.apply(x, largest), dims[0]
 
 
 def watched(x: Tensor, largest: Largest) -> Tensor:
-    """x, seen."""
+    """Return x, and include it in the maximum."""
     return _Watched.apply(x, largest)
