@@ -26,6 +26,8 @@ TRAINING_CASES = {
     "recon-channels-last": _trains(f"{RECON} --channels-last", "recon-channels-last"),
     "adversarial-streamed": _trains(f"{ADVERSARIAL} --resident-megabytes 0", "adversarial-streamed"),
     "adversarial-reversible": _trains(f"{ADVERSARIAL} --memory reversible", "adversarial-reversible"),
+    "matching-mmd": _trains(f"{ADVERSARIAL} --matcher mmd", "matching-mmd"),
+    "matching-ot": _trains(f"{ADVERSARIAL} --matcher ot", "matching-ot"),
     "lvpga": _trains("train-pga --data {i}/data.h5 --variant lvpga --warm-up 1", "lvpga"),
     "gan-hinge": _trains(f"{GAN} --loss hinge-sn", "gan-hinge"),
     "gan-prior": _trains(f"{ADVERSARIAL.replace('train-adversarial', 'train-gan')}", "gan-prior"),

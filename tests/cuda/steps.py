@@ -12,8 +12,8 @@ from genrev_cli.training.batches import Batches
 
 TO_DEVICE = "cpu to cuda"
 
-WAITS_PER_STEP = {"train-ot": 1, "gan-qc": 1}
-"""By stage or case, where it is not 0: the costs come to the host, which solves the assignments of train-ot and of train-gan's wgan-qc."""
+WAITS_PER_STEP = {"train-ot": 1, "matching-ot": 1, "gan-qc": 1}
+"""By stage or case, where it is not 0: the host solves the assignments of train-ot, --matcher ot and --loss wgan-qc."""
 
 
 @dataclass
