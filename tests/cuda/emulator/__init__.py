@@ -2,6 +2,8 @@
 
     runtime.c, driver.c   a CUDA runtime and driver without a device, preloaded into the process
     tensors.py            the tensor, and how an operator is run on it
+    record.py             what the device did, each thing with the line that caused it
+    generators.py         random numbers
     placement.py          which devices meet in an operator: mix-ups raise as on CUDA
     waits.py              which operators make the host wait for the device, recorded with the line that did it
     rounding.py           TF32: what convolutions and matrix products see where the switches of torch allow it
