@@ -54,7 +54,7 @@ class UnreadError(GenrevError):
 
 
 class LostProcessError(GenrevError):
-    """Another process of the same run has ended, or cannot be reached."""
+    """Another process of the same run has ended, hangs or cannot be reached."""
 
     exit_code = 6
 

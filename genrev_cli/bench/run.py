@@ -14,6 +14,7 @@ from genrev_cli.bench.fid_moments import moments
 from genrev_cli.bench.harness import BenchOptions, Table
 from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
+from genrev_cli.bench.ot_drawing import drawing
 from genrev_cli.bench.ot_minibatch import minibatch
 from genrev_cli.bench.ot_semidiscrete import semidiscrete
 from genrev_cli.bench.revnet_step import revnet_depth, revnet_step
@@ -33,7 +34,7 @@ BENCHES: dict[str, dict[str, Section]] = {
     "batches": {"loading": loading},
     "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
     "inn": {"step": inn_step},
-    "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete},
+    "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete, "drawing": drawing},
     "revnet": {"step": revnet_step, "depth": revnet_depth},
     "sample": {"sampling": sampling, "writing": writing},
 }

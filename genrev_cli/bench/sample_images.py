@@ -13,7 +13,7 @@ from genrev_cli.latents import Prior, build_prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
 from genrev_cli.shapes import Pixels, to_pixels
-from genrev_cli.stages.drawing import Draw, draw_codes, draw_pixels
+from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
 from genrev_cli.training.devices import has_bf16
 
 BATCH = 64
@@ -46,7 +46,7 @@ def sampling(options: BenchOptions, device: torch.device, progress: Progress) ->
 
 def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device: torch.device) -> Callable[[], Pixels]:
     """Codes and zeros, decoded batch by batch."""
-    codes = draw_codes(prior, Draw(), range(n), device)
+    codes = Drawing(prior, Draw(), device).codes(range(n))
 
     @torch.no_grad()
     def run() -> Pixels:
@@ -60,8 +60,9 @@ def own(model: Autoencoder, prior: Prior, n: int, batch: int, device: torch.devi
 
     @torch.no_grad()
     def run() -> Pixels:
+        blocks = [range(start, start + batch) for start in range(0, n, batch)]
+        drawing = Drawing(prior, Draw(), device, blocks)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            blocks = [draw_pixels(model, prior, Draw(), range(start, start + batch), device).cpu() for start in range(0, n, batch)]
-        return torch.cat(blocks)[:n]
+            return torch.cat([draw_pixels(model, drawing, numbers).cpu() for numbers in blocks])[:n]
 
     return run

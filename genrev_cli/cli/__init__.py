@@ -13,7 +13,7 @@ import typer
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
-from genrev_cli.errors import GenrevError, UnreadError, lacks_memory
+from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 
 app = typer.Typer(
@@ -23,6 +23,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+PEER_MINUTES = 10.0
+"""Default of --peer-timeout."""
+
+MOST_SECONDS = 7 * 24 * 3600.0
+"""The longest --peer-timeout."""
 
 
 def _version(asked: bool) -> None:
@@ -35,6 +42,14 @@ def _version(asked: bool) -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="With any command: show the traceback of an error.")] = False,
+    peer_timeout: Annotated[
+        float,
+        typer.Option(
+            "--peer-timeout",
+            metavar="MINUTES",
+            help="With any command under torchrun: minutes after which a process ends if another one does not answer or keeps it waiting.",
+        ),
+    ] = PEER_MINUTES,
 ) -> None:
     """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage."""
 
@@ -54,7 +69,10 @@ def run() -> None:
         signal.signal(signal.SIGINT, _interrupt)
     process_began.set(time.monotonic())
     open_streams()
-    sys.exit(close_streams(main()))
+    code = close_streams(main())
+    if code == LostProcessError.exit_code:
+        os._exit(code)  # NCCL's own end may wait for the lost process
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,10 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    command_line.set(tuple(words))
     debugging.set(debug)
     try:
-        code = _run(words)
+        peer_seconds = _take_peer_seconds(words)
+        command_line.set(tuple(words))
+        code = _run(words, peer_seconds)
         return code if isinstance(code, int) else 0
     except SystemExit as ended:  # typer's own commands; 1 is rich's, for help that nobody reads
         return UnreadError.exit_code if ended.code == 1 else int(ended.code or 0)
@@ -81,14 +100,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _run(words: list[str]) -> object:
+def _take_peer_seconds(words: list[str]) -> float:
+    """Take --peer-timeout out of the words, wherever it stands, and return it in seconds. Raises BadParameter for what is no time."""
+    minutes = str(PEER_MINUTES)
+    while place := next((i for i, word in enumerate(words, 1) if word.partition("=")[0] == "--peer-timeout"), 0):
+        _, given, minutes = words.pop(place - 1).partition("=")
+        if not given:
+            minutes = words.pop(place - 1) if place <= len(words) else ""
+    try:
+        seconds = 60 * float(minutes)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < MOST_SECONDS:
+        raise typer.BadParameter(f"--peer-timeout {minutes}: a number of minutes above 0 is needed, {MOST_SECONDS / 60:g} at most")
+    return seconds
+
+
+def _run(words: list[str], peer_seconds: float) -> object:
     """One command, alone or with the other processes that torchrun started."""
     if not many_processes():
         return app(words, prog_name="genrev", standalone_mode=False)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of a process that is gone say less than ours
     from genrev_cli.stages.processes import run_among
 
-    return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False))
+    return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False), patience=peer_seconds, tell=error_line)
 
 
 def _lacking(said: str) -> str:

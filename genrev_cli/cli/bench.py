@@ -21,7 +21,7 @@ def bench(
         str,
         typer.Option(
             "--only",
-            help="Sections: extraction, frechet, moments of fid; minibatch, semidiscrete of ot; step, depth of revnet.",
+            help="Sections: extraction, frechet, moments of fid; minibatch, semidiscrete, drawing of ot; step, depth of revnet.",
             show_default="all",
             rich_help_panel=SIZE,
         ),

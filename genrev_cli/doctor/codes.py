@@ -11,7 +11,7 @@ from genrev_cli.doctor.subject import Subject
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.seeds import derive
-from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.training.devices import has_bf16
 
 CODES, DIM = 60_000, 32
@@ -31,7 +31,13 @@ def codes_of_map(subject: Subject) -> Outcome:
     """Measure codes per second as genrev sample --ot draws them, and milliseconds for those of a step of train-gan."""
     drawn = _map().to(subject.device)
     generator = torch.Generator(subject.device)
-    draw = lambda n: draw_codes(drawn, Draw(), range(n), subject.device)  # noqa: E731
+
+    def draw(n: int) -> None:
+        blocks = [range(first, first + BLOCK) for first in range(0, n, BLOCK)]
+        source = Drawing(drawn, Draw(), subject.device, blocks)
+        for numbers in blocks:
+            source.codes(numbers)
+
     step = lambda: drawn.sample(PER_STEP, generator.manual_seed(1))  # noqa: E731
     draw(BLOCK), step()  # the first ones load what is needed
     speed, ms = _speed(draw), 1e3 * timed(step)[0]

@@ -1,5 +1,6 @@
 """What can be drawn from: a distribution of codes, of which a prior also knows where the codes lie in the latent."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from genrev_cli.errors import UsageError
+from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
 
 
@@ -28,9 +30,21 @@ class Distribution(nn.Module, ABC):
         Raises UsageError where a temperature has no meaning.
         """
 
-    def sample_each(self, generators: Sequence[torch.Generator], temperature: float = 1.0) -> Codes:
-        """One code of each generator, (n, d): what `sample` gives of each of them alone."""
+    def sample_rows(self, n: int, rows: slice, generator: torch.Generator, temperature: float = 1.0) -> Codes:
+        """`sample(n, …)[rows]`, and the generator is afterwards where that leaves it: for a process that needs its own rows of n."""
+        return self.sample(n, generator, temperature)[rows]
+
+    def sample_numbered(self, seed: int, numbers: Sequence[int], temperature: float = 1.0) -> Codes:
+        """Codes of samples `numbers`, (n, d): each a pure function of (seed, number), whatever others are asked for.
+
+        To be asked of `for_numbers()`. Raises UsageError where a temperature has no meaning.
+        """
+        generators = (torch.Generator().manual_seed(derive(seed, "sample", number)) for number in numbers)
         return torch.cat([self.sample(1, generator, temperature) for generator in generators])
+
+    def for_numbers(self) -> "Distribution":
+        """Return the same distribution where `sample_numbered` gives the same on every machine: a copy on the CPU."""
+        return copy.deepcopy(self).cpu()
 
     @abstractmethod
     def moments(self) -> tuple[Codes, Codes]:

@@ -69,8 +69,14 @@ class Resampled(Prior):
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
         return self.sampler.sample(n, generator, temperature)
 
-    def sample_each(self, generators: Sequence[torch.Generator], temperature: float = 1.0) -> Codes:
-        return self.sampler.sample_each(generators, temperature)
+    def sample_rows(self, n: int, rows: slice, generator: torch.Generator, temperature: float = 1.0) -> Codes:
+        return self.sampler.sample_rows(n, rows, generator, temperature)
+
+    def sample_numbered(self, seed: int, numbers: Sequence[int], temperature: float = 1.0) -> Codes:
+        return self.sampler.sample_numbered(seed, numbers, temperature)
+
+    def for_numbers(self) -> Distribution:
+        return self.sampler.for_numbers()
 
     def moments(self) -> tuple[Codes, Codes]:
         return self.sampler.moments()

@@ -1,15 +1,17 @@
 """The extended semi-discrete transport map as a distribution: x uniform in the cube, y = T̃(x) (An et al. 2020; D4, D5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.distribution import Distribution
-from genrev_cli.ot.extension import RULES, Extended, extend, normals
+from genrev_cli.latents.streams import uniforms
+from genrev_cli.ot.extension import RULES, Extension
+from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
 
 _TRIES = 1000  # draws of x for one code, where the rule rejects some
@@ -36,7 +38,15 @@ class TransportMap(Distribution):
     """y = T̃(x), x ~ U[−½, ½]^d, for one map of all codes, or for one per class, of which a class is drawn by its share first.
 
     codes, centres (n, d), heights, weight (n,): those of all maps one after the other; weight sums to 1 over all.
+
+    One map draws without waiting for the device. Maps of classes wait once, for how many samples each class has, and a rule that rejects
+    waits at every try, for how many samples are left.
     """
+
+    codes: Tensor
+    centres: Tensor
+    heights: Tensor
+    weight: Tensor
 
     def __init__(
         self,
@@ -65,47 +75,89 @@ class TransportMap(Distribution):
         self.register_buffer("centres", torch.zeros(n, dim))
         self.register_buffer("heights", torch.zeros(n))
         self.register_buffer("weight", torch.full((n,), 1 / n))
+        self._ready: _Ready | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ready": None}  # a copy is set up for its own tensors
 
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
         """Raises UsageError for another temperature than 1: the map has no width to scale."""
-        return self._drawn([generator] * n, temperature)
+        return self.sample_rows(n, slice(None), generator, temperature)
 
-    def sample_each(self, generators: Sequence[torch.Generator], temperature: float = 1.0) -> Codes:
-        return self._drawn(generators, temperature)
+    def sample_rows(self, n: int, rows: slice, generator: torch.Generator, temperature: float = 1.0) -> Codes:
+        """As `sample(n, …)[rows]`, but only these rows are searched for."""
+        self._require_no_temperature(temperature)
+        u = _uniform(n, self.dim, generator)[rows]
+        if not self._rejects:
+            return self._drawn(lambda attempt: u)
+        # How many tries there are depends on the rows, and the next draw of `generator` must not.
+        seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
+        again = torch.Generator(generator.device).manual_seed(seed)
+        return self._drawn(lambda attempt: _uniform(n, self.dim, again)[rows] if attempt else u)
 
-    def _drawn(self, generators: Sequence[torch.Generator], temperature: float) -> Codes:
+    def sample_numbered(self, seed: int, numbers: Sequence[int], temperature: float = 1.0) -> Codes:
+        self._require_no_temperature(temperature)
+        return self._drawn(lambda attempt: uniforms(derive(seed, "sample", "map", attempt), numbers, 1 + self.dim))
+
+    def for_numbers(self) -> "TransportMap":
+        """Return the map itself: x is drawn on the CPU, and found in float64, wherever the codes are."""
+        return self
+
+    @property
+    def _rejects(self) -> bool:
+        return self.drop or self.rule == "two-cell"
+
+    def _require_no_temperature(self, temperature: float) -> None:
         if temperature != 1:
             raise UsageError(f"--temperature {temperature:g}: an OT map has no width to scale; leave it out")
-        share = torch.stack([part.sum() for part in self.weight.split(self.sizes)])
-        maps = torch.cat([torch.multinomial(share, 1, generator=generator) for generator in generators])
-        codes = self.codes.new_empty(len(generators), self.dim)
-        for number in maps.unique().tolist():
-            waiting = (maps == number).nonzero().squeeze(1)
-            for _ in range(_TRIES):
-                x = torch.cat([self._uniform(generators[i]) for i in waiting.tolist()])
-                made = self._extended(number, x)
-                codes[waiting[made.kept]] = made.codes[made.kept]
-                waiting = waiting[~made.kept]
-                if not len(waiting):
-                    break
-            else:
-                raise UsageError(
-                    f"the map rejects all of {_TRIES} draws: theta = {self.theta[number]:.3g} joins no cells; fit it with a larger one"
-                )
-        return codes
 
-    def _uniform(self, generator: torch.Generator) -> Tensor:
-        return torch.rand(1, self.dim, generator=generator, device=generator.device) - 0.5
+    def _drawn(self, uniform: Callable[[int], Tensor]) -> Codes:
+        """Codes (n, d) of u = uniform(0), (n, 1 + d) in [0, 1): the map by u_0, x from the rest; where rejected, x from uniform(1), …"""
+        ready, u = self._set_up(), uniform(0).to(self.codes.device)
+        if len(self.sizes) == 1 and not self._rejects:
+            return ready.maps[0](u[:, 1:] - 0.5).codes
+        numbers = torch.searchsorted(ready.shares, u[:, 0].double().contiguous(), right=True)
+        codes, kept = self.codes.new_empty(len(u), self.dim), torch.zeros(len(u), dtype=torch.bool, device=self.codes.device)
+        waiting = torch.arange(len(u), device=self.codes.device)
+        for attempt in range(_TRIES):
+            x = (uniform(attempt).to(self.codes.device) if attempt else u)[:, 1:] - 0.5
+            for number, rows in self._by_map(numbers[waiting]):
+                made = self._map_that_keeps(number)(x[waiting[rows]])
+                codes[waiting[rows]], kept[waiting[rows]] = made.codes, made.kept
+            if not self._rejects:
+                return codes
+            waiting = (~kept).nonzero().squeeze(1)
+            if not len(waiting):
+                return codes
+        raise UsageError(self._rejected(int(numbers[waiting[0]])))
 
-    def _part(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes, heights and centres of one map."""
-        return tuple(tensor.split(self.sizes)[number] for tensor in (self.codes, self.heights, self.centres))
+    def _by_map(self, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(number, which of the samples (n,) are of it) of every map that has some."""
+        counts = torch.bincount(numbers, minlength=len(self.sizes)).tolist() if len(self.sizes) > 1 else [len(numbers)]
+        for number, rows in enumerate(numbers.argsort(stable=True).split(counts)):
+            if len(rows):
+                yield number, rows
 
-    def _extended(self, number: int, x: Codes) -> Extended:
-        codes, heights, centres = self._part(number)
-        return extend(
-            x, codes, heights, centres, normals(codes), theta=self.theta[number], k=self.neighbours, rule=self.rule, drop=self.drop
-        )
+    def _map_that_keeps(self, number: int) -> Extension:
+        """The map of this number. Raises UsageError where it would reject every sample."""
+        if self._rejects and not self.theta[number]:
+            raise UsageError(self._rejected(number))
+        return self._set_up().maps[number]
+
+    def _rejected(self, number: int) -> str:
+        return f"the map rejects all draws: theta = {self.theta[number]:.3g} joins no cells; fit it with a larger one"
+
+    def _set_up(self) -> "_Ready":
+        """What is made once of the tensors, and again when one of them is another or has been written to."""
+        tensors = (self.codes, self.heights, self.centres, self.weight)
+        versions = tuple(tensor._version for tensor in tensors)
+        if self._ready is None or not self._ready.is_of(tensors, versions):
+            parts = zip(*(tensor.split(self.sizes) for tensor in tensors[:3]), self.theta, strict=True)
+            settings: dict[str, Any] = {"k": self.neighbours, "rule": self.rule, "drop": self.drop}
+            maps = [Extension(codes, heights, centres, theta=theta, **settings) for codes, heights, centres, theta in parts]
+            shares = torch.stack([part.double().sum() for part in self.weight.split(self.sizes)]).cumsum(0)
+            self._ready = _Ready(tensors, versions, maps, shares / shares[-1])
+        return self._ready
 
     def moments(self) -> tuple[Codes, Codes]:
         """Of the codes that the map was fitted to."""
@@ -137,4 +189,23 @@ class TransportMap(Distribution):
                 f"the ends are of the classes {number} and {other}, whose maps have no path between them; take a map of all classes"
             )
         c_a, c_b = (self.centres[end] for end in ends)
-        return self._extended(number, torch.lerp(c_a, c_b, t[:, None])).codes
+        return self._set_up().maps[number](torch.lerp(c_a, c_b, t[:, None])).codes
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """maps: one Extension for each. shares (K,): the sum of the shares up to each map, the last 1. tensors, versions: what they are of."""
+
+    tensors: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    maps: list[Extension]
+    shares: Tensor
+
+    def is_of(self, tensors: tuple[Tensor, ...], versions: tuple[int, ...]) -> bool:
+        """Return True for the same tensors, not written to since."""
+        return versions == self.versions and all(mine is other for mine, other in zip(self.tensors, tensors, strict=True))
+
+
+def _uniform(n: int, dim: int, generator: torch.Generator) -> Tensor:
+    """(n, 1 + d) in [0, 1), all at once."""
+    return torch.rand(n, 1 + dim, generator=generator, device=generator.device)

@@ -19,7 +19,7 @@ from genrev_cli.methods.reconstruction import Terms, fit_prior, image_loss, late
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.gan import build_discriminator, span_of
 from genrev_cli.shapes import Codes, Images, Labels, Scalar, Scores
-from genrev_cli.training.distributed import shard, size
+from genrev_cli.training.distributed import rank, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
@@ -129,9 +129,12 @@ class AEOTGAN(AutoencoderMethod):
 
     @torch.no_grad()
     def _generated(self, n: int, generator: torch.Generator) -> list[Codes]:
-        """n codes ỹ for each update of a step; drawn all at once, as a transport map likes it."""
+        """n codes ỹ for each update of a step: this rank's rows of n · size, for all updates at once.
+
+        A rank has every size-th row of them all, and as n · size is a multiple of size, so it has of each update.
+        """
         updates = self.config.generator_updates + (self.config.discriminator_updates if self.config.weight_adversarial else 0)
-        return [shard(codes) for codes in self.prior.sample(updates * n * size(), generator).chunk(updates)]
+        return list(self.prior.sample_rows(updates * n * size(), slice(rank(), None, size()), generator).chunk(updates))
 
     def _update_D(self, x: Images, y: Codes, generator: torch.Generator) -> dict[str, Scalar]:
         with torch.no_grad(), self.autocast():

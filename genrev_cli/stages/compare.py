@@ -26,7 +26,7 @@ from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import data_of
-from genrev_cli.stages.drawing import Draw
+from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.fid import FidOptions, Measured, measure
 from genrev_cli.stages.records import log_of, parameters_of
@@ -165,7 +165,7 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
 def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """A grid of the first samples, and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
     model = open_model(record.path, device, _sampler_file(record))
-    samples = decode_samples(model, Draw(seed), range(SAMPLES), device)
+    samples = decode_samples(model, Drawing(model.prior, Draw(seed), device), range(SAMPLES))
     z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
     restored = to_pixels(model.autoencoder.decode(model.own_prior.restrict(z)))
     return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), grid(restored.cpu().numpy(), RECONSTRUCTIONS)

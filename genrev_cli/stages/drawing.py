@@ -1,17 +1,19 @@
 """Drawing codes and images so that sample i depends on what is drawn and on i alone."""
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 import torch
 
 from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.models import Autoencoder
-from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
+
+AHEAD, AHEAD_VALUES = 2048, 1 << 22
+"""How many codes are drawn at once where it is known which will be asked for, and how many values they have at most."""
 
 
 @dataclass(frozen=True)
@@ -26,40 +28,59 @@ class Draw:
         if not math.isfinite(self.temperature):
             raise UsageError(f"--temperature {self.temperature}: a finite number is needed")
 
-    def generator(self, number: int) -> torch.Generator:
-        """The randomness of one sample."""
-        return torch.Generator().manual_seed(derive(self.seed, "sample", number))
 
+@final
+class Drawing:
+    """Samples of a prior, by their numbers, made ready once; the prior must not change meanwhile. Codes are the same on every machine.
 
-def draw_codes(prior: Distribution, draw: Draw, numbers: Sequence[int], device: torch.device) -> Codes:
-    """The codes of samples `numbers`, (n, d) on `device`; drawn on the CPU, each from a generator of its own, so that they are the same on
-    every machine.
-
+    blocks: the ranges of numbers that this process will ask for, in their order, if that is known; their codes are then drawn ahead.
     Raises UsageError for a class that the prior does not have.
     """
-    home = copy.deepcopy(prior).cpu()
-    generators = [draw.generator(number) for number in numbers]
-    if not draw.labels:
-        return home.sample_each(generators, draw.temperature).to(device)
-    classes = torch.tensor([draw.labels[number % len(draw.labels)] for number in numbers])
-    codes = torch.empty(len(numbers), home.dim)
-    for label in dict.fromkeys(classes.tolist()):
-        members = (classes == label).nonzero().squeeze(1)
-        codes[members] = home.given(label).sample_each([generators[i] for i in members.tolist()], draw.temperature)
-    return codes.to(device)
+
+    def __init__(self, prior: Distribution, draw: Draw, device: torch.device, blocks: Sequence[range] = ()) -> None:
+        self.prior, self.draw, self.device = prior, draw, device
+        self._source = prior.for_numbers()
+        self._given = {label: self._source.given(label) for label in dict.fromkeys(draw.labels)}
+        self._blocks, self._places = blocks, {block: place for place, block in enumerate(blocks)}
+        self._ahead: dict[range, Codes] = {}
+
+    def codes(self, numbers: Sequence[int]) -> Codes:
+        """The codes of samples `numbers`, (n, d) on the device."""
+        if not isinstance(numbers, range) or numbers not in self._places:
+            return self._drawn(numbers)
+        if numbers not in self._ahead:
+            many = min(AHEAD, AHEAD_VALUES // self.prior.dim) // max(1, len(numbers))
+            blocks = self._blocks[self._places[numbers] :][: max(1, many)]
+            codes = self._drawn([number for block in blocks for number in block])
+            self._ahead = dict(zip(blocks, codes.split([len(block) for block in blocks]), strict=True))
+        return self._ahead[numbers]
+
+    def _drawn(self, numbers: Sequence[int]) -> Codes:
+        seed, temperature, labels = self.draw.seed, self.draw.temperature, self.draw.labels
+        if not labels:
+            return self._source.sample_numbered(seed, numbers, temperature).to(self.device)
+        classes = torch.tensor([labels[number % len(labels)] for number in numbers])
+        codes = torch.empty(len(numbers), self.prior.dim, device=self.device)
+        for label, source in self._given.items():
+            members = (classes == label).nonzero().squeeze(1)
+            if len(members):
+                drawn = source.sample_numbered(seed, [numbers[i] for i in members.tolist()], temperature)
+                codes[members.to(self.device)] = drawn.to(self.device)
+        return codes
 
 
-def draw_images(autoencoder: Autoencoder, prior: Prior, draw: Draw, numbers: Sequence[int], device: torch.device) -> Images:
-    """Samples `numbers`, (n, C, H, W) as decoded."""
-    return autoencoder.decode(prior.embed(draw_codes(prior, draw, numbers, device)))
+def draw_images(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Images:
+    """Samples `numbers` of a prior, (n, C, H, W) as decoded."""
+    assert isinstance(drawing.prior, Prior), "only a prior knows where codes lie in the latent"
+    return autoencoder.decode(drawing.prior.embed(drawing.codes(numbers)))
 
 
-def draw_pixels(autoencoder: Autoencoder, prior: Prior, draw: Draw, numbers: Sequence[int], device: torch.device) -> Pixels:
+def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Pixels:
     """Samples `numbers` as pixels, (n, C, H, W) uint8.
 
     Raises DivergedError when one is not finite: as pixels it would be black, and look like an image.
     """
-    images = draw_images(autoencoder, prior, draw, numbers, device)
+    images = draw_images(autoencoder, drawing, numbers)
     finite = images.isfinite().flatten(1).all(1)
     if not finite.all():
         number = numbers[int((~finite).nonzero()[0])]

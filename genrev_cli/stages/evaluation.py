@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
@@ -13,12 +12,12 @@ from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
-from genrev_cli.stages.drawing import Draw, draw_pixels
+from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
 from genrev_cli.stages.extractors import FeatureOptions, open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.monitor import held_out
-from genrev_cli.training.distributed import dealt
+from genrev_cli.training.distributed import dealt, rank, size
 
 BATCH = 64
 
@@ -57,15 +56,12 @@ class Evaluator:
     @torch.no_grad()
     def __call__(self, autoencoder: Autoencoder, prior: Prior) -> float:
         """The distance of n samples. Raises DivergedError when one is not finite."""
-        autoencoder.eval()
         moments = Moments(self.extractor.dims)
-
-        def features(first: int) -> Tensor:
-            numbers = range(first, min(first + BATCH, self.n))
-            return self.extractor(draw_pixels(autoencoder, prior, Draw(self.seed), numbers, self.device))
-
+        blocks = [range(first, min(first + BATCH, self.n)) for first in range(0, self.n, BATCH)]
+        drawing = Drawing(prior, Draw(self.seed), self.device, blocks[rank() :: size()])
+        autoencoder.eval()
         try:
-            for part in dealt(range(0, self.n, BATCH), features):
+            for part in dealt(blocks, lambda numbers: self.extractor(draw_pixels(autoencoder, drawing, numbers))):
                 moments.add(part)
         finally:
             autoencoder.train()

@@ -32,6 +32,7 @@ from genrev_cli.training import distributed
 from genrev_cli.training.devices import has_bf16, resolve_device
 from genrev_cli.training.log import Log, read_log
 from genrev_cli.training.loop import Stop
+from genrev_cli.training.peers import waiting
 
 STAGE = "fit-ot"
 SAMPLES_PER_CODE = 200  # where no limit is given: rel is about 0.08 then
@@ -204,7 +205,8 @@ class _Fit:
                     self._heed(stop)
                 if error.within(options.target_error) or solver.samples >= self.limit(solver):
                     return error
-            solver.step()
+            with waiting():
+                solver.step()
             stepped = True
             bar.advance(solver.batch)
             self._heed(stop)

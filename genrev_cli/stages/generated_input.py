@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.drawing import Draw
+from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.sample import decode_samples
 
@@ -25,10 +25,13 @@ def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device
     """
 
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
-        for begin in range(start - start % _BATCH, stop, _BATCH):  # whole batches, so that no image depends on where reading starts
+        begins = range(start - start % _BATCH, stop, _BATCH)  # whole batches, so that no image depends on where reading starts
+        blocks = [range(begin, begin + _BATCH) for begin in begins]
+        drawing = Drawing(model.prior, draw, device, blocks)
+        for numbers in blocks:
             with torch.no_grad():
-                pixels = decode_samples(model, draw, range(begin, begin + _BATCH), device)
-            yield pixels[max(start - begin, 0) : stop - begin].cpu().numpy()
+                pixels = decode_samples(model, drawing, numbers)
+            yield pixels[max(start - numbers.start, 0) : stop - numbers.start].cpu().numpy()
 
     count = n or DEFAULT_N
     selection = {"n": count, **vars(draw), "sampler": model.drawn_from}

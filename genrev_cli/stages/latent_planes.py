@@ -18,7 +18,7 @@ from genrev_cli.report.chain import Record
 from genrev_cli.report.material import Cloud, CodeClouds
 from genrev_cli.seeds import derive
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.samplers import SamplerFile, load_sampler
 
 POINTS = 1000
@@ -90,7 +90,7 @@ def _some(path: Path) -> tuple[np.ndarray, np.ndarray]:
 @torch.no_grad()
 def _drawn(source: Distribution, codes: Record, n: int) -> np.ndarray:
     """n codes; of a prior, where the file has all dimensions, among all of them, of which the others are at rest."""
-    drawn = draw_codes(source, Draw(SEED), range(n), CPU)
+    drawn = Drawing(source, Draw(SEED), CPU).codes(range(n))
     full = isinstance(source, Prior) and codes.header.config.get("latent") == "full"
     return (source.embed(drawn) if full else drawn).numpy()
 

@@ -14,7 +14,7 @@ from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.metrics.sliced import relative_sliced_wasserstein
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels, to_float, to_pixels
-from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.training.method import AutoencoderMethod, Method
 
 IMAGES = 1000
@@ -93,7 +93,7 @@ class AutoencoderMonitor(Monitor):
     def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
         """Write a grid of samples and one of reconstructions (original above restricted), the same seeds and images every time."""
         autoencoder, prior = model["autoencoder"].eval(), model["prior"]
-        samples = draw_images(autoencoder, prior, Draw(self.seed), range(64), self.device)
+        samples = draw_images(autoencoder, Drawing(prior, Draw(self.seed), self.device), range(64))
         x = to_float(self.pixels[:16])
         restored = autoencoder.decode(prior.restrict(autoencoder.encode(x)))
         autoencoder.train()

@@ -12,10 +12,10 @@ SHARED = frozenset(
 """The commands whose work processes share. Of any other the first process does all, and the rest have nothing to do."""
 
 
-def run_among(words: Sequence[str], command: Callable[[], object]) -> object:
-    """Run a command of these words together with the other processes and return what it returns. Raises like `joined`."""
+def run_among(words: Sequence[str], command: Callable[[], object], *, patience: float, tell: Callable[[str], None]) -> object:
+    """Run a command of these words together with the other processes and return what it returns. patience, tell, Raises: as `joined`."""
     shared = next((word for word in words if not word.startswith("-")), "") in SHARED
     if shared and not {"--help", "-h"} & set(words):
-        with joined():
+        with joined(patience, tell):
             return command()
     return command() if first_process() else 0

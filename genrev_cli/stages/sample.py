@@ -14,11 +14,11 @@ from genrev_cli.files.space import announce
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.drawing import Draw, draw_pixels
+from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
 from genrev_cli.stages.samplers import SamplerFile, open_model
 from genrev_cli.stages.targets import check_target
 from genrev_cli.training.devices import resolve_device
-from genrev_cli.training.distributed import dealt, follow, rank
+from genrev_cli.training.distributed import dealt, follow, rank, size
 
 GRID, GRID_COLUMNS = 64, 8
 
@@ -55,7 +55,9 @@ def sample(
     header = Header("samples", config, "", model.header.step, model.inputs)
     needed, say = samples_bytes(out, (n, *model.autoencoder.image_shape))
     announce(out, needed, progress.note, say=say)
-    made = dealt(range(0, n, batch), lambda begin: decode_samples(model, draw, range(begin, begin + batch), place)[: n - begin].cpu())
+    blocks = [range(begin, begin + batch) for begin in range(0, n, batch)]
+    drawing = Drawing(model.prior, draw, place, blocks[rank() :: size()])
+    made = dealt(blocks, lambda numbers: decode_samples(model, drawing, numbers)[: n - numbers.start].cpu())
     if rank():
         follow(made)
         return Result(None)
@@ -82,12 +84,12 @@ def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) ->
     write_picture(path, picture, replace(header, sha256=pixels_digest(picture)))
 
 
-def decode_samples(model: Checkpoint, draw: Draw, numbers: range, device: torch.device) -> torch.Tensor:
+def decode_samples(model: Checkpoint, drawing: Drawing, numbers: range) -> torch.Tensor:
     """Samples `numbers` as pixels (n, C, H, W) uint8 on the device.
 
     Raises DivergedError when an image is not finite.
     """
     try:
-        return draw_pixels(model.autoencoder, model.prior, draw, numbers, device)
+        return draw_pixels(model.autoencoder, drawing, numbers)
     except DivergedError as error:
         raise DivergedError(f"{model.path}: {error}") from error

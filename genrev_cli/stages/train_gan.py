@@ -24,7 +24,7 @@ from genrev_cli.result import Result
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import data_of, recipe_of, write_autoencoder
-from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.job import Job, RunOptions, Schedule
 from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
 from genrev_cli.stages.planning import defaults_for, job_from_images
@@ -141,7 +141,7 @@ class GeneratorMonitor(Monitor):
     def numbers(self, method: Method, model: nn.ModuleDict) -> dict[str, float]:
         """Sliced Wasserstein distance of the pixels of as many samples to those of the held-out images."""
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "directions"))
-        samples = torch.cat([self._samples(model, part) for part in torch.arange(len(self.pixels)).split(BATCH)])
+        samples = self._samples(model, [range(first, min(first + BATCH, len(self.pixels))) for first in range(0, len(self.pixels), BATCH)])
         distance = sliced_wasserstein(samples.flatten(1), to_float(self.pixels).flatten(1), projections=256, generator=generator)
         return {"pixel_swd": distance.item()}
 
@@ -149,7 +149,7 @@ class GeneratorMonitor(Monitor):
     def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
         """Write a grid of samples, the same seeds every time."""
         name = f"step-{step:07d}-samples.png"
-        picture = grid(to_pixels(self._samples(model, torch.arange(64))).cpu().numpy(), 8)
+        picture = grid(to_pixels(self._samples(model, [range(64)])).cpu().numpy(), 8)
         write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
 
     @staticmethod
@@ -157,7 +157,9 @@ class GeneratorMonitor(Monitor):
         """A grid of samples."""
         return grid_bytes((64, *image_shape))
 
-    def _samples(self, model: nn.ModuleDict, numbers: torch.Tensor) -> torch.Tensor:
-        samples = draw_images(model["autoencoder"].eval(), model["prior"], Draw(self.seed), numbers.tolist(), self.device)
+    def _samples(self, model: nn.ModuleDict, blocks: list[range]) -> torch.Tensor:
+        drawing = Drawing(model["prior"], Draw(self.seed), self.device, blocks)
+        model["autoencoder"].eval()
+        samples = torch.cat([draw_images(model["autoencoder"], drawing, numbers) for numbers in blocks])
         model["autoencoder"].train()
         return samples.clamp(0, 1)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.transport import TransportMap
+from genrev_cli.ot.angles import auto_theta, neighbour_angles
 from genrev_cli.ot.cells import mass_centres
-from genrev_cli.ot.extension import auto_theta, extend, neighbour_angles, normals, statistics
+from genrev_cli.ot.extension import Extension, statistics
 from genrev_cli.ot.semidiscrete import Solver
 from genrev_cli.ot.source import Cube, Ranks
 from genrev_cli.shapes import Codes
@@ -43,12 +44,11 @@ def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", se
     n, dim = target.codes.shape
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
     centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, ranks=ranks)
-    directions = normals(target.codes)
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
-    angles = neighbour_angles(x, target.codes, heights, directions, k=options.neighbours)
+    angles = neighbour_angles(x, target.codes, heights, k=options.neighbours)
     theta = auto_theta(angles) if theta is None else theta
-    made = extend(x, target.codes, heights, centres, directions, theta=theta, k=options.neighbours, rule=options.rule, drop=options.drop)
-    found = statistics(made, angles)
+    settings: dict[str, Any] = {"theta": theta, "k": options.neighbours, "rule": options.rule, "drop": options.drop}
+    found = statistics(Extension(target.codes, heights, centres, **settings)(x), angles)
     if not found["kept"]:
         raise UsageError(
             f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so that every sample would be "

@@ -5,9 +5,8 @@ that is no mean over images, a distance of mini-batches say, is taken of all ran
 """
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TypeVar
@@ -17,16 +16,15 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from genrev_cli.errors import GenrevError, LostProcessError, ToldError, UsageError
+from genrev_cli.errors import GenrevError, ToldError, UsageError
 from genrev_cli.invocation import many_processes
+from genrev_cli.training.failures import meaning_of
+from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than, order_of_errors, wait_for_errors, waiting
 
 Part = TypeVar("Part")
 
-PATIENCE = timedelta(hours=1)
-"""How long a rank waits for the others, which may be busy: the first one writes and draws alone."""
-
-LAST_WORDS = 5.0
-"""Seconds that the first process waits for the others' errors, after one of its own."""
+START_SECONDS = 60.0
+"""How long processes may take to find each other at least: they import torch at different speeds."""
 
 
 def rank() -> int:
@@ -53,62 +51,75 @@ def alone() -> Iterator[None]:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     """Join the processes that torchrun started, NCCL between GPUs and gloo between CPUs; without torchrun, nothing.
 
+    patience: seconds that this process waits for the others, which may be busy: the first one writes and draws alone. When they are
+    over, `tell` gets a sentence and the process ends, whatever it waits for (see `peers`).
     Of the errors that end a run the first one is told, by its process; from the others comes a ToldError with their exit code.
     """
     if not many_processes():
         yield
         return
+    store, watcher = _meet(patience, tell)
+    last = FAILED
     try:
-        store, number, count = next(rendezvous("env://", timeout=PATIENCE))
+        yield
+        last = LEFT
+    except Exception as error:
+        watcher.stop(FAILED)
+        order = order_of_errors(store)
+        if not torch.cuda.is_available():  # NCCL's end needs all processes, and one may be waiting for something else
+            dist.destroy_process_group()
+        if watcher.judge.keeps_store:
+            wait_for_errors(store, watcher.judge.size)
+        if order > 1 and isinstance(error, GenrevError):
+            raise ToldError(error) from error
+        raise
+    finally:
+        watcher.stop(last)
+    dist.destroy_process_group()
+
+
+def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Watcher]:
+    """Find the other processes and begin to watch them. Raises UsageError when they do not find each other."""
+    watcher = None
+    try:
+        store, number, count = next(rendezvous("env://", timeout=timedelta(seconds=max(patience, START_SECONDS))))
+        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps the store, else the first process does
+        watcher = Watcher(store, Judge(rank=number, size=count, patience=patience, agent=agent), tell)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
+        limit = timedelta(seconds=longer_than(patience))
+        with waiting():
+            watcher.start()
+            dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=limit)
     except (RuntimeError, ValueError) as error:
+        if watcher:
+            watcher.stop(FAILED)
         raise UsageError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
             "start them by torchrun, or unset it"
         ) from error
-    try:
-        yield
-    except Exception as error:
-        order = _order_of_errors(store)
-        if backend == "gloo":  # NCCL's end needs all processes, and one may be waiting for something else
-            dist.destroy_process_group()
-        if number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":  # else torchrun keeps the store
-            _wait_for_errors(store, count)
-        if order > 1 and isinstance(error, GenrevError):
-            raise ToldError(error) from error
-        raise
-    dist.destroy_process_group()
-
-
-def _order_of_errors(store: dist.Store) -> int:
-    """Which one in the order of all processes' errors this one's is."""
-    try:
-        return store.add("genrev/errors", 1)
-    except RuntimeError:  # the store went with the process that held it, and that one may have died without a word
-        return 1
-
-
-def _wait_for_errors(store: dist.Store, count: int) -> None:
-    """Keep the store, which goes with this process, until the others have looked who was first."""
-    end = time.monotonic() + LAST_WORDS
-    while store.add("genrev/errors", 0) < count and time.monotonic() < end:
-        time.sleep(0.05)
+    return store, watcher
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """Around what needs all ranks. Raises LostProcessError when one of them is gone."""
+def explained() -> Iterator[None]:
+    """Turn an error of the communication between processes into the one that says what it means: see `meaning_of`."""
     try:
         yield
     except RuntimeError as error:  # gloo's and NCCL's own kind
-        raise LostProcessError(
-            f"process {rank()} of {size()} has lost the others: one of them has ended, or cannot be reached "
-            f"({str(error).partition(chr(10))[0]}); the same command goes on from the last state that was saved, if it saves any"
-        ) from error
+        meaning = meaning_of(error, rank(), size()) if size() > 1 else error
+        if meaning is error:
+            raise
+        raise meaning from error
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Mark a block that needs all ranks as a wait. Raises LostProcessError when one of them is gone, and like `explained`."""
+    with explained(), nullcontext() if torch.compiler.is_compiling() else waiting():  # a compiled graph could not set the mark
+        yield
 
 
 def local_device(device: str) -> str:
@@ -134,7 +145,7 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
     if size() == 1:
         return list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    with _together():
+    with together():
         dist.all_reduce(flat)
     parts = (flat / size()).split([tensor.numel() for tensor in tensors])
     return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
@@ -153,7 +164,7 @@ def largest(tensor: Tensor) -> Tensor:
 def _reduced(tensor: Tensor, how: dist.ReduceOp) -> Tensor:
     if size() > 1:
         tensor = tensor.clone()
-        with _together():
+        with together():
             dist.all_reduce(tensor, op=how)
     return tensor
 
@@ -218,7 +229,7 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
     except GenrevError as error:
         own, failed = torch.empty(0), error
     found: list[tuple[int, GenrevError | None]] = [(0, None)] * size()
-    with _together():
+    with together():
         dist.all_gather_object(found, (len(own), failed))
     for _, error in found:
         if error:
@@ -227,7 +238,7 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
     room = own.new_zeros(longest, *own.shape[1:])
     room[: len(own)] = own
     every = [torch.empty_like(room) for _ in found]
-    with _together():
+    with together():
         dist.all_gather(every, room)
     return [tensor[:length] for tensor, (length, _) in zip(every, found, strict=True)]
 

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import WATCHED, require_inverse
 from genrev_cli.training.method import Method
+from genrev_cli.training.peers import waiting
 
 
 @contextmanager
@@ -145,7 +146,8 @@ class Window:
         table = torch.stack([torch.stack([row[name].float() if name in row else nothing for name in names]) for row in self._rows])
         worst = distributed.largest(table.amax(0))
         (table,) = distributed.average([table])
-        values = table.double().cpu()
+        with waiting():
+            values = table.double().cpu()
         if not values.isfinite().all():
             row, column = (~values.isfinite()).nonzero()[0].tolist()
             bad_step = step - len(self._rows) + row + 1
@@ -167,6 +169,12 @@ def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> N
     speed = count * batch / seconds
     hooks.log(step, {**means, "images_per_second": speed})
     bar.advance(count, **means, images_per_second=speed)
+
+
+def _unless_it_compiles(first: bool, device: torch.device) -> AbstractContextManager[None]:
+    """Return what marks a step as a wait for its device. On a GPU a step only launches work and takes long only where the device hangs;
+    the first one may compile."""
+    return waiting() if device.type == "cuda" and not first else nullcontext()
 
 
 def train(
@@ -198,7 +206,9 @@ def train(
             for optimizer in method.optimizers.values():
                 optimizer.scale(rate(step))
             method.begin(step)
-            scalars = method.step(x, labels, generator.manual_seed(derive(seed, "step", step)))
+            generator.manual_seed(derive(seed, "step", step))
+            with distributed.explained(), _unless_it_compiles(step == start + 1, batches.device):
+                scalars = method.step(x, labels, generator)
             window.add({**scalars, **method.watched()})
             if ema:
                 ema.update(method.model, batches.batch)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.shapes import Scalar
-from genrev_cli.training.distributed import average
+from genrev_cli.training.buckets import Gradients
 
 
 class Optimizer:
@@ -90,7 +90,5 @@ def descend(*pairs: tuple[Optimizer, Scalar]) -> list[Scalar]:
     All gradients are taken before any step, each with respect to its optimizer's parameters alone, so a loss reaches nothing
     that it should not; they are averaged over the processes. A parameter that a loss does not depend on is an error.
     """
-    gradients = []
-    for i, (optimizer, loss) in enumerate(pairs):
-        gradients.append(torch.autograd.grad(loss, optimizer.parameters, retain_graph=i + 1 < len(pairs)))
-    return [optimizer.apply(average(gradient)) for (optimizer, _), gradient in zip(pairs, gradients, strict=True)]
+    gradients = [Gradients(loss, optimizer.parameters, retain_graph=i + 1 < len(pairs)) for i, (optimizer, loss) in enumerate(pairs)]
+    return [optimizer.apply(means.wait()) for (optimizer, _), means in zip(pairs, gradients, strict=True)]

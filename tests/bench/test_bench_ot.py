@@ -98,3 +98,12 @@ def test_the_semidiscrete_section(tmp_path):
         published, *ours = table["rows"]
         assert [row["variant"] for row in ours] == ["genrev fp32", "genrev bf16"]
         assert all(row["error"] < published["error"] and row["samples"] < published["samples"] for row in ours)
+
+
+def test_the_drawing_section(tmp_path):
+    (table,) = run.bench("ot", tmp_path / "b.json", options("drawing")).numbers["tables"]
+    before, ours = table["rows"]
+    assert (before["variant"], ours["variant"]) == ("one by one", "genrev")
+    assert before["error"] == 0
+    assert ours["error"] < 1e-6
+    assert ours["codes_per_second"] == pytest.approx(12 / ours["seconds"])

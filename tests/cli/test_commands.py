@@ -217,3 +217,4 @@ def test_the_reference_lists_every_command():
     assert registered == set(commands.ORDER)
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
+    assert "| `--peer-timeout` | With any command under torchrun: minutes" in text

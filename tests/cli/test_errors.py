@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from genrev_cli import cli
 from genrev_cli.cli import main
 
 
@@ -142,6 +143,30 @@ def test_debug_gives_the_traceback(run, tmp_path):
     assert code == 3
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("genrev: error: ")
+
+
+@pytest.mark.parametrize("words", [["--peer-timeout", "2.5"], ["--peer-timeout=1", "--peer-timeout", "2.5"], ["--peer-timeout=2.5"]])
+@pytest.mark.parametrize("place", [0, 1])
+def test_peer_timeout_goes_with_every_command(monkeypatch, words, place):
+    seen = []
+    monkeypatch.setattr(cli, "_run", lambda words, peer_seconds: seen.append((words, peer_seconds)))
+    command = ["info", "a.h5"]
+    assert cli.main([*command[:place], *words, *command[place:]]) == 0
+    assert seen == [(command, 150.0)]
+
+
+def test_peer_timeout_is_ten_minutes_unless_it_is_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "_run", lambda words, peer_seconds: seen.append(peer_seconds))
+    assert cli.main(["info", "a.h5"]) == 0
+    assert seen == [600.0]
+
+
+@pytest.mark.parametrize("words", [["0"], ["-1"], ["nan"], ["inf"], ["soon"], []])
+def test_peer_timeout_is_a_time(run, words):
+    code, out, err = run("info", "a.h5", "--peer-timeout", *words)
+    assert (code, out) == (2, "")
+    assert "a number of minutes above 0 is needed" in err
 
 
 def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):

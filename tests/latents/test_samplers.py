@@ -63,10 +63,21 @@ def test_rebuilt_from_its_config(make):
 
 
 @every_sampler
-def test_each_code_is_its_generators(make):
-    sampler = make()
-    alone = torch.cat([sampler.sample(1, generator(seed)) for seed in range(40)])
-    assert torch.equal(sampler.sample_each([generator(seed) for seed in range(40)]), alone)
+def test_a_numbered_code_depends_on_its_number_alone(make):
+    source = make().for_numbers()
+    every = source.sample_numbered(5, range(700))
+    assert torch.equal(torch.cat([source.sample_numbered(5, [number]) for number in range(40)]), every[:40])
+    numbers = [3, 699, 698, 3, 100, 0]
+    assert torch.equal(source.sample_numbered(5, numbers), every[numbers])
+    assert not torch.equal(source.sample_numbered(6, range(700)), every)
+
+
+@every_sampler
+def test_rows_of_a_sample(make):
+    sampler, whole, part = make(), generator(3), generator(3)
+    y = sampler.sample(60, whole)
+    assert torch.equal(sampler.sample_rows(60, slice(1, None, 3), part), y[1::3])
+    assert torch.equal(whole.get_state(), part.get_state())
 
 
 @every_sampler

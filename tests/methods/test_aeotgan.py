@@ -74,6 +74,17 @@ def test_generated_codes_come_from_the_prior(monkeypatch):
         torch.testing.assert_close(codes[4:], expected)
 
 
+def test_each_rank_draws_its_rows_of_each_update(monkeypatch):
+    """Row r of an update's global batch is of rank r % size, as `shard` deals it, and a rank asks for no others."""
+    method = make(generator_updates=2)
+    whole = method.prior.sample(36, torch.Generator().manual_seed(5)).chunk(3)
+    monkeypatch.setattr("genrev_cli.methods.aeotgan.size", lambda: 4)
+    for rank in range(4):
+        monkeypatch.setattr("genrev_cli.methods.aeotgan.rank", lambda rank=rank: rank)
+        for codes, update in zip(method._generated(3, torch.Generator().manual_seed(5)), whole, strict=True):
+            assert torch.equal(codes, update[rank::4])
+
+
 def test_values_by_hand():
     method, x = make(weight_adversarial=2.0, weight_content=3.0, weight_feature=0.5), images()
     spelled = copy.deepcopy(method)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import torch
 
-from genrev_cli.ot.extension import extend, neighbour_angles, normals
+from genrev_cli.ot.angles import neighbour_angles
+from genrev_cli.ot.extension import Extension
 
 
 def seeded(seed=0):
@@ -42,7 +43,7 @@ def solved(codes, steps=200, batch=200):
 
 def problem(codes, labels=None):
     heights, centres = solved(codes)
-    return SimpleNamespace(codes=codes, labels=labels, heights=heights, centres=centres, normals=normals(codes))
+    return SimpleNamespace(codes=codes, labels=labels, heights=heights, centres=centres)
 
 
 @functools.cache
@@ -68,11 +69,11 @@ def two_modes():
 
 
 def extension(p, x, **options):
-    return extend(x, p.codes, p.heights, p.centres, p.normals, **{"theta": 0.7} | options)
+    return Extension(p.codes, p.heights, p.centres, **{"theta": 0.7} | options)(x)
 
 
 def angles_of(p, x, **options):
-    return neighbour_angles(x, p.codes, p.heights, p.normals, **options)
+    return neighbour_angles(x, p.codes, p.heights, **options)
 
 
 def line(*codes):
@@ -81,4 +82,14 @@ def line(*codes):
     n = len(y)
     heights = torch.cat([y.new_zeros(1), -(y.diff() * (torch.arange(1, n) / n - 0.5)).cumsum(0)])
     centres = (torch.arange(n, dtype=y.dtype) + 0.5) / n - 0.5
-    return SimpleNamespace(codes=y[:, None], heights=heights, centres=centres[:, None], normals=normals(y[:, None]))
+    return SimpleNamespace(codes=y[:, None], heights=heights, centres=centres[:, None])
+
+
+def simplices(n, k, d):
+    """x (n, d), centres (n, k, d), some of which coincide or lie on a line, and J (n, k), of one member up to all of them."""
+    x, centres = 1.5 * cube(n, d, k), torch.stack([cube(k, d, 100 + row) for row in range(n)])
+    centres[: n // 10, k // 2] = centres[: n // 10, 0]
+    centres[n // 10 : n // 5] = torch.linspace(-0.5, 0.5, k, dtype=torch.float64)[:, None]
+    joined = torch.rand(n, k, generator=seeded(d)) < torch.linspace(0, 1.2, n)[torch.randperm(n, generator=seeded(k))][:, None]
+    joined[:, 0] = True
+    return x, centres, joined

@@ -10,7 +10,8 @@ from extension_cases import angles_of, cube, extension, line, normal, one_mode, 
 from scipy.interpolate import LinearNDInterpolator
 
 from genrev_cli.errors import UsageError
-from genrev_cli.ot.extension import RULES, auto_theta, extend, normals, statistics
+from genrev_cli.ot.angles import auto_theta
+from genrev_cli.ot.extension import RULES, Extension, statistics
 
 every_rule = pytest.mark.parametrize("rule", RULES)
 
@@ -59,7 +60,7 @@ def test_in_the_plane_it_is_linear_on_the_delaunay_triangles_of_the_centres():
     expected = torch.from_numpy(LinearNDInterpolator(centres.numpy(), codes.numpy())(x.numpy()))
     inside = expected.isfinite().all(1)
     assert inside.sum() > 300
-    made = extend(x, codes, torch.zeros(15).double(), centres, normals(codes), theta=math.pi)
+    made = Extension(codes, torch.zeros(15).double(), centres, theta=math.pi)(x)
     assert made.joined.all()
     assert (made.codes - expected)[inside].abs().max() < 1e-3
     assert ((made.weights > 1e-9).sum(1) <= 3).all()
@@ -70,7 +71,7 @@ def test_a_shift_of_the_codes_shifts_what_is_made(shift):
     """All else is unchanged: scores and angles do not depend on the origin of the codes, nor on a constant in the heights."""
     p, x = ten_modes(), cube(1000, 8, 3)
     made = extension(p, x)
-    shifted = extend(x, p.codes + shift, p.heights + shift, p.centres, normals(p.codes + shift), theta=0.7)
+    shifted = Extension(p.codes + shift, p.heights + shift, p.centres, theta=0.7)(x)
     alike = (made.indices == shifted.indices).all(1)  # two scores may be equal up to rounding
     assert alike.double().mean() > 0.99
     assert torch.equal(made.joined[alike], shifted.joined[alike])
@@ -81,7 +82,7 @@ def test_a_shift_of_the_codes_shifts_what_is_made(shift):
 def test_scaled_codes_with_scaled_heights(scale):
     p, x = ten_modes(), cube(1000, 8, 3)
     made = extension(p, x)
-    scaled = extend(x, scale * p.codes, scale * p.heights, p.centres, normals(scale * p.codes), theta=0.7)
+    scaled = Extension(scale * p.codes, scale * p.heights, p.centres, theta=0.7)(x)
     assert torch.equal(made.joined, scaled.joined)
     assert (made.codes - scaled.codes / scale).abs().max() < 1e-9
 
@@ -90,7 +91,7 @@ def test_scaled_codes_with_scaled_heights(scale):
 def test_permuted_codes(rule):
     p, x, order = ten_modes(), cube(1000, 8, 3), torch.randperm(400, generator=seeded(8))
     made = extension(p, x, rule=rule)
-    permuted = extend(x, p.codes[order], p.heights[order], p.centres[order], p.normals[order], theta=0.7, rule=rule)
+    permuted = Extension(p.codes[order], p.heights[order], p.centres[order], theta=0.7, rule=rule)(x)
     alike = (order[permuted.indices] == made.indices).all(1)
     assert alike.double().mean() > 0.99
     assert (permuted.codes - made.codes)[alike].abs().max() < 1e-9
@@ -101,9 +102,7 @@ def test_permuted_codes(rule):
 def test_a_sample_does_not_depend_on_its_batch(rule, dtype):
     """Codes come in pairs whose scores are equal up to rounding: the order of a pair is what rounding makes of it."""
     codes = normal(150, 5, 1).repeat_interleave(2, 0) + 1e-7 * normal(300, 5, 2)
-    p = SimpleNamespace(
-        codes=codes.to(dtype), heights=torch.zeros(300).to(dtype), centres=cube(300, 5, 4, dtype), normals=normals(codes.to(dtype))
-    )
+    p = SimpleNamespace(codes=codes.to(dtype), heights=torch.zeros(300).to(dtype), centres=cube(300, 5, 4, dtype))
     x = cube(1100, 5, 3, dtype)
     made, order = extension(p, x, rule=rule), torch.randperm(1100, generator=seeded(9))
     for part in (slice(0, 1), slice(1099, 1100), slice(400, 701), order):
@@ -178,7 +177,7 @@ def test_two_cells_by_hand():
     assert made.indices[3].tolist() == [1, 2, 0]  # the third score is the partner where the second is too far
     assert made.codes[:, 0].tolist() == [-0.25, -0.25, -0.25, -0.25, 10.0]
     assert made.kept.tolist() == [True, True, True, True, False]
-    reverse = extend(x, *(t.flip(0) for t in (p.codes, p.heights, p.centres, p.normals)), theta=0.3, rule="two-cell")
+    reverse = Extension(*(t.flip(0) for t in (p.codes, p.heights, p.centres)), theta=0.3, rule="two-cell")(x)
     assert reverse.codes[:, 0].tolist() == [-0.75, -0.75, -0.75, -0.75, 10.0]
 
 
@@ -237,11 +236,11 @@ def test_every_float_type(rule, dtype):
         ({"x": cube(3, 2, 0)}, "do not fit codes of \\(300, 5\\)"),
         ({"heights": torch.zeros(7)}, "do not fit"),
         ({"centres": torch.zeros(300, 6)}, "do not fit"),
-        ({"normals": torch.zeros(300, 5)}, "do not fit"),
     ],
 )
 def test_bad_arguments(change, message):
     p = one_mode()
-    given = {"x": cube(3, 5, 0), "codes": p.codes, "heights": p.heights, "centres": p.centres, "normals": p.normals, "theta": 0.5}
+    given = {"x": cube(3, 5, 0), "codes": p.codes, "heights": p.heights, "centres": p.centres, "theta": 0.5} | change
+    x = given.pop("x")
     with pytest.raises(UsageError, match=message):
-        extend(**given | change)
+        Extension(**given)(x)

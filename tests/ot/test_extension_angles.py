@@ -6,7 +6,8 @@ import pytest
 import torch
 from extension_cases import angles_of, cube, extension, line, normal, one_mode, seeded
 
-from genrev_cli.ot.extension import auto_theta, normals, statistics
+from genrev_cli.ot.angles import auto_theta, normals
+from genrev_cli.ot.extension import statistics
 
 
 def test_normals():

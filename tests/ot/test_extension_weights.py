@@ -6,7 +6,7 @@ import pytest
 import torch
 from extension_cases import cube, extension, line, seeded
 
-from genrev_cli.ot.extension import barycentric_weights
+from genrev_cli.ot.simplex import barycentric_weights
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 8, 64])

@@ -14,7 +14,7 @@ from genrev_cli.progress import SILENT
 from genrev_cli.shapes import to_pixels
 from genrev_cli.stages import evaluation
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.evaluation import EvalOptions, Evaluator
 from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.job import RunOptions
@@ -35,9 +35,10 @@ def by_hand(ckpt, data, n=N, split="val"):
     model, images = load_checkpoint(ckpt, torch.device("cpu")), open_images(data)
     extractor = PixelExtractor(images.image_shape)
     fake, real = Moments(extractor.dims), Moments(extractor.dims)
+    drawing = Drawing(model.prior, Draw(), torch.device("cpu"))
     with torch.no_grad():
         for number in range(n):
-            fake.add(extractor(to_pixels(draw_images(model.autoencoder, model.prior, Draw(), [number], torch.device("cpu")))))
+            fake.add(extractor(to_pixels(draw_images(model.autoencoder, drawing, [number]))))
     real.add(extractor(torch.from_numpy(images.read(images.rows(split)))))
     return frechet_distance(fake.statistics(), real.statistics())
 

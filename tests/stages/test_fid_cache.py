@@ -220,9 +220,9 @@ def test_a_checkpoint_samples_only_what_is_missing(tmp_path, recon, monkeypatch)
     model = load_checkpoint(recon(tmp_path / "m.safetensors", steps=1).out, torch.device("cpu"))
     decoded = []
 
-    def counted(model, draw, numbers, *rest, original=generated_input.decode_samples):
-        decoded.append((draw.seed, numbers[0]))
-        return original(model, draw, numbers, *rest)
+    def counted(model, drawing, numbers, original=generated_input.decode_samples):
+        decoded.append((drawing.draw.seed, numbers[0]))
+        return original(model, drawing, numbers)
 
     monkeypatch.setattr(generated_input, "decode_samples", counted)
 

@@ -16,7 +16,7 @@ from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.ot import semidiscrete
 from genrev_cli.progress import Progress, Task
-from genrev_cli.stages.drawing import Draw, draw_codes
+from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import interpolate
 from genrev_cli.stages.fit_gmm import fit_gmm
@@ -60,7 +60,7 @@ def edited(path):
 
 
 def drawn(path, n=400):
-    return draw_codes(load_sampler(SamplerFile(path))[1], Draw(), range(n), CPU)
+    return Drawing(load_sampler(SamplerFile(path))[1], Draw(), CPU).codes(range(n))
 
 
 def test_a_map_of_two_clusters_never_draws_between_them(codes, tmp_path):
@@ -99,10 +99,10 @@ def test_per_class(codes, tmp_path):
     _, sampler = load_sampler(SamplerFile(out, "ot"))
     assert sampler.classes == 2
     assert sampler.sizes == (30, 30)
-    assert draw_codes(sampler, Draw(labels=(1,)), range(100), CPU)[:, 0].min() > 0
-    turns = draw_codes(sampler, Draw(labels=(1, 0)), range(6), CPU)[:, 0]
-    assert (turns > 0).tolist() == [True, False] * 3
-    assert torch.equal(draw_codes(sampler, Draw(labels=(1, 0)), [3], CPU)[0], draw_codes(sampler, Draw(labels=(1, 0)), range(6), CPU)[3])
+    assert Drawing(sampler, Draw(labels=(1,)), CPU).codes(range(100))[:, 0].min() > 0
+    turns = Drawing(sampler, Draw(labels=(1, 0)), CPU)
+    assert (turns.codes(range(6))[:, 0] > 0).tolist() == [True, False] * 3
+    assert torch.equal(turns.codes([3])[0], turns.codes(range(6))[3])
 
 
 class Interrupting(Progress):
@@ -240,7 +240,7 @@ def test_samples_are_decoded_codes_of_the_sampler(fitted, tmp_path, name):
     ckpt, files = fitted
     result = sample(ckpt, tmp_path / "s.h5", n=5, draw=Draw(3), sampler=files[name], batch=5, device="cpu")
     model = open_model(ckpt, CPU, files[name])
-    codes = draw_codes(load_sampler(files[name])[1], Draw(3), range(5), CPU)
+    codes = Drawing(load_sampler(files[name])[1], Draw(3), CPU).codes(range(5))
     with torch.no_grad(), h5py.File(result.out) as file:
         images = model.autoencoder.decode(model.prior.base.embed(codes)).clamp(0, 1).mul(255).round()
         np.testing.assert_array_equal(file["images"][:], images.numpy().astype(np.uint8))

@@ -10,7 +10,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.progress import SILENT
 from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw, draw_codes, draw_images
+from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.fid import FidOptions, measure
 from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.resuming import run_folder
@@ -82,10 +82,10 @@ def test_an_average_is_one_of_the_prior_too(tmp_path, flow):
 def test_temperature_zero_is_the_mean(tmp_path, flow):
     model = load_checkpoint(flow(tmp_path / "flow.safetensors").out, torch.device("cpu"))
     with torch.no_grad():
-        cold = draw_images(model.autoencoder, model.prior, Draw(temperature=0.0), range(3), torch.device("cpu"))
+        cold = draw_images(model.autoencoder, Drawing(model.prior, Draw(temperature=0.0), torch.device("cpu")), range(3))
         mean = model.autoencoder.decode(model.prior.mean[None])
     torch.testing.assert_close(cold, mean.expand_as(cold))
-    assert draw_codes(model.prior, Draw(), range(3), torch.device("cpu")).std() > 0
+    assert Drawing(model.prior, Draw(), torch.device("cpu")).codes(range(3)).std() > 0
 
 
 def test_rates_drop_by_ten(tmp_path, flow):

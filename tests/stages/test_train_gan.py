@@ -8,7 +8,7 @@ import torch
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.stages.drawing import Draw, draw_images
+from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
 from genrev_cli.stages.job import RunOptions
@@ -103,7 +103,7 @@ def test_at_step_0_it_is_the_autoencoder(start, gan, tmp_path):
     for name, tensor in own.autoencoder.named_parameters():
         assert torch.equal(tensor, dict(trained.autoencoder.named_parameters())[name]), name
     trained.autoencoder.load_state_dict(own.autoencoder.state_dict())
-    a, b = (draw_images(model.autoencoder, model.prior, Draw(), range(4), CPU) for model in (own, trained))
+    a, b = (draw_images(model.autoencoder, Drawing(model.prior, Draw(), CPU), range(4)) for model in (own, trained))
     assert torch.equal(a, b)
 
 
@@ -155,7 +155,7 @@ def test_from_noise(data, noise, tmp_path):
     result = train_gan(tmp_path / "gan.safetensors", data=data, recipe=noise, overrides={}, run=RUN)
     assert "pixel_swd" in result.numbers
     model = open_model(result.out, CPU)
-    assert draw_images(model.autoencoder, model.prior, Draw(), range(3), CPU).shape == (3, 1, 8, 8)
+    assert draw_images(model.autoencoder, Drawing(model.prior, Draw(), CPU), range(3)).shape == (3, 1, 8, 8)
     with pytest.raises(UsageError, match="has no encoder"):
         encode(result.out, tmp_path / "codes.h5", device="cpu")
 

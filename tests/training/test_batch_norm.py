@@ -1,9 +1,13 @@
 """Batch norm over the rows of all processes, as if the other of two had the same ones."""
 
 import copy
+import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from norm_cases import CASES as KERNEL_CASES
+from test_processes import finish, start_script
 from torch import nn
 
 from genrev_cli.training import batch_norm
@@ -73,3 +77,27 @@ def test_a_single_process_leaves_layers_alone():
     layer = nn.BatchNorm2d(2)
     batch_norm.share_statistics(layer)
     assert "forward" not in vars(layer)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """What each of two processes said of the differences between the kernels' way and the formula."""
+    spoken = finish(start_script("norm_cases.py"))
+    found = [dict(map(json.loads, stdout.splitlines())) for stdout, _ in spoken]
+    assert all(said.keys() == KERNEL_CASES.keys() for said in found), spoken
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", KERNEL_CASES)
+def test_kernels_give_what_the_formula_gives(kernels, case):
+    """First and second derivatives, running statistics and the evaluation mode too; the kernels' own are replaced by their formulas."""
+    for said in kernels:
+        assert said[case] < (1e-2 if case == "bf16" else 2e-6)
+
+
+@pytest.mark.parametrize(("device", "compiling", "there"), [("cpu", False, False), ("cuda", False, True), ("cuda", True, False)])
+def test_kernels_are_for_cuda(monkeypatch, device, compiling, there):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+
+    assert batch_norm._has_kernels(SimpleNamespace(device=torch.device(device))) == there

@@ -10,11 +10,11 @@ from torch import nn
 
 from genrev_cli.errors import DivergedError, InterruptedRun, UsageError
 from genrev_cli.progress import Task
-from genrev_cli.training import distributed
+from genrev_cli.training import distributed, peers
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import ROUNDTRIP
 from genrev_cli.training.log import Log, read_log
-from genrev_cli.training.loop import Hooks, Rhythm, Stop, Window, seeded, train
+from genrev_cli.training.loop import Hooks, Rhythm, Stop, Window, _unless_it_compiles, seeded, train
 
 
 class Weights(nn.Module):
@@ -63,6 +63,33 @@ def test_window_means():
     assert seconds >= 0
     window.add({"a": torch.tensor(9.0), "b": torch.tensor(9.0)})
     assert window.read(3)[:2] == ({"a": 9, "b": 9}, 1)
+
+
+def test_reading_the_window_is_a_marked_wait(monkeypatch):
+    """The read is where a process waits for a device that hangs because another process is gone."""
+    marks = []
+
+    class Table:
+        def __init__(self, table):
+            self.table = table
+
+        def double(self):
+            return self
+
+        def cpu(self):
+            marks.append(len(peers._open))
+            return self.table.double()
+
+    monkeypatch.setattr(distributed, "average", lambda tensors: [Table(tensors[0])])
+    filled([{"a": 1.0}]).read(1)
+    assert marks == [1]
+    assert not peers._open
+
+
+@pytest.mark.parametrize(("device", "first", "marks"), [("cuda:0", False, 1), ("cuda:0", True, 0), ("cpu", False, 0)])
+def test_a_step_on_a_gpu_is_a_marked_wait(device, first, marks):
+    with _unless_it_compiles(first, torch.device(device)):
+        assert len(peers._open) == marks
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -226,7 +253,7 @@ def test_processes_that_nobody_started_together(monkeypatch, found):
         monkeypatch.setenv(name, value)
     with (
         pytest.raises(UsageError, match="but the processes do not find each other .*; start them by torchrun, or unset it"),
-        distributed.joined(),
+        distributed.joined(1.0, pytest.fail),
     ):
         pytest.fail("they did not join")
 

@@ -1,0 +1,27 @@
+"""Random numbers by their place in a stream, so that what is drawn for a sample depends on its number alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_WORDS = 4  # that Philox makes of one count
+_MOST_SKIPPED = 64  # numbers that are drawn in vain, rather than begin a stream at another place
+
+
+def uniforms(seed: int, numbers: Sequence[int], width: int) -> Tensor:
+    """u ~ U[0, 1) of every number, (n, width) float64 on the CPU: a pure function of (seed, number), whatever others are asked for.
+
+    Number i has the counts i·c to (i + 1)·c − 1 of a Philox stream whose key is the seed, c = ⌈width / 4⌉ (Salmon et al. 2011).
+    """
+    wanted, counts = np.asarray(numbers, dtype=np.int64), -(-width // _WORDS)
+    drawn = np.empty((len(wanted), width))
+    order = np.argsort(wanted, kind="stable")
+    runs = np.split(order, np.flatnonzero(np.diff(wanted[order]) > _MOST_SKIPPED) + 1)
+    for run in runs if len(wanted) else ():
+        first, last = int(wanted[run[0]]), int(wanted[run[-1]])
+        stream = np.random.Generator(np.random.Philox(key=seed, counter=first * counts))
+        block = stream.random((last - first + 1, counts * _WORDS))
+        drawn[run] = block[wanted[run] - first, :width]
+    return torch.from_numpy(drawn)

@@ -1,0 +1,55 @@
+"""What an error of torch's communication between processes means: no memory, a lost process, NCCL's own, or a bug of ours."""
+
+import re
+
+import torch
+import torch.distributed as dist
+
+from genrev_cli.errors import LostProcessError, UnavailableError, lacks_memory
+
+GOES_ON = "the same command goes on from the last state that was saved, if it saves any"
+
+_SOURCE = re.compile(r"^(\[[^\]]*\.\w+:\d+\] *|NCCL error in: *\S+:\d+, *)")
+"""Where in torch's or gloo's source an error was raised, which both write first."""
+
+_GLOO = re.compile(r"\bgloo/|caused pair closure|connection (closed|reset)|broken pipe", re.IGNORECASE)
+"""What gloo says, whose errors have no kind of their own, when another process is gone or does not answer."""
+
+_NCCL = re.compile(
+    r"connection (was )?(closed|reset|refused|timed out)|broken pipe|no route to host|network is unreachable"
+    r"|remote process exit|ncclRemoteError|communicator was aborted|timed? ?out|wait timeout",
+    re.IGNORECASE,
+)
+"""What NCCL says then."""
+
+
+def meaning_of(error: RuntimeError, rank: int, size: int) -> Exception:
+    """Return the error to raise in the place of one that a collective of process `rank` of `size` raised.
+
+    Where NCCL lacks memory, an error that `lacks_memory` recognises; a LostProcessError where another process is gone or does not answer;
+    an UnavailableError for any other error of NCCL; else the error itself.
+    """
+    text = str(error)
+    backend = isinstance(error, dist.DistBackendError)
+    if backend and (lacks_memory(error) or re.search(r"Cuda failure 2\b", text)):
+        return torch.OutOfMemoryError(f"out of memory on process {rank} of {size}: {_last_words(text)}")
+    if isinstance(error, dist.DistNetworkError | dist.DistStoreError) or (_NCCL if backend else _GLOO).search(text):
+        return LostProcessError(
+            f"process {rank} of {size} has lost the others: one of them has ended, or cannot be reached ({_first_words(text)}); {GOES_ON}"
+        )
+    if backend:
+        return UnavailableError(f"NCCL failed on process {rank} of {size}: {_last_words(text)}; NCCL_DEBUG=WARN says more")
+    return error
+
+
+def _first_words(text: str) -> str:
+    """Return the first sentence of an error, without the place in the source, the advice and the pictures around it."""
+    line = _SOURCE.sub("", text.strip().partition("\n")[0])
+    return re.sub(r"[^\x20-\x7e]", "", line.partition(". ")[0]).strip().rstrip(".")
+
+
+def _last_words(text: str) -> str:
+    """Return the first sentence of an NCCL error and what NCCL gives as the last error before it."""
+    _, _, last = text.partition("Last error:")
+    cause = _first_words(last)
+    return f"{_first_words(text)} ({cause})" if cause else _first_words(text)
