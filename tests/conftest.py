@@ -13,6 +13,7 @@ from genrev_cli.stages.train_adversarial import train_adversarial
 from genrev_cli.stages.train_ot import train_ot
 from genrev_cli.stages.train_pga import train_pga
 from genrev_cli.stages.train_vae import train_vae
+from genrev_cli.training.devices import resolve_device
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
 
@@ -141,8 +142,8 @@ def generator():
     ]
 )
 def device(request):
-    """Every device that there is."""
-    return torch.device(request.param)
+    """Every device that there is, computing as commands do by default."""
+    return resolve_device(request.param)
 
 
 @pytest.fixture
