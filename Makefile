@@ -1,13 +1,15 @@
 # make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
 # make test   the tests
+# make test-cuda   the tests on an emulated CUDA device, which needs gcc and the CUDA build of torch: placement, waits, TF32, two devices
 # make torture   every stage killed twenty times and compared with a run that nobody touched; three quarters of an hour on two cores
 # make soak   every training stage for 5,000 steps, and how its memory grows; half three quarters of an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+READY_CUDA := .venv/.ready-cuda
 DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
 
-.PHONY: demo test torture soak lint docs docs-check clean
+.PHONY: demo test test-cuda torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -17,6 +19,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-cuda: $(READY_CUDA)
+	$(BIN)/python tests/cuda/run.py
 
 torture: $(READY)
 	$(BIN)/python tests/faults/torture.py --kills 20
@@ -41,4 +46,8 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "genrev needs Python 3.11 or later; try 'make PYTHON=python3.12'" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(READY_CUDA): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cuda-tests]'
 	@touch $@

@@ -14,6 +14,7 @@ from genrev_cli.settings.variational import TRAIN_VAE
 from genrev_cli.stages import fit_ot, transport_maps
 from genrev_cli.stages.train import train
 from genrev_cli.stages.train_adversarial import train_adversarial
+from genrev_cli.training.devices import resolve_device
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
 
@@ -142,8 +143,8 @@ def generator():
     ]
 )
 def device(request):
-    """Every device that there is."""
-    return torch.device(request.param)
+    """Every device that there is, computing as commands do by default."""
+    return resolve_device(request.param)
 
 
 @pytest.fixture

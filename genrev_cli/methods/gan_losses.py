@@ -14,6 +14,7 @@ from torch.nn.functional import relu, softplus
 from genrev_cli.ot.discrete import costs
 from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import gathered, mean, shard, size
+from genrev_cli.transfers import to_device, to_host
 
 Discriminator = Callable[[Images], Scores]
 
@@ -93,11 +94,12 @@ def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Score
     x, x_fake: (B, C, H, W) each. Returns φ (B,), ψ (B,), and for each x̃ the index of its x (B,). The solution is exact, on the CPU.
     """
     cost = scale / 2 * costs(x.flatten(1), x_fake.flatten(1), squared=True)
-    plan, log = pot.emd([], [], cost.double().cpu().numpy(), log=True)
+    (on_host,) = to_host(cost.double())
+    plan, log = pot.emd([], [], on_host.numpy(), log=True)
     phi, psi = (torch.from_numpy(potential) for potential in (log["u"], -log["v"]))
     shift = (phi.mean() + psi.mean()) / 2
     matched = torch.from_numpy(plan.argmax(0))
-    return (phi - shift).to(x), (psi - shift).to(x), matched.to(x.device)
+    return to_device((phi - shift).to(x.dtype), x.device), to_device((psi - shift).to(x.dtype), x.device), to_device(matched, x.device)
 
 
 def wgan_qc_discriminator(D: Discriminator, x: Images, x_fake: Images, span: float, generator: torch.Generator) -> Judged:
