@@ -16,11 +16,12 @@ from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.ot import semidiscrete
 from genrev_cli.progress import Progress, Task
+from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import interpolate
 from genrev_cli.stages.fit_gmm import fit_gmm
-from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
+from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.sample import sample
 from genrev_cli.stages.samplers import SamplerFile, load_sampler, open_model
