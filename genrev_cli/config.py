@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.settings.trainers import TRAINERS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 D = TypeVar("D", bound="DataclassInstance")
 
-RECIPE_TABLES = (
-    "model", "prior", "pretrain-recon", "train-adversarial", "train-ot", "train-pga", "train-vae", "train-flow", "train-gan",
-    "classifier", "fit-features",
-)  # fmt: skip
-"""Tables that a recipe may have: the network, the prior, and the settings of each training stage."""
+_TABLES = ("model", "prior", "train-adversarial", "train-gan", "classifier", "fit-features")
+
+
+def recipe_tables() -> list[str]:
+    """Return the tables that a recipe may hold: the networks, the prior, and the settings of each training command."""
+    return [*_TABLES, *TRAINERS]
 
 
 def from_table(cls: type[D], table: dict[str, Any], where: str) -> D:
@@ -107,7 +109,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number with thousands of digits raises a plain ValueError
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
-    _refuse_unknown(tables, list(RECIPE_TABLES), recipe)
+    _refuse_unknown(tables, recipe_tables(), recipe)
     for name in tables:
         table_of(tables, name, recipe)
     return tables

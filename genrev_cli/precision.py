@@ -11,9 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 
 from genrev_cli.errors import UsageError
-
-PRECISIONS = ("fp32", "tf32", "bf16")
-"""fp32: IEEE float32. tf32: float32 whose convolutions and matrix products read TF32. bf16: those in bfloat16, all else in float32."""
+from genrev_cli.settings.schedule import PRECISIONS
 
 CAUSES = {
     "tf32": "TF32 rounds what convolutions and matrix products read to 11 bits",

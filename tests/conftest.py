@@ -6,13 +6,14 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.perceptual import TRAIN_PGA
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.transport import TRAIN_OT
+from genrev_cli.settings.variational import TRAIN_VAE
 from genrev_cli.stages import fit_ot, transport_maps
-from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.stages.train import train
 from genrev_cli.stages.train_adversarial import train_adversarial
-from genrev_cli.stages.train_ot import train_ot
-from genrev_cli.stages.train_pga import train_pga
-from genrev_cli.stages.train_vae import train_vae
 from genrev_cli.training.devices import resolve_device
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
@@ -151,7 +152,7 @@ def recon(data, recipe):
     """(out, **settings) → one call of pretrain-recon."""
 
     def run(out, *, run=RUN, progress=SILENT, data=data, recipe=recipe, **settings):
-        return pretrain_recon(data, out, recipe=recipe, overrides={"pretrain-recon": settings}, run=run, progress=progress)
+        return train(PRETRAIN_RECON, data, out, recipe=recipe, overrides={"pretrain-recon": settings}, run=run, progress=progress)
 
     return run
 
@@ -182,21 +183,21 @@ def transport(tmp_path, data):
     own.write_text(TRANSPORT_RECIPE)
 
     def run(out, *, run=RUN, progress=SILENT, data=data, recipe=str(own), **settings):
-        return train_ot(data, out, recipe=recipe, overrides={"train-ot": settings}, run=run, progress=progress)
+        return train(TRAIN_OT, data, out, recipe=recipe, overrides={"train-ot": settings}, run=run, progress=progress)
 
     return run
 
 
 @pytest.fixture
 def strided(tmp_path, data):
-    """(the stage) → (out, **settings) → one call of it on a small network with scales of codes."""
+    """(a trainer) → (out, **settings) → one call of it on a small network with scales of codes."""
     own = tmp_path / "strided" / "tiny.toml"
     own.parent.mkdir()
     own.write_text(STRIDED_RECIPE)
 
-    def of(name, stage):
+    def of(trainer):
         def call(out, *, run=RUN, progress=SILENT, data=data, recipe=str(own), **settings):
-            return stage(data, out, recipe=recipe, overrides={name: settings}, run=run, progress=progress)
+            return train(trainer, data, out, recipe=recipe, overrides={trainer.name: settings}, run=run, progress=progress)
 
         return call
 
@@ -206,13 +207,13 @@ def strided(tmp_path, data):
 @pytest.fixture
 def perceptual(strided):
     """(out, **settings) → one call of train-pga."""
-    return strided("train-pga", train_pga)
+    return strided(TRAIN_PGA)
 
 
 @pytest.fixture
 def variational(strided):
     """(out, **settings) → one call of train-vae."""
-    return strided("train-vae", train_vae)
+    return strided(TRAIN_VAE)
 
 
 @pytest.fixture(params=["recon", "adversarial", "matching", "transport", "perceptual", "variational"])

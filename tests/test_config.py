@@ -87,24 +87,20 @@ def test_table_of_returns_a_table_or_an_error():
 def test_built_in_recipes_can_be_read(name):
     """Every table builds what it stands for: a network, a prior on its latent, the settings of a stage."""
     from genrev_cli.latents import build_prior, takes_classes
-    from genrev_cli.methods.adversarial import AdversarialConfig
-    from genrev_cli.methods.aeotgan import AEOTGANConfig
-    from genrev_cli.methods.classification import ClassificationConfig
-    from genrev_cli.methods.likelihood import LikelihoodConfig
-    from genrev_cli.methods.perceptual import PerceptualConfig
-    from genrev_cli.methods.reconstruction import ReconstructionConfig
-    from genrev_cli.methods.transport import TransportConfig
-    from genrev_cli.methods.variational import VARIANTS
     from genrev_cli.models import MODELS, sized
-    from genrev_cli.stages.job import Schedule
+    from genrev_cli.settings.adversarial import AdversarialConfig
+    from genrev_cli.settings.aeotgan import AEOTGANConfig
+    from genrev_cli.settings.classification import ClassificationConfig
+    from genrev_cli.settings.schedule import Schedule
+    from genrev_cli.settings.trainers import TRAINERS
+
+    def trained_by(trainer):
+        variant = read_recipe(name).get(trainer.name, {}).get("variant", "")
+        return trainer.variants[variant if variant in trainer.variants else next(iter(trainer.variants))].settings
 
     methods = {
-        "pretrain-recon": ReconstructionConfig,
+        **{trainer.name: trained_by(trainer) for trainer in TRAINERS.values()},
         "train-adversarial": AdversarialConfig,
-        "train-ot": TransportConfig,
-        "train-pga": PerceptualConfig,
-        "train-vae": VARIANTS.get(read_recipe(name).get("train-vae", {}).get("variant"), (None,))[0],
-        "train-flow": LikelihoodConfig,
         "train-gan": AEOTGANConfig,
         "fit-features": ClassificationConfig,
     }

@@ -15,6 +15,7 @@ from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
 from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
+from genrev_cli.plugins import load_asked
 
 app = typer.Typer(
     name="genrev",
@@ -77,8 +78,6 @@ def run() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 ok, 1 a bug of ours, else the error's own (see genrev_cli.errors)."""
-    from genrev_cli.cli import commands  # noqa: F401 (registers the commands)
-
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -86,6 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         peer_seconds = _take_peer_seconds(words)
         command_line.set(tuple(words))
+        words = load_asked(words)
+        from genrev_cli.cli import commands
+
+        commands.arrange()
         code = _run(words, peer_seconds)
         return code if isinstance(code, int) else 0
     except SystemExit as ended:  # typer's own commands; 1 is rich's, for help that nobody reads
@@ -143,7 +146,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, error.format_message()
+        return 2, error.format_message().replace("Value error, ", "")  # before the words of a choice
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
-from genrev_cli.cli.console import listener, report, report_tables
+from genrev_cli.cli import options
+from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 SIZE = "Size"
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev bench fid --only frechet,moments --rounds 5 --threads 1")
+@registered("bench", "genrev bench fid --only frechet,moments --rounds 5 --threads 1")
 def bench(
     name: Annotated[str, typer.Argument(help="What to measure: batches, fid, inn, ot, revnet or sample.")],
     out: Annotated[
@@ -67,7 +68,4 @@ def bench(
     sections = tuple(word.strip() for word in only.split(",") if word.strip())
     choices = BenchOptions(sections, rounds, threads, images or 0, batch or 0, path, device, quick, bf16)
     result = bench(name, out or Path(f"bench-{name}.json"), choices, progress=listener())
-    if json:
-        report(result, as_json=True)
-    else:
-        report_tables(result)
+    report(result, as_json=json)

@@ -9,54 +9,30 @@ from genrev_cli.cli import (
     fid,
     fid_ref,
     figures,
-    fit_features,
     fit_gmm,
     fit_ot,
     info,
     prepare_data,
-    pretrain_recon,
     sample,
     sweep_bottleneck,
-    train_adversarial,
-    train_flow,
-    train_gan,
-    train_ot,
-    train_pga,
-    train_vae,
+    train,
 )
+from genrev_cli.settings.commands import all_commands
+from genrev_cli.settings.trainers import TRAINERS
 
-ORDER = (
-    "prepare-data",
-    "pretrain-recon",
-    "train-adversarial",
-    "train-ot",
-    "train-pga",
-    "train-vae",
-    "train-flow",
-    "train-gan",
-    "encode",
-    "fit-ot",
-    "fit-gmm",
-    "sample",
-    "reconstruct",
-    "interpolate",
-    "traverse",
-    "fit-features",
-    "fid-ref",
-    "fid",
-    "report",
-    "compare",
-    "sweep-bottleneck",
-    "bench",
-    "doctor",
-    "info",
-)
-"""Their names in the order of the pipeline, which is that of the help."""
 
-app.registered_commands.sort(key=lambda command: ORDER.index(command.name or command.callback.__name__))
+def arrange() -> None:
+    """Add the commands of trainers that have none yet, and sort all into the order of the pipeline, which is that of the help."""
+    known = {command.name for command in app.registered_commands}
+    for trainer in TRAINERS.values():
+        if trainer.name not in known:
+            train.add_trainer(trainer)
+    order = list(all_commands())
+    app.registered_commands.sort(key=lambda command: order.index(command.name or ""))
+
 
 __all__ = [
-    "ORDER",
+    "arrange",
     "bench",
     "compare",
     "doctor",
@@ -64,18 +40,11 @@ __all__ = [
     "fid",
     "fid_ref",
     "figures",
-    "fit_features",
     "fit_gmm",
     "fit_ot",
     "info",
     "prepare_data",
-    "pretrain_recon",
     "sample",
     "sweep_bottleneck",
-    "train_adversarial",
-    "train_flow",
-    "train_gan",
-    "train_ot",
-    "train_pga",
-    "train_vae",
+    "train",
 ]

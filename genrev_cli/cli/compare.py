@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
-from genrev_cli.cli.console import listener, report, report_tables
+from genrev_cli.cli import options
+from genrev_cli.cli.console import listener, report
 from genrev_cli.cli.fid import PROTOCOL, RefSplit
+from genrev_cli.cli.generate import registered
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev compare adversarial-*.safetensors plain=recon.safetensors")
+@registered("compare", "genrev compare adversarial-*.safetensors plain=recon.safetensors")
 @options.expanded
 def compare(
     models: Annotated[
@@ -44,7 +45,4 @@ def compare(
     names = tuple(name.strip() for name in metrics.split(","))
     choices = CompareOptions(data, ref, split, n, names, seed, of.options(), device)
     result = compare(models, out, choices, title=title, progress=listener())
-    if json:
-        report(result, as_json=True)
-    else:
-        report_tables(result)
+    report(result, as_json=json)

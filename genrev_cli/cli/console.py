@@ -138,12 +138,15 @@ def traceback_lines(text: str) -> None:
 
 
 def report(result: Result, as_json: bool) -> None:
-    """The result: its path on stdout and its numbers on stderr, or everything as one JSON object on stdout."""
+    """Print a result: its path on stdout and its numbers or tables on stderr, or everything as one JSON object on stdout."""
     if not first_process():
         return
     if as_json:
         made = {"out": str(result.out)} if result.out else {}
         put_out(_visible_json(made | result.numbers))
+        return
+    if "tables" in result.numbers:
+        _print_tables(result)
         return
     width = max((len(name) for name in result.numbers), default=0)
     for name, value in result.numbers.items():
@@ -158,8 +161,8 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def report_tables(result: Result) -> None:
-    """A result that is tables: them and the conditions they hold under on stderr, its path on stdout."""
+def _print_tables(result: Result) -> None:
+    """Tables and the conditions they hold under."""
     for table in result.numbers["tables"]:
         _print_table(table)
     for name, value in result.numbers.get("conditions", {}).items():

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import done, listener, now_doing, put_out, report, traceback_lines
+from genrev_cli.cli.generate import registered
 from genrev_cli.cli.layout import head_lines, row_lines
 from genrev_cli.errors import UnavailableError
 from genrev_cli.invocation import debugging
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from genrev_cli.doctor.finding import Check, Finding
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev doctor --device cuda:0 --minutes 7")
+@registered("doctor", "genrev doctor --device cuda:0 --minutes 7")
 def doctor(
     ckpt: Annotated[
         Path | None,

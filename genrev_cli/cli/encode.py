@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 
-@app.command(rich_help_panel="Latent space", epilog="$ genrev encode --ckpt adversarial.safetensors --out codes.h5")
+@registered("encode", "genrev encode --ckpt adversarial.safetensors --out codes.h5")
 def encode(
     ckpt: options.Ckpt,
     data: options.CkptData = None,

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 if TYPE_CHECKING:
     from genrev_cli.stages.samplers import SamplerFile
@@ -23,7 +24,7 @@ RefSplit = Annotated[
 ]
 
 
-@app.command(rich_help_panel="Score", epilog="$ genrev fid samples/ --ref celeba")
+@registered("fid", "genrev fid samples/ --ref celeba")
 @options.expanded
 def fid(
     ref: Annotated[

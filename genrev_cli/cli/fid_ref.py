@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
 from genrev_cli.cli.fid import Cache, RefSplit
+from genrev_cli.cli.generate import registered
 
 
-@app.command("fid-ref", rich_help_panel="Score", epilog="$ genrev fid-ref celeba")
+@registered("fid-ref", "genrev fid-ref celeba")
 @options.expanded
 def fid_ref(
     name: Annotated[

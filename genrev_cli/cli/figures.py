@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 Columns = Annotated[int, typer.Option("--columns", min=1, help="Images in the picture.", rich_help_panel=options.METHOD)]
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev reconstruct --ckpt adversarial.safetensors --out reconstructions.png")
+@registered("reconstruct", "genrev reconstruct --ckpt adversarial.safetensors --out reconstructions.png")
 def reconstruct(
     ckpt: options.Ckpt,
     data: options.CkptData = None,
@@ -50,7 +51,7 @@ def reconstruct(
     report(result, as_json=json)
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev interpolate --ckpt adversarial.safetensors 3 17 me.png you.png --latent full")
+@registered("interpolate", "genrev interpolate --ckpt adversarial.safetensors 3 17 me.png you.png --latent full")
 def interpolate(
     ckpt: options.Ckpt,
     ends: Annotated[
@@ -91,7 +92,7 @@ def interpolate(
     report(result, as_json=json)
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev traverse --ckpt adversarial.safetensors --dim 3 --dim 7 --around 12")
+@registered("traverse", "genrev traverse --ckpt adversarial.safetensors --dim 3 --dim 7 --around 12")
 def traverse(
     ckpt: options.Ckpt,
     data: options.CkptData = None,

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 
-@app.command("fit-gmm", rich_help_panel="Latent space", epilog="$ genrev fit-gmm codes.h5 --components 10 --out gmm.safetensors")
+@registered("fit-gmm", "genrev fit-gmm codes.h5 --components 10 --out gmm.safetensors")
 def fit_gmm(
     codes: options.Codes,
     out: Annotated[Path, typer.Option("--out", help="Sampler to write (.safetensors).", rich_help_panel=options.FILES)] = Path(

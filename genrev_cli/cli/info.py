@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report, show
+from genrev_cli.cli.generate import registered
 
 
-@app.command(rich_help_panel="Look", epilog="$ genrev info adversarial.safetensors --verify")
+@registered("info", "genrev info adversarial.safetensors --verify")
 def info(
     file: Annotated[Path, typer.Argument(help="Any file or folder that genrev made.")],
     verify: Annotated[
@@ -27,7 +28,7 @@ def info(
         show(result)
 
 
-@app.command("report", rich_help_panel="Look", epilog="$ genrev report *.safetensors *.png *.json --out report.html")
+@registered("report", "genrev report *.safetensors *.png *.json --out report.html")
 def make_report(
     files: Annotated[list[Path], typer.Argument(help="Checkpoints, pictures, scores, samples, codes, data: any files that genrev made.")],
     out: Annotated[Path, typer.Option("--out", help="Page to write (.html).", rich_help_panel=options.FILES)] = Path("report.html"),

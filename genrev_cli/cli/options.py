@@ -12,9 +12,7 @@ import typer
 from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from genrev_cli.stages.evaluation import EvalOptions
-    from genrev_cli.stages.extractors import FeatureOptions
-    from genrev_cli.stages.job import RunOptions
+    from genrev_cli.settings.features import FeatureOptions
     from genrev_cli.stages.samplers import SamplerFile
 
 FILES, TRAINING, METHOD, SCORE, FEATURES, RUN = "Files", "Training", "Method", "Score", "Features", "Run"
@@ -46,19 +44,6 @@ TimeLimit = Annotated[
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left and begin anew.", rich_help_panel=RUN)]
 
 
-def Overrides(kind: type, flag: str, help: str, panel: str, least: float | None = None) -> Any:
-    """An optional value that replaces the recipe's."""
-    return Annotated[kind | None, typer.Option(flag, help=help, show_default="recipe", rich_help_panel=panel, min=least)]
-
-
-Lr = Overrides(float, "--lr", "Learning rate.", TRAINING)
-ExactBits = Overrides(
-    int, "--exact-bits", "Additive couplings on a grid of 2^-K: their inverse is exact to the bit. 0: off; 16 is a good K.", METHOD, 0
-)
-WeightX = Overrides(float, "--weight-x", "Weight of the image loss.", METHOD)
-WeightMMD = Overrides(float, "--weight-mmd", "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.", METHOD)
-WeightZ = Overrides(float, "--weight-z", "Weight of the latent loss.", METHOD)
-
 Codes = Annotated[Path, typer.Argument(help="Codes (.h5) of encode.", show_default=False)]
 
 Class = Annotated[
@@ -66,95 +51,6 @@ Class = Annotated[
 ]
 
 Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)]
-
-
-@dataclass(frozen=True)
-class Training:
-    """The options that every training command has, see `expanded`."""
-
-    steps: Overrides(int, "--steps", "Stop after so many steps.", TRAINING, 1) = None
-    epochs: Overrides(float, "--epochs", "Stop after so many passes over the training images.", TRAINING) = None
-    batch: Overrides(int, "--batch", "Images per mini-batch, over all processes.", TRAINING) = None
-    precision: Overrides(
-        str,
-        "--precision",
-        "fp32; bf16: networks in bfloat16, streams in float32; tf32 (CUDA): faster float32 whose round trip is less exact.",
-        TRAINING,
-    ) = None
-    memory: Overrides(
-        str, "--memory", "What invertible networks keep for the backward pass: plain (all), reversible or checkpoint.", TRAINING
-    ) = None
-    ema_halflife_images: Overrides(int, "--ema-halflife-images", "Average the weights with this half-life; 0 is off.", TRAINING) = None
-    seed: Overrides(int, "--seed", "Seed of weights, order and noise.", TRAINING) = None
-    device: Device = "auto"
-    log_every: Annotated[int, typer.Option("--log-every", min=1, help="Steps between two lines of log.jsonl.", rich_help_panel=RUN)] = 50
-    monitor_every: Annotated[
-        int, typer.Option("--monitor-every", min=1, help="Steps between two measurements on held-out images.", rich_help_panel=RUN)
-    ] = 500
-    preview_every: Annotated[
-        int, typer.Option("--preview-every", min=1, help="Steps between two preview pictures.", rich_help_panel=RUN)
-    ] = 500
-    save_minutes: SaveMinutes = 10.0
-    time_limit: TimeLimit = 0.0
-    resident_megabytes: Annotated[
-        int,
-        typer.Option(
-            "--resident-megabytes", min=0, help="Keep the images on the device up to this size, else read as needed.", rich_help_panel=RUN
-        ),
-    ] = 4096
-    compile: Annotated[bool, typer.Option("--compile", help="Run networks by torch.compile.", rich_help_panel=RUN)] = False
-    channels_last: Annotated[
-        bool, typer.Option("--channels-last", help="Keep weights with the channels innermost in memory.", rich_help_panel=RUN)
-    ] = False
-    restart: Restart = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Open the inputs, print settings, parameters and steps; write nothing.", rich_help_panel=RUN)
-    ] = False
-
-    def schedule(self) -> dict[str, Any]:
-        """What replaces the recipe's schedule; passes over the images replace a recipe's number of steps.
-
-        Raises UsageError when both are given.
-        """
-        if self.steps is not None and self.epochs is not None:
-            raise UsageError(f"--steps {self.steps} and --epochs {self.epochs:g} say the same thing twice; give one of them")
-        values = given(
-            **{name: getattr(self, name) for name in ("steps", "epochs", "batch", "precision", "memory", "ema_halflife_images", "seed")}
-        )
-        return values if self.epochs is None else {**values, "steps": 0}
-
-    def run(self, evaluation: "Evaluation | None" = None) -> "RunOptions":
-        """How the run behaves on this machine, and how what it trains is scored on the way."""
-        from genrev_cli.stages.job import RunOptions
-
-        values = {field.name: getattr(self, field.name) for field in fields(RunOptions) if field.name != "evaluation"}
-        return RunOptions(**values, **({"evaluation": evaluation.options()} if evaluation else {}))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The options of commands that can score what they train on the way, see `expanded`."""
-
-    eval_every: Annotated[
-        int,
-        typer.Option(
-            "--eval-every", min=0, help="Steps between two scores of samples; keeps the best too. 0: none.", rich_help_panel=SCORE
-        ),
-    ] = 0
-    eval_n: Annotated[int, typer.Option("--eval-n", min=2, help="Samples per score.", rich_help_panel=SCORE)] = 5000
-    eval_features: Annotated[
-        str, typer.Option("--eval-features", help="inception, pixel, or a file, as for fid --features.", rich_help_panel=SCORE)
-    ] = "inception"
-    eval_split: Annotated[
-        str, typer.Option("--eval-split", help="Real images to compare with; default: val, else test, else train.", rich_help_panel=SCORE)
-    ] = ""
-
-    def options(self) -> "EvalOptions":
-        """For the run."""
-        from genrev_cli.stages.evaluation import EvalOptions
-        from genrev_cli.stages.extractors import FeatureOptions
-
-        return EvalOptions(self.eval_every, self.eval_n, self.eval_split, FeatureOptions(self.eval_features))
 
 
 @dataclass(frozen=True)
@@ -217,16 +113,16 @@ class Features:
 
     def options(self) -> "FeatureOptions":
         """For the stage."""
-        from genrev_cli.stages.extractors import FeatureOptions
+        from genrev_cli.settings.features import FeatureOptions
 
         return FeatureOptions(self.features, self.profile, self.weights, self.precision)
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in the place of each parameter that is a `Training`, `Evaluation`, `Sampling` or `Features`, the options of that
+    """Give a command, in the place of each parameter that is a `Sampling` or `Features`, the options of that
     class one by one, as Typer wants them."""
     parameters = inspect.signature(command).parameters.values()
-    groups = {p.name: p.annotation for p in parameters if p.annotation in (Training, Evaluation, Sampling, Features)}
+    groups = {p.name: p.annotation for p in parameters if p.annotation in (Sampling, Features)}
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name not in groups]
     shared = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)

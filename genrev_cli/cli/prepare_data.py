@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 IMAGES = "Images"
 
 
-@app.command("prepare-data", rich_help_panel="Data", epilog="$ genrev prepare-data mnist --path raw/mnist --out data/mnist.h5")
+@registered("prepare-data", "genrev prepare-data mnist --path raw/mnist --out data/mnist.h5")
 def prepare_data(
     source: Annotated[str, typer.Argument(help="digits (built in), mnist, cifar10, celeba, or folder (any folder or zip of images).")],
     path: Annotated[

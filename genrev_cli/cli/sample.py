@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
+from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report
+from genrev_cli.cli.generate import registered
 
 
-@app.command(rich_help_panel="Generate", epilog="$ genrev sample --ckpt adversarial.safetensors -n 10000 --out samples/ --grid samples.png")
+@registered("sample", "genrev sample --ckpt adversarial.safetensors -n 10000 --out samples/ --grid samples.png")
 @options.expanded
 def sample(
     ckpt: options.Ckpt,

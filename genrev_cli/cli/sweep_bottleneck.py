@@ -5,41 +5,39 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import app, options
-from genrev_cli.cli.console import listener, report, report_tables
+from genrev_cli.cli import options
+from genrev_cli.cli.console import listener
+from genrev_cli.cli.generate import Group, One, ScheduleOverrides, add_command, out_option
+from genrev_cli.result import Result
+from genrev_cli.settings.base import METHOD
+from genrev_cli.settings.schedule import RunOptions
 
 
-@app.command(
-    "sweep-bottleneck",
-    rich_help_panel="Score",
-    epilog="$ genrev sweep-bottleneck --data data/mnist.h5 --recipes inn-mnist,classic-mnist --dims 2,12,32,64 --out sweep/",
-)
-@options.expanded
-def sweep_bottleneck(
-    data: options.Data,
-    training: options.Training,
-    recipes: Annotated[str, typer.Option("--recipes", help="Models to train, with commas.", rich_help_panel=options.METHOD)],
-    dims: Annotated[
-        str, typer.Option("--dims", help="Numbers of latent dimensions, with commas.", rich_help_panel=options.METHOD)
-    ] = "1,2,3,4,6,8,12,16,24,32,48,64",
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for checkpoints, scores, table and plots.", rich_help_panel=options.FILES)
-    ] = Path("sweep"),
-    split: options.Split = "test",
-    json: options.Json = False,
-) -> None:
-    """Train several models with several numbers of latent dimensions each, and plot how well they reconstruct.
-
-    Run again, what is done is not done again, and what was interrupted goes on.
-    """
+def _sweep_bottleneck(data: Path, out: Path, recipes: str, dims: str, split: str, schedule: dict, run: RunOptions) -> Result:
     from genrev_cli.stages.sweep import sweep_bottleneck
 
-    sizes = options.numbers("--dims", dims)
     models = [word.strip() for word in recipes.split(",")]
-    result = sweep_bottleneck(
-        data, out, recipes=models, dims=sizes, split=split, schedule=training.schedule(), run=training.run(), progress=listener()
-    )  # fmt: skip
-    if json:
-        report(result, as_json=True)
-    else:
-        report_tables(result)
+    sizes = options.numbers("--dims", dims)
+    return sweep_bottleneck(data, out, recipes=models, dims=sizes, split=split, schedule=schedule, run=run, progress=listener())
+
+
+add_command(
+    "sweep-bottleneck",
+    "Train several models with several numbers of latent dimensions each, and plot how well they reconstruct.\n\n"
+    "Run again, what is done is not done again, and what was interrupted goes on.",
+    example="genrev sweep-bottleneck --data data/mnist.h5 --recipes inn-mnist,classic-mnist --dims 2,12,32,64 --out sweep/",
+    parts={
+        "data": One("data", options.Data),
+        "out": out_option(Path("sweep"), "Folder for checkpoints, scores, table and plots."),
+        "recipes": One("recipes", Annotated[str, typer.Option("--recipes", help="Models to train, with commas.", rich_help_panel=METHOD)]),
+        "dims": One(
+            "dims",
+            Annotated[str, typer.Option("--dims", help="Numbers of latent dimensions, with commas.", rich_help_panel=METHOD)],
+            "1,2,3,4,6,8,12,16,24,32,48,64",
+        ),
+        "split": One("split", options.Split, "test"),
+        "schedule": ScheduleOverrides(),
+        "run": Group(RunOptions),
+    },
+    run=_sweep_bottleneck,
+)

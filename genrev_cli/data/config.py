@@ -7,21 +7,20 @@ from genrev_cli.errors import UsageError
 
 CROPS = ("140", "108", "none")
 
-_OPTIONS = {
+USED: dict[str, tuple[str, ...]] = {
     "digits": ("size",),
     "mnist": ("path", "size", "download"),
     "cifar10": ("path", "size", "download"),
     "celeba": ("path", "size", "download", "crop"),
     "folder": ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"),
 }
+"""Source → the options that it uses."""
 _COMMON = ("source", "skip_damaged", "workers", "limit")
-
-SOURCES = tuple(_OPTIONS)
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """source: one of SOURCES. path: folder or archive; None means data/raw/SOURCE.
+    """source: one of USED. path: folder or archive; None means data/raw/SOURCE.
 
     size: side of the result in pixels (the shorter side with crop 'none'); 0 keeps the source's size (64 for the CelebA crops).
     crop (celeba): '140' is a centre crop 140×140, Lanczos; '108' a centre crop 108×108, bicubic; 'none' the whole image.
@@ -52,10 +51,10 @@ class PrepareConfig:
 
 def check(config: PrepareConfig) -> None:
     """Raise UsageError for a value out of range, or an option that the source does not use."""
-    if config.source not in SOURCES:
-        raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(SOURCES)}")
+    if config.source not in USED:
+        raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(USED)}")
     for field in fields(config):
-        if field.name not in _COMMON + _OPTIONS[config.source] and getattr(config, field.name) != field.default:
+        if field.name not in _COMMON + USED[config.source] and getattr(config, field.name) != field.default:
             raise UsageError(f"{_flag(field.name)} does not apply to '{config.source}'; leave it out")
     if config.crop not in CROPS:
         raise UsageError(f"--crop {config.crop}: choose one of {', '.join(CROPS)}")

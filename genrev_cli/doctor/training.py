@@ -11,8 +11,9 @@ from genrev_cli.doctor.images import write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.models import Bijection
-from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.stages.train import train
 from genrev_cli.training.guard import REFUSE
 
 GRADIENTS = 1e-3
@@ -69,7 +70,7 @@ def resume(subject: Subject) -> Outcome:
     whole, parts = (subject.scratch / name for name in ("whole.safetensors", "parts.safetensors"))
     for out, steps in ((whole, 6), (parts, 3), (parts, 6)):
         overrides = {"pretrain-recon": {"batch": 8, "steps": steps}}
-        pretrain_recon(data, out, recipe=SMALL, overrides=overrides, run=run)
+        train(PRETRAIN_RECON, data, out, recipe=SMALL, overrides=overrides, run=run)
     off = deviation(_weights(parts), _weights(whole))
     limit = RESUMED if subject.cuda else 0.0
     detail = f"differ by {off:.1e}, relative to them (limit {limit:g})" if off else "are equal to the bit"

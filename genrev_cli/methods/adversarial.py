@@ -5,41 +5,20 @@ R: x → z encoder;   y the active dimensions of z;   D: y → ℝ the adversary
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch.nn.functional import relu
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.adversary import LatentAdversary
+from genrev_cli.settings.adversarial import AdversarialConfig
 from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard
 from genrev_cli.training.method import AutoencoderMethod
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class AdversarialConfig:
-    """Settings of the paper (section 3.1), else of Continue_Adversarial.ipynb in notebooks/celeba of robintibor/generative-reversible."""
-
-    weight_x: float = 10.0
-    weight_z: float = 10.0
-    lr: float = 1e-4
-    lr_adversary: float = 4e-4  # the paper's; the authors' notebook effectively uses 1e-3
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-    max_grad_norm_adversary: float = 1000.0
-    prior_samples: int = 750
-    hidden: tuple[int, int] = (400, 800)  # the paper's; the notebook has (200, 400)
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z)
-        if min(self.prior_samples, *self.hidden) < 1:
-            raise UsageError(f"prior_samples {self.prior_samples} and hidden {self.hidden} must be at least 1")
 
 
 def adversary_loss(scores_prior: Scores, scores_codes: Scores) -> Scalar:
@@ -56,15 +35,17 @@ def encoder_loss(scores_codes: Scores) -> Scalar:
 class LatentAdversarial(AutoencoderMethod):
     """Alternate updates on successive mini-batches: one of D, then one of R. The loss of R includes the reconstruction losses."""
 
+    config: AdversarialConfig
+
     batches_per_step: ClassVar[int] = 2
 
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AdversarialConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         device = next(autoencoder.parameters()).device
         self.D = LatentAdversary(prior.dim, config.hidden).to(device)
-        self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
+        self.modules["D"] = self.D
         self.optimizers = {
             "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm),
             "D": Optimizer([self.D], lr=config.lr_adversary, betas=config.betas, max_grad_norm=config.max_grad_norm_adversary),

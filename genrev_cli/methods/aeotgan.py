@@ -7,7 +7,6 @@ Without E this is a GAN from noise: all codes are generated, and there are no pa
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -15,63 +14,16 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import Terms, fit_prior, image_loss, latent_loss, logged, require_weights, total
+from genrev_cli.methods.reconstruction import Terms, fit_prior, image_loss, latent_loss, logged, total
 from genrev_cli.models import Autoencoder
 from genrev_cli.models.gan import build_discriminator, span_of
+from genrev_cli.settings.aeotgan import AEOTGANConfig
 from genrev_cli.shapes import Codes, Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import rank, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
 Autocast = Callable[[], AbstractContextManager]
-
-
-@dataclass(frozen=True)
-class AEOTGANConfig:
-    """loss: one of LOSSES. norm: of D, if the loss does not prescribe one; '' for the norm of D's paper. generated_per_real: ỹ per y_i.
-
-    generator_updates: k. discriminator_updates: of D per k updates of G, each on its own mini-batch, as in the GANs of the comparison.
-    The paper has two learning rates and k > 1 (section 4, Training details). Their values and those of the weights are missing from the
-    text available to us, so recipes choose them.
-    """
-
-    loss: str = "vanilla"  # section 3.3
-    norm: str = ""
-    weight_adversarial: float = 1.0  # eq. 1
-    weight_content: float = 0.0  # β of eq. 1
-    weight_feature: float = 0.0
-    generated_per_real: int = 3  # section 4, Training details (i)
-    generator_updates: int = 1
-    discriminator_updates: int = 1
-    lr: float = 2e-4
-    lr_discriminator: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    betas_discriminator: tuple[float, float] = (0.5, 0.999)
-    max_grad_norm: float = 0.0
-    max_grad_norm_discriminator: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_weights(*(weights := (self.weight_adversarial, self.weight_content, self.weight_feature)))
-        if not any(weights):
-            raise UsageError("all loss weights are 0, so there is nothing to train; set one above 0")
-        if self.loss not in LOSSES:
-            raise UsageError(f"loss {self.loss} is unknown; choose {', '.join(LOSSES)}")
-        for key in ("generated_per_real", "generator_updates", "discriminator_updates"):
-            if getattr(self, key) < 1:
-                raise UsageError(f"{key} {getattr(self, key)} must be at least 1")
-
-    @property
-    def parts(self) -> int:
-        """Number of images in a mini-batch for each one that brings its code."""
-        return 1 + self.generated_per_real
-
-    def pairs(self, batch: int) -> int:
-        """Return how many images of a mini-batch bring their codes. Raises UsageError if this is not an integer."""
-        if batch % self.parts:
-            raise UsageError(
-                f"a batch of {batch} cannot hold {self.generated_per_real} generated codes per real one; choose a multiple of {self.parts}"
-            )
-        return batch // self.parts
 
 
 @final
@@ -85,6 +37,8 @@ class AEOTGAN(AutoencoderMethod):
     the encoder's last layer.
     """
 
+    config: AEOTGANConfig
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, encoder: Autoencoder | None = None
     ) -> None:
@@ -92,12 +46,12 @@ class AEOTGAN(AutoencoderMethod):
         c = config
         if encoder is None and (c.weight_content or c.weight_feature):
             raise UsageError("weight_content and weight_feature need the codes of a checkpoint; without one set both to 0")
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
         device, G = next(autoencoder.parameters()).device, autoencoder.requires_grad_(True).decoder_modules()
         self.D = build_discriminator(autoencoder.config, self.loss.norm or c.norm or None).to(device)
-        self.modules = {"autoencoder": autoencoder, "prior": prior, "D": self.D}
+        self.modules["D"] = self.D
         adam = Optimizer([self.D], lr=c.lr_discriminator, betas=c.betas_discriminator, max_grad_norm=c.max_grad_norm_discriminator)
         self.optimizers = {"G": Optimizer(G, lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm), "D": adam}
 

@@ -2,25 +2,16 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from genrev_cli.models.classifier import Classifier
+from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.method import Method
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class ClassificationConfig:
-    """Settings of Adam; all are ours."""
-
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 5.0
 
 
 @final

@@ -7,7 +7,6 @@ x̃ = (255·x + u) / 256,  u ~ U[0, 1): each 8-bit pixel becomes uniform on its 
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -17,21 +16,11 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents import DiagonalGaussian, Prior
 from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
+from genrev_cli.settings.likelihood import LikelihoodConfig
 from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class LikelihoodConfig:
-    """Settings of Adam, which trains the network and the means and scales of the prior."""
-
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 50.0
-    weight_decay: float = 0.0
-    eps: float = 1e-8
 
 
 def dequantise(x: Images, u: Tensor) -> Images:
@@ -74,6 +63,8 @@ class MaximumLikelihood(AutoencoderMethod):
     Raises UsageError like `require_density`.
     """
 
+    config: LikelihoodConfig
+
     autoencoder: Bijection
     prior: DiagonalGaussian
 
@@ -81,8 +72,7 @@ class MaximumLikelihood(AutoencoderMethod):
         self, autoencoder: Bijection, prior: DiagonalGaussian, config: LikelihoodConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         require_density(autoencoder, prior)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
 
     def start(self, passes: Passes) -> None:

@@ -5,18 +5,17 @@ R: x → z encoder;   y the active dimensions of z;   y' ~ p(y) samples of the p
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import final
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
-from genrev_cli.methods.reconstruction import image_loss, latent_loss, require_weights
+from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.metrics.sliced import sliced_wasserstein
 from genrev_cli.models import Autoencoder
 from genrev_cli.ot.discrete import transport_loss
+from genrev_cli.settings.adversarial import MatchingConfig
 from genrev_cli.shapes import Codes, Images, Labels, Scalar
 from genrev_cli.training.distributed import gathered, size
 from genrev_cli.training.method import AutoencoderMethod
@@ -50,33 +49,16 @@ MATCHERS: dict[str, Callable[[Codes, Codes, torch.Generator], Scalar]] = {
 """Name → distance that replaces the adversary: (codes, samples of the prior, generator) → distance."""
 
 
-@dataclass(frozen=True)
-class MatchingConfig:
-    """The reconstruction losses and optimizer of train-adversarial (`AdversarialConfig`), without the adversary."""
-
-    matcher: str
-    weight_match: float = 1.0
-    weight_x: float = 10.0
-    weight_z: float = 10.0
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_match, self.weight_x, self.weight_z)
-        if self.matcher not in MATCHERS:
-            raise UsageError(f"matcher {self.matcher} is unknown; choose adversary, {', '.join(MATCHERS)}")
-
-
 @final
 class LatentMatching(AutoencoderMethod):
     """Minimise L = w_match·distance(q(y), p(y)) + w_x·L_x + w_z·L_z by Adam on the autoencoder."""
 
+    config: MatchingConfig
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: MatchingConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {
             "R": Optimizer(autoencoder.coding_modules(), lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)
         }

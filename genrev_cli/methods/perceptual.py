@@ -6,11 +6,10 @@ f: x → z encoder with parameters φ;   g: z → x̂ decoder with θ;   h = f �
 As in the authors' code, every mean is over dimensions and batch, and squared errors are not halved. Pixels are in [−1, 1].
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -19,44 +18,17 @@ from torch.nn.functional import normalize
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
-from genrev_cli.methods.reconstruction import Terms, fit_prior, latent_loss, logged, require_weights, total
+from genrev_cli.methods.reconstruction import Terms, fit_prior, latent_loss, logged, total
 from genrev_cli.models import Autoencoder, Variational
+from genrev_cli.settings.perceptual import PerceptualConfig
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import mean, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
-VARIANTS = ("lpga", "vpga", "lvpga")
 RADIUS = 0.01
 """ε / √H for the steps of LPGA, and the number that LVPGA adds to σ for its steps (authors' code)."""
-
-
-@dataclass(frozen=True)
-class PerceptualConfig:
-    """The settings of the authors' code for LPGA on MNIST. weight_prior: α. weight_codes: β. The next three weigh the terms of γ:
-
-    weight_nll: L_nll, both parts in lpga, only the encoder's in lvpga. weight_noise: the noisy reconstruction of codes (vpga), or the
-    volume along steps of the posterior (lvpga). weight_kl: the KL divergence (vpga, lvpga).
-    warm_up: initial steps with the image loss only. momentum: of gradient descent.
-    """
-
-    variant: str = "lpga"
-    weight_prior: float = 6e-2
-    weight_codes: float = 0.0
-    weight_nll: float = 1.5e-2
-    weight_noise: float = 0.0
-    weight_kl: float = 0.0
-    warm_up: int = 3000
-    lr: float = 0.1
-    momentum: float = 0.9
-    max_grad_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_prior, self.weight_codes, self.weight_nll, self.weight_noise, self.weight_kl)
-        if self.variant not in VARIANTS:
-            raise UsageError(f"variant {self.variant} is unknown; choose {', '.join(VARIANTS)}")
-        if self.warm_up < 0:
-            raise UsageError(f"warm_up {self.warm_up} must not be negative")
 
 
 def require_scales(method: str, model: Autoencoder) -> None:
@@ -94,12 +66,23 @@ class PerceptualAutoencoder(AutoencoderMethod):
     For a bijection h is the identity and φ is θ. Then eq. 2, 3 and 6 are 0, and LPGA minimises L_r + w_nll·L_nll^φ.
     """
 
+    config: PerceptualConfig
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a precision that rounds away the differences that the likelihood measures."""
+        variant = settings["variant"]
+        if variant != "vpga" and schedule.precision != "fp32":
+            raise UsageError(
+                f"--precision {schedule.precision}: {variant} compares codes that differ by 1 %, which this precision rounds away; "
+                "use fp32, or the variant vpga"
+            )
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: PerceptualConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         """Raises UsageError for a network without an encoder, or without the variance that the variant needs."""
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.warm = True
         self.has_scales = config.variant != "lpga"
         if self.has_scales:

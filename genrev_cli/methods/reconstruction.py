@@ -7,60 +7,23 @@ The full round trip of a bijection is exact for all weights, so training reduces
 the same clip with other active dimensions. With their MMD the INN-AE becomes their INN-VAE.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import final
+from typing import Any, final
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
+from genrev_cli.settings.reconstruction import ReconstructionConfig
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import gathered, size
-from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
-
-NORMS = ("l1", "l2")
-
-
-@dataclass(frozen=True)
-class ReconstructionConfig:
-    """Settings of Schirrmeister et al. (section 3.1, else notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible).
-
-    weight_mmd, mmd_widths: of the MMD of Nguyen et al. and its a. image_norm: 'l2' is the squared error of An et al. 2020, section 3.1.
-    weight_code: of mean y², which is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
-    """
-
-    weight_x: float = 10.0
-    weight_z: float = 10.0  # section 2.2; the authors' notebook has 0 in this phase
-    image_norm: str = "l1"
-    weight_code: float = 0.0
-    weight_mmd: float = 0.0
-    mmd_widths: tuple[float, ...] = (0.2, 0.5, 0.9, 1.3)
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.0, 0.9)
-    max_grad_norm: float = 5.0
-    weight_decay: float = 0.0
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_x, self.weight_z, self.weight_code, self.weight_mmd)
-        if self.image_norm not in NORMS:
-            raise UsageError(f"image_norm {self.image_norm} is unknown; choose {', '.join(NORMS)}")
-        if not self.mmd_widths or min(self.mmd_widths) <= 0:
-            raise UsageError(f"mmd_widths {self.mmd_widths} must be positive, and at least one is needed")
-
-
-def require_weights(*weights: float) -> None:
-    """Raise UsageError for a negative loss weight."""
-    if min(weights) < 0:
-        raise UsageError(f"loss weights {weights} must not be negative")
-
 
 Terms = dict[str, tuple[float, Scalar]]
 """Name of a loss → its weight and value."""
@@ -109,11 +72,18 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 class Reconstruction(AutoencoderMethod):
     """Minimise L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
 
+    config: ReconstructionConfig
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a batch of one image with an MMD."""
+        if settings["weight_mmd"]:
+            require_two_codes(schedule, "weight_mmd")
+
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         adam = Optimizer(
             autoencoder.coding_modules(),
             lr=config.lr,

@@ -6,39 +6,21 @@ OT(·, ·): exact transport cost between two sets of points, with Euclidean dist
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ClassGaussians, Prior
-from genrev_cli.methods.reconstruction import fit_prior, require_weights
+from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.ot.discrete import classwise_transport_loss
+from genrev_cli.settings.transport import TransportConfig
 from genrev_cli.shapes import Images, Labels, Scalar
 from genrev_cli.training.distributed import gathered, shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class TransportConfig:
-    """Settings of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible). noise: standard deviation of ε."""
-
-    weight_perturbation: float = 15.0
-    noise: float = 0.01  # eq. 6 has ε ~ N(0, 0.01); in the authors' notebook 0.01 is the standard deviation
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 0.0
-    weight_decay: float = 0.0
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_perturbation)
-        if self.noise < 0:
-            raise UsageError(f"noise {self.noise} must not be negative")
 
 
 def perturbation_loss(x: Images, x_perturbed: Images) -> Scalar:
@@ -62,6 +44,8 @@ class ClassTransport(AutoencoderMethod):
     There is one sample s for each code, of the same class. Raises UsageError like `require_transport`.
     """
 
+    config: TransportConfig
+
     autoencoder: Bijection
     prior: ClassGaussians
 
@@ -69,8 +53,7 @@ class ClassTransport(AutoencoderMethod):
         self, autoencoder: Bijection, prior: ClassGaussians, config: TransportConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
         require_transport(autoencoder, prior)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         c = config
         self.optimizers = {
             "R": Optimizer(
@@ -97,6 +80,12 @@ class ClassTransport(AutoencoderMethod):
 
     def _normal(self, like: Tensor, generator: torch.Generator) -> Tensor:
         return shard(torch.randn(len(like) * size(), like.shape[1], generator=generator, device=like.device))
+
+    @staticmethod
+    def summary(prior: Prior) -> dict[str, Any]:
+        """Return how many dimensions each class uses."""
+        assert isinstance(prior, ClassGaussians)
+        return {"dims_of_class": prior.used().sum(1).tolist()}
 
     def describe(self, prior: Prior) -> dict[str, float]:
         """Return how many dimensions the classes use (`ClassGaussians.used`); a shared dimension is used by two or more classes."""

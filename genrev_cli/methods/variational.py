@@ -4,44 +4,27 @@
 Pixels are in [−1, 1].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.methods.matching import mmd_distance
 from genrev_cli.methods.perceptual import require_scales
 from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
-from genrev_cli.methods.reconstruction import fit_prior, require_weights
+from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Variational
 from genrev_cli.models.adversary import CodeDiscriminator
+from genrev_cli.settings.schedule import Schedule
+from genrev_cli.settings.variational import VAEConfig, WAEConfig
 from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import average, gathered, shard, size
-from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
-
-
-@dataclass(frozen=True)
-class VAEConfig:
-    """variant: vae. decoder_std: s of p(x|z) = N(g(z), s² I), for pixels in [−1, 1]; 0 uses the most likely s of each mini-batch
-    (Rybkin et al. 2021).
-    """
-
-    variant: str = "vae"
-    decoder_std: float = 0.0
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.decoder_std < 0:
-            raise UsageError(f"decoder_std {self.decoder_std} must not be negative")
 
 
 def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
@@ -53,11 +36,12 @@ def gaussian_nll(squared_error: Scalar, variance: Tensor) -> Scalar:
 class VAE(AutoencoderMethod):
     """Minimise L = −E log p(x|z) + KL(q(z|x) ‖ p(z)) per pixel by Adam, z = μ + σ u: the negative ELBO divided by C·H·W."""
 
+    config: VAEConfig
+
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: VAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
         """Raises UsageError for a network that gives no variance of codes."""
         require_scales("vae", autoencoder)
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
+        super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
 
     def start(self, passes: Passes) -> None:
@@ -83,29 +67,6 @@ class VAE(AutoencoderMethod):
 MOST_LAYERS = 100  # of the discriminator
 
 
-@dataclass(frozen=True)
-class WAEConfig:
-    """Settings of Tolstikhin et al. 2018 for CelebA (appendix F). weight_penalty: λ. weight_x: of the squared error, summed over an image.
-
-    variant: wae-mmd or wae-gan. lr_discriminator, hidden, layers: of the discriminator of wae-gan, with `layers` layers of `hidden` units.
-    """
-
-    variant: str = "wae-mmd"
-    weight_penalty: float = 100.0
-    weight_x: float = 0.05
-    lr: float = 1e-3
-    lr_discriminator: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.999)
-    max_grad_norm: float = 0.0
-    hidden: int = 1024
-    layers: int = 4
-
-    def __post_init__(self) -> None:
-        require_weights(self.weight_penalty, self.weight_x)
-        if self.hidden < 1 or not 1 <= self.layers <= MOST_LAYERS:
-            raise UsageError(f"hidden {self.hidden} must be at least 1, and layers {self.layers} from 1 to {MOST_LAYERS}")
-
-
 def discrimination_loss(scores_prior: Scores, scores_codes: Scores) -> Scalar:
     """L_D = −E_p log D(z) − E_x log(1 − D(f(x))),  D = sigmoid(score)   (Tolstikhin et al. 2018, Algorithm 1)"""
     return softplus(-scores_prior).mean() + softplus(scores_codes).mean()
@@ -124,10 +85,17 @@ class WAE(AutoencoderMethod):
     wae-gan: the penalty comes from a discriminator D of codes. D, and f and g, are updated from the same point, each by its own loss.
     """
 
+    config: WAEConfig
+
+    @classmethod
+    def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError for a batch of one image with the MMD."""
+        if settings["variant"] == "wae-mmd":
+            require_two_codes(schedule, "wae-mmd")
+
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: WAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
-        self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
+        super().__init__(autoencoder, prior, config, autocast)
         c = config
-        self.modules = {"autoencoder": autoencoder, "prior": prior}
         self.optimizers = {"R": Optimizer(autoencoder.coding_modules(), lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm)}
         if c.variant == "wae-gan":
             device = next(autoencoder.parameters()).device
@@ -153,11 +121,3 @@ class WAE(AutoencoderMethod):
         pairs = (self.optimizers["R"], c.weight_x * L_x + c.weight_penalty * L_f), (self.optimizers["D"], L_D)
         norm, norm_D = descend(*pairs)
         return {"L_x": L_x.detach(), "L_f": L_f.detach(), "L_D": L_D.detach(), "grad_norm": norm, "grad_norm_D": norm_D}
-
-
-VARIANTS: dict[str, tuple[type, type[AutoencoderMethod]]] = {
-    "vae": (VAEConfig, VAE),
-    "wae-mmd": (WAEConfig, WAE),
-    "wae-gan": (WAEConfig, WAE),
-}
-"""Name of a variant → its settings and its method."""

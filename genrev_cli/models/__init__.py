@@ -14,6 +14,7 @@ from genrev_cli.models.gan import FAMILIES, mirrored
 from genrev_cli.models.inn import INN, INNConfig
 from genrev_cli.models.revnet import RevNet, RevNetConfig
 from genrev_cli.models.variational import ResidualConfig, StridedConfig, Variational, residual, strided
+from genrev_cli.plugins import register
 
 MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
     "revnet": (RevNetConfig, RevNet),
@@ -25,6 +26,14 @@ MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
     **{name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()},
 }
 """Name of a model → the dataclass of its settings, and the function or class that builds it from them."""
+
+
+def register_network(name: str, settings: type, make: Callable[..., Autoencoder]) -> None:
+    """Add the network of a plugin: recipes name it in [model]. settings: the dataclass of that table's other keys, with `image_shape`.
+
+    make: called with them, returns the network. Raises UsageError for a name that is taken.
+    """
+    register("network", name, MODELS, (settings, make))
 
 
 def build_model(config: dict[str, Any]) -> Autoencoder:
@@ -49,4 +58,4 @@ def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
     return {"latent_dim": dim, **table} if free and dim else table
 
 
-__all__ = ["MEMORY", "MODELS", "Autoencoder", "Bijection", "RevNet", "Variational", "build_model", "sized"]
+__all__ = ["MEMORY", "MODELS", "Autoencoder", "Bijection", "RevNet", "Variational", "build_model", "register_network", "sized"]

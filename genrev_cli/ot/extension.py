@@ -24,9 +24,8 @@ from genrev_cli.ot.angles import cosines, normals
 from genrev_cli.ot.blocks import blockwise, picked
 from genrev_cli.ot.simplex import barycentric_weights
 from genrev_cli.ot.top_cells import TopCells
+from genrev_cli.settings.transport_map import RULES
 from genrev_cli.shapes import Codes
-
-RULES = ("barycentric", "inverse-distance", "two-cell", "nearest")
 
 _LEAST_DISTANCE = 1e-150  # its reciprocal, and a sum of them, are finite
 

@@ -14,6 +14,7 @@ from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import Prior, build_prior
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.plugins import missing, needed
 
 _MAKER = "genrev pretrain-recon"
 
@@ -81,6 +82,8 @@ def write_autoencoder(
     """Write the weights of an `autoencoder` and its `prior`; `settings` is what trained them."""
     tensors = prefixed("autoencoder", model["autoencoder"]) | prefixed("prior", model["prior"])
     config = {**settings, "model": model["autoencoder"].config, "prior": model["prior"].config}
+    if plugins := needed([("network", config["model"]["name"]), ("trainer", settings.get("stage", ""))]):
+        config["plugins"] = plugins
     write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by))
 
 
@@ -95,7 +98,8 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         with torch.device("meta"):  # the file's tensors become the weights: nothing is initialised or copied
             autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
     except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
-        raise FileError(f"{path}: its header does not describe a model that this version of genrev knows ({error})") from error
+        cause = missing(header.config.get("plugins")) or f"its header does not describe a model that this version of genrev knows ({error})"
+        raise FileError(f"{path}: {cause}") from error
     if autoencoder.latent_dim != prior.latent_dim:
         raise FileError(f"{path}: damaged: its network has {autoencoder.latent_dim} latent dimensions and its prior {prior.latent_dim}")
     load_prefixed(autoencoder, "autoencoder", tensors, path)

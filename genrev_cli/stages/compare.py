@@ -24,10 +24,10 @@ from genrev_cli.report.comparison_page import render_comparison
 from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import data_of
 from genrev_cli.stages.drawing import Draw, Drawing
-from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.fid import FidOptions, Measured, measure
 from genrev_cli.stages.records import log_of, parameters_of
 from genrev_cli.stages.sample import decode_samples

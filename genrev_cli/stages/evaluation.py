@@ -2,38 +2,23 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
 from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
+from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
-from genrev_cli.stages.extractors import FeatureOptions, open_extractor
+from genrev_cli.stages.extractors import open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.monitor import held_out
 from genrev_cli.training.distributed import dealt, rank, size
 
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class EvalOptions:
-    """every: steps between two scores, 0 for none. n: samples (A4: 5,000). split: of the training data, '' for the one held out."""
-
-    every: int = 0
-    n: int = 5000
-    split: str = ""
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-
-    def __post_init__(self) -> None:
-        if self.every < 0 or self.n < 2:
-            raise UsageError(f"--eval-every {self.every} --eval-n {self.n}: no negative number of steps, and at least 2 samples")
 
 
 class Evaluator:
@@ -45,7 +30,7 @@ class Evaluator:
 
     def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, progress: Progress) -> None:
         self.n, self.seed, self.device = options.n, seed, device
-        self.extractor = open_extractor(options.features, images.image_shape, device)
+        self.extractor = open_extractor(options.extractor, images.image_shape, device)
         self.label = self.extractor.label
         split = options.split or held_out(images)
         features = hashlib.sha256(json.dumps(self.extractor.identity, sort_keys=True).encode()).hexdigest()[:12]

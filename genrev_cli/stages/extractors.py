@@ -1,61 +1,25 @@
 """From --features, --profile, --weights and --precision to what turns images into feature vectors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.metrics.features import PROFILES, Extractor, InceptionExtractor, NetworkExtractor, PixelExtractor
+from genrev_cli.metrics.features import Extractor, InceptionExtractor, NetworkExtractor, PixelExtractor
 from genrev_cli.metrics.frechet import Moments, Statistics, frechet_distance
 from genrev_cli.metrics.torchscript import ScriptedNetwork
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
+from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FeatureOptions
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.classifiers import load_classifier
-
-FEATURES = ("inception", "pixel")
-PRECISIONS = ("fp32", "bf16")
-TORCHSCRIPT_SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
-CLASSIFIER_SUFFIX = ".safetensors"
 
 EFFECT_IMAGES = 256
 """Images of each side by which the effect of bf16 is estimated."""
 
 _PROBE_SIZE = (64, 64)  # where no image size is given
 _CLASSIFIER_BATCH = 64  # a small network on small images: larger than Inception's, so that calls don't cost more than sums
-
-
-@dataclass(frozen=True)
-class FeatureOptions:
-    """features: 'inception', 'pixel', the path of a TorchScript file, or that of a classifier made by `genrev fit-features`.
-
-    profile, weights and precision: of Inception. Raises UsageError for what is unknown or has no meaning together.
-    """
-
-    features: str = "inception"
-    profile: str = "pytorch-fid"
-    weights: Path | None = None
-    precision: str = "fp32"
-
-    def __post_init__(self) -> None:
-        if self.features not in FEATURES and self.suffix not in (*TORCHSCRIPT_SUFFIXES, CLASSIFIER_SUFFIX):
-            raise UsageError(
-                f"--features {self.features}: choose {' or '.join(FEATURES)}, or the path of a TorchScript file "
-                f"({', '.join(TORCHSCRIPT_SUFFIXES)}) or of a classifier by 'genrev fit-features' ({CLASSIFIER_SUFFIX})"
-            )
-        if self.profile not in PROFILES:
-            raise UsageError(f"--profile {self.profile}: choose one of {', '.join(PROFILES)}")
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"--precision {self.precision}: choose {' or '.join(PRECISIONS)}")
-        if self.features != "inception" and replace(self, features="inception") != FeatureOptions():
-            raise UsageError(f"--profile, --weights and --precision have no meaning for --features {self.features}; leave them out")
-
-    @property
-    def suffix(self) -> str:
-        """Of the path that `features` is, in lower case; '' where it is none."""
-        return Path(self.features).suffix.lower()
 
 
 def open_extractor(options: FeatureOptions, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages.drawing import Draw
-from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.samplers import SamplerFile
-from genrev_cli.stages.scoring import BY_ROWS, METRICS, OF_MODELS
+from genrev_cli.stages.scoring import BY_STATISTICS, OF_MODELS, metric_names
 
 
 @dataclass(frozen=True)
 class FidOptions:
     """ref: a name, prepared images, samples, a folder, or statistics (.npz). split: of a prepared reference, '' for the usual one.
 
-    n: the first so many samples; 0 for all, of a checkpoint 10,000. metrics: of METRICS; the first one gives the result its name.
+    n: the first so many samples; 0 for all, of a checkpoint 10,000. metrics: of `metric_names`; the first one gives the result its name.
     seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior, scaled by `temperature`.
     build_ref: make the statistics of a reference by name where they are missing. save_stats: write those of the samples.
     Raises UsageError for what has no meaning.
@@ -37,10 +37,10 @@ class FidOptions:
     cache: bool = True
 
     def __post_init__(self) -> None:
-        unknown = [metric for metric in self.metrics if metric not in METRICS]
+        unknown = [metric for metric in self.metrics if metric not in metric_names()]
         twice = [metric for metric, count in Counter(self.metrics).items() if count > 1]
         if unknown or twice or not self.metrics:
-            raise UsageError(f"--metrics {','.join(self.metrics)}: choose from {', '.join(METRICS)}, each once, separated by commas")
+            raise UsageError(f"--metrics {','.join(self.metrics)}: choose from {', '.join(metric_names())}, each once, separated by commas")
         if self.n < 0 or self.n == 1:
             raise UsageError(f"-n {self.n}: a distance needs at least 2 images; 0 takes all")
         if not math.isfinite(self.temperature) or (self.temperature != 1 and self.ckpt is None):
@@ -62,7 +62,7 @@ class FidOptions:
     @property
     def needs_rows(self) -> bool:
         """Whether the features of every image are needed, where statistics are not enough."""
-        return any(metric in BY_ROWS for metric in self.metrics)
+        return any(metric not in (*BY_STATISTICS, *OF_MODELS) for metric in self.metrics)
 
     @property
     def needs_images(self) -> bool:

@@ -8,7 +8,8 @@ from genrev_cli.errors import FileError
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.extractors import FeatureOptions, open_extractor
+from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.stages.extractors import open_extractor
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.references import Protocol, find_protocol, protocol_images

@@ -10,14 +10,16 @@ from torch.nn.functional import cross_entropy
 from genrev_cli.config import defaults_of, overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
-from genrev_cli.methods.classification import Classification, ClassificationConfig
+from genrev_cli.methods.classification import Classification
 from genrev_cli.models.classifier import ClassifierConfig
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.settings.classification import ClassificationConfig
+from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.classifiers import KIND, build_classifier, write_classifier
-from genrev_cli.stages.job import Job, RunOptions, Schedule
+from genrev_cli.stages.job import Job
 from genrev_cli.stages.monitor import BATCH, Monitor
 from genrev_cli.stages.training import run_job
 from genrev_cli.training.method import Method

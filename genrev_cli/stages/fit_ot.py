@@ -3,7 +3,6 @@
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, tensors_bytes
 from genrev_cli.invocation import since
 from genrev_cli.ot.cells import Accuracy, judge
-from genrev_cli.ot.extension import RULES
 from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, build_solver
 from genrev_cli.ot.source import Ranks
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.disk import Room
-from genrev_cli.stages.job import require_time_limit
 from genrev_cli.stages.resuming import alone, earlier_run, run_folder
 from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
 from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
@@ -36,59 +34,7 @@ from genrev_cli.training.peers import waiting
 
 STAGE = "fit-ot"
 SAMPLES_PER_CODE = 200  # where no limit is given: rel is about 0.08 then
-MOST_NEIGHBOURS = 100
 JUDGES_PER_CODE, LEAST_JUDGES = 3, 100_000
-
-
-@dataclass(frozen=True)
-class FitOtOptions:
-    """per_class: a map for each label. theta: 'auto', or an angle in radians. rule, neighbours, drop: see `extend`.
-
-    target_error: of the cells' masses, root mean square and relative, on fresh samples. max_samples: for each map, 0 for 200 per code.
-    precision: of the scores: 'auto' is bf16 where the device multiplies it in hardware and the codes lie far enough apart, else fp32.
-    time_limit: minutes from the process's start within which the state is saved and the fit stops; 0 is never.
-    Raises UsageError for what has no meaning.
-    """
-
-    per_class: bool = False
-    theta: str = "auto"
-    rule: str = "barycentric"
-    neighbours: int = 20
-    drop: bool = False
-    target_error: float = 0.2
-    max_samples: int = 0
-    precision: str = "auto"
-    seed: int = 0
-    device: str = "auto"
-    save_minutes: float = 10.0
-    restart: bool = False
-    time_limit: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise UsageError(f"--rule {self.rule}: choose {', '.join(RULES)}")
-        if not 1 <= self.neighbours <= MOST_NEIGHBOURS:
-            raise UsageError(f"--neighbours {self.neighbours}: from 1 to {MOST_NEIGHBOURS} cells can be looked at")
-        if self.drop and self.rule == "nearest":
-            raise UsageError("--drop: --rule nearest joins no cells, so that every sample would be dropped; choose another rule")
-        if not self.target_error > 0 or self.max_samples < 0 or not 0 < self.save_minutes < math.inf:
-            raise UsageError(f"--target-error {self.target_error} and --save-minutes {self.save_minutes} must be positive")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise UsageError(f"--precision {self.precision}: choose auto, fp32 or bf16")
-        require_time_limit(self.time_limit)
-        self.angle()
-
-    def angle(self) -> float | None:
-        """--theta as a number, None for 'auto'."""
-        if self.theta == "auto":
-            return None
-        try:
-            angle = float(self.theta)
-        except ValueError:
-            angle = -1.0
-        if not 0 <= angle <= math.pi:
-            raise UsageError(f"--theta {self.theta}: auto, or an angle from 0 to π is needed")
-        return angle
 
 
 def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress = SILENT) -> Result:

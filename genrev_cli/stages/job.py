@@ -11,72 +11,10 @@ import torch
 from genrev_cli.config import defaults_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
-from genrev_cli.models import MEMORY
-from genrev_cli.precision import require_precision
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.stages.checkpoints import write_autoencoder
-from genrev_cli.stages.evaluation import EvalOptions
 from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
 from genrev_cli.training.method import Method
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how a training stage runs. batch: images per mini-batch over all processes; steps: 0 means by epochs.
-
-    lr_drop_epochs: at each of them the learning rates become a tenth of what they were. memory: what an invertible network keeps for the
-    backward pass, of MEMORY.
-    """
-
-    batch: int = 250
-    epochs: float = 250.0
-    steps: int = 0
-    seed: int = 0
-    precision: str = "fp32"
-    ema_halflife_images: int = 0
-    lr_drop_epochs: tuple[float, ...] = ()
-    memory: str = MEMORY[0]
-
-    def __post_init__(self) -> None:
-        require_precision(self.precision)
-        if self.memory not in MEMORY:
-            raise UsageError(f"--memory {self.memory}: choose {', '.join(MEMORY[:-1])} or {MEMORY[-1]}")
-        if self.batch < 1 or self.epochs < 0 or self.steps < 0 or self.ema_halflife_images < 0:
-            raise UsageError(
-                f"batch {self.batch}, epochs {self.epochs}, steps {self.steps}: a batch of at least 1 and no negative number is needed"
-            )
-
-
-def require_time_limit(minutes: float) -> None:
-    """Raise UsageError for a time that is none."""
-    if not 0 <= minutes < math.inf:
-        raise UsageError(f"--time-limit {minutes:g}: a number of minutes is needed, or 0 for none")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run behaves on this machine; nothing of it changes the result, beyond rounding where networks are run otherwise.
-
-    time_limit: minutes from the process's start within which the state is saved and the run stops; 0 is never.
-    compile: networks by torch.compile. channels_last: weights with the channels innermost in memory.
-    """
-
-    device: str = "auto"
-    restart: bool = False
-    dry_run: bool = False
-    log_every: int = 50
-    monitor_every: int = 500
-    preview_every: int = 500
-    save_minutes: float = 10.0
-    time_limit: float = 0.0
-    resident_megabytes: int = 4096
-    compile: bool = False
-    channels_last: bool = False
-    evaluation: EvalOptions = field(default_factory=EvalOptions)
-
-    def __post_init__(self) -> None:
-        if min(self.log_every, self.monitor_every, self.preview_every) < 1 or not 0 < self.save_minutes < math.inf:
-            raise UsageError("--log-every, --monitor-every, --preview-every and --save-minutes must be positive")
-        require_time_limit(self.time_limit)
 
 
 @dataclass(frozen=True)

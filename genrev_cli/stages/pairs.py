@@ -11,9 +11,10 @@ from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.torchscript import ScriptedNetwork
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
+from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
 from genrev_cli.stages.checkpoints import Checkpoint
 from genrev_cli.stages.classifiers import load_classifier
-from genrev_cli.stages.extractors import CLASSIFIER_SUFFIX, EFFECT_IMAGES, FEATURES, FeatureOptions, bf16_effect, open_extractor
+from genrev_cli.stages.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 from genrev_cli.stages.features import FeatureSet, features_of
 from genrev_cli.stages.fid_options import FidOptions
 from genrev_cli.stages.fid_ref import protocol_statistics

@@ -13,7 +13,8 @@ from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
 from genrev_cli.models import MODELS, Autoencoder, build_model, sized
 from genrev_cli.precision import autocast_in
-from genrev_cli.stages.job import Job, Schedule
+from genrev_cli.settings.schedule import Schedule
+from genrev_cli.stages.job import Job
 from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
@@ -52,12 +53,6 @@ def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -
     """
     of_model, of_prior = MODELS[model["name"]][0], PRIORS[prior["name"]][0]
     return {"model": defaults_of(of_model), "prior": defaults_of(of_prior), "method": defaults_of(settings)}
-
-
-def require_two_codes(schedule: Schedule, asked: str) -> None:
-    """Raise UsageError for mini-batches of one image where `asked`, an MMD, compares sets of codes."""
-    if schedule.batch < 2:
-        raise UsageError(f"a batch of {schedule.batch}: {asked} compares sets of codes with the prior's; choose a batch of at least 2")
 
 
 def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Iterable[str]) -> str:

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import DivergedError
+from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.methods.likelihood import bits_per_dim, dequantise, log_likelihood, require_density
 from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
 from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import l1, psnr, ssim
+from genrev_cli.plugins import register
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
@@ -23,9 +24,8 @@ from genrev_cli.stages.image_inputs import ImageInput
 from genrev_cli.stages.statistics_input import StatisticsFile
 from genrev_cli.training.distributed import dealt
 
-METRICS = ("fid", "kid", "prdc", "recon", "bpd")
-BY_ROWS = ("kid", "prdc")
-"""Those that need the features of every image, and not only their statistics."""
+BY_STATISTICS = ("fid",)
+"""Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
 KID_SUBSET = 1000
 COLLAPSED = 1e-6
@@ -107,6 +107,21 @@ COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
     "prdc": neighbour_numbers,
 }
 """The metrics of a pair of sets: (pair, seed, progress) → numbers."""
+
+
+def register_metric(name: str, measure: Callable[[Pair, int, Progress], Numbers]) -> None:
+    """Add the metric of a plugin, which compares the features of every image of two sets: `fid --metrics NAME` measures it.
+
+    measure: the rows (n, d) of features are `pair.samples.rows()` and `pair.reference.rows()`. Raises UsageError for a name that is taken.
+    """
+    if name in OF_MODELS:
+        raise UsageError(f"metric '{name}': genrev has one of this name; choose another")
+    register("metric", name, COMPARISONS, measure)
+
+
+def metric_names() -> tuple[str, ...]:
+    """Return the names that --metrics takes."""
+    return *COMPARISONS, *OF_MODELS
 
 
 @torch.no_grad()

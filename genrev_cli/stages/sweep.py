@@ -19,13 +19,14 @@ from genrev_cli.report.chain import Record
 from genrev_cli.report.plot import Axes, plot
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.fid import FidOptions, fid
-from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.pretrain_recon import STAGE, pretrain_recon
 from genrev_cli.stages.records import parameters_of
 from genrev_cli.stages.targets import check_target
+from genrev_cli.stages.train import train
 from genrev_cli.training.devices import resolve_device
 
 SHOWN = 12
@@ -93,8 +94,8 @@ def _write_picture(path: Path, pixels: np.ndarray, shows: str, inputs: dict[str,
 def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:
     name = Path(recipe).stem
     ckpt = out / f"{name}-d{dim}.safetensors"
-    overrides = {STAGE: schedule, "prior": {"dim": dim}}
-    result = pretrain_recon(data, ckpt, recipe=recipe, overrides=overrides, run=run, progress=progress)
+    overrides = {PRETRAIN_RECON.name: schedule, "prior": {"dim": dim}}
+    result = train(PRETRAIN_RECON, data, ckpt, recipe=recipe, overrides=overrides, run=run, progress=progress)
     planned = {"parameters": result.numbers["parameters"], "steps": result.numbers["steps"]} if run.dry_run else {}
     return Point(name, dim, ckpt, ckpt.with_suffix(".json"), {"model": name, "d": dim, **planned})
 

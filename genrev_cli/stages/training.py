@@ -18,11 +18,12 @@ from genrev_cli.invocation import since
 from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages.checkpoints import load_prefixed, prefixed
 from genrev_cli.stages.disk import planned, room_of
 from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.execution import effect_of_precision, execute, uncompiled
-from genrev_cli.stages.job import Job, RunOptions
+from genrev_cli.stages.job import Job
 from genrev_cli.stages.out_of_memory import out_of_memory
 from genrev_cli.stages.previews import discard, thin
 from genrev_cli.stages.resuming import alone, best_file, earlier_run, run_folder

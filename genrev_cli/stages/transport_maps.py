@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +15,8 @@ from genrev_cli.ot.cells import mass_centres
 from genrev_cli.ot.extension import Extension, statistics
 from genrev_cli.ot.semidiscrete import Solver
 from genrev_cli.ot.source import Cube, Ranks
+from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.shapes import Codes
-
-if TYPE_CHECKING:
-    from genrev_cli.stages.fit_ot import FitOtOptions
 
 CENTRES_PER_CODE, LEAST_CENTRES = 20, 100_000
 """Samples by which the mass centres are measured."""
@@ -38,7 +36,7 @@ class MeasuredMap:
     statistics: dict[str, float]
 
 
-def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", seed: int, precision: str, ranks: Ranks) -> MeasuredMap:
+def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed: int, precision: str, ranks: Ranks) -> MeasuredMap:
     """The map of a solver's heights. theta: None finds the angle. precision: of the scores that the centres are measured by."""
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
@@ -57,7 +55,7 @@ def measure_map(solver: Solver, theta: float | None, options: "FitOtOptions", se
     return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, found)
 
 
-def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: "FitOtOptions") -> TransportMap:
+def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions) -> TransportMap:
     """The sampler of one map, or of one per class, whose shares (K,) sum to 1."""
     sampler = TransportMap(
         parts[0].codes.shape[1],

@@ -49,12 +49,12 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train-pga", "--variant", "pga"], "variant pga: there is lpga, vpga, lvpga"),
-        (["train-vae", "--variant", "gan"], "variant gan: there is vae, wae-mmd, wae-gan"),
+        (["train-pga", "--variant", "pga"], "'pga' is not one of 'lpga', 'vpga', 'lvpga'"),
+        (["train-vae", "--variant", "gan"], "'gan' is not one of 'vae', 'wae-mmd', 'wae-gan'"),
         (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "unknown key 'decoder_std'"),
         (["train-pga", "--variant", "vpga", "--recipe", "lpga-digits"], "lpga-digits is a recipe of lpga; leave one"),
         (["train-vae", "--variant", "vae", "--recipe", "wae-mmd-digits"], "wae-mmd-digits is a recipe of wae-mmd"),
-        (["train-pga", "--precision", "bf16"], "lpga compares codes 1 % apart"),
+        (["train-pga", "--precision", "bf16"], "lpga compares codes that differ by 1 %"),
         (["train-pga", "--recipe", "vae-digits", "--steps", "5", "--lr", "0.1"], "has no table [train-pga]"),
         (["pretrain-recon", "--recipe", "lpga-digits", "--steps", "5"], "has no table [pretrain-recon]"),
         (["pretrain-recon", "--recipe", "inn-mnist", "--exact-bits", "16"], "needs additive couplings, and 'inn' has none"),

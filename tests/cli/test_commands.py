@@ -10,8 +10,9 @@ from PIL import Image
 from safetensors import safe_open
 
 import genrev_cli
-from genrev_cli.cli import app, commands
+from genrev_cli.cli import app
 from genrev_cli.cli.reference import reference
+from genrev_cli.settings.commands import all_commands
 
 
 def pixels_of(path):
@@ -191,8 +192,8 @@ def test_files_are_readable_by_others(chain):
 
 def test_version_and_order_of_the_help(run):
     assert run("--version") == (0, f"{genrev_cli.__version__}\n", "")
-    listed = [line.split()[1] for line in run("--help")[1].splitlines() if line.startswith("│ ") and line.split()[1] in commands.ORDER]
-    assert listed[:5] == list(commands.ORDER[:5])
+    listed = [line.split()[1] for line in run("--help")[1].splitlines() if line.startswith("│ ") and line.split()[1] in all_commands()]
+    assert listed[:5] == list(all_commands())[:5]
     assert run()[0] == 2
     assert run()[2] == ""
 
@@ -214,7 +215,7 @@ def test_epochs_replace_the_steps_of_a_recipe(chain, run_json):
 
 def test_the_reference_lists_every_command():
     registered = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
-    assert registered == set(commands.ORDER)
+    assert registered == set(all_commands())
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
     assert "| `--peer-timeout` | With any command under torchrun: minutes" in text

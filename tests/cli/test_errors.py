@@ -107,7 +107,7 @@ CASES = {
     "statistics over a score": (2, "fid {chain}/samples --ref {chain}/digits.h5 --save-stats x.h5", "must end in .npz"),
     "split of a folder": (2, "fid {chain}/samples --ref {chain}/samples --features pixel --split test", "has no splits"),
     "not a number": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x nan --dry-run", "must be a finite number"),
-    "negative weight": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x -1 --dry-run", "must not be negative"),
+    "negative weight": (2, "train-adversarial --ckpt {chain}/recon.safetensors --weight-x -1 --dry-run", "-x -1: must be at least 0"),
     "one code in an MMD": (2, "train-vae --data {chain}/digits.h5 --variant wae-mmd --batch 1 --dry-run", "choose a batch of at least 2"),
     "one code in an INN-VAE": (
         2, "pretrain-recon --data {chain}/digits.h5 --weight-mmd 1 --batch 1 --dry-run", "choose a batch of at least 2"),

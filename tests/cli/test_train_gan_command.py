@@ -49,7 +49,7 @@ def test_everything_takes_what_it_makes(trained, run, tmp_path):
         (["--latent", "gaussian", "--ot", "ae-ot.safetensors"], "contradicts --ot"),
         (["--latent", "ot"], "needs --ot FILE; 'genrev fit-ot' makes one"),
         (["--latent", "uniform"], "choose ot or gaussian"),
-        (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "choose vanilla, hinge-sn"),
+        (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "'lsgan' is not one of 'vanilla', 'hinge-sn'"),
     ],
 )
 def test_contradictions(trained, run, tmp_path, words, said):

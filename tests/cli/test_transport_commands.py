@@ -85,7 +85,7 @@ def test_a_matcher_and_what_only_the_adversary_has(chain, run, tmp_path):
     assert "--lr-adversary: has no meaning with --matcher mmd" in err
     code, _, err = run(*words[:-4], "--matcher", "gan", "--out", tmp_path / "m.safetensors")
     assert code == 2
-    assert "choose adversary, mmd, sliced, ot" in err
+    assert "'gan' is not one of 'adversary', 'mmd', 'sliced', 'ot'" in err
 
 
 def test_fit_ot_prints_its_path_and_does_nothing_twice(maps, run):

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torchvision.datasets.utils
 
-from genrev_cli.data.config import SOURCES, PrepareConfig, check
+from genrev_cli.data.config import USED, PrepareConfig, check
 from genrev_cli.data.download import download
 from genrev_cli.data.registry import FACTORIES, open_source
 from genrev_cli.errors import FileError, UnavailableError, UsageError
 from genrev_cli.progress import SILENT
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", USED)
 def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
     check(PrepareConfig(source, Path("somewhere") if source != "digits" else None))
     assert source in FACTORIES
-    assert len(FACTORIES) == len(SOURCES)
+    assert len(FACTORIES) == len(USED)
 
 
 @pytest.mark.parametrize(

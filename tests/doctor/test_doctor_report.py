@@ -18,8 +18,9 @@ from genrev_cli.doctor.finding import FAIL, PASS, SKIP, Check, Outcome, verdict
 from genrev_cli.doctor.privacy import cleaned, value_of
 from genrev_cli.errors import UsageError
 from genrev_cli.precision import allow_tf32
-from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.stages.train import train
 
 GOOD = Check("good", lambda subject: verdict(True, "it is so", {"speed": 2.5}), 0.0)
 BAD = Check("bad", lambda subject: verdict(False, "3 of 8 values differ", {"wrong": 3, "ratio": float("nan")}), 0.0)
@@ -238,7 +239,7 @@ def test_the_checkpoint_is_what_is_examined(run, only, recon, tmp_path):
 
 def test_a_checkpoint_on_a_grid_keeps_its_bits(open_examination, recon, tmp_path, data, recipe):
     overrides = {"model": {"exact_bits": 12}, "pretrain-recon": {"steps": 1}}
-    ckpt = pretrain_recon(data, tmp_path / "g.safetensors", recipe=recipe, overrides=overrides, run=RunOptions(device="cpu")).out
+    ckpt = train(PRETRAIN_RECON, data, tmp_path / "g.safetensors", recipe=recipe, overrides=overrides, run=RunOptions(device="cpu")).out
     exam = open_examination(ckpt=ckpt)
     assert exam.subject.bits == 12
     finding = exam.carry_out(next(check for check in CHECKS if check.name == "exact bits, fp32"))

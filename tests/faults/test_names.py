@@ -29,7 +29,7 @@ def assert_harmless(text):
 def speak(run, tmp_path, monkeypatch):
     """A function that runs a command in `tmp_path`, and checks that it succeeds and prints no control characters."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console, "_shows", lambda: True)
+    monkeypatch.setattr(console, "stdout_shows", lambda: True)
 
     def command(*words):
         outcome = run(*words)

@@ -8,11 +8,13 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.aeotgan import AEOTGAN, AEOTGANConfig
+from genrev_cli.methods.aeotgan import AEOTGAN
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig
+from genrev_cli.methods.reconstruction import Reconstruction
 from genrev_cli.models import MODELS, build_model
 from genrev_cli.models.gan import FAMILIES, build_discriminator, span_of
+from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 INFOGAN = {"name": "infogan", "image_shape": [1, 8, 8], "latent_dim": 3, "width": 4}
 REVNET = {"name": "revnet", "image_shape": [1, 8, 8], "scales": [{"blocks": 1, "hidden": 4}]}
@@ -164,9 +166,9 @@ def test_a_pure_function_of_its_arguments():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"loss": "lsgan"}, "choose vanilla, hinge-sn"),
-        ({"weight_content": -1.0}, "negative"),
-        ({"generator_updates": 0}, "must be at least 1"),
+        ({"loss": "lsgan"}, "--loss lsgan: choose vanilla, hinge-sn"),
+        ({"weight_content": -1.0}, "--weight-content -1: must be at least 0"),
+        ({"generator_updates": 0}, "--generator-updates 0: must be at least 1"),
         ({"weight_adversarial": 0.0, "weight_content": 0.0, "weight_feature": 0.0}, "nothing to train"),
     ],
 )
@@ -198,7 +200,7 @@ def test_reconstruction_with_squared_error_and_a_weight_on_codes():
     assert scalars["L_y"].item() == pytest.approx(L_y.item(), rel=1e-5)
     assert scalars["grad_norm"].item() == pytest.approx(torch.cat([g.flatten() for g in gradients]).norm().item(), rel=1e-4)
     assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
-    with pytest.raises(UsageError, match="image_norm l3 is unknown; choose l1, l2"):
+    with pytest.raises(UsageError, match="--image-norm l3: choose l1 or l2"):
         ReconstructionConfig(image_norm="l3")
 
 

@@ -9,10 +9,12 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.adversarial import AdversarialConfig, LatentAdversarial, adversary_loss, encoder_loss
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, fit_prior, image_loss, latent_loss
+from genrev_cli.methods.adversarial import LatentAdversarial, adversary_loss, encoder_loss
+from genrev_cli.methods.reconstruction import Reconstruction, fit_prior, image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.precision import autocast_in
+from genrev_cli.settings.adversarial import AdversarialConfig
+from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 LR = 1e-3
 
@@ -226,7 +228,7 @@ def test_bfloat16_is_close(method, config, device):
 
 @pytest.mark.parametrize("settings", [{"prior_samples": 0}, {"prior_samples": -3}, {"hidden": (0, 8)}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match=next(iter(settings))):
+    with pytest.raises(UsageError, match=f"{next(iter(settings)).replace('_', '.')} .*: must be at least 1"):
         AdversarialConfig(**settings)
 
 

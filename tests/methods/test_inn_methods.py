@@ -8,8 +8,9 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.reconstruction import Reconstruction, ReconstructionConfig, mmd_loss
+from genrev_cli.methods.reconstruction import Reconstruction, mmd_loss
 from genrev_cli.models import build_model
+from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 INN = {"name": "inn", "image_shape": [1, 4, 4], "levels": [{"couplings": 1, "hidden": 4}], "hidden_dense": 4}
 DENSE = {"name": "dense", "image_shape": [1, 4, 4], "latent_dim": 3, "hidden": [8]}
@@ -101,5 +102,5 @@ def test_decay_and_eps_reach_the_optimiser():
 
 @pytest.mark.parametrize("settings", [{"weight_mmd": -1.0}, {"mmd_widths": ()}, {"mmd_widths": (0.2, 0.0)}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match="loss weights|mmd_widths"):
+    with pytest.raises(UsageError, match="--weight-mmd -1: must be at least 0|mmd_widths .*: must"):
         ReconstructionConfig(**settings)

@@ -10,9 +10,10 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian, DiagonalGaussian
 from genrev_cli.methods import likelihood
-from genrev_cli.methods.likelihood import LikelihoodConfig, MaximumLikelihood, bits_per_dim, dequantise, log_likelihood, require_density
+from genrev_cli.methods.likelihood import MaximumLikelihood, bits_per_dim, dequantise, log_likelihood, require_density
 from genrev_cli.models import build_model
 from genrev_cli.precision import autocast_in
+from genrev_cli.settings.likelihood import LikelihoodConfig
 
 INN = {"name": "inn", "image_shape": [1, 4, 4], "levels": [{"couplings": 1, "hidden": 4}], "hidden_dense": 4}
 REVNET = {"name": "revnet", "image_shape": [1, 4, 4], "scales": [{"blocks": 1, "hidden": 4}, {"blocks": 1, "hidden": 4}]}

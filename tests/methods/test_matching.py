@@ -8,8 +8,9 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.matching import MATCHERS, LatentMatching, MatchingConfig
+from genrev_cli.methods.matching import MATCHERS, LatentMatching
 from genrev_cli.models import build_model
+from genrev_cli.settings.adversarial import MatchingConfig
 
 every_matcher = pytest.mark.parametrize("matcher", MATCHERS)
 
@@ -76,7 +77,11 @@ def test_a_distance_is_small_between_samples_of_the_prior(matcher):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({"matcher": "gan"}, "choose adversary, mmd"), ({"matcher": "mmd", "weight_match": -1.0}, "negative")]
+    ("settings", "said"),
+    [
+        ({"matcher": "gan"}, "--matcher gan: choose adversary, mmd"),
+        ({"matcher": "mmd", "weight_match": -1.0}, "--weight-match -1: must be at least 0"),
+    ],
 )
 def test_impossible_settings(settings, said):
     with pytest.raises(UsageError, match=said):

@@ -10,9 +10,10 @@ from torch import nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
-from genrev_cli.methods.perceptual import PerceptualAutoencoder, PerceptualConfig
+from genrev_cli.methods.perceptual import PerceptualAutoencoder
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
 from genrev_cli.models import Variational, build_model
+from genrev_cli.settings.perceptual import PerceptualConfig
 
 H, SHAPE = 3, (1, 4, 4)
 WEIGHTS = {
@@ -206,9 +207,9 @@ def test_a_bijection_has_only_image_and_code_losses():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "pga"}, "variant pga is unknown; choose lpga, vpga, lvpga"),
-        ({"weight_prior": -1.0}, "must not be negative"),
-        ({"warm_up": -1}, "warm_up -1"),
+        ({"variant": "pga"}, "--variant pga: choose lpga, vpga or lvpga"),
+        ({"weight_prior": -1.0}, "--weight-prior -1: must be at least 0"),
+        ({"warm_up": -1}, "--warm-up -1: must be at least 0"),
     ],
 )
 def test_settings_that_are_refused(settings, message):

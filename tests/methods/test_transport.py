@@ -8,10 +8,11 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian, ClassGaussians
-from genrev_cli.methods.transport import ClassTransport, TransportConfig, perturbation_loss
+from genrev_cli.methods.transport import ClassTransport, perturbation_loss
 from genrev_cli.models import build_model
 from genrev_cli.ot.discrete import transport_loss
 from genrev_cli.precision import autocast_in
+from genrev_cli.settings.transport import TransportConfig
 
 LR = 1e-3
 REVNET = {"name": "revnet", "image_shape": [1, 4, 4], "scales": [{"blocks": 1, "hidden": 4}]}
@@ -139,7 +140,7 @@ def test_models_and_priors_that_are_refused(model, prior, said):
 
 @pytest.mark.parametrize("settings", [{"noise": -0.1}, {"weight_perturbation": -1.0}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match="negative"):
+    with pytest.raises(UsageError, match="must be at least 0"):
         TransportConfig(**settings)
 
 

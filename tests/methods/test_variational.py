@@ -11,9 +11,10 @@ from torch import nn
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.matching import mmd_distance
-from genrev_cli.methods.variational import VAE, WAE, VAEConfig, WAEConfig, confusion_loss, discrimination_loss, gaussian_nll
+from genrev_cli.methods.variational import VAE, WAE, confusion_loss, discrimination_loss, gaussian_nll
 from genrev_cli.models import build_model
 from genrev_cli.models.adversary import CodeDiscriminator
+from genrev_cli.settings.variational import VAEConfig, WAEConfig
 
 TABLE = {"name": "strided", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [4], "dense": 8}
 
@@ -138,9 +139,9 @@ def test_codes_move_to_the_prior(variant, generator):
 @pytest.mark.parametrize(
     ("make_config", "message"),
     [
-        (lambda: VAEConfig(decoder_std=-1), "decoder_std -1"),
-        (lambda: WAEConfig(weight_penalty=-1), "must not be negative"),
-        (lambda: WAEConfig(layers=0), "must be at least 1"),
+        (lambda: VAEConfig(decoder_std=-1), "--decoder-std -1: must be at least 0"),
+        (lambda: WAEConfig(weight_penalty=-1), "--weight-penalty -1: must be at least 0"),
+        (lambda: WAEConfig(layers=0), "--layers 0: must be at least 1"),
     ],
 )
 def test_settings_that_are_refused(make_config, message):

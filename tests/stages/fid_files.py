@@ -8,7 +8,7 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.progress import Progress
-from genrev_cli.stages.extractors import FeatureOptions
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages.fid import FidOptions, measure
 
 PIXEL = FeatureOptions("pixel")

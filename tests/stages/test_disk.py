@@ -18,16 +18,15 @@ from genrev_cli.files.samples import samples_bytes, writing_samples
 from genrev_cli.files.space import announce, shown
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages import encode as encoding
 from genrev_cli.stages import features as cache
 from genrev_cli.stages import fit_features as classifying
 from genrev_cli.stages import fit_ot as fitting
 from genrev_cli.stages import prepare_data as preparing
 from genrev_cli.stages import training, transport_maps
-from genrev_cli.stages.evaluation import EvalOptions
-from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.image_inputs import open_image_input
-from genrev_cli.stages.job import RunOptions
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
 
@@ -90,7 +89,7 @@ class Costly(Extractor):
         return pixels.float().flatten(1).repeat(1, 10)
 
 
-SCORED = EvalOptions(every=1, n=8, features=FeatureOptions("pixel"))
+SCORED = EvalOptions(every=1, n=8, features="pixel")
 
 
 @pytest.mark.parametrize(

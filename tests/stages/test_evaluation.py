@@ -11,19 +11,19 @@ from genrev_cli.files.images import open_images
 from genrev_cli.metrics.features import PixelExtractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
 from genrev_cli.stages import evaluation
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw, Drawing, draw_images
-from genrev_cli.stages.evaluation import EvalOptions, Evaluator
-from genrev_cli.stages.extractors import FeatureOptions
-from genrev_cli.stages.job import RunOptions
+from genrev_cli.stages.evaluation import Evaluator
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.training import best_file
 from genrev_cli.training.log import read_log
 
 N = 100  # two blocks of samples, the second not full
-SCORED = RunOptions(device="cpu", log_every=1, evaluation=EvalOptions(every=4, n=N, features=FeatureOptions("pixel")))
+SCORED = RunOptions(device="cpu", log_every=1, evaluation=EvalOptions(every=4, n=N, features="pixel"))
 
 
 def scores(out):
@@ -108,7 +108,7 @@ def test_split(data, split, rows):
 
 @pytest.mark.parametrize("wrong", [{"every": -1}, {"n": 1}])
 def test_options_that_mean_nothing(wrong):
-    with pytest.raises(UsageError, match="--eval-every"):
+    with pytest.raises(UsageError, match="--eval-(every|n) -?1: must be at least"):
         EvalOptions(**wrong)
 
 

@@ -15,9 +15,10 @@ from genrev_cli.files.header import Header
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models.classifier import Classifier
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages import extractors
 from genrev_cli.stages.checkpoints import prefixed
-from genrev_cli.stages.extractors import EFFECT_IMAGES, FeatureOptions, bf16_effect, open_extractor
+from genrev_cli.stages.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 
 CPU = torch.device("cpu")
 
@@ -63,7 +64,7 @@ def weights(tmp_path_factory):
         ({"features": "incepton"}, "--features incepton: choose inception or pixel, or the path of a TorchScript file"),
         ({"features": "net.onnx"}, "--features net.onnx: choose"),
         ({"features": ""}, "choose"),
-        ({"profile": "tensorflow"}, "--profile tensorflow: choose one of pytorch-fid, tf, torchmetrics"),
+        ({"profile": "tensorflow"}, "--profile tensorflow: choose pytorch-fid, tf or torchmetrics"),
         ({"precision": "fp16"}, "--precision fp16: choose fp32 or bf16"),
         ({"features": "pixel", "profile": "tf"}, "no meaning for --features pixel"),
         ({"features": "pixel", "precision": "bf16"}, "no meaning for --features pixel"),

@@ -13,8 +13,8 @@ from PIL import Image
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import Progress, Task
+from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages import pairs
-from genrev_cli.stages.extractors import FeatureOptions
 from genrev_cli.stages.features import features_of
 from genrev_cli.stages.fid import FidOptions, measure
 from genrev_cli.stages.image_inputs import open_image_input

@@ -9,10 +9,10 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, write_checkpoint
 from genrev_cli.files.images import open_images
 from genrev_cli.models.classifier import Classifier
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.classifiers import load_classifier
 from genrev_cli.stages.fit_features import fit_features
-from genrev_cli.stages.job import RunOptions
 
 RUN = RunOptions(device="cpu", log_every=5)
 TINY = {"width": 4, "dims": 6}

@@ -16,11 +16,12 @@ from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.ot import semidiscrete
 from genrev_cli.progress import Progress, Task
+from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.drawing import Draw, Drawing
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import interpolate
 from genrev_cli.stages.fit_gmm import fit_gmm
-from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
+from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.sample import sample
 from genrev_cli.stages.samplers import SamplerFile, load_sampler, open_model
@@ -207,7 +208,7 @@ def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
         ({"theta": "4"}, "from 0 to π"),
         ({"rule": "cubic"}, "--rule cubic"),
         ({"rule": "nearest", "drop": True}, "joins no cells"),
-        ({"target_error": 0.0}, "must be positive"),
+        ({"target_error": 0.0}, "must be more than 0"),
         ({"precision": "fp8"}, "--precision fp8"),
     ],
 )

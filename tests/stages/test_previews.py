@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from genrev_cli.errors import InterruptedRun
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages import previews
-from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.previews import LIMIT, spread
 from genrev_cli.stages.resuming import run_folder
 

@@ -8,8 +8,8 @@ from genrev_cli.errors import InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.pictures import read_json, read_picture
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages.figures import reconstruct
-from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.sweep import sweep_bottleneck
 
 RUN = RunOptions(device="cpu", log_every=1)
@@ -98,7 +98,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, sweep, monkeypatch):
             path.rmdir()
     from genrev_cli.stages import sweep as module
 
-    train, calls = module.pretrain_recon, []
+    train, calls = module.train, []
 
     def stopping(*words, **settings):
         calls.append(words)
@@ -106,7 +106,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, sweep, monkeypatch):
             raise InterruptedRun("stopped")
         return train(*words, **settings)
 
-    monkeypatch.setattr(module, "pretrain_recon", stopping)
+    monkeypatch.setattr(module, "train", stopping)
     with pytest.raises(InterruptedRun):
         sweep()
     again = rows(sweep())

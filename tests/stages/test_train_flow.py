@@ -9,12 +9,13 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.likelihood import TRAIN_FLOW
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages.checkpoints import load_checkpoint
 from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.fid import FidOptions, measure
-from genrev_cli.stages.job import RunOptions
 from genrev_cli.stages.resuming import run_folder
-from genrev_cli.stages.train_flow import train_flow
+from genrev_cli.stages.train import train
 from genrev_cli.training.log import read_log
 
 RUN = RunOptions(device="cpu", log_every=1)
@@ -40,7 +41,7 @@ def flow(tmp_path, data):
     recipe.write_text(TINY)
 
     def run(out, *, run=RUN, data=data, **settings):
-        return train_flow(data, out, recipe=str(recipe), overrides={"train-flow": settings}, run=run)
+        return train(TRAIN_FLOW, data, out, recipe=str(recipe), overrides={"train-flow": settings}, run=run)
 
     return run
 

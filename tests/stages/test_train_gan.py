@@ -8,13 +8,15 @@ import torch
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.methods.gan_losses import LOSSES
+from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.drawing import Draw, Drawing, draw_images
 from genrev_cli.stages.encode import encode
-from genrev_cli.stages.fit_ot import FitOtOptions, fit_ot
-from genrev_cli.stages.job import RunOptions
-from genrev_cli.stages.pretrain_recon import pretrain_recon
+from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.stages.samplers import SamplerFile, open_model
+from genrev_cli.stages.train import train
 from genrev_cli.stages.train_gan import train_gan
 from genrev_cli.training import distributed
 
@@ -63,7 +65,7 @@ def noise(tmp_path):
 @pytest.fixture
 def start(data, recipe, tmp_path):
     """An autoencoder, and the map of its 22 codes."""
-    ckpt = pretrain_recon(data, tmp_path / "ae.safetensors", recipe=recipe, overrides={}, run=RUN).out
+    ckpt = train(PRETRAIN_RECON, data, tmp_path / "ae.safetensors", recipe=recipe, overrides={}, run=RUN).out
     codes = encode(ckpt, tmp_path / "codes.h5", device="cpu").out
     options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu")
     return ckpt, SamplerFile(fit_ot(codes, tmp_path / "ot.safetensors", options).out, "ot")

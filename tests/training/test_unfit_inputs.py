@@ -5,7 +5,7 @@ import pytest
 from genrev_cli.errors import FileError, UnavailableError, UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import write_json
-from genrev_cli.stages.job import RunOptions
+from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages.resuming import run_folder
 from genrev_cli.training import distributed
 
@@ -59,9 +59,9 @@ def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
     ("settings", "error", "said"),
     [
         ({"lrr": 1.0}, UsageError, r"tiny.toml \[[\w-]+\]: unknown key 'lrr'; did you mean 'lr'\?"),
-        ({"batch": 0}, UsageError, "a batch of at least 1"),
+        ({"batch": 0}, UsageError, "--batch 0: must be at least 1"),
         ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32, tf32 or bf16"),
-        ({"lr": -1.0}, UsageError, "no negative number"),
+        ({"lr": -1.0}, UsageError, "--lr -1: must be at least 0"),
         ({"recipe": "grn-digit"}, UsageError, "no such recipe; did you mean 'grn-digits'"),
         ({"run": RunOptions(device="gpu")}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
         ({"run": RunOptions(device="cuda:99")}, UnavailableError, "--device cuda:99: this machine has"),

@@ -6,7 +6,8 @@ from genrev_cli.models.invertible.chain import MEMORY, Chain
 from genrev_cli.models.invertible.coupling import Coupling
 from genrev_cli.models.invertible.grid import grid_range, to_grid
 from genrev_cli.models.invertible.haar import Haar, haar, unhaar
-from genrev_cli.models.invertible.layer import Invertible, Streams
+from genrev_cli.models.invertible.layer import Invertible, Streams, zeros
+from genrev_cli.models.invertible.recomputed import Recomputed
 from genrev_cli.models.invertible.squeeze import Squeeze, squeeze, unsqueeze
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Coupling",
     "Haar",
     "Invertible",
+    "Recomputed",
     "Squeeze",
     "Streams",
     "grid_range",
@@ -28,4 +30,5 @@ __all__ = [
     "to_grid",
     "unhaar",
     "unsqueeze",
+    "zeros",
 ]

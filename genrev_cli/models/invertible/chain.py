@@ -10,10 +10,8 @@ from torch.utils.checkpoint import checkpoint
 from genrev_cli.models.invertible.layer import Applied, Invertible, Step, Streams, run, zeros
 from genrev_cli.models.invertible.reversible import run_reversible
 from genrev_cli.models.invertible.watch import Largest
+from genrev_cli.settings.schedule import MEMORY
 from genrev_cli.shapes import Scores
-
-MEMORY = ("plain", "reversible", "checkpoint")
-"""Tensors kept for the backward pass: all; the last streams; the streams of every step. The rest is recomputed."""
 
 
 @final

@@ -1,0 +1,169 @@
+"""genrev pretrain-recon, train-…: a command for each trainer, and the three that begin with something else."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genrev_cli.cli import options
+from genrev_cli.cli.console import listener
+from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option
+from genrev_cli.errors import UsageError
+from genrev_cli.result import Result
+from genrev_cli.settings.adversarial import AdversarialConfig, MatchingConfig
+from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.base import FILES, METHOD
+from genrev_cli.settings.classification import ClassificationConfig
+from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
+
+_RESUMES = "Options that are left out have the recipe's values. Run again, it goes on where it stopped."
+
+Latent = Annotated[
+    str,
+    typer.Option(
+        "--latent", help="What generated codes are drawn from: ot or gaussian.", show_default="ot with --ot", rich_help_panel=METHOD
+    ),
+]
+
+
+def _path(flag: str, help: str) -> Any:
+    return Annotated[Path | None, typer.Option(flag, help=help, rich_help_panel=FILES)]
+
+
+def _common(*settings: type, evaluated: bool = True) -> dict[str, Part]:
+    """The parts that every training command has: overrides of its table, of the schedule, and how the run behaves."""
+    scores: dict[str, Part] = {"evaluation": Group(EvalOptions)} if evaluated else {}
+    return {
+        "recipe": One("recipe", options.Recipe, ""),
+        "schedule": ScheduleOverrides(),
+        "method": Overrides(*settings),
+        **scores,
+        "run": Group(RunOptions),
+    }
+
+
+def add_trainer(trainer: Trainer) -> None:
+    """Register the command of a trainer."""
+
+    def run(
+        data: Path, out: Path, schedule: dict, method: dict, tables: dict, evaluation: EvalOptions, run: RunOptions, recipe: str
+    ) -> Result:
+        from genrev_cli.stages.train import train
+
+        overrides = {trainer.name: schedule | method, **tables}
+        return train(trainer, data, out, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())
+
+    first = next(iter(trainer.variants.values())).family
+    of = "of the variant " if "" not in trainer.variants else ""
+    add_command(
+        trainer.name,
+        f"{trainer.help}\n\nWithout --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …). {_RESUMES}",
+        example=trainer.example,
+        parts={
+            "data": One("data", options.Data),
+            "out": out_option(Path(trainer.out)),
+            **_common(*(variant.settings for variant in trainer.variants.values())),
+            "tables": TableOverrides(trainer.tables),
+        },
+        run=run,
+    )
+
+
+def _train_adversarial(
+    ckpt: Path, data: Path | None, out: Path | None, recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions
+) -> Result:
+    from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
+
+    target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: schedule | method}
+    return train_adversarial(ckpt, target, data=data, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())
+
+
+def _train_gan(
+    ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str,
+    recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions,
+) -> Result:  # fmt: skip
+    from genrev_cli.stages.samplers import SamplerFile
+    from genrev_cli.stages.train_gan import STAGE, train_gan
+
+    require_latent(latent, ot)
+    target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
+    return train_gan(
+        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, recipe=recipe,
+        overrides={STAGE: schedule | method}, run=run.scored(evaluation), progress=listener(),
+    )  # fmt: skip
+
+
+def require_latent(latent: str, ot: Path | None) -> None:
+    """Raise UsageError where --latent and --ot contradict each other."""
+    if latent not in ("", "ot", "gaussian"):
+        raise UsageError(f"--latent {latent}: choose ot or gaussian")
+    if latent == "ot" and ot is None:
+        raise UsageError("--latent ot: needs --ot FILE; 'genrev fit-ot' makes one")
+    if latent == "gaussian" and ot is not None:
+        raise UsageError(f"--latent gaussian: contradicts --ot {ot}; leave one of them out")
+
+
+def _fit_features(data: Path, out: Path, recipe: str, schedule: dict, method: dict, tables: dict, run: RunOptions) -> Result:
+    from genrev_cli.stages.fit_features import STAGE, fit_features
+
+    overrides = {STAGE: schedule | method, **tables}
+    return fit_features(data, out, recipe=recipe or "features", overrides=overrides, run=run, progress=listener())
+
+
+add_command(
+    "train-adversarial",
+    "Train a pretrained network against an adversary, or a distance in its place, so that its codes follow the prior.\n\n"
+    f"Without --recipe, the checkpoint's own is used. {_RESUMES}",
+    example="genrev train-adversarial --ckpt recon.safetensors",
+    parts={
+        "ckpt": One("ckpt", options.Ckpt),
+        "data": One("data", options.CkptData, None),
+        "out": out_option(None, "Checkpoint to write; default: adversarial.safetensors beside --ckpt."),
+        **_common(AdversarialConfig, MatchingConfig),
+    },
+    run=_train_adversarial,
+)
+
+add_command(
+    "train-gan",
+    "Train a GAN whose generator starts from an autoencoder's decoder, on codes of a transport map; or a GAN from noise.\n\n"
+    f"Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …). {_RESUMES}",
+    example="genrev train-gan --ckpt recon.safetensors --ot ot.safetensors",
+    parts={
+        "ckpt": One("ckpt", _path("--ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."), None),
+        "ot": One("ot", _path("--ot", "Transport map of fit-ot to draw generated codes from, instead of the prior."), None),
+        "data": One("data", _path("--data", "Prepared images (.h5); default: those that --ckpt was trained on."), None),
+        "out": out_option(None, "Checkpoint to write; default: gan.safetensors beside --ckpt, or here."),
+        "latent": One(
+            "latent",
+            Annotated[
+                str,
+                typer.Option(
+                    "--latent",
+                    help="What generated codes are drawn from: ot or gaussian.",
+                    show_default="ot with --ot",
+                    rich_help_panel=METHOD,
+                ),
+            ],
+            "",
+        ),
+        **_common(AEOTGANConfig),
+    },
+    run=_train_gan,
+)
+
+add_command(
+    "fit-features",
+    "Train a small classifier on labelled images, for 'fid --features FILE' to measure with where Inception makes no sense.\n\n"
+    f"Without --recipe, the recipe 'features' is used. {_RESUMES}",
+    example="genrev fit-features --data data/mnist.h5 --out mnist-features.safetensors",
+    parts={
+        "data": One("data", options.Data),
+        "out": out_option(Path("features.safetensors"), "Classifier to write (.safetensors)."),
+        **_common(ClassificationConfig, evaluated=False),
+        "tables": TableOverrides(CLASSIFIER_TABLES),
+    },
+    run=_fit_features,
+)

@@ -1,0 +1,124 @@
+"""What a user adds from a file of their own: networks, methods, data sources and metrics.
+
+A plugin is a Python file that calls `register_network`, `register_trainer`, `register_source` or `register_metric`, each of which stands
+beside the registry that it adds to. It is given as `--plugin FILE` with any command, in $GENREV_PLUGINS, or by an installed package's
+entry point in the group `genrev.plugins`. Files remember the plugins that they need.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from genrev_cli.errors import FileError, UsageError
+
+FLAG, VARIABLE, GROUP = "--plugin", "GENREV_PLUGINS", "genrev.plugins"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """name: of the file or entry point. sha256: of the file's content, or the package's version."""
+
+    name: str
+    sha256: str
+
+
+_loaded: dict[str, Plugin] = {}
+_loading: ContextVar[Plugin | None] = ContextVar("loading", default=None)
+_owners: dict[tuple[str, str], Plugin] = {}
+
+
+def register(kind: str, name: str, registry: dict[str, Any], entry: Any) -> None:
+    """Add an entry to a registry. kind: 'network', 'trainer', 'source' or 'metric'.
+
+    Raises UsageError for a name that is taken by genrev or another plugin.
+    """
+    plugin = _loading.get()
+    if name in registry and _owners.get((kind, name)) is None:
+        raise UsageError(f"{kind} '{name}': genrev has one of this name; choose another")
+    if name in registry and plugin and _owners[kind, name].name != plugin.name:
+        raise UsageError(f"{kind} '{name}': is registered by {_owners[kind, name].name} already; choose another name")
+    registry[name] = entry
+    if plugin:
+        _owners[kind, name] = plugin
+
+
+def load_asked(words: Sequence[str]) -> list[str]:
+    """Load the plugins of a command line, of the environment and of installed packages; return the words without --plugin.
+
+    Raises UsageError for a flag without a file, FileError for a file that is missing or fails.
+    """
+    files, rest = _taken(words)
+    for path in [*os.environ.get(VARIABLE, "").split(os.pathsep), *files]:
+        if path:
+            load_file(Path(path))
+    for point in entry_points(group=GROUP):
+        if point.name not in _loaded:
+            _run(Plugin(point.name, point.dist.version if point.dist else ""), point.load)
+    return rest
+
+
+def _taken(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The files that --plugin names, and the other words."""
+    files, rest, left = [], [], iter(words)
+    for word in left:
+        if word == FLAG:
+            path = next(left, None)
+            if path is None:
+                raise UsageError(f"{FLAG}: needs the path of a Python file")
+            files.append(path)
+        elif word.startswith(f"{FLAG}="):
+            files.append(word.removeprefix(f"{FLAG}="))
+        else:
+            rest.append(word)
+    return files, rest
+
+
+def load_file(path: Path) -> None:
+    """Run a plugin's file, unless the same content was run before. Raises FileError when it is missing or fails."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FileError(f"{FLAG} {path}: cannot be read ({error.strerror})") from error
+    if _loaded.get(path.name) == Plugin(path.name, digest):
+        return
+    name = f"genrev_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FileError(f"{FLAG} {path}: is not a Python file (.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    loader = spec.loader
+    _run(Plugin(path.name, digest), lambda: loader.exec_module(module))
+
+
+def _run(plugin: Plugin, code: Any) -> None:
+    token = _loading.set(plugin)
+    try:
+        code()
+    except UsageError as error:
+        raise UsageError(f"{FLAG} {plugin.name}: {error}") from error
+    except Exception as error:  # the plugin's own bug
+        raise FileError(f"{FLAG} {plugin.name}: fails with {type(error).__name__}: {error}") from error
+    finally:
+        _loading.reset(token)
+    _loaded[plugin.name] = plugin
+
+
+def needed(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return which plugins own some entries, (kind, name) each: name of the plugin → sha256, for a header."""
+    owners = [_owners[entry] for entry in names if entry in _owners]
+    return {plugin.name: plugin.sha256 for plugin in owners}
+
+
+def missing(recorded: object) -> str:
+    """Return what to do about plugins that a header records and that are not loaded; '' where none is missing."""
+    records = recorded if isinstance(recorded, dict) else {}
+    absent = [f"{name} (sha256 {str(digest)[:12]}…)" for name, digest in records.items() if name not in _loaded]
+    return f"it was made with the plugin {', '.join(absent)}; give it with {FLAG} FILE" if absent else ""

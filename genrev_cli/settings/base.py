@@ -1,0 +1,96 @@
+"""How a setting is written: `lr: float = setting(1e-4, "Learning rate.", panel=TRAINING, at_least=0)` in a frozen dataclass."""
+
+import math
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any
+
+from genrev_cli.errors import UsageError
+
+FILES, TRAINING, METHOD, SCORE, FEATURES, RUN, ADVANCED = "Files", "Training", "Method", "Score", "Features", "Run", "Advanced"
+"""Panels of `--help`, in order."""
+
+_SPEC = "spec"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is said of a setting beside its name, type and default.
+
+    help: '' where the setting has no option and is for recipes alone. flag: '' is --name-of-the-field. shown: in the place of the default.
+    choices: the words that it can be. at_least, at_most, above, below: bounds of the number, or of each number of a tuple.
+    """
+
+    help: str = ""
+    panel: str = METHOD
+    flag: str = ""
+    shown: str = ""
+    choices: tuple[str, ...] = ()
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+
+    def complaint(self, value: Any) -> str:
+        """Return what is wrong with a value, '' where nothing is."""
+        if self.choices and value not in self.choices:
+            return f"choose {listed(self.choices)}"
+        numbers = [number for number in (value if isinstance(value, tuple) else (value,)) if isinstance(number, int | float)]
+        bounds = (
+            (self.at_least, "at least", lambda number: number >= self.at_least),
+            (self.at_most, "at most", lambda number: number <= self.at_most),
+            (self.above, "more than", lambda number: number > self.above),
+            (self.below, "less than", lambda number: number < self.below),
+        )
+        if not all(math.isfinite(number) for number in numbers):
+            return "must be finite"
+        if value == () and any(math.isfinite(bound) for bound in (self.at_least, self.at_most, self.above, self.below)):
+            return "must have at least one number"
+        wrong = [f"{words} {bound:g}" for bound, words, holds in bounds if math.isfinite(bound) and not all(map(holds, numbers))]
+        return f"must be {' and '.join(wrong)}" if wrong else ""
+
+
+def setting(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    panel: str = METHOD,
+    flag: str = "",
+    shown: str = "",
+    choices: tuple[str, ...] = (),
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> Any:
+    """Return the dataclass field of a setting, see `Spec`; without a default a table must have the key."""
+    spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below)
+    return field(default=default, metadata={_SPEC: spec})
+
+
+def spec_of(field: Field) -> Spec:
+    """Return what is said of a field; of one that was written without `setting`, nothing."""
+    return field.metadata.get(_SPEC, Spec())
+
+
+def flag_of(name: str, spec: Spec) -> str:
+    """Return the flag of a setting's option, --no-… of a pair left out."""
+    return (spec.flag or f"--{name.replace('_', '-')}").partition("/")[0]
+
+
+class Settings:
+    """A base of frozen dataclasses that checks choices and bounds. Raises UsageError for the first value that is wrong."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            spec, value = spec_of(one), getattr(self, one.name)
+            if complaint := spec.complaint(value):
+                raise UsageError(f"{flag_of(one.name, spec) if spec.help else one.name} {_shown(value)}: {complaint}")
+
+
+def listed(words: tuple[str, ...]) -> str:
+    """Return 'a', 'a or b', 'a, b or c'."""
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

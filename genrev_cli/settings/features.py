@@ -1,0 +1,44 @@
+"""Settings of what turns images into feature vectors, for `fid` and for the scores of a training."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genrev_cli.errors import UsageError
+from genrev_cli.settings.base import FEATURES as PANEL
+from genrev_cli.settings.base import Settings, setting
+
+FEATURES = ("inception", "pixel")
+PROFILES = ("pytorch-fid", "tf", "torchmetrics")
+PRECISIONS = ("fp32", "bf16")
+TORCHSCRIPT_SUFFIXES = (".pt", ".pth", ".ts", ".torchscript")
+CLASSIFIER_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class FeatureOptions(Settings):
+    """What images are compared in. Raises UsageError for what is unknown or has no meaning together."""
+
+    features: str = setting(
+        "inception",
+        "inception (the FID), pixel (needs no weights), a TorchScript file, or a classifier of fit-features; "
+        "distances in all but the first have other names.",
+        panel=PANEL,
+    )
+    profile: str = setting("pytorch-fid", "Whose preparation of images to follow.", panel=PANEL, choices=PROFILES)
+    weights: Path | None = setting(None, "Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", panel=PANEL)
+    precision: str = setting("fp32", "Precision of Inception; the effect of bf16 is estimated.", panel=PANEL, choices=PRECISIONS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features not in FEATURES and self.suffix not in (*TORCHSCRIPT_SUFFIXES, CLASSIFIER_SUFFIX):
+            raise UsageError(
+                f"--features {self.features}: choose {' or '.join(FEATURES)}, or the path of a TorchScript file "
+                f"({', '.join(TORCHSCRIPT_SUFFIXES)}) or of a classifier by 'genrev fit-features' ({CLASSIFIER_SUFFIX})"
+            )
+        if self.features != "inception" and replace(self, features="inception") != FeatureOptions():
+            raise UsageError(f"--profile, --weights and --precision have no meaning for --features {self.features}; leave them out")
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the path that `features` is, in lower case; '' where it is none."""
+        return Path(self.features).suffix.lower()

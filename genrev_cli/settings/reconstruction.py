@@ -1,0 +1,40 @@
+"""Settings of pretrain-recon."""
+
+from dataclasses import dataclass
+
+from genrev_cli.settings.base import Settings, setting
+from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+from genrev_cli.settings.trainer import BOUND, DIMS, EXACT_BITS, Trainer, Variant
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig(Settings):
+    """Autoencoding through a restricted latent (Schirrmeister et al. 2018, section 3.1; Nguyen, Ardizzone & Köthe 2019, eq. 5 and 6).
+
+    Defaults are those of Schirrmeister et al., else of notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible. The MMD is
+    that of Nguyen et al., the squared image loss that of An et al. 2020, section 3.1. The weight on mean y² is ours; demo2.py of An et al.
+    (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
+    """
+
+    weight_x: float = weight(10.0, "Weight of the image loss.")
+    weight_z: float = weight(10.0, "Weight of the latent loss.")  # section 2.2; the authors' notebook has 0 in this phase
+    image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
+    weight_code: float = weight(0.0, "Weight of the codes' mean square.")
+    weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.")
+    mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
+    lr: float = learning_rate(1e-4)
+    betas: tuple[float, float] = adam_betas((0.0, 0.9))
+    max_grad_norm: float = max_norm(5.0)
+    weight_decay: float = weight_decay()
+    eps: float = adam_eps()
+
+
+PRETRAIN_RECON = Trainer(
+    "pretrain-recon",
+    "Train an autoencoder to reconstruct images from a restricted latent.",
+    "genrev pretrain-recon --data data/mnist.h5 --out recon.safetensors",
+    "recon.safetensors",
+    {"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
+    tables=(DIMS, BOUND, EXACT_BITS),
+    place=10,
+)

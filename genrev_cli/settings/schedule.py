@@ -1,0 +1,67 @@
+"""Settings that every training command has: how long a network is trained, and how the run behaves on this machine."""
+
+from dataclasses import dataclass, field, replace
+
+from genrev_cli.settings.base import ADVANCED, RUN, TRAINING, Settings, setting
+from genrev_cli.settings.evaluation import EvalOptions
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+"""fp32: IEEE float32. tf32: float32 whose convolutions and matrix products read TF32. bf16: those in bfloat16, all else in float32."""
+
+MEMORY = ("plain", "reversible", "checkpoint")
+"""What is kept for the backward pass: all, the outputs of the whole network, or the streams between its steps."""
+
+
+@dataclass(frozen=True)
+class Schedule(Settings):
+    """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 means by epochs.
+
+    lr_drop_epochs: at each of them the learning rates become a tenth of what they were.
+    """
+
+    batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
+    epochs: float = setting(250.0, "Stop after this many passes over the training images.", panel=TRAINING, at_least=0)
+    steps: int = setting(0, "Stop after this many steps.", panel=TRAINING, at_least=0)
+    seed: int = setting(0, "Seed of weights, order and noise.", panel=TRAINING)
+    precision: str = setting(
+        "fp32",
+        "fp32; bf16: networks in bfloat16, streams in float32; tf32 (CUDA): faster float32 with a less exact round trip.",
+        panel=TRAINING,
+        choices=PRECISIONS,
+    )
+    ema_halflife_images: int = setting(
+        0, "Average the weights with this half-life in images; 0 does not average.", panel=ADVANCED, at_least=0
+    )
+    lr_drop_epochs: tuple[float, ...] = setting(())
+    memory: str = setting(
+        "plain", "What invertible networks keep for the backward pass; reversible keeps least.", panel=TRAINING, choices=MEMORY
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions(Settings):
+    """How a run behaves on this machine; none of it changes the result, except by rounding where networks are run otherwise.
+
+    evaluation: scores of samples on the way.
+    """
+
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
+    restart: bool = setting(False, "Discard what an earlier run left and start again.", panel=RUN)
+    dry_run: bool = setting(False, "Open the inputs and print settings, parameters and steps; write nothing.", panel=RUN)
+    log_every: int = setting(50, "Steps between two lines of log.jsonl.", panel=ADVANCED, at_least=1)
+    monitor_every: int = setting(500, "Steps between two measurements on held-out images.", panel=ADVANCED, at_least=1)
+    preview_every: int = setting(500, "Steps between two preview pictures.", panel=ADVANCED, at_least=1)
+    save_minutes: float = setting(10.0, "Minutes between two saves of the state.", panel=ADVANCED, above=0)
+    time_limit: float = setting(
+        0.0, "Stop and save in time to exit within this many minutes of starting; 0: no limit.", panel=RUN, at_least=0
+    )
+    resident_megabytes: int = setting(
+        4096, "Keep the images on the device up to this size, else read them as needed.", panel=ADVANCED, at_least=0
+    )
+    compile: bool = setting(False, "Compile the networks with torch.compile.", panel=ADVANCED)
+    channels_last: bool = setting(False, "Keep weights in channels-last memory order.", panel=ADVANCED)
+    evaluation: EvalOptions = field(default_factory=EvalOptions)
+
+    def scored(self, evaluation: EvalOptions) -> "RunOptions":
+        """The same, with scores on the way."""
+        return replace(self, evaluation=evaluation)

@@ -1,0 +1,62 @@
+"""Commands that train a fresh network on prepared images: `genrev NAME` is generated from each `Trainer`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from genrev_cli.settings.base import METHOD, Settings, Spec
+
+
+@dataclass(frozen=True)
+class TableOption:
+    """A key of a recipe's [model] or [prior] that a command has an option for."""
+
+    table: str
+    key: str
+    kind: type
+    spec: Spec
+
+
+DIMS = TableOption("prior", "dim", int, Spec("Active latent dimensions d.", METHOD, "--dims"))
+BOUND = TableOption("prior", "bound", float, Spec("Clamp active dimensions to ±bound; 0 does not clamp.", METHOD))
+EXACT_BITS = TableOption(
+    "model",
+    "exact_bits",
+    int,
+    Spec("Keep additive couplings on a grid of 2^-K, where their inverse is exact to the bit; 16 is a good K, 0 is off.", METHOD),
+)
+
+
+CLASSIFIER_TABLES = (
+    TableOption("classifier", "dims", int, Spec("Dimensions of the features.", METHOD, at_least=1)),
+    TableOption("classifier", "width", int, Spec("Channels of the first convolution.", METHOD, at_least=1)),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train. family: of the built-in recipes for it. settings: of its method.
+
+    method: the class, or 'module:Class', which is imported when the command runs, so that --help need not import torch.
+    """
+
+    family: str
+    settings: type[Settings]
+    method: str | type
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A command that trains a fresh network on prepared images.
+
+    name: of the command and of its table in a recipe. out: the default target. example: shown below the help.
+    variants: by the key `variant` of the settings, the first by default; '' where there is one alone.
+    tables: keys of model and prior that are options too. place: where it stands among the commands of its panel.
+    """
+
+    name: str
+    help: str
+    example: str
+    out: str
+    variants: Mapping[str, Variant]
+    tables: tuple[TableOption, ...] = (EXACT_BITS,)
+    place: int = 100

@@ -1,0 +1,26 @@
+"""All trainers: those of the files beside this one, found by their type, and those of plugins."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from genrev_cli import settings
+from genrev_cli.plugins import register
+from genrev_cli.settings.trainer import Trainer
+
+_READERS = ("trainers", "commands")  # files that read what this one finds
+
+
+def _built_in() -> dict[str, Trainer]:
+    names = [module.name for module in iter_modules(settings.__path__) if module.name not in _READERS]
+    modules = [import_module(f"{settings.__name__}.{name}") for name in names]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Trainer)]
+    return {trainer.name: trainer for trainer in sorted(found, key=lambda trainer: trainer.place)}
+
+
+TRAINERS = _built_in()
+"""Name of the command → trainer."""
+
+
+def register_trainer(trainer: Trainer) -> None:
+    """Add the trainer of a plugin: `genrev NAME` becomes a command. Raises UsageError for a name that is taken."""
+    register("trainer", trainer.name, TRAINERS, trainer)

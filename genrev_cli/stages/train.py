@@ -1,0 +1,55 @@
+"""The commands that train a fresh network on prepared images: trainer and recipe → method → checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.result import Result
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.trainer import Trainer, Variant
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.planning import chosen_variant, job_from_images
+from genrev_cli.stages.training import run_job
+from genrev_cli.training import distributed
+from genrev_cli.training.method import AutoencoderMethod, load_method
+
+
+def train(
+    trainer: Trainer,
+    data: Path,
+    out: Path,
+    *,
+    recipe: str = "",
+    overrides: dict[str, dict[str, Any]],
+    run: RunOptions,
+    progress: Progress = SILENT,
+) -> Result:
+    """Train a network by one of the trainers and write its checkpoint.
+
+    recipe: '' is the built-in one of the variant's family for the data's source. overrides: table → key → value, over the recipe's.
+    The result has what the method says of the trained prior (`AutoencoderMethod.summary`) beside the numbers of the last look.
+    Raises FileError for unusable data, UsageError for unusable settings or a network that the method cannot train, and like `run_job`.
+    """
+    variant = _variant(trainer, recipe, overrides)
+    method = load_method(variant.method)
+    job = job_from_images(data, trainer.name, variant.family, variant.settings, method, recipe=recipe, overrides=overrides)
+    method.require(job.schedule, job.settings["method"])
+    result = run_job(job, out, run, progress)
+    if result.out is None or distributed.rank():
+        return result
+    return replace(result, numbers={**result.numbers, **_summary(method, result.out)})
+
+
+def _variant(trainer: Trainer, recipe: str, overrides: dict[str, dict[str, Any]]) -> Variant:
+    if "" in trainer.variants:
+        return trainer.variants[""]
+    return trainer.variants[chosen_variant(trainer.name, recipe, overrides, trainer.variants)]
+
+
+def _summary(method: type[AutoencoderMethod], ckpt: Path) -> dict[str, Any]:
+    if method.summary is AutoencoderMethod.summary:
+        return {}
+    return method.summary(load_checkpoint(ckpt, torch.device("cpu")).prior)

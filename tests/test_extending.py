@@ -1,0 +1,200 @@
+"""The examples of docs/extending.md, as a user's own files."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from genrev_cli import plugins
+from genrev_cli.cli import app, commands, main
+from genrev_cli.data.config import USED
+from genrev_cli.data.registry import FACTORIES
+from genrev_cli.files.checkpoint import read_checkpoint_header
+from genrev_cli.models import MEMORY, MODELS
+from genrev_cli.settings.trainers import TRAINERS
+from genrev_cli.stages.checkpoints import load_checkpoint
+from genrev_cli.stages.scoring import COMPARISONS
+
+TEXT = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", TEXT, re.S))
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """What plugins register lasts as long as the process; here, as long as the test."""
+    commands.arrange()
+    registries = (MODELS, TRAINERS, FACTORIES, USED, COMPARISONS, plugins._loaded, plugins._owners)
+    before = [dict(registry) for registry in registries]
+    registered = list(app.registered_commands)
+    yield
+    for registry, content in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(content)
+    app.registered_commands[:] = registered
+
+
+@pytest.fixture
+def genrev(tmp_path, monkeypatch, capsys, data):
+    """(words) → exit code, stdout and stderr of a command in a folder with the examples and prepared images."""
+    monkeypatch.chdir(tmp_path)
+    for name, body in FILES.items():
+        Path(name).write_text(body, encoding="utf-8")
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def swae(*more):
+    return ("--plugin", "swae.py", "train-swae", "--data", "data.h5", "--recipe", "swae.toml", "--batch", 8, "--device", "cpu", *more)
+
+
+def test_there_is_an_example_of_each():
+    assert FILES.keys() == {"swae.py", "swae.toml", "glow.py", "glow.toml", "rings.py", "energy.py"}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".py")])
+def test_an_example_is_short(name):
+    lines = [line for line in FILES[name].splitlines() if line.strip()]
+    assert len(lines) <= 80, f"{name} has {len(lines)} lines; show less, or make it easier in the package"
+
+
+def test_a_method_is_a_command(genrev):
+    code, out, _ = genrev("--plugin", "swae.py", "train-swae", "--help")
+    assert code == 0
+    assert all(word in out for word in ("--weight-match", "--projections", "--memory", "--eval-every", "sliced Wasserstein"))
+    assert genrev(*swae("--steps", 4, "--log-every", 1))[0] == 0
+    header = read_checkpoint_header(Path("swae.safetensors"))
+    assert header.config["method"]["weight_match"] == 5.0
+    code, _, err = genrev(*swae("--steps", 6, "--log-every", 1))
+    assert (code, "at step 4 of 6" in err) == (0, True), err
+    assert genrev(*swae("--projections", 0))[2].strip().endswith("--projections 0: must be at least 1")
+
+
+def test_a_checkpoint_names_the_plugin_that_it_needs(genrev, tmp_path):
+    words = (
+        "--plugin",
+        "glow.py",
+        "train-flow",
+        "--data",
+        "data.h5",
+        "--recipe",
+        "glow.toml",
+        "--batch",
+        8,
+        "--steps",
+        1,
+        "--device",
+        "cpu",
+    )
+    assert genrev(*words)[0] == 0
+    ((name, digest),) = read_checkpoint_header(Path("flow.safetensors")).config["plugins"].items()
+    assert name == "glow.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    sample = [sys.executable, "-m", "genrev_cli", "sample", "--ckpt", "flow.safetensors", "-n", "2", "--device", "cpu"]
+    done = subprocess.run(sample, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3
+    said = f"flow.safetensors: it was made with the plugin glow.py (sha256 {digest[:12]}…); give it with --plugin FILE"
+    assert said in done.stderr
+    done = subprocess.run(
+        sample, cwd=tmp_path, env={**environment, "GENREV_PLUGINS": "glow.py"}, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "samples"), done.stderr
+
+
+@pytest.mark.parametrize("memory", MEMORY)
+def test_a_network_inverts_and_has_its_gradients_in_every_memory_mode(genrev, memory):
+    plugins.load_file(Path("glow.py"))
+    torch.manual_seed(0)
+    model = MODELS["glow"][1]((1, 8, 8)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    x = torch.rand(3, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    z, log_det = model.encode_log_det(x)
+    torch.testing.assert_close(model.decode(z), x)
+    whole = torch.func.jacrev(lambda x: model.encode(x[None])[0])(x[0].detach()).flatten(1)
+    assert log_det[0].item() == pytest.approx(torch.linalg.slogdet(whole).logabsdet.item(), rel=1e-9)
+    leaves = [x, *model.parameters()]
+    expected = torch.autograd.grad(z.square().sum() + log_det.sum(), leaves)
+    model.memory = memory
+    z, log_det = model.encode_log_det(x)
+    for found, wanted in zip(torch.autograd.grad(z.square().sum() + log_det.sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_a_network_is_trained_and_drawn_from(genrev):
+    words = (
+        "train-flow",
+        "--data",
+        "data.h5",
+        "--recipe",
+        "glow.toml",
+        "--batch",
+        8,
+        "--steps",
+        3,
+        "--memory",
+        "reversible",
+        "--device",
+        "cpu",
+    )
+    code, _, err = genrev("--plugin=glow.py", *words)
+    assert code == 0, err
+    model = load_checkpoint(Path("flow.safetensors"), torch.device("cpu"))
+    assert model.autoencoder.config["name"] == "glow"
+    assert genrev("--plugin", "glow.py", "sample", "--ckpt", "flow.safetensors", "-n", 2, "--out", "s.h5", "--device", "cpu")[0] == 0
+
+
+def test_a_source_is_prepared(genrev):
+    code, _, err = genrev("--plugin", "rings.py", "prepare-data", "rings", "--limit", 60, "--out", "rings.h5")
+    assert code == 0, err
+    assert all(word in err for word in ("60", "[1, 16, 16]"))
+    code, _, err = genrev("--plugin", "rings.py", "prepare-data", "rings", "--crop", "108")
+    assert (code, err.strip()) == (2, "genrev: error: --crop does not apply to 'rings'; leave it out")
+
+
+def test_a_metric_is_measured(genrev):
+    words = (
+        "fid",
+        "data.h5",
+        "--ref",
+        "data.h5",
+        "--split",
+        "train",
+        "--features",
+        "pixel",
+        "--metrics",
+        "energy",
+        "--json",
+        "--out",
+        "e.json",
+    )
+    code, out, err = genrev("--plugin", "energy.py", *words)
+    assert code == 0, err
+    assert '"metric": "energy"' in out
+    assert genrev(*words)[0] == 0, "a plugin that is loaded stays"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--plugin"], 2, "--plugin: needs the path of a Python file"),
+        (["--plugin", "no.py", "info", "x"], 3, "--plugin no.py: cannot be read (No such file or directory)"),
+        (["--plugin", "bad.py", "info", "x"], 3, "--plugin bad.py: fails with ZeroDivisionError: division by zero"),
+        (["--plugin", "taken.py", "info", "x"], 2, "--plugin taken.py: metric 'fid': genrev has one of this name; choose another"),
+        (["--plugin", "second.py", "--plugin", "third.py", "info", "x"], 2, "metric 'mine': is registered by second.py already"),
+    ],
+)
+def test_what_is_wrong_with_a_plugin_is_said(genrev, words, code, said):
+    Path("bad.py").write_text("1 / 0\n")
+    for name, metric in {"taken": "fid", "second": "mine", "third": "mine"}.items():
+        Path(f"{name}.py").write_text(f"from genrev_cli.stages.scoring import register_metric\nregister_metric({metric!r}, len)\n")
+    found, _, err = genrev(*words)
+    assert (found, said in err) == (code, True), err
