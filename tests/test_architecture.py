@@ -20,6 +20,8 @@ BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "tran
 # Rows that every later one may import too: settings, and what reads or sets them.
 LOW = {"settings": (), "precision": ("settings",), "config": ("settings",)}
 
+_TENSORS = ("models", "ot", "latents", "metrics")
+
 # The parts that a part may import beside itself, the bottom and the rows of LOW: only rows above its own.
 MAY_IMPORT = {
     **LOW,
@@ -33,10 +35,13 @@ MAY_IMPORT = {
     "report": ("files",),
     "training": ("files", "models", "latents"),
     "methods": ("training", "models", "latents", "ot", "metrics"),
-    "stages": ("files", "data", "report", "models", "latents", "ot", "metrics", "training", "methods"),
-    "bench": ("files", "models", "latents", "ot", "metrics", "training", "methods", "stages"),
-    "doctor": ("files", "models", "latents", "ot", "metrics", "training", "methods", "stages", "bench"),
-    "cli": ("stages", "bench", "doctor"),
+    "store": (*_TENSORS, "files", "training"),
+    "scoring": (*_TENSORS, "files", "data", "report", "training", "methods", "store"),
+    "runs": (*_TENSORS, "files", "data", "report", "training", "methods", "store", "scoring"),
+    "stages": (*_TENSORS, "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
+    "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
+    "doctor": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
+    "cli": ("stages", "runs", "store", "scoring", "bench", "doctor"),
     "__main__": ("cli",),
 }
 
@@ -114,9 +119,37 @@ def test_imports_go_one_way(name):
     assert imported <= allowed, f"{name} imports {imported - allowed}"
 
 
+def modules_imported(source):
+    """The modules of the package that a source imports, wherever the import stands: 'metrics/frechet.py', …"""
+    found = set()
+    for node in nodes(source):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("genrev_cli"):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            paths = [name.removeprefix("genrev_cli").strip(".").replace(".", "/") for name in names]
+            found |= {path for base in paths for path in (f"{base}.py", f"{base}/__init__.py") if path in SOURCES}
+    return found
+
+
+def test_no_circle_of_modules():
+    """Not even within a folder, but that a folder's __init__ lists what is in it."""
+    imports = {name: {other for other in modules_imported(SOURCES[name]) if not other.endswith("__init__.py")} for name in SOURCES}
+    imports = {name: others for name, others in imports.items() if not name.endswith("__init__.py")}
+    while leaves := [name for name, others in imports.items() if not others & imports.keys()]:
+        for name in leaves:
+            del imports[name]
+    assert not imports, f"these import each other in a circle: {sorted(imports)}"
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) == "stages"])
+def test_no_command_imports_a_command(name):
+    others = {other for other in modules_imported(SOURCES[name]) if other.startswith("stages/") and other != "stages/__init__.py"}
+    assert not others, f"{name} imports {sorted(others)}; what two commands need belongs below both"
+
+
 @pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) == "cli"])
 def test_commands_import_stages_when_they_run(name):
-    assert not {("stages", False), ("bench", False), ("doctor", False)} & set(imported_parts(SOURCES[name]))
+    heavy = ("stages", "runs", "store", "scoring", "bench", "doctor")
+    assert not {(part, False) for part in heavy} & set(imported_parts(SOURCES[name]))
 
 
 @pytest.mark.parametrize("words", [None, ["--help"], ["pretrain-recon", "--help"], ["train-adversarial", "--help"]])

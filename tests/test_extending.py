@@ -15,9 +15,9 @@ from genrev_cli.data.config import USED
 from genrev_cli.data.registry import FACTORIES
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.models import MEMORY, MODELS
+from genrev_cli.scoring.metrics import COMPARISONS
 from genrev_cli.settings.trainers import TRAINERS
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.scoring import COMPARISONS
+from genrev_cli.store.checkpoints import load_checkpoint
 
 TEXT = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", TEXT, re.S))
@@ -195,6 +195,6 @@ def test_a_metric_is_measured(genrev):
 def test_what_is_wrong_with_a_plugin_is_said(genrev, words, code, said):
     Path("bad.py").write_text("1 / 0\n")
     for name, metric in {"taken": "fid", "second": "mine", "third": "mine"}.items():
-        Path(f"{name}.py").write_text(f"from genrev_cli.stages.scoring import register_metric\nregister_metric({metric!r}, len)\n")
+        Path(f"{name}.py").write_text(f"from genrev_cli.scoring.metrics import register_metric\nregister_metric({metric!r}, len)\n")
     found, _, err = genrev(*words)
     assert (found, said in err) == (code, True), err

@@ -15,7 +15,7 @@ from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
-from genrev_cli.stages.drawing import Draw, Drawing
+from genrev_cli.store.drawing import Draw, Drawing
 
 BATCH = 64
 CODES = 512

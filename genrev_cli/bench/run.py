@@ -23,9 +23,9 @@ from genrev_cli.bench.sample_images import sampling
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.targets import check_target
 from genrev_cli.training.devices import resolve_device
 
 Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table]]

@@ -124,7 +124,7 @@ def _run(words: list[str], peer_seconds: float) -> object:
     if not many_processes():
         return app(words, prog_name="genrev", standalone_mode=False)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of a process that is gone say less than ours
-    from genrev_cli.stages.processes import run_among
+    from genrev_cli.runs.processes import run_among
 
     return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False), patience=peer_seconds, tell=error_line)
 

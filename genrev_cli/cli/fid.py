@@ -10,7 +10,7 @@ from genrev_cli.cli.console import listener, report
 from genrev_cli.cli.generate import registered
 
 if TYPE_CHECKING:
-    from genrev_cli.stages.samplers import SamplerFile
+    from genrev_cli.store.samplers import SamplerFile
 
 PROTOCOL = "Protocol"
 
@@ -78,7 +78,8 @@ def fid(
     json: options.Json = False,
 ) -> None:
     """Measure the distance between two sets of images, or between a model's and real ones, and say exactly what was measured."""
-    from genrev_cli.stages.fid import FidOptions, fid
+    from genrev_cli.scoring.options import FidOptions
+    from genrev_cli.stages.fid import fid
 
     names = tuple(name.strip() for name in metrics.split(","))
     choices = FidOptions(ref, split, n, names, seed, of.options(), ckpt, sampling.file(), temperature, build_ref, save_stats, device, cache)

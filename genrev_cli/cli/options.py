@@ -13,7 +13,7 @@ from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from genrev_cli.settings.features import FeatureOptions
-    from genrev_cli.stages.samplers import SamplerFile
+    from genrev_cli.store.samplers import SamplerFile
 
 FILES, TRAINING, METHOD, SCORE, FEATURES, RUN = "Files", "Training", "Method", "Score", "Features", "Run"
 
@@ -70,7 +70,7 @@ class Sampling:
 
     def file(self) -> "SamplerFile | None":
         """For the stage; None is the prior. Raises UsageError where it is not clear what is meant."""
-        from genrev_cli.stages.samplers import MAKERS, SamplerFile
+        from genrev_cli.store.samplers import MAKERS, SamplerFile
 
         files = {name: path for name, path in (("ot", self.ot), ("gmm", self.gmm)) if path}
         name = self.sampler or (next(iter(files)) if len(files) == 1 else "prior" if not files else "")

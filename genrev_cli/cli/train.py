@@ -50,7 +50,7 @@ def add_trainer(trainer: Trainer) -> None:
     def run(
         data: Path, out: Path, schedule: dict, method: dict, tables: dict, evaluation: EvalOptions, run: RunOptions, recipe: str
     ) -> Result:
-        from genrev_cli.stages.train import train
+        from genrev_cli.runs.train import train
 
         overrides = {trainer.name: schedule | method, **tables}
         return train(trainer, data, out, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())
@@ -84,8 +84,8 @@ def _train_gan(
     ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str,
     recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
-    from genrev_cli.stages.samplers import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
+    from genrev_cli.store.samplers import SamplerFile
 
     require_latent(latent, ot)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))

@@ -4,8 +4,8 @@ import torch
 
 from genrev_cli.doctor.finding import Outcome, told, verdict
 from genrev_cli.doctor.subject import Subject
+from genrev_cli.scoring.exactness import Exactness
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.exactness import Exactness
 from genrev_cli.training.guard import WARN
 
 BITS = 16

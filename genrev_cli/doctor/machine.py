@@ -12,7 +12,7 @@ import genrev_cli
 from genrev_cli.doctor.privacy import cleaned, value_of
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.header import provenance
-from genrev_cli.stages.features import cache_folder
+from genrev_cli.scoring.features import cache_folder
 from genrev_cli.training.devices import cpu
 
 VARIABLES = (

@@ -13,11 +13,11 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import open_images
 from genrev_cli.latents import build_prior
 from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.runs.planning import resolved
 from genrev_cli.seeds import derive
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 from genrev_cli.settings.schedule import Schedule
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.planning import resolved
+from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.loop import seeded
 
 DEFAULTS = {"cuda": "grn-celeba64", "cpu": "grn-mnist"}

@@ -17,11 +17,11 @@ from genrev_cli.latents import Prior
 from genrev_cli.methods.reconstruction import Reconstruction, image_loss, latent_loss
 from genrev_cli.models import MEMORY, Autoencoder, Bijection, RevNet
 from genrev_cli.precision import autocast_in
+from genrev_cli.runs.execution import execute
+from genrev_cli.scoring.exactness import exact
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import Images, Latents, Pixels, Scalar, to_float
-from genrev_cli.stages.exactness import exact
-from genrev_cli.stages.execution import execute
 from genrev_cli.training.devices import has_bf16, resolve_device
 
 

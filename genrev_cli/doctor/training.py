@@ -11,9 +11,9 @@ from genrev_cli.doctor.images import write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.models import Bijection
+from genrev_cli.runs.train import train
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages.train import train
 from genrev_cli.training.guard import REFUSE
 
 GRADIENTS = 1e-3

@@ -11,13 +11,12 @@ import warnings
 import torch
 from torch import Tensor
 
+from genrev_cli.ot.pivots import LEAST_PIVOT, LEAST_REDUCED_COST, PIVOTS_PER_CELL
 from genrev_cli.shapes import Codes
 
 LOCALITY = 1e-6
 """ρ of `barycentric_weights`: as a bias of Σ λ_j c_j below a millionth of the distance between centres, far above rounding."""
 
-PIVOTS_PER_CELL = 3
-LEAST_REDUCED_COST, LEAST_PIVOT = 1e-11, 1e-12  # of tableaus whose entries are about 1
 
 _WIDTHS = (2, 4, 8, 12, 16)  # of the tableaus that are solved together
 

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from genrev_cli.ot.simplex import LEAST_PIVOT, LEAST_REDUCED_COST, PIVOTS_PER_CELL
+from genrev_cli.ot.pivots import LEAST_PIVOT, LEAST_REDUCED_COST, PIVOTS_PER_CELL
 
 OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
 """Of the compilation. Products and sums stay apart, so that they are rounded as on the CPU."""

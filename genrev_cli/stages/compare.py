@@ -17,22 +17,22 @@ from genrev_cli.files.header import Header, provenance, require_kind
 from genrev_cli.files.images import SPLITS, ImageSet
 from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.report.chain import Record
 from genrev_cli.report.comparison import Comparison, Member, Row, as_json, members_json
 from genrev_cli.report.comparison_page import render_comparison
 from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
+from genrev_cli.runs.records import log_of, parameters_of
+from genrev_cli.scoring.measure import Measured, measure
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
 from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.shapes import to_float, to_pixels
-from genrev_cli.stages.checkpoints import data_of
-from genrev_cli.stages.drawing import Draw, Drawing
-from genrev_cli.stages.fid import FidOptions, Measured, measure
-from genrev_cli.stages.records import log_of, parameters_of
-from genrev_cli.stages.sample import decode_samples
-from genrev_cli.stages.samplers import KIND, SamplerFile, open_model
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.checkpoints import data_of
+from genrev_cli.store.drawing import Draw, Drawing, decode_samples
+from genrev_cli.store.samplers import KIND, SamplerFile, open_model
 from genrev_cli.training.devices import resolve_device
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6

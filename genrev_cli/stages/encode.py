@@ -13,11 +13,11 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.space import announce, hdf5_bytes
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.checkpoints import Checkpoint, data_of, load_checkpoint
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.checkpoints import Checkpoint, data_of, load_checkpoint
 from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank
 

@@ -1,111 +1,19 @@
-"""fid: two sets of images, or a model and its images → the distances between them, and exactly what was measured (A5, Table 1)."""
+"""fid: two sets of images, or a model and real ones → a JSON file with their distance and all that decides it."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from genrev_cli.errors import UsageError
-from genrev_cli.files.header import Header, provenance
-from genrev_cli.files.pictures import json_digest, write_json
-from genrev_cli.methods.likelihood import require_density
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.checkpoints import require_shape
-from genrev_cli.stages.fid_options import FidOptions
-from genrev_cli.stages.image_inputs import require_one_size
-from genrev_cli.stages.pairs import open_pair
-from genrev_cli.stages.references import open_reference
-from genrev_cli.stages.samplers import open_model
-from genrev_cli.stages.scoring import COMPARISONS, OF_MODELS
-from genrev_cli.stages.targets import check_target
-from genrev_cli.training.devices import resolve_device
+from genrev_cli.scoring.measure import measure, score_inputs, write_score
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.training.distributed import rank
-
-__all__ = ["FidOptions", "Measured", "fid", "measure"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """numbers: metric and value, further metrics, then what was measured. inputs, config: for a header."""
-
-    numbers: dict[str, Any]
-    inputs: dict[str, Any]
-    config: dict[str, Any]
 
 
 def fid(samples: Path | None, out: Path, options: FidOptions, *, progress: Progress = SILENT) -> Result:
-    """`measure`, written as a JSON file that says exactly what was measured."""
+    """Measure as `measure` does, and write the result. Raises what that raises, and FileError for an unusable target."""
     start = time.perf_counter()
-    check_target(out, "score", (".json",), _files(samples, options))
+    check_target(out, "score", (".json",), score_inputs(samples, options))
     measured = measure(samples, options, progress)
-    if rank():
-        return Result(None)
-    made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    header = Header("score", measured.config, json_digest(measured.numbers), 0, measured.inputs, made_by)
-    write_json(out, measured.numbers, header)
-    return Result(out, measured.numbers)
-
-
-def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Measured:
-    """Compare images, or what a checkpoint generates, with a reference. Writes nothing but caches and what the options name.
-
-    With Inception features the Fréchet distance is an FID; in others it has a name of its own and is comparable with its kind only.
-    Raises UsageError for options that contradict each other, FileError for unusable files, DivergedError where a number is not finite,
-    UnavailableError without Inception's weights.
-    """
-    _require_one_source(samples, options)
-    device = resolve_device(options.device)
-    model = open_model(options.ckpt, device, options.sampler) if options.ckpt else None
-    if "bpd" in options.of_models:
-        require_density(model.autoencoder, model.own_prior)  # first: all else takes its time
-    reference = open_reference(options.ref, options.split, needs_images=options.needs_images, progress=progress)
-    if options.of_models:
-        require_one_size(reference.images)
-        require_shape(reference.images, model.header, model.path)
-    inputs = {"ckpt": model.header.as_input(model.path)} if model and (samples or not options.compares) else {}
-    config: dict[str, Any] = {"metrics": list(options.metrics)}
-    if reference.protocol:
-        config["protocol"] = {"name": reference.protocol.name, **reference.protocol.facts()}
-    split = {"split": reference.split} if reference.split else {}
-    found, about = {}, {}
-    if options.compares:
-        pair, records, effect = open_pair(samples, options, model, reference, device, progress)
-        for metric in options.comparisons:
-            numbers, conditions = COMPARISONS[metric](pair, options.seed, progress)
-            found[metric], about = numbers, about | conditions
-        inputs |= records
-        config["identity"] = pair.identity
-        about = {"n": pair.samples.n, "n_reference": pair.reference.n, **about, **split, **_features(pair.identity), **effect}
-    if samples is None and options.compares:
-        about |= {"seed": options.seed, "temperature": options.temperature, "sampler": model.drawn_from}
-    for metric in options.of_models:
-        found[metric] = OF_MODELS[metric](model, reference.images, device, options.seed, progress)
-        inputs.setdefault("ref", reference.images.record())
-        about = about or {"n": reference.images.n, **split}
-    (main, value), *others = [item for metric in options.metrics for item in found[metric].items()]
-    return Measured({"metric": main, "value": value, **dict(others), **about}, inputs, {"metric": main, **config})
-
-
-def _require_one_source(samples: Path | None, options: FidOptions) -> None:
-    """Raises UsageError unless there is one set of samples: given or, by --ckpt, to be made; with recon a checkpoint may come beside."""
-    if samples is None and options.ckpt is None:
-        raise UsageError("fid: nothing to score; give samples, or a checkpoint with --ckpt")
-    if samples and options.ckpt and not options.of_models:
-        raise UsageError(f"{samples} and --ckpt {options.ckpt}: both are samples to score; give one of them, or add recon to --metrics")
-    if samples and options.sampler:
-        raise UsageError(f"{options.sampler.path}: nothing is drawn where samples are given; leave one of them out")
-    if samples and not options.compares:
-        raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} looks at no samples; leave them out, or add fid")
-    if options.save_stats:
-        check_target(options.save_stats, "statistics", (".npz",), _files(samples, options), "--save-stats")
-
-
-def _files(samples: Path | None, options: FidOptions) -> list[Path]:
-    return [path for path in (samples, options.ckpt, options.sampler and options.sampler.path, Path(options.ref)) if path]
-
-
-def _features(identity: dict[str, Any]) -> dict[str, Any]:
-    """How a result tells the features; 'precision' is the name of a metric."""
-    kept = {name: identity[name] for name in ("extractor", "profile", "layer", "weights_sha256")}
-    return {**kept, "feature_precision": identity["precision"]}
+    return Result(None) if rank() else write_score(out, measured, options, start)

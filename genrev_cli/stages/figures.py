@@ -15,18 +15,18 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Prior
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
-from genrev_cli.stages.checkpoints import Checkpoint, data_of
-from genrev_cli.stages.exactness import Exactness, exact, filled
-from genrev_cli.stages.samplers import SamplerFile, open_model
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.checkpoints import Checkpoint, data_of
+from genrev_cli.store.samplers import SamplerFile, open_model
 from genrev_cli.training.devices import resolve_device
 
 LATENTS = ("restricted", "full")

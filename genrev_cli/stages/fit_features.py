@@ -15,13 +15,13 @@ from genrev_cli.models.classifier import ClassifierConfig
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.runs.job import Job
+from genrev_cli.runs.monitor import BATCH, Monitor
+from genrev_cli.runs.run import run_job
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.classifiers import KIND, build_classifier, write_classifier
-from genrev_cli.stages.job import Job
-from genrev_cli.stages.monitor import BATCH, Monitor
-from genrev_cli.stages.training import run_job
+from genrev_cli.store.classifiers import KIND, build_classifier, write_classifier
 from genrev_cli.training.method import Method
 
 STAGE = "fit-features"

@@ -13,7 +13,7 @@ from genrev_cli.latents.samplers import Mixture
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
-from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
+from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
 
 
 def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, progress: Progress = SILENT) -> Result:

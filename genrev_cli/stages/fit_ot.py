@@ -15,17 +15,17 @@ from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, tensors_bytes
 from genrev_cli.invocation import since
+from genrev_cli.latents.transport_maps import assemble, averaged, measure_map
 from genrev_cli.ot.cells import Accuracy, judge
 from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, build_solver
 from genrev_cli.ot.source import Ranks
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
+from genrev_cli.runs.disk import Room
+from genrev_cli.runs.resume import alone, earlier_run, run_folder
 from genrev_cli.seeds import derive
 from genrev_cli.settings.transport_map import FitOtOptions
-from genrev_cli.stages.disk import Room
-from genrev_cli.stages.resuming import alone, earlier_run, run_folder
-from genrev_cli.stages.samplers import check_sampler_target, open_finite_codes, write_sampler
-from genrev_cli.stages.transport_maps import assemble, averaged, measure_map
+from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
 from genrev_cli.training import distributed
 from genrev_cli.training.devices import has_bf16, resolve_device
 from genrev_cli.training.log import Log, read_log

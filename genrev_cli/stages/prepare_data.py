@@ -16,9 +16,9 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import SPLITS
 from genrev_cli.files.space import announce, hdf5_bytes
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.targets import check_target
 
 __all__ = ["PrepareConfig", "prepare_data"]
 

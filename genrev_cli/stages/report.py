@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.any import read_any_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid, read_picture, read_score
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record, checkpoint_of, commands
 from genrev_cli.report.material import Material, Picture, Score
 from genrev_cli.report.page import render
 from genrev_cli.result import Result
-from genrev_cli.stages.image_inputs import open_image_input
-from genrev_cli.stages.info import read_any_header
-from genrev_cli.stages.latent_planes import code_clouds
-from genrev_cli.stages.records import log_of, parameters_of, trained_as
-from genrev_cli.stages.samplers import KIND
-from genrev_cli.stages.targets import check_target
+from genrev_cli.runs.records import log_of, parameters_of, trained_as
+from genrev_cli.scoring.images import open_image_input
+from genrev_cli.scoring.latent_planes import code_clouds
+from genrev_cli.store.samplers import KIND
 
 TILES = 64
 

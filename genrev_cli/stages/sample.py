@@ -6,17 +6,16 @@ from pathlib import Path
 
 import torch
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.samples import samples_bytes, writing_samples
 from genrev_cli.files.space import announce
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
-from genrev_cli.stages.samplers import SamplerFile, open_model
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.drawing import Draw, Drawing, decode_samples
+from genrev_cli.store.samplers import SamplerFile, open_model
 from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank, size
 
@@ -82,14 +81,3 @@ def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) ->
     columns, shown = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
     picture = grid(pixels[:shown].numpy(), columns)
     write_picture(path, picture, replace(header, sha256=pixels_digest(picture)))
-
-
-def decode_samples(model: Checkpoint, drawing: Drawing, numbers: range) -> torch.Tensor:
-    """Samples `numbers` as pixels (n, C, H, W) uint8 on the device.
-
-    Raises DivergedError when an image is not finite.
-    """
-    try:
-        return draw_pixels(model.autoencoder, drawing, numbers)
-    except DivergedError as error:
-        raise DivergedError(f"{model.path}: {error}") from error

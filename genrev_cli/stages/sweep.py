@@ -14,19 +14,20 @@ from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.files.pictures import grid, json_digest, pixels_digest, read_json, write_json, write_picture
+from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record
 from genrev_cli.report.plot import Axes, plot
 from genrev_cli.result import Result
+from genrev_cli.runs.records import parameters_of
+from genrev_cli.runs.train import train
+from genrev_cli.scoring.measure import measure, write_score
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_float, to_pixels
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.fid import FidOptions, fid
-from genrev_cli.stages.records import parameters_of
-from genrev_cli.stages.targets import check_target
-from genrev_cli.stages.train import train
+from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.devices import resolve_device
 
 SHOWN = 12
@@ -105,7 +106,7 @@ def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Pr
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):
         choices = FidOptions(str(data), split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
-        fid(None, point.score, choices, progress=progress)
+        write_score(point.score, measure(None, choices, progress), choices, time.perf_counter())
     found = read_json(point.score)[1]
     point.row.update(
         L1=found["value"], PSNR=found.get("PSNR"), SSIM=found["SSIM"], parameters=parameters_of(Record(point.ckpt, header)),

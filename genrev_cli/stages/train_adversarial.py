@@ -14,12 +14,12 @@ from genrev_cli.methods.matching import LatentMatching
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.runs.job import Job
+from genrev_cli.runs.planning import defaults_for
+from genrev_cli.runs.run import run_job
 from genrev_cli.settings.adversarial import ADVERSARY, AdversarialConfig, MatchingConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
-from genrev_cli.stages.checkpoints import data_of, load_checkpoint, recipe_of
-from genrev_cli.stages.job import Job
-from genrev_cli.stages.planning import defaults_for
-from genrev_cli.stages.training import run_job
+from genrev_cli.store.checkpoints import data_of, load_checkpoint, recipe_of
 from genrev_cli.training.method import AutoencoderMethod, require_two_codes
 
 STAGE = "train-adversarial"

@@ -21,17 +21,17 @@ from genrev_cli.models import Autoencoder, build_model
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.runs.job import Job
+from genrev_cli.runs.monitor import BATCH, AutoencoderMonitor, Monitor
+from genrev_cli.runs.planning import defaults_for, job_from_images
+from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
 from genrev_cli.settings.aeotgan import AEOTGANConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
-from genrev_cli.stages.checkpoints import data_of, recipe_of, write_autoencoder
-from genrev_cli.stages.drawing import Draw, Drawing, draw_images
-from genrev_cli.stages.job import Job
-from genrev_cli.stages.monitor import BATCH, AutoencoderMonitor, Monitor
-from genrev_cli.stages.planning import defaults_for, job_from_images
-from genrev_cli.stages.samplers import SamplerFile, open_model
-from genrev_cli.stages.training import run_job
+from genrev_cli.store.checkpoints import data_of, recipe_of, write_autoencoder
+from genrev_cli.store.drawing import Draw, Drawing, draw_images
+from genrev_cli.store.samplers import SamplerFile, open_model
 from genrev_cli.training.method import Method
 
 STAGE = "train-gan"

@@ -18,9 +18,9 @@ from genrev_cli.doctor.finding import FAIL, PASS, SKIP, Check, Outcome, verdict
 from genrev_cli.doctor.privacy import cleaned, value_of
 from genrev_cli.errors import UsageError
 from genrev_cli.precision import allow_tf32
+from genrev_cli.runs.train import train
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages.train import train
 
 GOOD = Check("good", lambda subject: verdict(True, "it is so", {"speed": 2.5}), 0.0)
 BAD = Check("bad", lambda subject: verdict(False, "3 of 8 values differ", {"wrong": 3, "ratio": float("nan")}), 0.0)

@@ -12,7 +12,7 @@ import pytest
 from mutations import MUTATIONS
 from readers import READERS
 
-from genrev_cli.stages.info import read_any_header
+from genrev_cli.files.any import read_any_header
 
 CASES = int(os.environ.get("GENREV_FUZZ", "3"))
 OTHERS = [b"", b"\x89PNG\r\n\x1a\n", bytes(4096)]

@@ -9,8 +9,8 @@ import pytest
 from surroundings import PAGE, content, fill, filled, left_behind, limited, small_disk
 
 from genrev_cli.files.checkpoint import read_checkpoint
+from genrev_cli.runs.run import _Run
 from genrev_cli.stages.info import info
-from genrev_cli.stages.training import _Run
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -130,7 +130,7 @@ def test_hostile_files_are_refused(sound, tmp_path, run, name, write, line, mess
 CHILD = """
 import json, resource, sys
 from genrev_cli.cli import main
-import genrev_cli.stages.fid, genrev_cli.stages.prepare_data, genrev_cli.stages.train, genrev_cli.stages.sample
+import genrev_cli.stages.fid, genrev_cli.stages.prepare_data, genrev_cli.runs.train, genrev_cli.stages.sample
 lines, limit = json.load(sys.stdin)
 with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * resource.getpagesize()

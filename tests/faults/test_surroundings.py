@@ -14,9 +14,11 @@ import genrev_cli
 from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest
 from genrev_cli.files.lock import locked
-from genrev_cli.stages import fit_ot, image_files, training
+from genrev_cli.files.targets import check_target
+from genrev_cli.runs import run as training
+from genrev_cli.scoring import image_files
+from genrev_cli.stages import fit_ot
 from genrev_cli.stages.info import info
-from genrev_cli.stages.targets import check_target
 
 TRAIN = "pretrain-recon --data {d} --recipe {s}/tiny.toml --device cpu --log-every 1 --save-minutes 1e-9 --steps 8 --out {o}/m.safetensors"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import GenrevError
-from genrev_cli.stages.info import read_any_header
+from genrev_cli.files.any import read_any_header
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130

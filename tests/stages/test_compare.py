@@ -10,9 +10,10 @@ from browser import assert_legible, in_a_browser, look, shown
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.page import page_digest, read_page
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.measure import measure
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.stages.compare import CompareOptions, compare
-from genrev_cli.stages.fid import FidOptions, measure
 
 OPTIONS = CompareOptions(n=16, features=FeatureOptions("pixel"), device="cpu", metrics=("fid", "recon"))
 

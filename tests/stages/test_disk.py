@@ -16,17 +16,18 @@ from genrev_cli.files import hdf5, space
 from genrev_cli.files.header import Header
 from genrev_cli.files.samples import samples_bytes, writing_samples
 from genrev_cli.files.space import announce, shown
+from genrev_cli.latents import transport_maps
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import SILENT
+from genrev_cli.runs import run as training
+from genrev_cli.scoring import features as cache
+from genrev_cli.scoring.images import open_image_input
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages import encode as encoding
-from genrev_cli.stages import features as cache
 from genrev_cli.stages import fit_features as classifying
 from genrev_cli.stages import fit_ot as fitting
 from genrev_cli.stages import prepare_data as preparing
-from genrev_cli.stages import training, transport_maps
-from genrev_cli.stages.image_inputs import open_image_input
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
 

@@ -11,15 +11,15 @@ from genrev_cli.files.images import open_images
 from genrev_cli.metrics.features import PixelExtractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
+from genrev_cli.runs import evaluation
+from genrev_cli.runs.evaluation import Evaluator
+from genrev_cli.runs.resume import run_folder
+from genrev_cli.runs.run import best_file
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
-from genrev_cli.stages import evaluation
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw, Drawing, draw_images
-from genrev_cli.stages.evaluation import Evaluator
-from genrev_cli.stages.resuming import run_folder
-from genrev_cli.stages.training import best_file
+from genrev_cli.store.checkpoints import load_checkpoint
+from genrev_cli.store.drawing import Draw, Drawing, draw_images
 from genrev_cli.training.log import read_log
 
 N = 100  # two blocks of samples, the second not full

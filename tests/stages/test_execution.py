@@ -18,14 +18,14 @@ from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.models import MEMORY, RevNet
 from genrev_cli.models.revnet import Scale
 from genrev_cli.precision import autocast_in
+from genrev_cli.runs.execution import effect_of_precision
+from genrev_cli.runs.resume import run_folder
+from genrev_cli.runs.train import train
+from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions, Schedule
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.exactness import Exactness, exact, filled
-from genrev_cli.stages.execution import effect_of_precision
 from genrev_cli.stages.figures import reconstruct
-from genrev_cli.stages.resuming import run_folder
-from genrev_cli.stages.train import train
+from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training import guard
 from genrev_cli.training.log import read_log
 

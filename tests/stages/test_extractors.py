@@ -15,10 +15,10 @@ from genrev_cli.files.header import Header
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models.classifier import Classifier
+from genrev_cli.scoring import extractors
+from genrev_cli.scoring.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 from genrev_cli.settings.features import FeatureOptions
-from genrev_cli.stages import extractors
-from genrev_cli.stages.checkpoints import prefixed
-from genrev_cli.stages.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
+from genrev_cli.store.checkpoints import prefixed
 
 CPU = torch.device("cpu")
 

@@ -14,14 +14,16 @@ from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import psnr, ssim
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.images import open_image_input
+from genrev_cli.scoring.measure import measure
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.stages import fid as stage
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw
-from genrev_cli.stages.fid import FidOptions, fid, measure
-from genrev_cli.stages.image_inputs import open_image_input
+from genrev_cli.stages.fid import fid
 from genrev_cli.stages.sample import sample
+from genrev_cli.store.checkpoints import load_checkpoint
+from genrev_cli.store.drawing import Draw
 
 WRITERS = {
     "folder": lambda path, x: pngs(path, x),

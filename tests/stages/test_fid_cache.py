@@ -11,11 +11,12 @@ from PIL import Image
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import Progress, Task
-from genrev_cli.stages import features, generated_input
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.drawing import Draw
-from genrev_cli.stages.features import features_of
-from genrev_cli.stages.image_inputs import open_image_input
+from genrev_cli.scoring import features
+from genrev_cli.scoring import generated as generated_input
+from genrev_cli.scoring.features import features_of
+from genrev_cli.scoring.images import open_image_input
+from genrev_cli.store.checkpoints import load_checkpoint
+from genrev_cli.store.drawing import Draw
 
 SHAPE = (1, 4, 4)
 N = 22

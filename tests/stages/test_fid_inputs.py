@@ -13,11 +13,12 @@ from PIL import Image
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import Progress, Task
+from genrev_cli.scoring import pair as pairs
+from genrev_cli.scoring.features import features_of
+from genrev_cli.scoring.images import open_image_input
+from genrev_cli.scoring.measure import measure
+from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
-from genrev_cli.stages import pairs
-from genrev_cli.stages.features import features_of
-from genrev_cli.stages.fid import FidOptions, measure
-from genrev_cli.stages.image_inputs import open_image_input
 from genrev_cli.stages.sample import sample
 
 

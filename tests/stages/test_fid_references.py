@@ -13,11 +13,12 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.statistics import read_statistics, write_statistics
 from genrev_cli.progress import Progress
-from genrev_cli.stages import references
-from genrev_cli.stages.fid import FidOptions, measure
+from genrev_cli.scoring import references
+from genrev_cli.scoring.measure import measure
+from genrev_cli.scoring.options import FidOptions
+from genrev_cli.scoring.references import PROTOCOLS, find_protocol, open_reference, protocol_images, tag
 from genrev_cli.stages.fid_ref import fid_ref
 from genrev_cli.stages.prepare_data import PrepareConfig, prepare_data
-from genrev_cli.stages.references import PROTOCOLS, find_protocol, open_reference, protocol_images, tag
 
 
 @pytest.fixture(scope="module")

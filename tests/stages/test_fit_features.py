@@ -11,8 +11,8 @@ from genrev_cli.files.images import open_images
 from genrev_cli.models.classifier import Classifier
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.classifiers import load_classifier
 from genrev_cli.stages.fit_features import fit_features
+from genrev_cli.store.classifiers import load_classifier
 
 RUN = RunOptions(device="cpu", log_every=5)
 TINY = {"width": 4, "dims": 6}

@@ -12,9 +12,9 @@ from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record
 from genrev_cli.report.clouds import SIDE, figure
+from genrev_cli.scoring.latent_planes import code_clouds
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_gmm import fit_gmm
-from genrev_cli.stages.latent_planes import code_clouds
 from genrev_cli.stages.report import report
 
 

@@ -78,7 +78,7 @@ def test_other_commands_say_how_much_was_needed(recon, tmp_path, monkeypatch, ca
     monkeypatch.setattr("genrev_cli.models.revnet.RevNet.encode", full)
     for name, value in environment.items():
         monkeypatch.setitem(os.environ, name, value)
-        monkeypatch.setattr("genrev_cli.stages.processes.run_among", lambda words, command, **_: command())
+        monkeypatch.setattr("genrev_cli.runs.processes.run_among", lambda words, command, **_: command())
     assert main(["encode", "--ckpt", str(ckpt), "--out", str(tmp_path / "codes.h5"), "--device", "cpu"]) == 5
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"genrev: error: {who}there is not enough memory on GPU 0, which has 79.11 GiB (1.25 GiB more were needed): "

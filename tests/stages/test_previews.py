@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from genrev_cli.errors import InterruptedRun
+from genrev_cli.runs import previews
+from genrev_cli.runs.previews import LIMIT, spread
+from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages import previews
-from genrev_cli.stages.previews import LIMIT, spread
-from genrev_cli.stages.resuming import run_folder
 
 RUN = RunOptions(device="cpu", log_every=1, preview_every=1)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.stages.targets import check_target
+from genrev_cli.files.targets import check_target
 
 
 @pytest.mark.parametrize("option", ["--out", "--save-stats"])

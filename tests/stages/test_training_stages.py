@@ -18,9 +18,9 @@ from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header,
 from genrev_cli.files.lock import locked
 from genrev_cli.files.pictures import read_picture
 from genrev_cli.progress import Progress, Task
+from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.resuming import run_folder
+from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.log import read_log
 
 RUN = RunOptions(device="cpu", log_every=1)

@@ -15,8 +15,8 @@ from process_cases import CHAIN, inputs, prepare
 from test_processes import run_processes
 
 from genrev_cli.cli import main
+from genrev_cli.files.any import read_any_header
 from genrev_cli.files.checkpoint import read_checkpoint
-from genrev_cli.stages.info import read_any_header
 
 
 def difference(one: Path, two: Path) -> str:

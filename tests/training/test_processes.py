@@ -14,8 +14,8 @@ import torch
 from process_cases import CHAIN, inputs, prepare
 
 from genrev_cli.cli import main
+from genrev_cli.files.any import read_any_header
 from genrev_cli.files.checkpoint import read_checkpoint
-from genrev_cli.stages.info import read_any_header
 from genrev_cli.training.log import read_log
 
 SECONDS = 300

@@ -5,8 +5,8 @@ import pytest
 from genrev_cli.errors import FileError, UnavailableError, UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import write_json
+from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages.resuming import run_folder
 from genrev_cli.training import distributed
 
 

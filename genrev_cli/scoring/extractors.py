@@ -13,7 +13,7 @@ from genrev_cli.metrics.torchscript import ScriptedNetwork
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FeatureOptions
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.classifiers import load_classifier
+from genrev_cli.store.classifiers import load_classifier
 
 EFFECT_IMAGES = 256
 """Images of each side by which the effect of bf16 is estimated."""

@@ -8,7 +8,7 @@ import torch
 
 from genrev_cli.errors import UnavailableError
 from genrev_cli.models import MEMORY, Bijection
-from genrev_cli.stages.job import Job
+from genrev_cli.runs.job import Job
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.method import Method

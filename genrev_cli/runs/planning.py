@@ -13,8 +13,8 @@ from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
 from genrev_cli.models import MODELS, Autoencoder, build_model, sized
 from genrev_cli.precision import autocast_in
+from genrev_cli.runs.job import Job
 from genrev_cli.settings.schedule import Schedule
-from genrev_cli.stages.job import Job
 from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]

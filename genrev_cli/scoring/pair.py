@@ -11,18 +11,18 @@ from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.torchscript import ScriptedNetwork
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
+from genrev_cli.scoring.features import FeatureSet, features_of
+from genrev_cli.scoring.generated import generated_images
+from genrev_cli.scoring.images import ImageInput, open_image_input, require_one_size, shown_shape
+from genrev_cli.scoring.metrics import Pair
+from genrev_cli.scoring.options import FidOptions
+from genrev_cli.scoring.protocols import protocol_statistics
+from genrev_cli.scoring.references import Reference
+from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
 from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
-from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.classifiers import load_classifier
-from genrev_cli.stages.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
-from genrev_cli.stages.features import FeatureSet, features_of
-from genrev_cli.stages.fid_options import FidOptions
-from genrev_cli.stages.fid_ref import protocol_statistics
-from genrev_cli.stages.generated_input import generated_images
-from genrev_cli.stages.image_inputs import ImageInput, open_image_input, require_one_size, shown_shape
-from genrev_cli.stages.references import Reference
-from genrev_cli.stages.scoring import Pair
-from genrev_cli.stages.statistics_input import SAID, StatisticsFile, open_statistics, short, write_features_statistics
+from genrev_cli.store.checkpoints import Checkpoint
+from genrev_cli.store.classifiers import load_classifier
 
 Records = dict[str, dict[str, Any]]
 """Role → how a header records that input."""

@@ -11,8 +11,8 @@ from genrev_cli.files.images import open_images
 from genrev_cli.files.statistics import has_statistics
 from genrev_cli.metrics.weights import SHA256_PREFIX
 from genrev_cli.progress import Progress
-from genrev_cli.stages.image_inputs import ImageInput, Shape, open_image_input
-from genrev_cli.stages.statistics_input import StatisticsFile, open_statistics
+from genrev_cli.scoring.images import ImageInput, Shape, open_image_input
+from genrev_cli.scoring.statistics import StatisticsFile, open_statistics
 
 FOLDER = Path("data")
 """Where prepared images and the statistics of references by name are looked for."""

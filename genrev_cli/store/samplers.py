@@ -12,10 +12,10 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet, open_codes
 from genrev_cli.files.header import Header, require_kind
+from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Distribution, build_sampler
 from genrev_cli.latents.samplers import Resampled
-from genrev_cli.stages.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
 
 KIND = "sampler"
 MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}

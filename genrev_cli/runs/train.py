@@ -8,11 +8,11 @@ import torch
 
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.runs.planning import chosen_variant, job_from_images
+from genrev_cli.runs.run import run_job
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.trainer import Trainer, Variant
-from genrev_cli.stages.checkpoints import load_checkpoint
-from genrev_cli.stages.planning import chosen_variant, job_from_images
-from genrev_cli.stages.training import run_job
+from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training import distributed
 from genrev_cli.training.method import AutoencoderMethod, load_method
 

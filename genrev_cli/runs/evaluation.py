@@ -10,12 +10,12 @@ from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
+from genrev_cli.runs.monitor import held_out
+from genrev_cli.scoring.extractors import open_extractor
+from genrev_cli.scoring.features import features_of
+from genrev_cli.scoring.images import open_image_input
 from genrev_cli.settings.evaluation import EvalOptions
-from genrev_cli.stages.drawing import Draw, Drawing, draw_pixels
-from genrev_cli.stages.extractors import open_extractor
-from genrev_cli.stages.features import features_of
-from genrev_cli.stages.image_inputs import open_image_input
-from genrev_cli.stages.monitor import held_out
+from genrev_cli.store.drawing import Draw, Drawing, draw_pixels
 from genrev_cli.training.distributed import dealt, rank, size
 
 BATCH = 64

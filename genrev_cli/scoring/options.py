@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
+from genrev_cli.scoring.metrics import BY_STATISTICS, OF_MODELS, metric_names
 from genrev_cli.settings.features import FeatureOptions
-from genrev_cli.stages.drawing import Draw
-from genrev_cli.stages.samplers import SamplerFile
-from genrev_cli.stages.scoring import BY_STATISTICS, OF_MODELS, metric_names
+from genrev_cli.store.drawing import Draw
+from genrev_cli.store.samplers import SamplerFile
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import l1, psnr, ssim
 from genrev_cli.plugins import register
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.features import FeatureSet, Rows, shards_of
+from genrev_cli.scoring.images import ImageInput
+from genrev_cli.scoring.statistics import StatisticsFile
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
-from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.features import FeatureSet, Rows, shards_of
-from genrev_cli.stages.image_inputs import ImageInput
-from genrev_cli.stages.statistics_input import StatisticsFile
+from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.training.distributed import dealt
 
 BY_STATISTICS = ("fid",)

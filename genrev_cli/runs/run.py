@@ -14,20 +14,20 @@ from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce
+from genrev_cli.files.targets import check_target
 from genrev_cli.invocation import since
 from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
+from genrev_cli.runs.disk import planned, room_of
+from genrev_cli.runs.evaluation import Evaluator
+from genrev_cli.runs.execution import effect_of_precision, execute, uncompiled
+from genrev_cli.runs.job import Job
+from genrev_cli.runs.out_of_memory import out_of_memory
+from genrev_cli.runs.previews import discard, thin
+from genrev_cli.runs.resume import alone, best_file, earlier_run, run_folder
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages.checkpoints import load_prefixed, prefixed
-from genrev_cli.stages.disk import planned, room_of
-from genrev_cli.stages.evaluation import Evaluator
-from genrev_cli.stages.execution import effect_of_precision, execute, uncompiled
-from genrev_cli.stages.job import Job
-from genrev_cli.stages.out_of_memory import out_of_memory
-from genrev_cli.stages.previews import discard, thin
-from genrev_cli.stages.resuming import alone, best_file, earlier_run, run_folder
-from genrev_cli.stages.targets import check_target
+from genrev_cli.store.checkpoints import load_prefixed, prefixed
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.devices import resolve_device

@@ -23,11 +23,11 @@ from genrev_cli.files.cache import cache_folder
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, tensors_bytes
+from genrev_cli.files.targets import require_writable
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, Statistics
 from genrev_cli.progress import Progress, Task
-from genrev_cli.stages.image_inputs import ImageInput
-from genrev_cli.stages.targets import require_writable
+from genrev_cli.scoring.images import ImageInput
 from genrev_cli.training.distributed import deals, dealt
 
 Rows = tuple[int, int]

@@ -11,9 +11,9 @@ import torch
 from genrev_cli.config import defaults_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
+from genrev_cli.runs.monitor import AutoencoderMonitor, Monitor
 from genrev_cli.settings.schedule import Schedule
-from genrev_cli.stages.checkpoints import write_autoencoder
-from genrev_cli.stages.monitor import AutoencoderMonitor, Monitor
+from genrev_cli.store.checkpoints import write_autoencoder
 from genrev_cli.training.method import Method
 
 

@@ -11,6 +11,7 @@ from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
+from genrev_cli.store.checkpoints import Checkpoint
 
 AHEAD, AHEAD_VALUES = 2048, 1 << 22
 """How many codes are drawn at once where it is known which will be asked for, and how many values they have at most."""
@@ -86,3 +87,14 @@ def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[in
         number = numbers[int((~finite).nonzero()[0])]
         raise DivergedError(f"sample {number} is decoded to values that are not finite; the model has diverged")
     return to_pixels(images)
+
+
+def decode_samples(model: Checkpoint, drawing: Drawing, numbers: range) -> torch.Tensor:
+    """Samples `numbers` as pixels (n, C, H, W) uint8 on the device.
+
+    Raises DivergedError when an image is not finite.
+    """
+    try:
+        return draw_pixels(model.autoencoder, drawing, numbers)
+    except DivergedError as error:
+        raise DivergedError(f"{model.path}: {error}") from error

@@ -11,7 +11,7 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.statistics import read_statistics, write_statistics
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Statistics
-from genrev_cli.stages.features import FeatureSet
+from genrev_cli.scoring.features import FeatureSet
 from genrev_cli.training.distributed import rank, wait
 
 SAID = {"extractor": "features", "layer": "layer", "dims": "dimensions", "weights_sha256": "weights"}

@@ -14,7 +14,7 @@ from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.metrics.sliced import relative_sliced_wasserstein
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels, to_float, to_pixels
-from genrev_cli.stages.drawing import Draw, Drawing, draw_images
+from genrev_cli.store.drawing import Draw, Drawing, draw_images
 from genrev_cli.training.method import AutoencoderMethod, Method
 
 IMAGES = 1000

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.any import read_any_header
 from genrev_cli.files.checkpoint import require_text
-from genrev_cli.stages.info import read_any_header
 
 
 def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path], option: str = "--out") -> None:

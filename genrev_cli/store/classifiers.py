@@ -10,7 +10,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.models.classifier import Classifier, ClassifierConfig
-from genrev_cli.stages.checkpoints import load_prefixed, prefixed
+from genrev_cli.store.checkpoints import load_prefixed, prefixed
 
 KIND = "classifier"
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from genrev_cli.stages.checkpoints import Checkpoint
-from genrev_cli.stages.drawing import Draw, Drawing
-from genrev_cli.stages.image_inputs import ImageInput
-from genrev_cli.stages.sample import decode_samples
+from genrev_cli.scoring.images import ImageInput
+from genrev_cli.store.checkpoints import Checkpoint
+from genrev_cli.store.drawing import Draw, Drawing, decode_samples
 
 DEFAULT_N = 10_000
 

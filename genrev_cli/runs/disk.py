@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from genrev_cli.files.space import present, tensors_bytes
+from genrev_cli.runs import previews
+from genrev_cli.runs.execution import execute
+from genrev_cli.runs.job import Job
+from genrev_cli.runs.resume import best_file, run_folder
 from genrev_cli.settings.schedule import RunOptions
-from genrev_cli.stages import previews
-from genrev_cli.stages.execution import execute
-from genrev_cli.stages.job import Job
-from genrev_cli.stages.resuming import best_file, run_folder
 from genrev_cli.training import log
 from genrev_cli.training.method import Method
 from genrev_cli.training.optim import Optimizer

@@ -12,12 +12,12 @@ from torch import nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.cache import cache_folder
+from genrev_cli.files.targets import require_writable
 from genrev_cli.models import MEMORY, Autoencoder, Bijection
 from genrev_cli.models.invertible import to_grid
 from genrev_cli.precision import ieee_float32
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import Images
-from genrev_cli.stages.targets import require_writable
 from genrev_cli.training.batch_norm import share_statistics
 from genrev_cli.training.method import Method
 

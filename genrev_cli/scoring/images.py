@@ -15,7 +15,7 @@ from genrev_cli.files.images import open_images
 from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.samples import MARK, folder_digest, read_mark, read_npz_header, sample_files
 from genrev_cli.progress import Progress
-from genrev_cli.stages.image_files import open_image_files
+from genrev_cli.scoring.image_files import open_image_files
 
 Shape = tuple[int, int, int]
 _Read = Callable[[int, int], Iterator[np.ndarray]]

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from genrev_cli.errors import FileError
 from genrev_cli.report.chain import Record
-from genrev_cli.stages.resuming import best_file, run_folder
+from genrev_cli.runs.resume import best_file, run_folder
 from genrev_cli.training.log import read_log
 
 

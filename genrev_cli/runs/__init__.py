@@ -1,0 +1,1 @@
+"""One training run: its plan, its loop's callbacks, its state, its room on the disk."""

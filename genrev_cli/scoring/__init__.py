@@ -1,0 +1,1 @@
+"""What fid, compare and the curves of a training measure."""
