@@ -13,8 +13,7 @@ from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
 from genrev_cli.runs import evaluation
 from genrev_cli.runs.evaluation import Evaluator
-from genrev_cli.runs.resume import run_folder
-from genrev_cli.runs.run import best_file
+from genrev_cli.runs.resume import best_file, run_folder
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels

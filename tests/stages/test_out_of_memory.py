@@ -63,7 +63,7 @@ def test_the_process_counts_alone_while_it_tries(monkeypatch):
     monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 8)
     monkeypatch.setattr(distributed.dist, "get_rank", lambda: 3)
     assert (distributed.rank(), distributed.size()) == (3, 8)
-    with distributed.alone():
+    with distributed.as_single_process():
         assert (distributed.rank(), distributed.size()) == (0, 1)
     assert (distributed.rank(), distributed.size()) == (3, 8)
 

@@ -8,7 +8,7 @@ import pytest
 from genrev_cli.errors import InterruptedRun
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.invocation import process_began, since
-from genrev_cli.runs import run as training
+from genrev_cli.runs import state as saving
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import loop
@@ -88,14 +88,14 @@ def test_loading_counts(tmp_path, recon):
 def test_a_slow_disk(tmp_path, recon, monkeypatch):
     """Of 6 seconds 0.8 go into a save; the state is whole in time, and at no time was it far from that."""
     monkeypatch.setattr(Stop, "EXIT_SECONDS", 1.0)
-    began, written, write = time.monotonic(), [], training.write_checkpoint
+    began, written, write = time.monotonic(), [], saving.write_checkpoint
 
     def slowly(*args):
         time.sleep(0.8)
         write(*args)
         written.append(time.monotonic() - began)
 
-    monkeypatch.setattr(training, "write_checkpoint", slowly)
+    monkeypatch.setattr(saving, "write_checkpoint", slowly)
     out = tmp_path / "a.safetensors"
     with pytest.raises(InterruptedRun):
         recon(out, steps=FOREVER, run=replace(RUN, time_limit=6 / 60))

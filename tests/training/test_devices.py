@@ -57,7 +57,7 @@ def test_under_torchrun_it_is_that_of_the_local_rank(gpus, monkeypatch, word):
         ("cuda", 0, {}, UnavailableError, "this machine has no CUDA device; use --device cpu"),
         ("cuda:2", 2, {}, UnavailableError, "--device cuda:2: this machine has 2 CUDA devices; use --device cpu"),
         ("auto", 1, TORCHRUN, UnavailableError, "this machine has 1 CUDA device; start one process for each"),
-        ("cuda:0", 2, TORCHRUN, UsageError, "each of 2 processes takes a GPU of its own; use --device cuda"),
+        ("cuda:0", 2, TORCHRUN, UsageError, "each of the 2 processes needs its own GPU; use --device cuda"),
         ("meta", 1, {}, UsageError, "--device meta: choose auto, cpu, cuda or cuda:N"),
         ("gpu", 1, {}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
         ("cuda:x", 1, {}, UsageError, "--device cuda:x: choose auto"),

@@ -14,7 +14,7 @@ from genrev_cli.training import distributed, peers
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import ROUNDTRIP
 from genrev_cli.training.log import Log, read_log
-from genrev_cli.training.loop import Hooks, Rhythm, Stop, Window, _unless_it_compiles, seeded, train
+from genrev_cli.training.loop import Hooks, Intervals, Stop, Window, _marks_wait, seeded, train
 
 
 class Weights(nn.Module):
@@ -88,7 +88,7 @@ def test_reading_the_window_is_a_marked_wait(monkeypatch):
 
 @pytest.mark.parametrize(("device", "first", "marks"), [("cuda:0", False, 1), ("cuda:0", True, 0), ("cpu", False, 0)])
 def test_a_step_on_a_gpu_is_a_marked_wait(device, first, marks):
-    with _unless_it_compiles(first, torch.device(device)):
+    with _marks_wait(first, torch.device(device)):
         assert len(peers._open) == marks
 
 
@@ -127,7 +127,7 @@ class Recorder:
         names = ("log", "monitor", "preview", "save")
         return Hooks(**{name: lambda step, *rest, name=name: self.seen.append((name, step, *rest)) for name in names})
 
-    def run(self, start, steps, seed=0, rhythm=Rhythm(2, 3, 4), save_seconds=1e9, stop=None):  # noqa: B008 (frozen)
+    def run(self, start, steps, seed=0, intervals=Intervals(2, 3, 4), save_seconds=1e9, stop=None):  # noqa: B008 (frozen)
         train(
             self,
             self,
@@ -135,7 +135,7 @@ class Recorder:
             seed=seed,
             start=start,
             steps=steps,
-            rhythm=rhythm,
+            intervals=intervals,
             rate=lambda step: 1.0,
             precision="fp32",
             save_seconds=save_seconds,
@@ -155,7 +155,7 @@ def test_every_step_is_its_own_and_the_same_in_every_run():
     assert len({tuple(numbers) for numbers in whole.drawn + other.drawn}) == 12
 
 
-def test_rhythm():
+def test_intervals():
     """Every 2nd, 3rd and 4th step, and all of them at the last; the means are those since the last look."""
     seen = Recorder().run(0, 7).seen
     assert [step for name, step, *_ in seen if name == "log"] == [2, 3, 4, 6, 7]  # whenever anything is looked at

@@ -108,7 +108,7 @@ def test_more_steps_without_the_state(tmp_path, stage):
     stage(out, steps=2)
     (run_folder(out) / "state.safetensors").unlink()
     before = out.read_bytes()
-    check_refused(UsageError, "a.safetensors: has 2 steps, and .*state.safetensors, to go on from, is gone; use --restart", stage, out)
+    check_refused(UsageError, "a.safetensors: has 2 steps, and its state, .*state.safetensors, is gone; use --restart", stage, out)
     assert out.read_bytes() == before
 
 
