@@ -25,8 +25,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _VARIANTS = 256
-"""How often torch may compile one piece of code, which all branches of a network share. It is compiled for each shape of a branch, again for
-the backward pass of --memory reversible, for the image (it needs no gradient) and for the halves of a latent (they have other strides).
+"""How often torch may compile one piece of code, which all branches of a network share. It is compiled for each shape of a branch, again
+for the backward pass of --memory reversible, for the image (it needs no gradient) and for the halves of a latent (they have other strides).
 The CelebA network needs 8 compilations, 15 with --memory reversible."""
 
 
