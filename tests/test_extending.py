@@ -100,7 +100,7 @@ def test_a_checkpoint_names_the_plugin_that_it_needs(genrev, tmp_path):
     sample = [sys.executable, "-m", "genrev_cli", "sample", "--ckpt", "flow.safetensors", "-n", "2", "--device", "cpu"]
     done = subprocess.run(sample, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3
-    said = f"flow.safetensors: it was made with the plugin glow.py (sha256 {digest[:12]}…); give it with --plugin FILE"
+    said = f"flow.safetensors: it was made with the plugin glow.py (sha256 {digest[:12]}…); pass it with --plugin FILE"
     assert said in done.stderr
     done = subprocess.run(
         sample, cwd=tmp_path, env={**environment, "GENREV_PLUGINS": "glow.py"}, capture_output=True, text=True, timeout=120
@@ -188,8 +188,8 @@ def test_a_metric_is_measured(genrev):
         (["--plugin"], 2, "--plugin: needs the path of a Python file"),
         (["--plugin", "no.py", "info", "x"], 3, "--plugin no.py: cannot be read (No such file or directory)"),
         (["--plugin", "bad.py", "info", "x"], 3, "--plugin bad.py: fails with ZeroDivisionError: division by zero"),
-        (["--plugin", "taken.py", "info", "x"], 2, "--plugin taken.py: metric 'fid': genrev has one of this name; choose another"),
-        (["--plugin", "second.py", "--plugin", "third.py", "info", "x"], 2, "metric 'mine': is registered by second.py already"),
+        (["--plugin", "taken.py", "info", "x"], 2, "--plugin taken.py: metric 'fid': genrev uses this name; choose another"),
+        (["--plugin", "second.py", "--plugin", "third.py", "info", "x"], 2, "metric 'mine': second.py uses this name"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_said(genrev, words, code, said):

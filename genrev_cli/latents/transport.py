@@ -112,7 +112,7 @@ class TransportMap(Distribution):
             raise UsageError(f"--temperature {temperature:g}: a transport map has no width to scale; leave --temperature out")
 
     def _drawn(self, uniform: Callable[[int], Tensor]) -> Codes:
-        """Return codes (n, d) from u = uniform(0), (n, 1 + d) in [0, 1): u_0 chooses the map, the rest is x; uniform(1), … are further tries."""
+        """Return codes (n, d) from u = uniform(0), (n, 1 + d) in [0, 1): u_0 chooses the map, u_1 … u_d give x. uniform(k): try k."""
         ready, u = self._set_up(), uniform(0).to(self.codes.device)
         if len(self.sizes) == 1 and not self._rejects:
             return ready.maps[0](u[:, 1:] - 0.5).codes

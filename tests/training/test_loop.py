@@ -262,7 +262,7 @@ def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="--device cuda:1: each of 2 processes takes a GPU of its own; use --device cuda"):
+    with pytest.raises(UsageError, match="--device cuda:1: each of the 2 processes needs its own GPU; use --device cuda"):
         distributed.local_device("cuda:1")
 
 

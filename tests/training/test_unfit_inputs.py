@@ -49,10 +49,12 @@ def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
 def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
     out = tmp_path / "a.safetensors"
     write_images(data, seed=9)
-    check_refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
+    check_refused(FileError, "data.h5: has changed since .*start.safetensors was trained on it; pass --data", adversarial, out)
     adversarial(out, data=data, steps=1)
     data.unlink()
-    check_refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
+    check_refused(
+        FileError, "was trained on .*data.h5, which does not exist any more; pass --data", adversarial, tmp_path / "b.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
