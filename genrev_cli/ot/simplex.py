@@ -24,8 +24,9 @@ _WIDTHS = (2, 4, 8, 12, 16)  # tableaus of one width are solved together
 def barycentric_weights(x: Codes, centres: Tensor, joined: Tensor) -> Tensor:
     """Return λ = argmin_{λ ≥ 0, Σλ = 1} |x − Σ λ_j c_j|² + ρ Σ λ_j |x − c_j|²: x (B, d), centres (B, k, d), J (B, k) → (B, k).
 
-    ρ = LOCALITY. As ρ → 0, Σ λ_j c_j is the point of conv{c_j : j ∈ J} nearest to x. Of all λ that give this point, it is the one of the Delaunay
-    simplex of the c_j around it (Mueller, Murphy & Tasissa 2024): at most d + 1 are not 0, and λ is unique also if |J| > d + 1.
+    ρ = LOCALITY. As ρ → 0, Σ λ_j c_j is the point of conv{c_j : j ∈ J} nearest to x. Of all λ that give this point, it is
+    that of the Delaunay simplex of the c_j around it (Mueller, Murphy & Tasissa 2024): at most d + 1 are not 0, and λ is unique also if
+    |J| > d + 1.
 
     Principal pivoting (Cottle, Pang & Stone 1992, ch. 4) starts from the nearest c_s alone. It increases the λ_j of least reduced cost
     w_j < 0, and adapts the others, until w_j = 0 or another λ reaches 0 and leaves the basis. No row depends on the other rows.
