@@ -1,4 +1,4 @@
-"""--time-limit: the process has ended when it is over, whatever loading and saving take."""
+"""--time-limit: the process ends in time, however long loading and saving take."""
 
 import time
 from dataclasses import replace
@@ -34,7 +34,7 @@ def clock(monkeypatch):
 
 
 def questions(stop, clock, step, every=0, save=0.0):
-    """When a run of steps of so many seconds, every so many of them with a save, has ended but for the exit."""
+    """Return when a run ends, without the exit, given the seconds of a step and of a save, and the steps between saves."""
     count = 0
     while True:
         clock.now += step
@@ -48,8 +48,8 @@ def questions(stop, clock, step, every=0, save=0.0):
 
 
 @pytest.mark.parametrize("every", range(1, 20))
-def test_a_save_and_a_step_are_kept_back(clock, every):
-    """It ends in time whenever saves come, and not earlier than by a save and two steps."""
+def test_time_for_a_save_and_a_step_is_reserved(clock, every):
+    """It ends in time, but not earlier than by a save and two steps."""
     stop = Stop(1.0)
     assert stop.unsure
     with stop.saving():
@@ -60,7 +60,7 @@ def test_a_save_and_a_step_are_kept_back(clock, every):
 
 
 def test_the_longest_step_counts(clock):
-    """One that had a score behind it, as the next may."""
+    """A step may be followed by a score, and so may the next."""
     stop = Stop(1.0)
     for pause in (1.0, 20.0, 1.0):
         clock.now += pause
@@ -86,7 +86,7 @@ def test_loading_counts(tmp_path, recon):
 
 
 def test_a_slow_disk(tmp_path, recon, monkeypatch):
-    """Of 6 seconds 0.8 go into a save; the state is whole in time, and at no time was it far from that."""
+    """A save takes 0.8 of 6 seconds. The state is complete in time, although the run had saved only once before."""
     monkeypatch.setattr(Stop, "EXIT_SECONDS", 1.0)
     began, written, write = time.monotonic(), [], saving.write_checkpoint
 
@@ -99,6 +99,6 @@ def test_a_slow_disk(tmp_path, recon, monkeypatch):
     out = tmp_path / "a.safetensors"
     with pytest.raises(InterruptedRun):
         recon(out, steps=FOREVER, run=replace(RUN, time_limit=6 / 60))
-    assert len(written) == 2  # at the first look, to know how long it takes, and at the end
+    assert len(written) == 2  # at the first report, to measure its time, and at the end
     assert 2 < written[1] <= time.monotonic() - began < 6
     assert read_checkpoint_header(run_folder(out) / "state.safetensors").step > 5

@@ -1,4 +1,4 @@
-"""The training stages given what does not fit: a sentence, and nothing written."""
+"""Training stages with unusable inputs: they raise one sentence, and write nothing."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
     check_refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
 
 
-def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
+def test_data_that_changed_or_is_gone(tmp_path, adversarial, data, write_images):
     out = tmp_path / "a.safetensors"
     write_images(data, seed=9)
     check_refused(FileError, "data.h5: has changed since .*start.safetensors was trained on it; pass --data", adversarial, out)
@@ -77,20 +77,20 @@ def test_unusable_settings(tmp_path, stage, settings, error, said):
     assert not run_folder(out).exists()
 
 
-def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
-    """Not even where a step of two mini-batches of 3 could be: half of each process's 3 rows would not be a mini-batch."""
+def test_a_batch_that_cannot_be_split(tmp_path, stage, monkeypatch):
+    """A step takes two mini-batches of 3 rows. Their 6 rows could be split in two, but not each mini-batch."""
     monkeypatch.setattr(distributed, "size", lambda: 2)
     check_refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
 
 
-def test_prior_samples_that_cannot_be_dealt_out(tmp_path, adversarial, monkeypatch):
+def test_prior_samples_that_cannot_be_split(tmp_path, adversarial, monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 2)
     said = "prior_samples of 15 cannot be split over 2 processes; choose a multiple of 2"
     check_refused(UsageError, said, adversarial, tmp_path / "a.safetensors", prior_samples=15)
     assert not run_folder(tmp_path / "a.safetensors").exists()
 
 
-def test_output_that_is_no_checkpoint(tmp_path, stage):
+def test_output_that_is_not_a_checkpoint(tmp_path, stage):
     check_refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
     (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
     check_refused(FileError, "theirs.safetensors: exists and is not a file of kind 'checkpoint'", stage, tmp_path / "theirs.safetensors")
@@ -105,7 +105,7 @@ def test_output_that_is_an_input(tmp_path, adversarial):
 
 
 def test_more_steps_without_the_state(tmp_path, stage):
-    """It would have to begin anew, and does so only when told."""
+    """It would have to start again, which needs --restart."""
     out = tmp_path / "a.safetensors"
     stage(out, steps=2)
     (run_folder(out) / "state.safetensors").unlink()
