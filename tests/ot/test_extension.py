@@ -229,7 +229,7 @@ def test_every_float_type(rule, dtype):
     ("change", "message"),
     [
         ({"rule": "linear"}, "rule = 'linear' is unknown"),
-        ({"k": 0}, "k is at least 1"),
+        ({"k": 0}, "k must be at least 1"),
         ({"theta": -0.1}, "θ at least 0"),
         ({"theta": math.nan}, "θ at least 0"),
         ({"rule": "nearest", "drop": True}, "choose another rule"),

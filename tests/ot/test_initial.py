@@ -38,7 +38,7 @@ def test_merge_leaves_distinct_codes():
 @pytest.mark.parametrize(
     ("codes", "weights", "error", "said"),
     [
-        (torch.zeros(0, 3), None, UsageError, r"codes must be \(n, d\), not \(0, 3\)"),
+        (torch.zeros(0, 3), None, UsageError, r"codes \(n, d\) are needed, not \(0, 3\)"),
         (torch.zeros(3), None, UsageError, r"not \(3,\)"),
         (torch.tensor([[1.0], [torch.nan]]), None, DivergedError, "NaN or infinite"),
         (torch.zeros(2, 3), torch.ones(3), UsageError, "2 positive weights are needed"),
