@@ -19,7 +19,7 @@ from genrev_cli.scoring.measure import measure
 from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
-from genrev_cli.stages import fid as stage
+from genrev_cli.scoring import measure as stage
 from genrev_cli.stages.fid import fid
 from genrev_cli.stages.sample import sample
 from genrev_cli.store.checkpoints import load_checkpoint
