@@ -58,7 +58,7 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
         (["train-pga", "--recipe", "vae-digits", "--steps", "5", "--lr", "0.1"], "has no table [train-pga]"),
         (["pretrain-recon", "--recipe", "lpga-digits", "--steps", "5"], "has no table [pretrain-recon]"),
         (["pretrain-recon", "--recipe", "inn-mnist", "--exact-bits", "16"], "needs additive couplings, and 'inn' has none"),
-        (["fit-features", "--memory", "reversible"], "and a classifier is none"),
+        (["fit-features", "--memory", "reversible"], "and a classifier is not"),
         (["train-pga", "--warm-up", "-1"], "--warm-up"),
         (["train-pga", "--recipe", "vae-digits"], "has no table [train-pga]"),
     ],

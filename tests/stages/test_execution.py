@@ -71,7 +71,7 @@ def test_other_stages_save_memory_too(request, tmp_path, name):
 
 
 def test_memory_needs_an_inverse(perceptual, tmp_path):
-    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is none"):
+    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is not"):
         perceptual(tmp_path / "a.safetensors", memory="reversible")
     with pytest.raises(UsageError, match="--memory reversible: needs an invertible network"):
         perceptual(tmp_path / "a.safetensors", memory="reversible", run=replace(RUN, dry_run=True))
@@ -167,7 +167,7 @@ def test_compiled_code_that_cannot_be_kept(recon, tmp_path, monkeypatch):
     (tmp_path / "cache").touch()
     monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
-    with pytest.raises(FileError, match="cache is no folder; set GENREV_CACHE to another place, or leave out --compile"):
+    with pytest.raises(FileError, match="cache is no folder; set GENREV_CACHE to another folder, or leave out --compile"):
         recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
 
 
@@ -190,7 +190,7 @@ def test_the_guard_refuses_gradients_of_a_wrong_inverse(recon, tmp_path, monkeyp
 
     monkeypatch.setattr(RevNet, "__init__", grown)
     with pytest.raises(
-        DivergedError, match="gradients of --memory reversible are wrong .*; go on from the last saved state with --memory plain"
+        DivergedError, match="gradients of --memory reversible are wrong .*; resume from the last saved state with --memory plain"
     ):
         recon(tmp_path / "a.safetensors", steps=2, memory="reversible")
     assert not (tmp_path / "a.safetensors").exists()
@@ -217,7 +217,7 @@ def test_the_guard_names_the_precision_that_spoils_an_inverse(precision, cause):
     sentence = guard.warnings_of({"roundtrip_max": 2e-2}, model, precision)["roundtrip"]
     assert cause in sentence
     assert sentence.endswith("--precision fp32 is exact up to rounding")
-    with pytest.raises(DivergedError, match=f"gradients .* are wrong .*, {cause} .* --memory plain, or begin anew with --precision fp32"):
+    with pytest.raises(DivergedError, match=f"gradients .* are wrong .*, {cause} .* --memory plain, or start again with --precision fp32"):
         guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, precision)
     with pytest.raises(DivergedError, match="with a lower learning rate"):
         guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, "fp32")

@@ -77,14 +77,20 @@ def test_unusable_settings(tmp_path, stage, settings, error, said):
     assert not run_folder(out).exists()
 
 
+def of_two(monkeypatch):
+    """Pretend to be the first of two processes. `size` itself stays: methods import it by name when a run starts."""
+    for name, answer in {"is_initialized": True, "get_world_size": 2, "get_rank": 0}.items():
+        monkeypatch.setattr(distributed.dist, name, lambda answer=answer: answer)
+
+
 def test_a_batch_that_cannot_be_split(tmp_path, stage, monkeypatch):
     """A step takes two mini-batches of 3 rows. Their 6 rows could be split in two, but not each mini-batch."""
-    monkeypatch.setattr(distributed, "size", lambda: 2)
+    of_two(monkeypatch)
     check_refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
 
 
 def test_prior_samples_that_cannot_be_split(tmp_path, adversarial, monkeypatch):
-    monkeypatch.setattr(distributed, "size", lambda: 2)
+    of_two(monkeypatch)
     said = "prior_samples of 15 cannot be split over 2 processes; choose a multiple of 2"
     check_refused(UsageError, said, adversarial, tmp_path / "a.safetensors", prior_samples=15)
     assert not run_folder(tmp_path / "a.safetensors").exists()
