@@ -19,7 +19,7 @@ def share_statistics(network: nn.Module) -> None:
         return
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.forward = functools.partial(_normalised, layer)  # type: ignore[method-assign]  # a subclass would change the names in files
+            layer.forward = functools.partial(_normalised, layer)  # type: ignore[method-assign]  # the layer itself stays
 
 
 def _normalised(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
