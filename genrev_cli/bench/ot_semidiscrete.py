@@ -67,7 +67,7 @@ def _table(codes: Codes, budget: Budget, options: BenchOptions, progress: Progre
     contest, device = Contest(codes, budget), codes.device
     notes = [
         "error: relative root mean square error of the cells' masses on fresh samples; empty: cells without any of these samples",
-        f"published: Adam from 0 on the same Sobol points in every iteration, stopped after {budget.iterations} iterations; genrev: until it "
+        f"published: Adam from 0 on the same Sobol points each iteration, stopped after {budget.iterations} iterations; genrev: until it "
         f"is certainly no worse, tested whenever its samples have grown by {LOOK}; the tests are not timed",
         f"{JUDGES_PER_CODE} samples per code measure the accuracy; no solver or test has used them",
     ]

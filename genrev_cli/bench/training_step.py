@@ -123,7 +123,7 @@ def step_tables(
     notes = [
         *notes,
         "error: of the gradient, relative to the first network's, in the Euclidean norm; times exclude the optimizer",
-    """Return two tables: all networks against the first, and from the same runs genrev's memory modes against plain autograd.
+        "saved_kb: autograd's saved tensors without the parameters, per image; with bf16 also the weights' bf16 copies, once per batch",
         "extra_peak_mb: of a step in its own process, including gradients",
     ]
     if not (options.bf16 or has_bf16(problem.x.device)):
