@@ -2,7 +2,7 @@
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
-# make soak   run every training stage for 5,000 steps and measure its memory; 45 minutes on two cores
+# make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
