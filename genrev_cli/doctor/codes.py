@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from genrev_cli.bench.harness import timed
-from genrev_cli.doctor.finding import Outcome, told
+from genrev_cli.doctor.finding import Outcome, info
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.scores import build_scores, centred
@@ -43,7 +43,7 @@ def codes_of_map(subject: Subject) -> Outcome:
     step()
     speed, ms = _speed(draw), 1e3 * timed(step)[0]
     numbers = {"codes_per_second": speed, "ms_per_step": ms, "codes": CODES, "dim": DIM}
-    return told(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
+    return info(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
 
 
 def _speed(draw: Callable[[int], object]) -> float:
@@ -77,4 +77,4 @@ def fit_kernels(subject: Subject) -> Outcome:
         numbers[precision] = len(x) / timed(run)[0]
     speeds = " and ".join(f"{speed:,.0f} samples/s in {precision}" for precision, speed in numbers.items())
     minutes = PER_CODE * CODES / max(numbers.values()) / 60
-    return told(f"{speeds}; {PER_CODE} for each of {CODES:,} codes would take {minutes:.1f} minutes", numbers)
+    return info(f"{speeds}; {PER_CODE} for each of {CODES:,} codes would take {minutes:.1f} minutes", numbers)

@@ -2,7 +2,7 @@
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, told, verdict
+from genrev_cli.doctor.finding import Outcome, info, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.training.devices import has_bf16, resolve_device
 
@@ -23,4 +23,4 @@ def device_words(subject: Subject) -> Outcome:
 def bf16_support(subject: Subject) -> Outcome:
     """Report whether the device multiplies bfloat16 in hardware."""
     there = has_bf16(subject.device)
-    return told("in hardware" if there else "emulated, and slower than fp32; do not pass --precision bf16 here", {"hardware": there})
+    return info("in hardware" if there else "emulated, and slower than fp32; do not pass --precision bf16 here", {"hardware": there})

@@ -59,7 +59,7 @@ def verdict(kept: bool, detail: str, numbers: Numbers | None = None) -> Outcome:
     return Outcome(PASS if kept else FAIL, detail, numbers or {})
 
 
-def told(detail: str, numbers: Numbers | None = None) -> Outcome:
+def info(detail: str, numbers: Numbers | None = None) -> Outcome:
     """Return an INFO: a measurement without a promise."""
     return Outcome(INFO, detail, numbers or {})
 

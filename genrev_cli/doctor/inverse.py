@@ -2,7 +2,7 @@
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, told, verdict
+from genrev_cli.doctor.finding import Outcome, info, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.scoring.exactness import Exactness
 from genrev_cli.shapes import to_float
@@ -23,7 +23,7 @@ def round_trip(subject: Subject, *, precision: str) -> Outcome:
     own = ", the checkpoint's own precision" if precision == subject.precision != "fp32" else ""
     detail = f"largest error {largest:.1e}, mean {mean:.1e}{own}"
     if precision != "fp32":
-        return told(f"{detail}; nothing is promised", numbers)
+        return info(f"{detail}; nothing is promised", numbers)
     return verdict(largest <= WARN, f"{detail}; limit {WARN:g}", numbers)
 
 
@@ -44,7 +44,7 @@ def exact_bits(subject: Subject, *, precision: str) -> Outcome:
     numbers = {**found, "codes_changed": changed, "batches": sizes}
     if found["largest_stream"] >= found["exact_range"]:
         detail = f"a stream reaches {found['largest_stream']:.3g}, but the range of {bits} bits is {found['exact_range']:.3g}"
-        return verdict(False, detail, numbers) if subject.bits else told(f"{detail}; a smaller --exact-bits has a wider range", numbers)
+        return verdict(False, detail, numbers) if subject.bits else info(f"{detail}; a smaller --exact-bits has a wider range", numbers)
     kept = not (found["exact_error"] or verify.pixels or changed)
     if kept:
         return verdict(True, f"{bits} bits: every value came back, in batches of {' and '.join(map(str, sizes))}", numbers)

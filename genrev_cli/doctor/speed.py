@@ -13,7 +13,7 @@ from genrev_cli.bench.harness import synchronize
 from genrev_cli.bench.sample_images import own
 from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.bench.training_step import Network, loss_of
-from genrev_cli.doctor.finding import Numbers, Outcome, told, verdict
+from genrev_cli.doctor.finding import Numbers, Outcome, info, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import lacks_memory
 from genrev_cli.methods.reconstruction import Reconstruction
@@ -32,7 +32,7 @@ def training_step(subject: Subject, *, precision: str, memory: str) -> Outcome:
     detail = f"{numbers['images_per_second']:,.0f} images/s, {numbers['ms_per_step']:.1f} ms for {batch} images, {_memory(numbers)}"
     if subject.cuda:
         detail += f", host busy for {numbers['host_ms']:.1f} ms ({100 * numbers['host_ms'] / numbers['ms_per_step']:.0f}%)"
-    return told(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
+    return info(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
 
 
 def _memory(numbers: Numbers) -> str:
@@ -107,7 +107,7 @@ def sampling(subject: Subject, *, precision: str) -> Outcome:
 
         batch, seconds = fitting(subject, measure)
     speed = 2 * batch / seconds
-    return told(f"{speed:,.0f} images/s in batches of {batch}, without writing them", {"images_per_second": speed, "batch": batch})
+    return info(f"{speed:,.0f} images/s in batches of {batch}, without writing them", {"images_per_second": speed, "batch": batch})
 
 
 def no_waits(subject: Subject) -> Outcome:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, told
+from genrev_cli.doctor.finding import Outcome, info
 from genrev_cli.doctor.images import smooth_images, write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.header import Header
@@ -43,7 +43,7 @@ def streamed(subject: Subject) -> Outcome:
         "images_per_second": steps * BATCH / read, "read_mb_per_second": steps * BATCH * one / read / 1e6,
     }  # fmt: skip
     place = "" if cold else ", from the system's cache"
-    return told(
+    return info(
         f"reads {numbers['images_per_second']:,.0f} images/s ({numbers['read_mb_per_second']:,.0f} MB/s) in shuffled batches{place}, "
         f"writes {numbers['write_mb_per_second']:,.0f} MB/s",
         numbers,
@@ -74,4 +74,4 @@ def png_writing(subject: Subject) -> Outcome:
         for start in range(0, PNGS, BATCH):
             writer.add(images[start : start + BATCH])
     speed = PNGS / (time.perf_counter() - began)
-    return told(f"{speed:,.0f} images/s", {"images_per_second": speed})
+    return info(f"{speed:,.0f} images/s", {"images_per_second": speed})

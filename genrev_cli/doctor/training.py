@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.bench.training_step import Network, deviation, gradients
-from genrev_cli.doctor.finding import Outcome, told, verdict
+from genrev_cli.doctor.finding import Outcome, info, verdict
 from genrev_cli.doctor.images import write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.checkpoint import read_checkpoint
@@ -50,7 +50,7 @@ def determinism(subject: Subject) -> Outcome:
     equal = f"differ by up to {largest:.1e}" if largest else "are equal to the bit"
     detail = f"weights of two runs of {STEPS} steps {equal}"
     if subject.cuda:
-        return told(f"{detail}; only a CPU promises equality", numbers)
+        return info(f"{detail}; only a CPU promises equality", numbers)
     return verdict(not largest, detail, numbers)
 
 

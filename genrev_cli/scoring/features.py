@@ -144,7 +144,7 @@ class _Maker:
         return {"schema": SCHEMA, "extractor": self.extractor.identity, "device": device}
 
     def _read(self, path: Path, count: int) -> Tensor | None:
-        """A shard; None where it is missing or damaged."""
+        """Read the features of a shard, (count, dims); None if it is missing or damaged."""
         if not path.exists():
             return None
         try:

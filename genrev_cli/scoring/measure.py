@@ -24,7 +24,7 @@ from genrev_cli.training.devices import resolve_device
 
 @dataclass(frozen=True)
 class Measured:
-    """A result. numbers: metric and value, further metrics, then the conditions. inputs, config: for the header."""
+    """The result of a measurement. numbers: metric and value, further metrics, then the conditions. inputs, config: for the header."""
 
     numbers: dict[str, Any]
     inputs: dict[str, Any]

@@ -125,7 +125,7 @@ def find_protocol(name: str, split: str = "") -> Protocol:
     if split in ("", protocol.split):
         return protocol
     if split not in (*protocol.counts, "all"):
-        raise UsageError(f"--split {split}: choose {', '.join(protocol.counts)} or all")
+        raise UsageError(f"--split {split}: {protocol.source} has no such split; choose {', '.join(protocol.counts)} or all")
     return replace(protocol, split=split, own_split=False)
 
 

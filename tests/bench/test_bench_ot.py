@@ -20,7 +20,7 @@ def options(*only):
 
 
 def test_the_published_loss_of_points_on_a_line():
-    # Sorted points are matched in their order: |0 − 1|, |2 − 4| and a pair that coincides.
+    # Sorted points are matched in order: |0 − 1|, |2 − 4| and two equal points.
     x, s = torch.tensor([[2.0], [7.0], [0.0]], dtype=torch.float64), torch.tensor([[1.0], [4.0], [7.0]], dtype=torch.float64)
     assert published_loss(x, s).item() == pytest.approx((1 + 2 + math.sqrt(LEAST_SQUARE)) / 3, rel=1e-12)
 
@@ -55,7 +55,7 @@ def test_the_mixture_has_distant_modes():
 
 
 def test_the_first_published_step():
-    # Of three codes on a line the middle one has no cell at h = 0, so |g| is 1/3 or 1/6 and Adam, not corrected, steps 0.05 · 0.1/√0.001.
+    # The middle one of three codes on a line has no cell at h = 0, so |g| is 1/3 or 1/6, and uncorrected Adam steps 0.05 · 0.1/√0.001.
     codes = torch.tensor([[-1.0], [0.0], [1.0]])
     first = published_heights(codes, Budget(iterations=1, batch=256, batches=1))
     up = 0.05 * 0.1 / math.sqrt(0.001)

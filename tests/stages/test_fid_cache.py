@@ -41,7 +41,7 @@ class Costly(Extractor):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache with shards of 4 images."""
+    """Use an empty cache with shards of 4 images, and return its folder."""
     monkeypatch.setattr(features, "SHARD", 4)
     monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"

@@ -94,7 +94,7 @@ def test_the_note_describes_the_protocol():
 def test_unknown_names_and_splits():
     with pytest.raises(UsageError, match="did you mean 'celeba'"):
         find_protocol("celebs")
-    with pytest.raises(UsageError, match="choose train, test or all"):
+    with pytest.raises(UsageError, match="mnist has no such split; choose train, test or all"):
         find_protocol("mnist", "val")
     with pytest.raises(FileError, match="give a path or a name: celeba, .*did you mean 'cifar10'"):
         open_reference("cifar", "", needs_images=False, progress=Progress())
