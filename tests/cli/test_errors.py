@@ -101,7 +101,7 @@ CASES = {
     "another shape to reconstruct": (
         3, "fid --ckpt {chain}/recon.safetensors --ref {bad}/large.h5 --split train --metrics recon", "images are 1×16×16"),
     "unknown protocol": (2, "fid-ref celebs", "did you mean 'celeba'"),
-    "split of a protocol": (2, "fid {chain}/samples --ref mnist --split val --features pixel", "mnist has no such split; choose train, test or all"),
+    "split of a protocol": (2, "fid {chain}/samples --ref mnist --split val --features pixel", "mnist has no such split"),
     "protocol not prepared": (3, "fid-ref mnist", "genrev prepare-data mnist --out data/mnist.h5"),
     "another set under a name": (3, "fid-ref mnist --data {chain}/digits.h5", "its source is digits, not mnist"),
     "statistics over a score": (2, "fid {chain}/samples --ref {chain}/digits.h5 --save-stats x.h5", "must end in .npz"),
