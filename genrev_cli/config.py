@@ -1,4 +1,4 @@
-"""Build frozen dataclasses from plain tables (TOML, JSON), with an error that names each mistake."""
+"""Build frozen dataclasses from tables (TOML, JSON), with errors that name each mistake."""
 
 import difflib
 import math
@@ -23,7 +23,7 @@ _TABLES = ("model", "prior", "train-adversarial", "train-gan", "classifier", "fi
 
 
 def recipe_tables() -> list[str]:
-    """Return the tables that a recipe may hold: the networks, the prior, and the settings of each training command."""
+    """Return the names of the tables that a recipe may have: networks, prior, and settings of each training command."""
     return [*_TABLES, *TRAINERS]
 
 
@@ -137,12 +137,12 @@ def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> di
 def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     """Return the table `name` of a recipe.
 
-    Raises UsageError if it has no such table.
+    Raises UsageError if the recipe has no such table.
     """
     table = recipe.get(name)
     if not isinstance(table, dict):
         raise UsageError(
-            f"{where}: has no table [{name}], so it cannot be used here" if name not in recipe else f"{where}: {name} is not a table"
+            f"{where}: has no table [{name}], which is needed here" if name not in recipe else f"{where}: {name} is not a table"
         )
     return table
 
@@ -158,7 +158,7 @@ def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any,
 
 
 def build(registry: dict[str, tuple[type, Callable[..., T]]], table: dict[str, Any], where: str) -> T:
-    """Return the object that a table with a `name` describes. registry: name → (dataclass of the settings, function called with them).
+    """Build the object of a table with a `name`. registry: name → (dataclass of the settings, function to call with them).
 
     Raises UsageError for an unknown name, and like `from_table`.
     """

@@ -1,8 +1,8 @@
-"""What a user adds from a file of their own: networks, methods, data sources and metrics.
+"""Plugins: networks, methods, data sources and metrics from a user's own file.
 
-A plugin is a Python file that calls `register_network`, `register_trainer`, `register_source` or `register_metric`, each of which stands
-beside the registry that it adds to. It is given as `--plugin FILE` with any command, in $GENREV_PLUGINS, or by an installed package's
-entry point in the group `genrev.plugins`. Files remember the plugins that they need.
+A plugin is a Python file that calls `register_network`, `register_trainer`, `register_source` or `register_metric`; each of these stands
+beside its registry. Pass it as `--plugin FILE` to any command or in $GENREV_PLUGINS, or install a package with an entry point in the group
+`genrev.plugins`. Headers of files record the plugins that are needed to read them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ FLAG, VARIABLE, GROUP = "--plugin", "GENREV_PLUGINS", "genrev.plugins"
 
 @dataclass(frozen=True)
 class Plugin:
-    """name: of the file or entry point. sha256: of the file's content, or the package's version."""
+    """A loaded plugin. name: its file or entry point. sha256: digest of the file's content, or the package's version."""
 
     name: str
     sha256: str
@@ -37,22 +37,22 @@ _owners: dict[tuple[str, str], Plugin] = {}
 def register(kind: str, name: str, registry: dict[str, Any], entry: Any) -> None:
     """Add an entry to a registry. kind: 'network', 'trainer', 'source' or 'metric'.
 
-    Raises UsageError for a name that is taken by genrev or another plugin.
+    Raises UsageError for a name that genrev or another plugin uses.
     """
     plugin = _loading.get()
     if name in registry and _owners.get((kind, name)) is None:
-        raise UsageError(f"{kind} '{name}': genrev has one of this name; choose another")
+        raise UsageError(f"{kind} '{name}': genrev uses this name; choose another")
     if name in registry and plugin and _owners[kind, name].name != plugin.name:
-        raise UsageError(f"{kind} '{name}': is registered by {_owners[kind, name].name} already; choose another name")
+        raise UsageError(f"{kind} '{name}': {_owners[kind, name].name} uses this name; choose another")
     registry[name] = entry
     if plugin:
         _owners[kind, name] = plugin
 
 
 def load_asked(words: Sequence[str]) -> list[str]:
-    """Load the plugins of a command line, of the environment and of installed packages; return the words without --plugin.
+    """Load the plugins of a command line, of the environment and of installed packages. Return the words without --plugin.
 
-    Raises UsageError for a flag without a file, FileError for a file that is missing or fails.
+    Raises UsageError for --plugin without a file, FileError for a plugin that is missing or fails.
     """
     files, rest = _taken(words)
     for path in [*os.environ.get(VARIABLE, "").split(os.pathsep), *files]:
@@ -65,7 +65,7 @@ def load_asked(words: Sequence[str]) -> list[str]:
 
 
 def _taken(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The files that --plugin names, and the other words."""
+    """Return the files that follow --plugin, and the other words."""
     files, rest, left = [], [], iter(words)
     for word in left:
         if word == FLAG:
@@ -81,7 +81,7 @@ def _taken(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def load_file(path: Path) -> None:
-    """Run a plugin's file, unless the same content was run before. Raises FileError when it is missing or fails."""
+    """Run the file of a plugin, unless its content was run before. Raises FileError when it is missing or fails."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -93,7 +93,7 @@ def load_file(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise FileError(f"{FLAG} {path}: is not a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     loader = spec.loader
     _run(Plugin(path.name, digest), lambda: loader.exec_module(module))
 
@@ -112,13 +112,13 @@ def _run(plugin: Plugin, code: Any) -> None:
 
 
 def needed(names: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return which plugins own some entries, (kind, name) each: name of the plugin → sha256, for a header."""
+    """Return the plugins that registered some entries, for a header: name → sha256. names: (kind, name) of each entry."""
     owners = [_owners[entry] for entry in names if entry in _owners]
     return {plugin.name: plugin.sha256 for plugin in owners}
 
 
 def missing(recorded: object) -> str:
-    """Return what to do about plugins that a header records and that are not loaded; '' where none is missing."""
+    """Return which recorded plugins are not loaded, and the cure; '' if all are loaded. recorded: `needed`, from a header."""
     records = recorded if isinstance(recorded, dict) else {}
     absent = [f"{name} (sha256 {str(digest)[:12]}…)" for name, digest in records.items() if name not in _loaded]
-    return f"it was made with the plugin {', '.join(absent)}; give it with {FLAG} FILE" if absent else ""
+    return f"it was made with the plugin {', '.join(absent)}; pass it with {FLAG} FILE" if absent else ""

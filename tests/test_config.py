@@ -1,4 +1,4 @@
-"""Dataclasses from tables, recipes, and the error for each mistake in them."""
+"""Dataclasses from tables, recipes, and an error for each mistake in them."""
 
 import re
 import tomllib
@@ -85,7 +85,7 @@ def test_table_of_returns_a_table_or_an_error():
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_built_in_recipes_can_be_read(name):
-    """Every table builds what it stands for: a network, a prior on its latent, the settings of a stage."""
+    """Every table can be built: a network, a prior on its latent, the settings of a stage."""
     from genrev_cli.latents import build_prior, takes_classes
     from genrev_cli.models import MODELS, sized
     from genrev_cli.settings.adversarial import AdversarialConfig

@@ -25,7 +25,7 @@ FILES = dict(re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", TEXT, re.S)
 
 @pytest.fixture(autouse=True)
 def restored():
-    """What plugins register lasts as long as the process; here, as long as the test."""
+    """Remove what plugins registered after each test."""
     commands.arrange()
     registries = (MODELS, TRAINERS, FACTORIES, USED, COMPARISONS, plugins._loaded, plugins._owners)
     before = [dict(registry) for registry in registries]
@@ -39,7 +39,7 @@ def restored():
 
 @pytest.fixture
 def genrev(tmp_path, monkeypatch, capsys, data):
-    """(words) → exit code, stdout and stderr of a command in a folder with the examples and prepared images."""
+    """Return a function words → exit code, stdout and stderr of a command, run in a folder with the examples and prepared images."""
     monkeypatch.chdir(tmp_path)
     for name, body in FILES.items():
         Path(name).write_text(body, encoding="utf-8")
@@ -100,7 +100,7 @@ def test_a_checkpoint_names_the_plugin_that_it_needs(genrev, tmp_path):
     sample = [sys.executable, "-m", "genrev_cli", "sample", "--ckpt", "flow.safetensors", "-n", "2", "--device", "cpu"]
     done = subprocess.run(sample, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3
-    said = f"flow.safetensors: it was made with the plugin glow.py (sha256 {digest[:12]}…); give it with --plugin FILE"
+    said = f"flow.safetensors: it was made with the plugin glow.py (sha256 {digest[:12]}…); pass it with --plugin FILE"
     assert said in done.stderr
     done = subprocess.run(
         sample, cwd=tmp_path, env={**environment, "GENREV_PLUGINS": "glow.py"}, capture_output=True, text=True, timeout=120
@@ -188,11 +188,11 @@ def test_a_metric_is_measured(genrev):
         (["--plugin"], 2, "--plugin: needs the path of a Python file"),
         (["--plugin", "no.py", "info", "x"], 3, "--plugin no.py: cannot be read (No such file or directory)"),
         (["--plugin", "bad.py", "info", "x"], 3, "--plugin bad.py: fails with ZeroDivisionError: division by zero"),
-        (["--plugin", "taken.py", "info", "x"], 2, "--plugin taken.py: metric 'fid': genrev has one of this name; choose another"),
-        (["--plugin", "second.py", "--plugin", "third.py", "info", "x"], 2, "metric 'mine': is registered by second.py already"),
+        (["--plugin", "taken.py", "info", "x"], 2, "--plugin taken.py: metric 'fid': genrev uses this name; choose another"),
+        (["--plugin", "second.py", "--plugin", "third.py", "info", "x"], 2, "metric 'mine': second.py uses this name"),
     ],
 )
-def test_what_is_wrong_with_a_plugin_is_said(genrev, words, code, said):
+def test_faulty_plugins_are_errors(genrev, words, code, said):
     Path("bad.py").write_text("1 / 0\n")
     for name, metric in {"taken": "fid", "second": "mine", "third": "mine"}.items():
         Path(f"{name}.py").write_text(f"from genrev_cli.scoring.metrics import register_metric\nregister_metric({metric!r}, len)\n")

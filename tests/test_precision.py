@@ -1,4 +1,4 @@
-"""fp32 is IEEE float32 whatever the process had set, and TF32 only where it is asked for."""
+"""fp32 is IEEE float32 whatever the process had set before; TF32 is used only on request."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ for before in sys.argv[1:]:
         allow_tf32(allow)
         switches = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)
         assert {switch.fp32_precision for switch in switches} == {"tf32" if allow else "ieee"}, (before, allow)
-        # torch refuses to read the old interface where the two say different things, and other libraries read it
+        # other libraries read the old interface, and torch raises when the two interfaces differ
         assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == tf32_allowed() == allow, (before, allow)
         assert torch.get_float32_matmul_precision() == ("high" if allow else "highest"), (before, allow)
 """
@@ -45,8 +45,8 @@ def restored():
 
 
 @pytest.mark.parametrize("override", ["0", "1"])
-def test_the_switches_are_set_whatever_they_were(override):
-    """In a process of its own: some of what it sets first cannot be taken back."""
+def test_the_switches_are_set_whatever_they_were_before(override):
+    """This runs in a separate process, because some switches cannot be reset."""
     lines = [line.format(value) for line in BEFORE.values() for value in (True, False)]
     environment = {"PATH": "", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": override, "PYTHONPATH": ":".join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", SEEN, *lines], env=environment, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Copies that the host does not wait for: pinned for a GPU, and for nothing else."""
+"""Copies without a wait of the host: memory is pinned for a GPU only."""
 
 from contextlib import closing
 
@@ -42,7 +42,7 @@ def test_there_and_back(device):
 
 @pytest.mark.parametrize(("resident", "sent"), [(64, [(8,)]), (0, [(8, 1, 8, 8), (8,)])])
 def test_what_a_step_sends_to_the_device(data, monkeypatch, resident, sent):
-    """The index of resident batches; pixels and labels of streamed ones."""
+    """It sends row numbers for images on the device, and pixels and labels for images in the file."""
     shapes = []
     made = batches.Batches(open_images(data), "train", batch=8, seed=0, device=torch.device("cpu"), resident_megabytes=resident)
     monkeypatch.setattr(batches, "to_device", lambda tensor, device: shapes.append(tuple(tensor.shape)) or tensor)

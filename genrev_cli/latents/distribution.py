@@ -1,4 +1,4 @@
-"""What can be drawn from: a distribution of codes, of which a prior also knows where the codes lie in the latent."""
+"""The base class of distributions of codes; priors and samplers are subclasses."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from genrev_cli.shapes import Codes
 class Distribution(nn.Module, ABC):
     """A distribution of codes y. Its tensors are its state dict.
 
-    dim: d. config: the JSON table that makes it again. classes: how many it tells apart, 0 where it knows none.
+    dim: d. config: the JSON table that builds it again. classes: number of its classes; 0 if it has none.
     """
 
     dim: int
@@ -25,39 +25,39 @@ class Distribution(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """(n, d), drawn on the generator's device; a temperature below 1 draws nearer to the mean of the component that a code is from.
+        """Draw codes (n, d) on the generator's device. With a temperature below 1, codes lie nearer to the mean of their component.
 
-        Raises UsageError where a temperature has no meaning.
+        Raises UsageError if the distribution has no temperature.
         """
 
     def sample_rows(self, n: int, rows: slice, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """`sample(n, …)[rows]`, and the generator is afterwards where that leaves it: for a process that needs its own rows of n."""
+        """Return `sample(n, …)[rows]`, for a process that needs only its rows. The generator ends in the same state as after `sample`."""
         return self.sample(n, generator, temperature)[rows]
 
     def sample_numbered(self, seed: int, numbers: Sequence[int], temperature: float = 1.0) -> Codes:
-        """Codes of samples `numbers`, (n, d): each a pure function of (seed, number), whatever others are asked for.
+        """Draw the codes of samples `numbers`, (n, d): each is a pure function of (seed, number). Call it on `for_numbers()`.
 
-        To be asked of `for_numbers()`. Raises UsageError where a temperature has no meaning.
+        Raises UsageError if the distribution has no temperature.
         """
         generators = (torch.Generator().manual_seed(derive(seed, "sample", number)) for number in numbers)
         return torch.cat([self.sample(1, generator, temperature) for generator in generators])
 
     def for_numbers(self) -> "Distribution":
-        """Return the same distribution where `sample_numbered` gives the same on every machine: a copy on the CPU."""
+        """Return the distribution on the CPU, where `sample_numbered` returns the same on every machine."""
         return copy.deepcopy(self).cpu()
 
     @abstractmethod
     def moments(self) -> tuple[Codes, Codes]:
-        """Mean and standard deviation of each dimension, (d,) each; of several classes, averaged over them."""
+        """Return mean and standard deviation of each dimension, (d,) each; over all classes if there are several."""
 
     def given(self, label: int) -> "Distribution":
-        """The distribution of one class. Raises UsageError where there is none."""
+        """Return the distribution of one class. Raises UsageError for a class that does not exist."""
         self.require_class(label)
         return self
 
     def require_class(self, label: int) -> None:
-        """Raise UsageError for a class that is none."""
+        """Raise UsageError for a class that does not exist."""
         if not self.classes:
-            raise UsageError(f"class {label}: '{self.config['name']}' knows no classes")
+            raise UsageError(f"class {label}: '{self.config['name']}' has no classes")
         if not 0 <= label < self.classes:
-            raise UsageError(f"class {label}: there are the classes 0 to {self.classes - 1}")
+            raise UsageError(f"class {label} does not exist; choose 0–{self.classes - 1}")

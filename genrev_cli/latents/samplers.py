@@ -1,10 +1,11 @@
-"""Distributions of codes that were fitted to a trained encoder's codes, in the place of the prior that it was trained towards (D5)."""
+"""Distributions fitted to the codes of a trained encoder. They replace the prior of the training (An et al. 2020, section 3.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.distribution import Distribution
@@ -14,7 +15,7 @@ from genrev_cli.shapes import Codes, Latents
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """dim: d. components: how many Gaussians."""
+    """dim: d. components: number of Gaussians."""
 
     dim: int
     components: int
@@ -24,8 +25,12 @@ class MixtureConfig:
 class Mixture(Distribution):
     """Σ_c π_c N(μ_c, L_c L_cᵀ): a mixture of Gaussians with full covariances.
 
-    weight (C,): π. mean (C, d). factor (C, d, d): the lower triangular L_c.
+    weight (C,): π. mean (C, d): μ. factor (C, d, d): the lower triangular L.
     """
+
+    weight: Tensor
+    mean: Tensor
+    factor: Tensor
 
     def __init__(self, dim: int, components: int) -> None:
         super().__init__()
@@ -38,13 +43,13 @@ class Mixture(Distribution):
         self.register_buffer("factor", torch.eye(dim).repeat(components, 1, 1))
 
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """Components by their weight, then μ_c + temperature·L_c u."""
+        """Draw components c by their weight, then μ_c + temperature·L_c u with u ~ N(0, I)."""
         component = torch.multinomial(self.weight, n, replacement=True, generator=generator)
         u = torch.randn(n, self.dim, generator=generator, device=generator.device)
         return self.mean[component] + temperature * (self.factor[component] @ u[:, :, None]).squeeze(2)
 
     def moments(self) -> tuple[Codes, Codes]:
-        """Of the whole mixture."""
+        """Return the moments of the whole mixture."""
         mean = self.weight @ self.mean
         variance = self.weight @ (self.factor.square().sum(2) + (self.mean - mean).square())
         return mean, variance.sqrt()
@@ -52,16 +57,16 @@ class Mixture(Distribution):
 
 @final
 class Resampled(Prior):
-    """A checkpoint's prior with another distribution of codes: where they lie in the latent is the prior's, what they are the sampler's.
+    """A checkpoint's prior with another distribution of codes: the sampler draws codes, the prior embeds them in the latent.
 
-    full: the sampler is of all latent dimensions, and nothing is restricted. Raises UsageError when the dimensions do not fit.
+    full: the sampler draws all latent dimensions, so nothing is embedded or restricted. Raises UsageError when dimensions do not fit.
     """
 
     def __init__(self, base: Prior, sampler: Distribution, full: bool) -> None:
         super().__init__()
         wanted = base.latent_dim if full else base.dim
         if sampler.dim != wanted:
-            raise UsageError(f"the sampler's codes have {sampler.dim} dimensions, the model's {wanted}")
+            raise UsageError(f"the sampler's codes have {sampler.dim} dimensions, but the model's have {wanted}")
         self.base, self.sampler, self.full = base, sampler, full
         self.dim, self.latent_dim, self.classes = sampler.dim, base.latent_dim, sampler.classes
         self.config = {"name": "resampled", "base": base.config, "sampler": sampler.config, "full": full}

@@ -1,4 +1,4 @@
-"""Random numbers by their place in a stream, so that what is drawn for a sample depends on its number alone."""
+"""Random numbers by their place in a stream, so that the draw of a sample depends only on its number."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_WORDS = 4  # that Philox makes of one count
-_MOST_SKIPPED = 64  # numbers that are drawn in vain, rather than begin a stream at another place
+_WORDS = 4  # numbers that Philox makes for each value of its counter
+_MOST_SKIPPED = 64  # for smaller gaps, to draw and discard numbers is faster than to start at a new place
 
 
 def uniforms(seed: int, numbers: Sequence[int], width: int) -> Tensor:
-    """u ~ U[0, 1) of every number, (n, width) float64 on the CPU: a pure function of (seed, number), whatever others are asked for.
+    """Return u ~ U[0, 1) for each number, (n, width) float64 on the CPU: a pure function of (seed, number).
 
-    Number i has the counts i·c to (i + 1)·c − 1 of a Philox stream whose key is the seed, c = ⌈width / 4⌉ (Salmon et al. 2011).
+    Number i uses the counter values i·c to (i + 1)·c − 1 of a Philox stream (Salmon et al. 2011). Its key is the seed, c = ⌈width / 4⌉.
     """
     wanted, counts = np.asarray(numbers, dtype=np.int64), -(-width // _WORDS)
     drawn = np.empty((len(wanted), width))

@@ -1,4 +1,4 @@
-"""The extended semi-discrete transport map as a distribution: x uniform in the cube, y = T̃(x) (An et al. 2020; D4, D5)."""
+"""The extended semi-discrete transport map as a distribution: x uniform in the cube, y = T̃(x) (An et al. 2020, section 3.2)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from genrev_cli.ot.extension import RULES, Extension
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
 
-_TRIES = 1000  # draws of x for one code, where the rule rejects some
+_TRIES = 1000  # draws of x for one code, for rules that reject some
 
 
 @dataclass(frozen=True)
 class TransportMapConfig:
-    """dim: d. sizes: the number of codes of each map, one for all classes or one per class; theta: the angle of each, in radians.
+    """dim: d. sizes: number of codes of each map; there is one map for all classes, or one per class. theta: angle of each, in radians.
 
-    rule, neighbours, drop: how cells are joined, see `extend`. conditional: the maps are those of the classes 0, 1, ….
+    rule, neighbours, drop: rule, k and drop of `Extension`. conditional: the maps are those of classes 0, 1, ….
     """
 
     dim: int
@@ -35,12 +35,12 @@ class TransportMapConfig:
 
 @final
 class TransportMap(Distribution):
-    """y = T̃(x), x ~ U[−½, ½]^d, for one map of all codes, or for one per class, of which a class is drawn by its share first.
+    """y = T̃(x), x ~ U[−½, ½]^d, for one map of all codes or one map per class; then a class is drawn first, by its share.
 
-    codes, centres (n, d), heights, weight (n,): those of all maps one after the other; weight sums to 1 over all.
+    codes, centres (n, d), heights, weight (n,): those of all maps, concatenated; weight sums to 1 over all.
 
-    One map draws without waiting for the device. Maps of classes wait once, for how many samples each class has, and a rule that rejects
-    waits at every try, for how many samples are left.
+    With one map the host does not wait for the device. Maps of classes wait once, for the number of samples of each class, and a rule that
+    rejects waits at every try, for the number of samples that are left.
     """
 
     codes: Tensor
@@ -78,19 +78,19 @@ class TransportMap(Distribution):
         self._ready: _Ready | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_ready": None}  # a copy is set up for its own tensors
+        return {**self.__dict__, "_ready": None}  # a copy sets itself up for its own tensors
 
     def sample(self, n: int, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """Raises UsageError for another temperature than 1: the map has no width to scale."""
+        """Draw like `Distribution.sample`. Raises UsageError for a temperature other than 1: the map has no width to scale."""
         return self.sample_rows(n, slice(None), generator, temperature)
 
     def sample_rows(self, n: int, rows: slice, generator: torch.Generator, temperature: float = 1.0) -> Codes:
-        """As `sample(n, …)[rows]`, but only these rows are searched for."""
+        """Return `sample(n, …)[rows]`; only these rows are computed."""
         self._require_no_temperature(temperature)
         u = _uniform(n, self.dim, generator)[rows]
         if not self._rejects:
             return self._drawn(lambda attempt: u)
-        # How many tries there are depends on the rows, and the next draw of `generator` must not.
+        # The number of tries depends on the rows, but the next draw of `generator` must not.
         seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
         again = torch.Generator(generator.device).manual_seed(seed)
         return self._drawn(lambda attempt: _uniform(n, self.dim, again)[rows] if attempt else u)
@@ -100,7 +100,7 @@ class TransportMap(Distribution):
         return self._drawn(lambda attempt: uniforms(derive(seed, "sample", "map", attempt), numbers, 1 + self.dim))
 
     def for_numbers(self) -> "TransportMap":
-        """Return the map itself: x is drawn on the CPU, and found in float64, wherever the codes are."""
+        """Return the map itself: on every device, x is drawn on the CPU, and its cells are found in float64."""
         return self
 
     @property
@@ -109,10 +109,10 @@ class TransportMap(Distribution):
 
     def _require_no_temperature(self, temperature: float) -> None:
         if temperature != 1:
-            raise UsageError(f"--temperature {temperature:g}: an OT map has no width to scale; leave it out")
+            raise UsageError(f"--temperature {temperature:g}: a transport map has no width to scale; leave --temperature out")
 
     def _drawn(self, uniform: Callable[[int], Tensor]) -> Codes:
-        """Codes (n, d) of u = uniform(0), (n, 1 + d) in [0, 1): the map by u_0, x from the rest; where rejected, x from uniform(1), …"""
+        """Return codes (n, d) from u = uniform(0), (n, 1 + d) in [0, 1): u_0 chooses the map, u_1 … u_d give x. uniform(k): try k."""
         ready, u = self._set_up(), uniform(0).to(self.codes.device)
         if len(self.sizes) == 1 and not self._rejects:
             return ready.maps[0](u[:, 1:] - 0.5).codes
@@ -132,23 +132,23 @@ class TransportMap(Distribution):
         raise UsageError(self._rejected(int(numbers[waiting[0]])))
 
     def _by_map(self, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """(number, which of the samples (n,) are of it) of every map that has some."""
+        """Yield (number of a map, its samples among the (n,)) of every map with samples."""
         counts = torch.bincount(numbers, minlength=len(self.sizes)).tolist() if len(self.sizes) > 1 else [len(numbers)]
         for number, rows in enumerate(numbers.argsort(stable=True).split(counts)):
             if len(rows):
                 yield number, rows
 
     def _map_that_keeps(self, number: int) -> Extension:
-        """The map of this number. Raises UsageError where it would reject every sample."""
+        """Return the map of this number. Raises UsageError if it would reject every sample."""
         if self._rejects and not self.theta[number]:
             raise UsageError(self._rejected(number))
         return self._set_up().maps[number]
 
     def _rejected(self, number: int) -> str:
-        return f"the map rejects all draws: theta = {self.theta[number]:.3g} joins no cells; fit it with a larger one"
+        return f"the map rejects all draws: theta = {self.theta[number]:.3g} joins no cells; fit it with a larger --theta"
 
     def _set_up(self) -> "_Ready":
-        """What is made once of the tensors, and again when one of them is another or has been written to."""
+        """Return what is computed from the tensors. It is computed again when a tensor is replaced or written to."""
         tensors = (self.codes, self.heights, self.centres, self.weight)
         versions = tuple(tensor._version for tensor in tensors)
         if self._ready is None or not self._ready.is_of(tensors, versions):
@@ -160,12 +160,12 @@ class TransportMap(Distribution):
         return self._ready
 
     def moments(self) -> tuple[Codes, Codes]:
-        """Of the codes that the map was fitted to."""
+        """Return the moments of the codes to which the map was fitted."""
         mean = self.weight @ self.codes
         return mean, (self.weight @ (self.codes - mean).square()).sqrt()
 
     def given(self, label: int) -> "TransportMap":
-        """The map of one class."""
+        """Return the map of one class. Raises UsageError for a class that does not exist."""
         self.require_class(label)
         settings = {name: self.config[name] for name in ("dim", "rule", "neighbours", "drop")}
         one = TransportMap(sizes=self.sizes[label : label + 1], theta=self.theta[label : label + 1], **settings)
@@ -176,17 +176,17 @@ class TransportMap(Distribution):
         return one
 
     def between(self, a: Codes, b: Codes, t: Tensor) -> Codes:
-        """T̃ along the straight line in the cube from the cell of the code nearest to a to that of the one nearest to b.
+        """Return T̃ along a straight line in the cube, between the mass centres of the cells of the codes nearest to a and to b.
 
-        (d,), (d,), (n,) → (n, d): every point is where the map puts samples, so that a path jumps between modes and never crosses a gap.
-        Raises UsageError where the two belong to the maps of different classes.
+        (d,), (d,), (n,) → (n, d). Every point is a value of the map, so a path jumps between modes and never lies in a gap.
+        Raises UsageError if a and b belong to maps of different classes.
         """
         ends = [int((self.codes - end).square().sum(1).argmin()) for end in (a, b)]
         starts = [0, *torch.tensor(self.sizes).cumsum(0).tolist()]
         number, other = (max(i for i, start in enumerate(starts[:-1]) if start <= end) for end in ends)
         if number != other:
             raise UsageError(
-                f"the ends are of the classes {number} and {other}, whose maps have no path between them; take a map of all classes"
+                f"the ends are of classes {number} and {other}, and there is no path between their maps; use a map of all classes"
             )
         c_a, c_b = (self.centres[end] for end in ends)
         return self._set_up().maps[number](torch.lerp(c_a, c_b, t[:, None])).codes
@@ -194,7 +194,7 @@ class TransportMap(Distribution):
 
 @dataclass(frozen=True)
 class _Ready:
-    """maps: one Extension for each. shares (K,): the sum of the shares up to each map, the last 1. tensors, versions: what they are of."""
+    """maps: one Extension per map. shares (K,): cumulative shares of the maps. tensors, versions: from which they were computed."""
 
     tensors: tuple[Tensor, ...]
     versions: tuple[int, ...]
@@ -202,10 +202,10 @@ class _Ready:
     shares: Tensor
 
     def is_of(self, tensors: tuple[Tensor, ...], versions: tuple[int, ...]) -> bool:
-        """Return True for the same tensors, not written to since."""
+        """Return True for the same tensors if none was written to since."""
         return versions == self.versions and all(mine is other for mine, other in zip(self.tensors, tensors, strict=True))
 
 
 def _uniform(n: int, dim: int, generator: torch.Generator) -> Tensor:
-    """(n, 1 + d) in [0, 1), all at once."""
+    """Draw (n, 1 + d) numbers in [0, 1), all at once."""
     return torch.rand(n, 1 + dim, generator=generator, device=generator.device)

@@ -1,4 +1,4 @@
-"""From solved heights to a transport map that can be drawn from: mass centres, the angle between modes, and what the map does (D4)."""
+"""Turn solved heights into a transport map: mass centres, the angle θ, and statistics of the map (An et al. 2020, section 3.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.shapes import Codes
 
 CENTRES_PER_CODE, LEAST_CENTRES = 20, 100_000
-"""Samples by which the mass centres are measured."""
+"""Numbers of samples that measure the mass centres: per code, and at least."""
 ANGLES = 20_000
-"""Samples on which the angles between cells are measured, and what the extension does."""
+"""Number of samples that measure the angles between cells and the statistics of the map."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ class MeasuredMap:
 
 
 def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed: int, precision: str, ranks: Ranks) -> MeasuredMap:
-    """The map of a solver's heights. theta: None finds the angle. precision: of the scores that the centres are measured by."""
+    """Measure the map of a solver's heights. theta: None finds the angle. precision: that of the scores that measure the centres.
+
+    Raises UsageError when the rule would reject every sample.
+    """
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
@@ -49,14 +52,14 @@ def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed
     found = statistics(Extension(target.codes, heights, centres, **settings)(x), angles)
     if not found["kept"]:
         raise UsageError(
-            f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so that every sample would be "
-            "rejected; take a larger --theta, more --neighbours, or --keep"
+            f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so every sample would be "
+            "rejected; use a larger --theta, more --neighbours, or --keep"
         )
     return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, found)
 
 
 def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions) -> TransportMap:
-    """The sampler of one map, or of one per class, whose shares (K,) sum to 1."""
+    """Return the sampler of one map, or of one map per class. shares (K,): those of the classes, with sum 1."""
     sampler = TransportMap(
         parts[0].codes.shape[1],
         [len(part.codes) for part in parts],
@@ -73,5 +76,5 @@ def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions
 
 
 def averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The statistics of several maps, each averaged over them."""
-    return {name: fmean(of[name] for of in found) for name in found[0]}
+    """Return the statistics of several maps, averaged over the maps."""
+    return {name: fmean(one[name] for one in found) for name in found[0]}

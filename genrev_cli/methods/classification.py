@@ -19,14 +19,19 @@ class Classification(Method):
     """Minimise L = −E log softmax(C(x))[label] by Adam."""
 
     def __init__(self, classifier: Classifier, config: ClassificationConfig, autocast: Callable[[], AbstractContextManager]) -> None:
-        self.model, self.autocast = classifier, autocast
+        self.classifier, self.autocast = classifier, autocast
         self.modules = {"classifier": classifier}
         self.optimizers = {"C": Optimizer([classifier], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
+
+    @property
+    def model(self) -> Classifier:
+        """The classifier."""
+        return self.classifier
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """Update the classifier once."""
         with self.autocast():
-            logits = self.model(x)
+            logits = self.classifier(x)
         L = cross_entropy(logits.float(), labels)
         (norm,) = descend((self.optimizers["C"], L))
         return {"cross_entropy": L.detach(), "accuracy": (logits.argmax(1) == labels).float().mean(), "grad_norm": norm}

@@ -1,10 +1,10 @@
-"""Exact optimal transport between two sets of points, as a loss (A6).
+"""Exact optimal transport between two sets of points, as a loss (Schirrmeister et al. 2018, section 2.3, eq. 5).
 
 OT(x, s) = min_P Σ_ij P_ij c(x_i, s_j),   P ≥ 0 with the rows and columns of P summing to the weights of x and of s
 c(u, v) = ‖u − v‖, or ‖u − v‖² with `squared`
 
-P is found without gradient, and only the pairs that it matches carry one: that is the derivative of OT wherever it has one. With as many
-points on both sides and equal weights an optimal P is a permutation / n, so the problem is a linear assignment.
+P is found without a gradient, and the loss is differentiated for fixed P; this is the derivative of OT wherever it exists. If both sides
+have n points of equal weight, an optimal P is a permutation / n, so the problem is a linear assignment.
 """
 
 import functools
@@ -25,14 +25,14 @@ from genrev_cli.shapes import Codes, Labels, Scalar
 from genrev_cli.transfers import to_device, to_host
 
 LEAST_SQUARE = 1e-6
-"""Below it a squared distance counts as this, so that its root has a gradient where a pair coincides (the authors' value)."""
+"""Least squared distance, so that its root has a gradient if the points of a pair are equal; as in robintibor/generative-reversible."""
 
-_ITERATIONS = 10**7  # POT's own limit is reached at n = 2000, and then only a warning says that the plan is not optimal
+_ITERATIONS = 10**7  # with POT's default, n = 2000 already gives a plan that is not optimal, and only a warning
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The entries of a plan that are not 0: rows, cols (k,) int64, mass (k,) with sum 1."""
+    """The entries of a plan P that are not 0: rows, cols (k,) int64, mass (k,) with sum 1."""
 
     rows: Tensor
     cols: Tensor
@@ -41,7 +41,7 @@ class Pairs:
 
 @torch.no_grad()
 def costs(x: Codes, s: Codes, *, squared: bool = False) -> Tensor:
-    """c(x_i, s_j): (n, d), (m, d) → (n, m), by one matrix product of the points about a common centre, where cancellation is least."""
+    """Return c(x_i, s_j): (n, d), (m, d) → (n, m), by one matrix product. Points are centred first, so that they lose fewer digits."""
     centre = x.mean(0)
     x, s = x - centre, s - centre
     square = (x.square().sum(1)[:, None] + s.square().sum(1)[None] - 2 * x @ s.T).clamp_min(0)
@@ -49,7 +49,7 @@ def costs(x: Codes, s: Codes, *, squared: bool = False) -> Tensor:
 
 
 def optimal_pairs(cost: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Pairs:
-    """An optimal plan for a cost (n, m) between weights a (n,) and b (m,), uniform where None; solved on the CPU, where the pairs stay.
+    """Return an optimal plan for a cost (n, m) between weights a (n,) and b (m,), on the CPU. None means uniform weights.
 
     Raises DivergedError when a cost is not finite or the solver does not converge, UsageError for an empty side.
     """
@@ -58,9 +58,9 @@ def optimal_pairs(cost: Tensor, a: Tensor | None = None, b: Tensor | None = None
 
 
 def optimal_assignments(problems: Sequence[Tensor]) -> list[Tensor]:
-    """For each cost (n_k, n_k) the column that every row is matched with, (n_k,), all solved side by side on the CPU.
+    """Return, for each cost (n_k, n_k), the column matched with each row, (n_k,). Threads solve them side by side on the CPU.
 
-    Classes differ in size. `lap.lapjvh_batch` solves equal sizes only, and padding them to one takes longer than these threads.
+    Classes differ in size. `lap.lapjvh_batch` solves only equal sizes, and to pad the costs takes longer than these threads.
     Raises like `optimal_pairs`.
     """
     return [pairs.cols for pairs in _solvers().map(_assignment, map(_on_cpu, problems))]
@@ -68,7 +68,7 @@ def optimal_assignments(problems: Sequence[Tensor]) -> list[Tensor]:
 
 @functools.cache
 def _solvers() -> ThreadPoolExecutor:
-    """Return the threads for the solver, which releases Python's lock."""
+    """Return the threads of the solver, which releases Python's global lock."""
     return ThreadPoolExecutor(cores())
 
 
@@ -76,7 +76,7 @@ def _on_cpu(cost: Tensor) -> np.ndarray:
     if not cost.numel():
         raise UsageError("optimal transport: one of the two sets is empty")
     array = to_host(cost)[0].numpy()
-    if not np.isfinite(array).all():  # the solvers would not come back
+    if not np.isfinite(array).all():  # the solvers would not return
         raise DivergedError("optimal transport: a cost is not finite; the codes have diverged")
     return array
 
@@ -87,13 +87,13 @@ def _assignment(cost: np.ndarray) -> Pairs:
 
 
 def _plan(cost: np.ndarray, a: Tensor | None, b: Tensor | None) -> Pairs:
-    """Between unequal numbers or weights, by the network simplex (Bonneel et al. 2011)."""
+    """Return a plan between unequal numbers or weights, by the network simplex (Bonneel et al. 2011)."""
     weights = [
         np.full(n, 1 / n) if given is None else (given.double() / given.double().sum()).cpu().numpy()
         for n, given in zip(cost.shape, (a, b), strict=True)
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it would warn of is in the log
+        warnings.simplefilter("ignore")  # the log has what it warns of
         plan, log = pot.emd(*weights, cost.astype(np.float64), numItermax=_ITERATIONS, log=True)
     if log["warning"]:
         raise DivergedError(f"optimal transport: the exact solver gave up ({log['warning']})")
@@ -102,17 +102,17 @@ def _plan(cost: np.ndarray, a: Tensor | None, b: Tensor | None) -> Pairs:
 
 
 def transport_loss(x: Codes, s: Codes, *, squared: bool = False) -> Scalar:
-    """OT(x, s) of two sets with equal weights: (n, d), (m, d) → (). Differentiable in both; raises like `optimal_pairs`."""
+    """Return OT(x, s) of two sets with uniform weights: (n, d), (m, d) → (). Differentiable in both; raises like `optimal_pairs`."""
     pairs = optimal_pairs(costs(x, s, squared=squared))
     rows, cols = to_device(pairs.rows, x.device), to_device(pairs.cols, x.device)
-    square = (x[rows] - s[cols]).square().sum(1)  # direct: what is learnt from has no cancellation
+    square = (x[rows] - s[cols]).square().sum(1)  # from differences, so that the loss loses no digits
     return to_device(pairs.mass.to(square.dtype), x.device) @ _distances(square, squared)
 
 
 def classwise_transport_loss(x: Codes, s: Codes, classes: Labels) -> Scalar:
-    """Σ_k n_k/n · OT(x of class k, s of class k)   (A6)
+    """Return Σ_k n_k/n · OT(x of class k, s of class k)   (Schirrmeister et al. 2018, section 3.2).
 
-    x, s: (n, d), s_i being of the class of x_i; classes: (n,). Differentiable in both; raises like `optimal_pairs`.
+    x, s: (n, d), where s_i has the class of x_i; classes: (n,). Differentiable in both; raises like `optimal_pairs`.
     The host waits for a GPU once.
     """
     members, problems = (costs_by_class if x.device.type == "cpu" else costs_of_all)(x, s, classes)
@@ -130,10 +130,10 @@ def costs_by_class(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], l
 
 @torch.no_grad()
 def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
-    """Return what `costs_by_class` does, on the CPU, from codes on a GPU. The host waits once.
+    """Return the same as `costs_by_class`, on the CPU, from codes on a GPU. The host waits once.
 
-    A product per class would need the sizes of the classes on the host first. So the costs of all pairs, (n, n), are computed about the
-    centre of each row's class and copied to the CPU together with the classes.
+    A product per class would need the sizes of the classes on the host first. So all costs, (n, n), are computed with points centred by
+    class, and copied to the CPU together with the classes.
     """
     same = (classes[:, None] == classes).to(x.dtype)
     centres = same @ x / same.sum(1, keepdim=True)

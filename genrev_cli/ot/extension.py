@@ -1,15 +1,15 @@
-"""The semi-discrete optimal transport map, extended linearly between codes that belong together (An et al. 2020; D4).
+"""The semi-discrete optimal transport map, extended linearly between codes of the same mode (An et al. 2020, section 3.2).
 
-x uniform on [−½, ½]^d;   u(x) = max_i ⟨x, y_i⟩ + h_i, whose cell W_i is where i wins;   c_i the mass centre of W_i
-T(x) = ∇u(x) = y_i has n values only. Its extension joins the cells around x whose facets of the graph of u meet at small angles:
+x uniform on [−½, ½]^d;   u(x) = max_i ⟨x, y_i⟩ + h_i;   i is maximal on the cell W_i;   c_i the mass centre of W_i
+T(x) = ∇u(x) = y_i has only n values. Its extension joins cells around x if their facets of the graph of u meet at small angles:
 
-    i_1, …, i_k                                  the cells of the k highest scores of x, i_1 its own
-    θ_ij = ∠(n_i, n_j),   n_i ∝ (y_i, −1)        the dihedral angle between two facets, large where T jumps from mode to mode
-    J = {j : θ_ij ≤ θ}, pairwise                 a simplex of the complex whose edges are the small angles
+    i_1, …, i_k                                  the cells of the k highest scores of x; x lies in i_1
+    θ_ij = ∠(n_i, n_j),   n_i ∝ (y_i, −1)        the dihedral angle between two facets; it is large where T jumps between modes
+    J = {j : θ_ij ≤ θ}, pairwise                 a simplex of the complex with all edges of small angle
     λ = argmin_{λ ≥ 0, Σλ = 1} |x − Σ_J λ_j c_j|²    barycentric coordinates of x, or of the point of conv{c_j} nearest to it
     T̃(x) = Σ_J λ_j y_j
 
-Where J = {i_1}, x is at a singularity of T, and T̃(x) = y_{i_1}: no code is ever made between modes.
+If J = {i_1}, x is at a singularity of T, and T̃(x) = y_{i_1}. So no code lies between modes.
 """
 
 import math
@@ -34,8 +34,8 @@ _LEAST_DISTANCE = 1e-150  # its reciprocal, and a sum of them, are finite
 class Extended:
     """codes (B, d) = Σ_j weights_j y_{indices_j}, in the type of the codes.
 
-    indices: (B, k) int64, cells in descending order of score, x's own first. joined: (B, k) bool, which of them make J.
-    weights: (B, k), λ ≥ 0 with sum 1, 0 outside J. kept: (B,) bool, False where the rule rejects x; its code is then y_{i_1}.
+    indices: (B, k) int64, cells in descending order of score; x lies in the first. joined: (B, k) bool, True for cells in J.
+    weights: (B, k), λ ≥ 0 with sum 1, 0 outside J. kept: (B,) bool, False if the rule rejects x; its code is then y_{i_1}.
     """
 
     codes: Codes
@@ -47,17 +47,18 @@ class Extended:
 
 @final
 class Extension:
-    """T̃ of one map, set up once for any number of samples: codes, centres (n, d) and heights (n,), which must not change afterwards.
+    """T̃ of one map, set up once for any number of samples. codes, centres (n, d) and heights (n,) must not change afterwards.
 
-    theta: θ in radians; 0 joins nothing. k: how many cells are looked at, or all n. pairwise: every two members of J within θ, taken
-    greedily in the order of scores; else each of them within θ of x's own cell only, and J may lead from mode to mode in two steps.
-    drop: reject x at a singularity, |J| = 1, instead of giving y_{i_1}. A centre that is NaN, of a cell that no sample hit, joins nothing.
+    theta: θ in radians; 0 joins nothing. k: number of cells to search; at most n. pairwise: all pairs in J are within θ, and members are
+    chosen greedily by score; else each member is within θ of i_1 only, so J may reach another mode in two steps. drop: reject x at a
+    singularity, |J| = 1, instead of returning y_{i_1}. A cell that no sample hit has a NaN centre, and joins nothing.
 
     rule: "barycentric", λ above (`barycentric_weights`);   "inverse-distance", λ_j ∝ 1/|x − c_j| over J;   "nearest", T(x) = y_{i_1};
-    "two-cell", the published generator's: i_1 with the highest-scored other cell within θ, ¼ of the lower and ¾ of the higher index
-    wherever x is, x without any rejected. (It takes all such pairs, once per lower index and batch; here one x makes one code.)
+    "two-cell", that of the published code (k2cu8/pyOMT): i_1 and the other cell with the highest score within θ, ¼ of the lower and ¾ of
+    the higher index for all x; x without such a cell is rejected. (Unlike here, where one x gives one code, the published code takes all
+    such pairs, once per lower index and batch.)
 
-    Raises UsageError for shapes that do not fit, another rule, k < 1, θ < 0, or dropping all that "nearest" gives.
+    Raises UsageError for shapes that do not fit, an unknown rule, k < 1, θ < 0, or drop with "nearest".
     """
 
     def __init__(
@@ -76,22 +77,22 @@ class Extension:
             shapes = f"{tuple(heights.shape)} and {tuple(centres.shape)}"
             raise UsageError(f"extended map: heights and centres of {shapes} do not fit codes of {tuple(codes.shape)}")
         if rule not in RULES:
-            raise UsageError(f"extended map: rule = {rule!r} is unknown; there is {', '.join(RULES)}")
+            raise UsageError(f"extended map: rule = {rule!r} is unknown; choose {', '.join(RULES)}")
         if k < 1 or not theta >= 0:
-            raise UsageError(f"extended map: k = {k} cells within θ = {theta} are none; k is at least 1, θ at least 0")
+            raise UsageError(f"extended map: k = {k} and θ = {theta}: k must be at least 1, and θ at least 0")
         if drop and rule == "nearest":
-            raise UsageError("extended map: rule 'nearest' joins no cells, so that drop would reject every sample; choose another rule")
+            raise UsageError("extended map: rule 'nearest' joins no cells, so drop would reject every sample; choose another rule")
         self.theta, self.rule, self.pairwise, self.drop = theta, rule, pairwise, drop
         self._codes, self._normals = codes, normals(codes)
         self._known = centres.isfinite().all(1)
-        self._centres = torch.where(self._known[:, None], centres, 0)  # of no consequence: what is unknown is alone, or not in J
+        self._centres = torch.where(self._known[:, None], centres, 0)  # any value will do: a cell without a centre joins nothing
         self._cells = TopCells(codes, heights, k)
 
     @torch.no_grad()
     def __call__(self, x: Codes) -> Extended:
-        """Return T̃(x) of every sample: x (B, d) → codes (B, d) and what they are made of.
+        """Return T̃(x) of every sample: x (B, d) → codes (B, d), with their cells and weights.
 
-        The code of an x depends on that x alone, on the CPU to the bit. Cells are found and codes are made in float64.
+        The code of an x does not depend on the rest of the batch, on the CPU to the bit. Cells and codes are computed in float64.
         Raises UsageError for samples of another dimension.
         """
         if x.ndim != 2 or x.shape[1] != self._codes.shape[1]:
@@ -100,36 +101,36 @@ class Extension:
 
     @torch.no_grad()
     def among(self, x: Codes, indices: Tensor) -> Extended:
-        """Return T̃(x) where the cells of the highest scores are known: x (B, d), indices (B, k) in descending order of score."""
+        """Return T̃(x) from the cells of the highest scores: x (B, d), indices (B, k) in descending order of score."""
         made, joined, weights = blockwise(self._made, x.double(), indices)
         kept = joined[:, 1:].any(1) if self.drop or self.rule == "two-cell" else torch.ones_like(joined[:, 0])
         return Extended(made, indices, joined, weights, kept)
 
     def _made(self, x: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes, J and λ: x (B, d) float64, indices (B, k) → (B, d), (B, k), (B, k)."""
+        """Return codes, J and λ: x (B, d) float64, indices (B, k) → (B, d), (B, k), (B, k)."""
         joined = self._joined(cosines(picked(self._normals, indices).double()))
         joined, weights = self._weighted(x, indices, joined)
         made = (weights[:, None] @ picked(self._codes, indices).double()).squeeze(1)
         return made.to(self._codes.dtype), joined, weights.to(self._codes.dtype)
 
     def _joined(self, cosines: Tensor) -> Tensor:
-        """J as a mask (B, k), of cells in the order of their scores; the first is always in it."""
+        """Return J as a mask (B, k) of the cells, which are in the order of their scores; the first is always in J."""
         apart = ~(cosines >= math.cos(min(self.theta, math.pi)))
         joined = torch.zeros_like(apart[:, 0])
         joined[:, 0] = True
-        if self.rule == "nearest" or self.theta == 0:  # equal up to rounding is not within 0
+        if self.rule == "nearest" or self.theta == 0:  # codes that are equal up to rounding are not joined
             return joined
         if self.rule == "two-cell":
             partner = ~apart[:, 0]
             partner[:, 0] = False
             return joined | (partner & (partner.cumsum(1) == 1))
         blocked = apart[:, :, 0]
-        for m in range(1, apart.shape[1] if self.pairwise else 1):  # a member blocks those that come later and are too far from it
+        for m in range(1, apart.shape[1] if self.pairwise else 1):  # a member blocks later cells that are too far from it
             blocked[:, m + 1 :].logical_or_(apart[:, m + 1 :, m] > blocked[:, m : m + 1])
         return joined | ~blocked
 
     def _weighted(self, x: Tensor, indices: Tensor, joined: Tensor) -> tuple[Tensor, Tensor]:
-        """J without cells that have no centre, and λ: x (B, d), indices and J (B, k) → (B, k), (B, k) float64."""
+        """Return J without cells that have no centre, and λ: x (B, d), indices and J (B, k) → (B, k), (B, k) float64."""
         if self.rule == "nearest":
             return joined, joined.double()
         if self.rule == "two-cell":
@@ -147,10 +148,10 @@ class Extension:
 
 
 def statistics(extended: Extended, angles: Tensor) -> dict[str, float]:
-    """What the extension does to a sample of x, given its `neighbour_angles`.
+    """Return statistics of the extension on some x. angles: their `neighbour_angles`.
 
-    interpolated: share of x whose code mixes two or more (λ > 0). joined: mean |J|. mixed: mean number of λ > 0. kept: share of x not
-    rejected. angle_1, angle_50, angle_99: per cent quantiles of the angles, 0 where there is one cell only.
+    interpolated: share of x whose code mixes two or more codes (λ > 0). joined: mean |J|. mixed: mean number of λ > 0. kept: share of x
+    that are not rejected. angle_1, angle_50, angle_99: percentiles of the angles, 0 if there is only one cell.
     """
     a = angles.flatten().sort().values if angles.numel() else angles.new_zeros(1)
     mixed = (extended.weights > 0).sum(1)

@@ -1,8 +1,8 @@
-"""The kernels of semi-discrete optimal transport: scores of samples against all codes, and what is read off them.
+"""The kernels of semi-discrete optimal transport: scores of samples for all codes.
 
-    S_i(x) = ⟨x, y_i⟩ + h_i,    u(x) = max_i S_i(x) the Brenier potential,    i wins: x is in cell W_i(h)
+    S_i(x) = ⟨x, y_i⟩ + h_i,    u(x) = max_i S_i(x) the Brenier potential,    S_i(x) maximal: x is in cell W_i(h)
 
-Scores are made in blocks of rows that fit the cache and are never kept: O(block) memory, no (B, n) matrix.
+Scores are computed in blocks of rows that fit the cache, and not kept: no (B, n) matrix is stored.
 """
 
 from abc import ABC, abstractmethod
@@ -18,16 +18,16 @@ from genrev_cli.shapes import Codes, Scalar
 
 PRECISIONS = ("fp32", "bf16")
 
-_CUTOFF = 7.0  # e⁻⁷ < 1e-3: what lies lower, in units of the smoothing, adds nothing that one can measure
+_CUTOFF = 7.0  # e⁻⁷ < 1e-3: scores lower than this, in units of ε, add nothing measurable
 
 
 def centred(codes: Codes) -> Codes:
-    """y_i − mean y: (n, d) float32. No cell changes, because all scores of an x do by the same ⟨x, mean⟩; but they lose fewer digits."""
+    """Return y_i − mean y, (n, d) float32. Cells stay the same, because all scores of an x change by ⟨x, mean⟩; rounding is less."""
     return (codes.double() - codes.double().mean(0)).float()
 
 
 class Scores(ABC):
-    """S of (n, d) codes. n, dim; rows: how many samples are scored at a time."""
+    """Computes S for codes (n, dim). rows: number of samples that are scored at a time."""
 
     n: int
     dim: int
@@ -35,60 +35,60 @@ class Scores(ABC):
 
     @abstractmethod
     def lift(self, heights: Tensor) -> "Scores":
-        """Take these heights (n,); returns itself."""
+        """Set the heights (n,), and return itself."""
 
     @abstractmethod
     def block(self, x: Tensor) -> Tensor:
-        """S of up to `rows` samples: (b, d) → (b, n), float32 or bfloat16. The next call may overwrite it."""
+        """Return S of up to `rows` samples: (b, d) → (b, n), float32 or bfloat16. The next call may overwrite it."""
 
     @abstractmethod
     def argmax(self, x: Tensor) -> Tensor:
-        """The cell of every sample: (B, d) → (B,) int64."""
+        """Return the cell of every sample: (B, d) → (B,) int64."""
 
     @abstractmethod
     def soft_counts(self, x: Tensor, eps: float | Scalar) -> Tensor:
-        """c_i = Σ_x p_i(x),  p(x) = softmax(S(x) / ε): (B, d) → (n,), which sums to B; the gradient of B ε E log Σ exp(S/ε) in h."""
+        """Return c_i = Σ_x p_i(x),  p(x) = softmax(S(x) / ε): (B, d) → (n,), with sum B; the gradient of B ε E log Σ exp(S/ε) in h."""
 
     def blocks(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """(samples, their `block`), over all of (B, d)."""
+        """Yield (samples, their `block`) for all of (B, d)."""
         for part in x.split(self.rows):
             yield part, self.block(part)
 
     def counts(self, x: Tensor) -> Tensor:
-        """How many samples lie in every cell: (B, d) → (n,) int64."""
+        """Return the number of samples in each cell: (B, d) → (n,) int64."""
         return torch.bincount(self.argmax(x), minlength=self.n)
 
     def potential(self, x: Tensor) -> Tensor:
-        """u(x): (B, d) → (B,)."""
+        """Return u(x): (B, d) → (B,)."""
         return torch.cat([scores.amax(1).float() for _, scores in self.blocks(x)])
 
     def top(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The min(k, n) highest scores of every sample, in descending order, and whose they are: (B, d) → (B, k) float32, (B, k) int64."""
+        """Return the min(k, n) highest scores of samples, in descending order, and their cells: (B, d) → (B, k) float32, (B, k) int64."""
         found = [scores.topk(min(k, self.n), dim=1) for _, scores in self.blocks(x)]
         return torch.cat([values for values, _ in found]).float(), torch.cat([indices for _, indices in found])
 
 
 def build_scores(codes: Codes, precision: str = "fp32", rows: int = 0) -> Scores:
-    """The kernels for codes (n, d) on their device, with heights 0. rows: of a block, 0 for what fits.
+    """Return the kernels for codes (n, d), on their device, with heights 0. rows: rows of a block; 0 chooses what fits the cache.
 
-    bf16 rounds codes, samples and scores: faster where the processor multiplies bf16 (AVX512_BF16, tensor cores), slow elsewhere; which,
-    the caller knows. On the CPU it needs centred codes and heights of mean 0, without which a maximum may be negative.
-    Raises UsageError for another precision, or when there are no codes.
+    bf16 rounds codes, samples and scores. It is faster if the processor multiplies bf16 (AVX512_BF16, tensor cores), else slow. On the CPU
+    it needs centred codes and heights of mean 0; otherwise a maximum may be negative.
+    Raises UsageError for an unknown precision, or when there are no codes.
     """
     if precision not in PRECISIONS:
-        raise UsageError(f"semi-discrete transport: precision = {precision!r} is unknown; there is {', '.join(PRECISIONS)}")
+        raise UsageError(f"semi-discrete transport: precision = {precision!r} is unknown; choose {', '.join(PRECISIONS)}")
     if codes.ndim != 2 or not codes.numel():
-        raise UsageError(f"semi-discrete transport: codes (n, d) are needed, not {tuple(codes.shape)}")
+        raise UsageError(f"semi-discrete transport: codes must be (n, d), not {tuple(codes.shape)}")
     kind = HostScores if codes.device.type == "cpu" else DeviceScores
     return kind(codes, precision, rows)
 
 
 @final
 class HostScores(Scores):
-    """On the CPU, where NumPy's reductions of a block run at 20 · 10⁹ scores/s and torch's searches do not.
+    """Scores on the CPU. NumPy reduces a block at 20 · 10⁹ scores/s, which torch does not reach.
 
-    The heights travel as columns of the codes, [X, 1][Y, h]ᵀ; in bf16 as two, the second being what rounding took from the first.
-    A bf16 ≥ 0 sorts like its bits as int16, and every negative one is a negative int16, so maxima ≥ 0 are found by integers.
+    The heights are a column of the codes, [X, 1][Y, h]ᵀ; in bf16 they are two columns, the second for the rounding error of the first.
+    bf16 numbers ≥ 0 have the order of their bits as int16, and negative ones are negative as int16, so maxima ≥ 0 are found by integers.
     """
 
     def __init__(self, codes: Codes, precision: str, rows: int) -> None:
@@ -116,7 +116,7 @@ class HostScores(Scores):
         return torch.from_numpy(np.concatenate([_sortable(scores).argmax(1) for _, scores in self.blocks(x)]))
 
     def soft_counts(self, x: Tensor, eps: float | Scalar) -> Tensor:
-        """Where few scores are within 7 ε of the highest, the others are left out (in bf16, those < 0 too); float64."""
+        """If few scores are within 7 ε of the highest, leave the others out (in bf16 also those < 0); sum in float64."""
         eps, total = float(eps), np.zeros(self.n)
         for _, scores in self.blocks(x):
             highest, kept = self._near(scores, eps)
@@ -131,20 +131,20 @@ class HostScores(Scores):
         return torch.from_numpy(total)
 
     def _near(self, scores: Tensor, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """(b,) the highest score of every row, (b, n) which are near it."""
+        """Return the highest score of every row, (b,), and a mask of the scores near it, (b, n)."""
         ordered = _sortable(scores)
         highest = ordered.max(1)
         values = torch.from_numpy(highest).view(scores.dtype).float()
         least = values - _CUTOFF * eps
         if scores.dtype == torch.bfloat16:
             least.clamp_min_(0)
-        bound = np.minimum(_sortable(least.to(scores.dtype)), highest)  # which rounding can take below 0
+        bound = np.minimum(_sortable(least.to(scores.dtype)), highest)  # rounding can take the highest score below 0
         return values.numpy(), np.greater_equal(ordered, bound[:, None], out=self._kept[: len(scores)])
 
 
 @final
 class DeviceScores(Scores):
-    """On any device by torch alone, without waiting for it. bf16 products are summed in fp32, and the heights added in fp32."""
+    """Scores on any device, by torch, without waiting for it. bf16 products and heights are summed in fp32."""
 
     def __init__(self, codes: Codes, precision: str, rows: int) -> None:
         self.n, self.dim = codes.shape
@@ -173,5 +173,5 @@ class DeviceScores(Scores):
 
 
 def _sortable(scores: Tensor) -> Any:
-    """The same memory as an array that compares like the scores."""
+    """Return the same memory as an array that has the order of the scores."""
     return (scores.view(torch.int16) if scores.dtype == torch.bfloat16 else scores).numpy()

@@ -1,4 +1,4 @@
-"""The pivots of `genrev_cli.ot.simplex` as one Triton kernel: a program for each sample, with its tableau in registers."""
+"""The pivots of `genrev_cli.ot.simplex` as one Triton kernel: one program per sample, with its tableau in registers."""
 
 import torch
 import triton
@@ -8,11 +8,11 @@ from torch import Tensor
 from genrev_cli.ot.pivots import LEAST_PIVOT, LEAST_REDUCED_COST, PIVOTS_PER_CELL
 
 OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
-"""Of the compilation. Products and sums stay apart, so that they are rounded as on the CPU."""
+"""Options of the compilation. Products and sums are not fused, so that they are rounded as on the CPU."""
 
 
 def launch(tableau: Tensor, basic: Tensor) -> Tensor:
-    """λ of (B, k, k + 1) float64 and the basis (B, k): → (B, k)."""
+    """Return λ: tableau (B, k, k + 1) float64, basis (B, k) → (B, k)."""
     tableau, basic = tableau.contiguous(), basic.contiguous()
     found = torch.empty_like(tableau[:, :, -1], memory_format=torch.contiguous_format)
     if len(tableau):
@@ -27,7 +27,7 @@ def launch(tableau: Tensor, basic: Tensor) -> Tensor:
 def pivot_kernel(
     tableaus, bases, found, K: tl.constexpr, SIZE: tl.constexpr, PIVOTS: tl.constexpr, LEAST_COST: tl.constexpr, LEAST_PIVOT: tl.constexpr
 ):
-    """As `simplex._solved`, for the sample `program_id(0)`: what is beyond K never moves."""
+    """Do the work of `simplex._solved` for the sample `program_id(0)`. Cells beyond K never move."""
     sample = tl.program_id(0).to(tl.int64)
     i, j = tl.arange(0, SIZE)[:, None], tl.arange(0, SIZE)[None, :]
     cells = tl.arange(0, SIZE)

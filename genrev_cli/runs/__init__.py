@@ -1,1 +1,1 @@
-"""One training run: its plan, its loop's callbacks, its state, its room on the disk."""
+"""Everything that a training run needs: its job, its state and callbacks, its disk estimate, its monitor."""

@@ -1,4 +1,4 @@
-"""How much room a training stage takes on the disk: its state, its checkpoints, its previews and its log."""
+"""Estimate the disk space of a training run: its state, its checkpoints, its previews and its log."""
 
 import json
 import math
@@ -18,11 +18,11 @@ from genrev_cli.training import log
 from genrev_cli.training.method import Method
 from genrev_cli.training.optim import Optimizer
 
-_LINE = 640  # bytes of the log
+_LINE = 640  # bytes in a line of the log, at most
 
 
-def planned(job: Job) -> Method:
-    """The method of a job on the meta device: its shapes without its numbers."""
+def method_on_meta(job: Job) -> Method:
+    """Build the method of a job on the meta device: tensors with shapes and without memory."""
     with torch.device("meta"):
         method = job.build(torch.device("meta"))
         execute(method, job.schedule, RunOptions())
@@ -30,10 +30,10 @@ def planned(job: Job) -> Method:
 
 
 @dataclass(frozen=True)
-class Room:
-    """Bytes. state: modules, moments and averaged weights. checkpoint: one of them. beside: previews and log, at most.
+class DiskEstimate:
+    """Sizes in bytes. state: modules, moments and averaged weights. checkpoint: one checkpoint. beside: previews and log, at most.
 
-    scored: whether the best checkpoint is kept too.
+    scored: True if the best checkpoint is kept too.
     """
 
     state: int
@@ -42,7 +42,7 @@ class Room:
     scored: bool
 
     def needed(self, out: Path) -> int:
-        """What is to come on top of what an earlier run left at `out`; a file that is replaced stands there until the new one is whole."""
+        """Return the bytes to add to those of an earlier run to `out`. A replaced file stays on the disk until the new one is complete."""
         replaced = out.exists()
         most = max(2 * self.state + replaced * self.checkpoint, self.state + (1 + replaced) * self.checkpoint)
         folder = run_folder(out)
@@ -50,24 +50,24 @@ class Room:
         return max(0, most + self.scored * self.checkpoint + self.beside - there)
 
 
-def room_of(job: Job, method: Method, options: RunOptions) -> Room:
-    """Of a run to the end; the method may be on any device."""
+def disk_estimate(job: Job, method: Method, options: RunOptions) -> DiskEstimate:
+    """Estimate the disk space of a run to its end; the method may be on any device."""
     headers = 2 * len(json.dumps([job.identity, job.inputs, job.origin], default=str))
     modules = [_tensors(module) for module in method.modules.values()]
     averaged = [_tensors(method.model)] if job.schedule.ema_halflife_images else []
     parts = [*modules, *averaged, *(_moments(optimizer) for optimizer in method.optimizers.values())]
     state = tensors_bytes(sum(size for size, _ in parts), sum(count for _, count in parts), headers)
-    return Room(state, tensors_bytes(*_tensors(method.model), headers), _beside(job, options), bool(options.evaluation.every))
+    return DiskEstimate(state, tensors_bytes(*_tensors(method.model), headers), _beside(job, options), bool(options.evaluation.every))
 
 
 def _tensors(module: nn.Module) -> tuple[int, int]:
-    """Bytes and number of a module's tensors."""
+    """Return the bytes and the number of a module's tensors."""
     found = module.state_dict().values()
     return sum(tensor.numel() * tensor.element_size() for tensor in found), len(found)
 
 
 def _moments(optimizer: Optimizer) -> tuple[int, int]:
-    """Bytes and number of what an optimizer remembers once it has made a step; Adam also its number, for each parameter."""
+    """Return the bytes and the number of an optimizer's tensors after its first step; Adam also keeps a step count for each parameter."""
     adam = isinstance(optimizer.rule, torch.optim.Adam)
     each = 2 if adam else int(optimizer.rule.param_groups[0]["momentum"] > 0)
     size = sum(parameter.numel() * parameter.element_size() for parameter in optimizer.parameters)
@@ -75,8 +75,9 @@ def _moments(optimizer: Optimizer) -> tuple[int, int]:
 
 
 def _beside(job: Job, options: RunOptions) -> int:
-    looks = [options.log_every, options.monitor_every, options.preview_every, options.evaluation.every or math.inf]
-    lines = [min(log.LIMIT, sum(job.steps / every for every in looks)), min(log.LIMIT, job.steps / options.monitor_every)]
-    evaluations = job.steps / looks[-1]
+    """Return the bytes of the log and the previews, at most."""
+    intervals = [options.log_every, options.monitor_every, options.preview_every, options.evaluation.every or math.inf]
+    lines = [min(log.LIMIT, sum(job.steps / every for every in intervals)), min(log.LIMIT, job.steps / options.monitor_every)]
+    evaluations = job.steps / intervals[-1]
     pictures = min(previews.LIMIT, math.ceil(job.steps / options.preview_every))
     return math.ceil(sum(lines) + evaluations + 4) * _LINE + pictures * job.monitor.preview_bytes(job.images.image_shape)

@@ -1,4 +1,4 @@
-"""The score of a model while it trains: the curve of Fig. 10."""
+"""Score a model while it trains, as in Figure 10 of Schirrmeister et al. 2018."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ BATCH = 64
 
 
 class Evaluator:
-    """Fréchet distance of samples to real images, in the same features and from the same codes each time; all processes take part.
+    """Fréchet distance between samples and real images. Features and codes are the same each time, and all processes share the work.
 
-    label: the name of the distance. protocol: what must be equal for two scores to be comparable.
-    Raises UnavailableError where the features' weights are missing, UsageError for an unknown split.
+    label: the name of the distance. protocol: settings that must be equal for two scores to be comparable.
+    Raises UnavailableError when the features' weights are missing, UsageError for an unknown split.
     """
 
     def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, progress: Progress) -> None:
@@ -40,7 +40,7 @@ class Evaluator:
 
     @torch.no_grad()
     def __call__(self, autoencoder: Autoencoder, prior: Prior) -> float:
-        """The distance of n samples. Raises DivergedError when one is not finite."""
+        """Return the distance of n samples. Raises DivergedError when one is not finite."""
         moments = Moments(self.extractor.dims)
         blocks = [range(first, min(first + BATCH, self.n)) for first in range(0, self.n, BATCH)]
         drawing = Drawing(prior, Draw(self.seed), self.device, blocks[rank() :: size()])

@@ -1,4 +1,4 @@
-"""How the networks of a training stage are run: what they keep for the backward pass, whose batch they see, how they lie in memory."""
+"""Set up how networks run in training: memory for the backward pass, batch norm over processes, memory order, compilation."""
 
 import functools
 import os
@@ -25,22 +25,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _VARIANTS = 256
-"""How often one piece of code may be compiled: all branches of a network share theirs. What it is compiled for are the shapes of branches,
-forward and, with --memory reversible, again in the backward pass; the image, which needs no gradient; the halves of a latent, which lie
-apart in memory. The CelebA network needs 8 compilations, 15 with --memory reversible."""
+"""How often torch may compile one piece of code, which all branches of a network share. It is compiled for each shape of a branch, again
+for the backward pass of --memory reversible, for the image (it needs no gradient) and for the halves of a latent (they have other strides).
+The CelebA network needs 8 compilations, 15 with --memory reversible."""
 
 
 def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
-    """Make the networks of a method run as the options say; called before the first step.
+    """Make the networks of a method run as the options say; call it before the first step.
 
-    Raises UsageError where memory is to be saved by an inverse that there is not, FileError where compiled code cannot be kept.
+    Raises UsageError when --memory needs an invertible network and there is none, FileError when compiled code cannot be kept.
     """
     autoencoder = getattr(method, "autoencoder", None)
     if schedule.memory != MEMORY[0]:
         if not isinstance(autoencoder, Bijection):
             name = f"'{autoencoder.config['name']}'" if autoencoder else "a classifier"
             raise UsageError(
-                f"--memory {schedule.memory}: needs an invertible network, and {name} is none; take revnet or inn, or leave it out"
+                f"--memory {schedule.memory}: needs an invertible network, and {name} is not; use revnet or inn, or leave --memory out"
             )
         autoencoder.memory = schedule.memory
     for module in method.modules.values():
@@ -53,27 +53,27 @@ def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
 
 
 def _compile(networks: Sequence[nn.Module]) -> None:
-    """Compile each network when it is first called; networks of the same shapes share one compilation.
+    """Compile each network at its first call; networks of the same shapes share one compilation.
 
-    dynamic=False: torch would take the second shape that it sees for a sign of sizes that vary, and compile a slower variant for any.
-    What is compiled is kept for later runs in the cache folder, or in $TORCHINDUCTOR_CACHE_DIR.
-    Raises FileError when that folder cannot be written to.
+    dynamic=False: otherwise, at the second shape that it sees, torch compiles a slower variant for any size.
+    Compiled code is kept for later runs in the cache folder, or in $TORCHINDUCTOR_CACHE_DIR.
+    Raises FileError when that folder is not writable.
     """
     folder = os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-    require_writable(Path(folder, "code"), "set GENREV_CACHE to another place, or leave out --compile")
+    require_writable(Path(folder, "code"), "set GENREV_CACHE to another folder, or leave out --compile")
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
     torch._functorch.config.donated_buffer = False  # two losses may go back through one graph
     for network in networks:
         network.compile(dynamic=False)
 
 
-def uncompiled(look: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that evaluates networks, so that they run uncompiled: each of its batch sizes would be compiled."""
+def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that its networks run uncompiled; else torch would compile them for each of its batch sizes."""
 
-    @functools.wraps(look)
+    @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.compiler.set_stance("force_eager"):
-            return look(*args, **kwargs)
+            return function(*args, **kwargs)
 
     return run
 
@@ -81,9 +81,9 @@ def uncompiled(look: Callable[P, R]) -> Callable[P, R]:
 @uncompiled
 @torch.no_grad()
 def effect_of_precision(method: Method, precision: str, x: Images) -> str:
-    """Return a sentence on what another precision than fp32 does to the round trip of a method's network; '' where it has no exact one.
+    """Return a sentence on how much --precision changes the round trip of a method's network; '' for fp32 or without an exact inverse.
 
-    x: some images, (B, C, H, W) on the method's device. It is measured on them, at the weights of now.
+    x: (B, C, H, W), some images on the method's device. The round trip is measured on them with the current weights.
     """
     autoencoder = getattr(method, "autoencoder", None)
     if precision == "fp32" or not isinstance(autoencoder, Bijection):
@@ -96,6 +96,6 @@ def effect_of_precision(method: Method, precision: str, x: Images) -> str:
 
 
 def _roundtrip_error(autoencoder: Bijection, x: Images) -> float:
-    """max |x − R⁻¹(R(x))|, on a grid from what the grid makes of x."""
+    """Return max |x − R⁻¹(R(x))|; with --exact-bits, x is rounded to the grid first."""
     bits = getattr(autoencoder, "exact_bits", 0)
     return (autoencoder.decode(autoencoder.encode(x)) - (to_grid(x, bits) if bits else x)).abs().max().item()

@@ -1,4 +1,4 @@
-"""A training stage, planned: what to train on what, for how long, and how the run behaves."""
+"""A job: what to train, on which images, and for how long."""
 
 import json
 import math
@@ -21,12 +21,12 @@ from genrev_cli.training.method import Method
 class Job:
     """A training stage, ready to run.
 
-    settings: the resolved tables, without which the result would be another; compared when a run is resumed.
-    origin: where they come from: the recipe's name and its tables, for the stages that follow.
-    defaults: table → key → what it is where nobody says: what a run did that is older than the key.
+    settings: the tables that determine the result; they are compared when a run is resumed.
+    origin: the recipe's name and its tables, for later stages.
+    defaults: table → key → default of each key, assumed for runs that predate it.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
-    shared: of what besides the batch each process takes its share in a step: name → (number, a multiple of what each share has to be).
-    monitor: what is looked at on the way. write: writes what was trained, a file of `kind`, as `write_autoencoder` does.
+    shared: what processes split in a step besides the batch: name → (number, unit); each share must be a multiple of the unit.
+    monitor: measures during training. write: writes the trained model to a file of `kind`, like `write_autoencoder`.
     """
 
     stage: str
@@ -49,19 +49,19 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """How many steps the schedule means for this data set."""
+        """Number of steps of the schedule for this data set."""
         rows = len(self.images.rows("train"))
         return self.schedule.steps or math.ceil(self.schedule.epochs * rows / self.rows_per_step)
 
     def rate(self, step: int) -> float:
-        """What the learning rates are multiplied by in a step, the first being 1."""
+        """Return the factor of the learning rates in a step; the first step is 1."""
         epoch = (step - 1) * self.rows_per_step / len(self.images.rows("train"))
         return 0.1 ** sum(epoch >= drop for drop in self.schedule.lr_drop_epochs)
 
     def require_shares(self, processes: int) -> None:
-        """Raise UsageError unless processes can share alike what a step takes.
+        """Raise UsageError unless a mini-batch, and everything in `shared`, can be split equally over the processes.
 
-        It is asked of the mini-batch, for a step may take several of them and each has to be dealt out.
+        A step may take several mini-batches, and each of them is split.
         """
         for name, (count, unit) in {"a batch": (self.schedule.batch, 1), **self.shared}.items():
             if count % (unit * processes):
@@ -69,17 +69,17 @@ class Job:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be resumed: all settings but the length and the memory, and the content of all inputs."""
+        """Settings that must be equal for a run to be resumed (all but its length and --memory), and the digests of all inputs."""
         schedule = {key: value for key, value in vars(self.schedule).items() if key not in ("epochs", "steps", "memory")}
         inputs = {role: record["sha256"] for role, record in self.inputs.items()}
         return _from_header({"stage": self.stage, **self.settings, "schedule": schedule, "inputs": inputs})
 
     @property
-    def unsaid(self) -> dict[str, Any]:
-        """What the identity of a run that is older than a key would say of it."""
+    def older_identity(self) -> dict[str, Any]:
+        """Defaults of the keys of `identity`, for runs whose headers predate a key."""
         return _from_header({**self.defaults, "schedule": defaults_of(Schedule)})
 
 
 def _from_header(tables: dict[str, Any]) -> dict[str, Any]:
-    """As a header gives them back."""
+    """Return the tables as they are when read from a header: JSON has no tuples."""
     return json.loads(json.dumps(tables, default=vars))

@@ -1,11 +1,11 @@
-"""What is looked at during training: a few numbers on held-out images, and pictures."""
+"""Monitors: measurements on held-out images, and preview pictures, during training."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import ImageSet
@@ -15,20 +15,20 @@ from genrev_cli.metrics.sliced import relative_sliced_wasserstein
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Pixels, to_float, to_pixels
 from genrev_cli.store.drawing import Draw, Drawing, draw_images
-from genrev_cli.training.method import AutoencoderMethod, Method
+from genrev_cli.training.method import AutoencoderMethod, Method, parts_of
 
 IMAGES = 1000
 BATCH = 250
 
 
 def held_out(images: ImageSet) -> str:
-    """The split to monitor on: val where there is one, else test, else train."""
+    """Return the split to monitor: val if there is one, else test, else train."""
     present = [split for split in ("val", "test") if (images.split == ("train", "val", "test").index(split)).any()]
     return present[0] if present else "train"
 
 
 class Monitor(ABC):
-    """The same held-out images at every look, so that curves show the model and not the draw. folder: for pictures."""
+    """Measures a model on the same held-out images every time, so that curves compare models and not images. folder: for pictures."""
 
     def __init__(self, images: ImageSet, seed: int, device: torch.device, folder: Path) -> None:
         rows = images.rows(held_out(images))
@@ -40,14 +40,14 @@ class Monitor(ABC):
 
     @abstractmethod
     def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
-        """Of `model`, the method's own or its average."""
+        """Measure `model`: the model of the method, or its average."""
 
     def preview(self, step: int, model: nn.Module, made_by: dict[str, Any]) -> None:  # noqa: B027 (not all have some)
         """Write pictures."""
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:
-        """How large the pictures of one preview can be."""
+        """Return the largest size of the pictures of one preview, in bytes."""
         return 0
 
 
@@ -56,13 +56,15 @@ class AutoencoderMonitor(Monitor):
     """Reconstructions, codes and samples."""
 
     @torch.no_grad()
-    def numbers(self, method: AutoencoderMethod, model: nn.ModuleDict) -> dict[str, float]:
-        """Errors of the restricted and the full round trip, max |z|, relative sliced Wasserstein distance (A4, A5); the method's own.
-
-        In the precision of the training.
+    def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
+        """Return the L1 errors of the restricted and the full round trip, max |z|, the relative sliced Wasserstein distance of the codes
+        to the prior, and the method's own numbers. Networks run in the precision of the training.
         """
-        autoencoder, prior = model["autoencoder"].eval(), model["prior"]
-        restricted, full, codes, widest, own = L1(), L1(), [], 0.0, []
+        assert isinstance(method, AutoencoderMethod)
+        autoencoder, prior = parts_of(model)
+        autoencoder.eval()
+        restricted, full, codes, widest = L1(), L1(), [], 0.0
+        own: list[dict[str, Tensor]] = []
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "method"))
         for pixels in self.pixels.split(BATCH):
             x = to_float(pixels)
@@ -90,9 +92,10 @@ class AutoencoderMonitor(Monitor):
         }
 
     @torch.no_grad()
-    def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
-        """Write a grid of samples and one of reconstructions (original above restricted), the same seeds and images every time."""
-        autoencoder, prior = model["autoencoder"].eval(), model["prior"]
+    def preview(self, step: int, model: nn.Module, made_by: dict[str, Any]) -> None:
+        """Write a grid of samples and one of reconstructions (originals above), with the same seeds and images every time."""
+        autoencoder, prior = parts_of(model)
+        autoencoder.eval()
         samples = draw_images(autoencoder, Drawing(prior, Draw(self.seed), self.device), range(64))
         x = to_float(self.pixels[:16])
         restored = autoencoder.decode(prior.restrict(autoencoder.encode(x)))
@@ -102,7 +105,7 @@ class AutoencoderMonitor(Monitor):
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:
-        """A grid of samples and one of reconstructions."""
+        """Return the largest size of a grid of samples and one of reconstructions, in bytes."""
         return grid_bytes((64, *image_shape)) + grid_bytes((32, *image_shape))
 
     def _write(self, name: str, tiles: Pixels, columns: int, step: int, made_by: dict[str, Any]) -> None:

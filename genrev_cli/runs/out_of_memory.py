@@ -1,4 +1,4 @@
-"""What to do about a step that does not fit the memory of a GPU: which batch does, found by trying."""
+"""Explain a step that does not fit the memory of a GPU, and find a batch that fits by trying."""
 
 import gc
 import re
@@ -17,9 +17,9 @@ _TRIES = 6
 
 
 def out_of_memory(said: str, job: Job, method: Method, batches: Batches) -> UnavailableError:
-    """Return the error of a step that ran out of memory, with a batch that fits and what else helps.
+    """Return the error for a step that ran out of memory; it names a batch that fits and other cures.
 
-    said: the text of torch's error. The method is spent: trying smaller batches moves its weights, and nothing of it may be saved.
+    said: the text of torch's error. Trying smaller batches changes the weights, so the method must not be saved afterwards.
     """
     asked = re.search(r"allocate ([\d.]+ \w+)", said)
     more = f" ({asked[1]} more were needed)" if asked else ""
@@ -34,9 +34,9 @@ def out_of_memory(said: str, job: Job, method: Method, batches: Batches) -> Unav
 
 
 def _batch_that_fits(job: Job, method: Method, batches: Batches) -> int:
-    """Return the first batch of half, a quarter, … with which this process makes a step, over all processes; 0 where none does."""
+    """Return the first of half the batch, a quarter, …, over all processes, with which a step fits in this process; 0 if none does."""
     processes = distributed.size()
-    with distributed.alone():
+    with distributed.as_single_process():
         for batch in _smaller(job, processes):
             _free(batches.device)
             rows = batch // processes * job.batches_per_step
@@ -50,7 +50,7 @@ def _batch_that_fits(job: Job, method: Method, batches: Batches) -> int:
 
 
 def _smaller(job: Job, processes: int) -> Iterator[int]:
-    """Halves of the batch, rounded down to what the processes can share."""
+    """Yield half the batch, a quarter, …, rounded down to numbers that can be split over the processes."""
     unit = processes * job.shared.get("a batch", (0, 1))[1]
     batch = job.schedule.batch
     for _ in range(_TRIES):
@@ -61,7 +61,7 @@ def _smaller(job: Job, processes: int) -> Iterator[int]:
 
 
 def _free(device: torch.device) -> None:
-    """Give back what the failed step held."""
+    """Free the memory of the failed step."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

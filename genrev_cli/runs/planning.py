@@ -1,4 +1,4 @@
-"""The plan of a training stage that begins with images: recipe → network and prior for these images → job."""
+"""Plan a training stage that starts from images: recipe → network and prior for these images → job."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -18,24 +18,25 @@ from genrev_cli.settings.schedule import Schedule
 from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
-"""(autoencoder, prior, the method's settings, autocast) → the method; a method's class, as a rule."""
+"""(autoencoder, prior, the method's settings, autocast) → the method; usually the class of a method."""
 
 
 def job_from_images(
     data: Path, stage: str, family: str, settings: type, make: Maker, *, recipe: str, overrides: dict[str, dict[str, Any]]
 ) -> Job:
-    """A job that trains a fresh network and its prior.
+    """Return a job that trains a fresh network and its prior.
 
-    stage: the table of the recipe whose keys are those of `Schedule` and of the dataclass `settings`. family: of the built-in recipe that
-    is meant by '', with the data's source. overrides: table → key → value, over the recipe's.
+    stage: the table of the recipe; its keys are those of `Schedule` and of the dataclass `settings`. recipe: '' is the built-in recipe of
+    `family` for the data's source. overrides: table → key → value, which replace the recipe's.
     Raises FileError for unusable data, UsageError for unusable settings.
     """
     images = open_images(data)
     recipe = recipe or recipe_for(images.header.config["source"]["name"], family, data)
-    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
-    tables = overlaid(origin["recipe_tables"], overrides)
+    recipe_tables = read_recipe(recipe)
+    origin = {"recipe": recipe, "recipe_tables": recipe_tables}
+    tables = overlaid(recipe_tables, overrides)
     model, prior = resolved(tables, images, recipe)
-    table_of(origin["recipe_tables"], stage, recipe)  # options that are laid over it would make one
+    table_of(recipe_tables, stage, recipe)  # the recipe must have it: with overrides `tables` always does
     schedule, config = split_table(table_of(tables, stage, recipe), f"{recipe} [{stage}]", Schedule, settings)
 
     def build(device: torch.device) -> AutoencoderMethod:
@@ -47,37 +48,37 @@ def job_from_images(
 
 
 def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -> dict[str, dict[str, Any]]:
-    """The defaults of a job whose settings are a model's config, a prior's, and an instance of the dataclass `settings`.
+    """Return `Job.defaults` of a job that trains a model and a prior with these configs by the dataclass `settings`.
 
-    A new key of any of them must have the default that is what was done before.
+    The default of a new key must be what genrev did before the key existed.
     """
     of_model, of_prior = MODELS[model["name"]][0], PRIORS[prior["name"]][0]
     return {"model": defaults_of(of_model), "prior": defaults_of(of_prior), "method": defaults_of(settings)}
 
 
 def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Iterable[str]) -> str:
-    """Which of a stage's variants is meant: the one asked for, else the recipe's, else the first.
+    """Return the variant of a stage: the one that is asked for, else the recipe's, else the first.
 
-    Raises UsageError for one that there is not, and for a recipe of another variant: its settings would mean something else.
+    Raises UsageError for an unknown variant, and for a recipe of another variant, whose settings mean something else.
     """
     asked = overrides.get(stage, {}).get("variant")
     named = table_of(read_recipe(recipe), stage, recipe).get("variant") if recipe else None
     variant = asked or named or next(iter(variants))
     if not isinstance(variant, str) or variant not in variants:
-        raise UsageError(f"variant {variant}: there is {', '.join(variants)}")
+        raise UsageError(f"variant {variant}: choose {', '.join(variants)}")
     if asked and named and asked != named:
-        raise UsageError(f"--variant {asked}: {recipe} is a recipe of {named}; leave one of the two out")
+        raise UsageError(f"--variant {asked}: {recipe} is a recipe for {named}; leave out --variant or --recipe")
     return variant
 
 
 def resolved(tables: dict[str, Any], images: ImageSet, recipe: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configs of model and prior for these images, with every default filled in, so that a recipe that spells one out means the same.
+    """Return the configs of model and prior for these images, with every default filled in: to spell a default out changes nothing.
 
-    Raises UsageError for tables that describe none.
+    Raises UsageError for tables that do not describe a model and a prior.
     """
     of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
     if "exact_bits" in of_model and of_model.get("name") != "revnet":
-        raise UsageError(f"--exact-bits: needs additive couplings, and '{of_model.get('name')}' has none; take a recipe with a revnet")
+        raise UsageError(f"--exact-bits: needs additive couplings, and '{of_model.get('name')}' has none; use a recipe with a revnet")
     with torch.device("meta"):
         model = build_model({**sized(of_model, of_prior.get("dim", 0)), "image_shape": list(images.image_shape)})
         classes = {"classes": class_count(images)} if takes_classes(of_prior) and "classes" not in of_prior else {}
@@ -86,9 +87,9 @@ def resolved(tables: dict[str, Any], images: ImageSet, recipe: str) -> tuple[dic
 
 
 def class_count(images: ImageSet) -> int:
-    """How many classes the training images are of: the greatest label and one, or 1 where none has a label.
+    """Return the number of classes of the training images: the largest label + 1, or 1 when no image has a label.
 
-    Raises UsageError when some have one and some have not.
+    Raises UsageError when only some images have a label.
     """
     labels = images.labels[images.rows("train")]
     if labels.min() < 0 <= labels.max():

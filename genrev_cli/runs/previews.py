@@ -1,4 +1,4 @@
-"""Which preview pictures of a run stay: so many at most, evenly spread over its steps."""
+"""Keep a limited number of preview pictures, spread evenly over the steps of a run."""
 
 import re
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ _NAME = re.compile(r"step-([0-9]{7,18})-.*\.png")
 
 
 def spread(steps: Iterable[int], newest: int, every: int) -> set[int]:
-    """Those of `steps` whose pictures stay when `newest` has just been drawn, LIMIT at most, the first and `newest` among them.
+    """Return the steps whose pictures are kept once `newest` is drawn: LIMIT at most, with the first and `newest` among them.
 
         the first of each interval [i·s, (i + 1)·s),   s = every · 2ᵏ,   k ≥ 0 the least with newest < (LIMIT − 1)·s
 
-    While k = 0 and there are not more than LIMIT, all. What stays of what stayed before is what stays of all, so that a run that was
-    killed and goes on ends with the same pictures.
+    All are kept while k = 0 and there are not more than LIMIT. To thin twice gives the same as to thin once at the end, so a resumed run
+    ends with the same pictures as one that was never interrupted.
     """
     ordered, spacing = sorted(step for step in set(steps) if step <= newest), every
     kept = set(ordered)
@@ -25,7 +25,7 @@ def spread(steps: Iterable[int], newest: int, every: int) -> set[int]:
 
 
 def thin(folder: Path, newest: int, every: int) -> None:
-    """Remove what `spread` does not keep; pictures of later steps, of a run that was killed and draws them again, stay."""
+    """Remove the pictures that `spread` does not keep. Pictures of later steps, from before a kill, stay: the run draws them again."""
     found = _pictures(folder)
     kept = spread(found, newest, every)
     for step, paths in found.items():
@@ -35,7 +35,7 @@ def thin(folder: Path, newest: int, every: int) -> None:
 
 
 def discard(folder: Path, after: int) -> None:
-    """Remove the pictures of steps after `after`, which a run that begins or goes on there will draw again."""
+    """Remove the pictures of steps beyond `after`: a run that starts or resumes there draws them again."""
     for step, paths in _pictures(folder).items():
         if step > after:
             for path in paths:
@@ -43,7 +43,7 @@ def discard(folder: Path, after: int) -> None:
 
 
 def _pictures(folder: Path) -> dict[int, list[Path]]:
-    """step → its pictures; whatever else lies there is not ours."""
+    """Return step → its pictures; other files in the folder are left out."""
     found: dict[int, list[Path]] = {}
     for path in folder.glob("step-*.png"):
         name = _NAME.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""A command where torchrun started many processes of it."""
+"""Run a command under torchrun, in many processes."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,10 @@ from genrev_cli.training.distributed import joined
 
 
 def run_among(words: Sequence[str], command: Callable[[], object], *, patience: float, tell: Callable[[str], None]) -> object:
-    """Run a command of these words together with the other processes and return what it returns. patience, tell, Raises: as `joined`."""
+    """Run the command of a command line together with the other processes, and return what it returns.
+
+    words: the command line. patience, tell, Raises: see `joined`.
+    """
     found = all_commands().get(next((word for word in words if not word.startswith("-")), ""))
     if found and found.shared and not {"--help", "-h"} & set(words):
         with joined(patience, tell):

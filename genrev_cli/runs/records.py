@@ -1,4 +1,4 @@
-"""What pages tell of a trained model beside its header: its log and its size."""
+"""Read what report pages show of a trained model besides its header: its log and its size."""
 
 from math import prod
 from pathlib import Path
@@ -13,25 +13,25 @@ from genrev_cli.training.log import read_log
 
 
 def log_of(model: Record) -> list[dict[str, Any]]:
-    """The lines of a model's log up to its own step, [] where there is none; a best checkpoint's log is that of the run it is from.
+    """Return the lines of the log of a model's run up to the model's step; [] without a log.
 
-    Raises FileError when something else lies there.
+    Raises FileError when the file is not a log.
     """
     path = run_folder(trained_as(model)) / "log.jsonl"
     lines = read_log(path)
     if any(not isinstance(line, dict) or "step" not in line for line in lines):
-        raise FileError(f"{path}: not a log of genrev's: a line has no step; remove it to leave the curves out")
+        raise FileError(f"{path}: not a log of genrev: a line has no step; remove it to leave the curves out")
     return [line for line in lines if line["step"] <= model.header.step]
 
 
 def trained_as(model: Record) -> Path:
-    """The checkpoint whose run a model is of: the last one of it for the best one, else itself."""
+    """Return the checkpoint at the end of a model's run: for a best checkpoint the last one of its run, else the model itself."""
     last = model.path.with_name(model.path.name.replace(".best.", "."))
     return last if best_file(last) == model.path else model.path
 
 
 def parameters_of(model: Record) -> int:
-    """How many numbers the network has, from the shapes alone: a large model is not read."""
+    """Return the number of weights and buffers of the network, from the shapes in the file; no tensor is read."""
     with safe_open(str(model.path), framework="np") as file:
         names = [name for name in file.keys() if name.startswith(("autoencoder.", "classifier."))]  # noqa: SIM118 (not a dict)
         return sum(prod(file.get_slice(name).get_shape()) for name in names)

@@ -1,4 +1,4 @@
-"""What a stage that can be resumed finds of its earlier run, and whether it may go on from there."""
+"""Find what an earlier run left, and check that a stage may resume from it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,25 +12,25 @@ from genrev_cli.training import distributed
 
 
 def run_folder(out: Path) -> Path:
-    """Where a training stage keeps its state, log and previews; may be deleted once the checkpoint is there."""
+    """Return the folder for state, log and previews of a run; it may be deleted once the checkpoint is written."""
     return out.with_name(out.name + ".run")
 
 
 def best_file(out: Path) -> Path:
-    """Where the checkpoint with the best score is kept beside the last one, when a run is scored."""
+    """Return the path of the checkpoint with the best score, which a scored run keeps beside its last one."""
     return out.with_name(f"{out.stem}.best{out.suffix}")
 
 
-def alone(out: Path) -> AbstractContextManager[None]:
-    """Within it no other run writes `out`: the first process holds a lock in the run folder. Raises like `locked`."""
+def run_lock(out: Path) -> AbstractContextManager[None]:
+    """Keep other runs from writing `out` within the block: rank 0 holds a lock in the run folder. Raises like `locked`."""
     return locked(run_folder(out) / "lock", out) if distributed.rank() == 0 else nullcontext()
 
 
-def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, unsaid: dict[str, Any] | None = None) -> Header | None:
-    """The header of what an earlier run of the same stage left, the state if there is one, else the result; None where nothing is.
+def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, defaults: dict[str, Any] | None = None) -> Header | None:
+    """Return the header of an earlier run of the same stage, from its state if there is one, else from its result; None if neither exists.
 
-    identity: what must be equal for going on. unsaid: what it was in a run that is older than a key and says nothing of it.
-    Raises UsageError when it was another stage, or one with other settings, which it names.
+    identity: must be equal to that of the earlier run. defaults: default of each key, assumed for runs that predate it.
+    Raises UsageError when the earlier run was of another stage or had other settings, and names them.
     """
     for path in (state, out):
         if path.exists():
@@ -38,7 +38,7 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, un
             before = header.config.get("identity", {})
             if before.get("stage") != stage:
                 raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
-            changed = sorted(_differences(before, identity, unsaid or {}))
+            changed = sorted(_differences(before, identity, defaults or {}))
             if changed:
                 raise UsageError(
                     f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
@@ -47,13 +47,14 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, un
     return None
 
 
-def _differences(old: Any, new: Any, unsaid: Any, name: str = "") -> list[str]:
+def _differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:
+    """Return 'key.key: old → new' for each value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
-        unsaid = unsaid if isinstance(unsaid, dict) else {}
+        defaults = defaults if isinstance(defaults, dict) else {}
         return [
             found
             for key in {*old, *new}
-            for found in _differences(old.get(key, unsaid.get(key)), new.get(key), unsaid.get(key), f"{name}.{key}".strip("."))
+            for found in _differences(old.get(key, defaults.get(key)), new.get(key), defaults.get(key), f"{name}.{key}".strip("."))
         ]
     return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
 

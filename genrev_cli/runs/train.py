@@ -1,4 +1,4 @@
-"""The commands that train a fresh network on prepared images: trainer and recipe → method → checkpoint."""
+"""Run the commands that train a fresh network on prepared images: trainer and recipe → method → checkpoint."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +29,8 @@ def train(
 ) -> Result:
     """Train a network by one of the trainers and write its checkpoint.
 
-    recipe: '' is the built-in one of the variant's family for the data's source. overrides: table → key → value, over the recipe's.
-    The result has what the method says of the trained prior (`AutoencoderMethod.summary`) beside the numbers of the last look.
+    recipe: '' is the built-in recipe of the variant's family for the data's source. overrides: table → key → value, over the recipe's.
+    The result has the numbers of the last measurement, and the method's summary of the trained prior (`AutoencoderMethod.summary`).
     Raises FileError for unusable data, UsageError for unusable settings or a network that the method cannot train, and like `run_job`.
     """
     variant = _variant(trainer, recipe, overrides)

@@ -1,4 +1,4 @@
-"""Every setting once: name, type, default, help, choices, bounds and panel. No file here imports torch.
+"""Settings of commands: name, type, default, help, choices, bounds and panel, each written once. No file here imports torch.
 
-Options of commands, tables of recipes, docs/cli.md and the tests' tables are derived from these dataclasses.
+Options, recipe tables, docs/cli.md and tables of the tests are derived from these dataclasses.
 """

@@ -1,4 +1,4 @@
-"""Settings of train-adversarial: an adversary on the codes, or a distance in its place."""
+"""Settings of train-adversarial: an adversary on the codes, or a distance instead."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, w
 
 ADVERSARY = "adversary"
 MATCHERS = ("mmd", "sliced", "ot")
-"""The distances that can stand in the adversary's place."""
+"""The distances that can replace the adversary."""
 
 
 @dataclass(frozen=True)
 class AdversarialConfig(Settings):
-    """Schirrmeister et al. 2018, section 3.1, else Continue_Adversarial.ipynb in notebooks/celeba of robintibor/generative-reversible."""
+    """Schirrmeister et al. 2018, section 3.1, and notebooks/celeba/Continue_Adversarial.ipynb (robintibor/generative-reversible)."""
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")
@@ -27,7 +27,7 @@ class AdversarialConfig(Settings):
 
 @dataclass(frozen=True)
 class MatchingConfig(Settings):
-    """The losses and the optimizer of `AdversarialConfig`, with a distance in the adversary's place."""
+    """The losses and the optimizer of `AdversarialConfig`, with a distance instead of the adversary."""
 
     matcher: str = setting(help="What brings the codes to the prior: an adversary, or a distance.", choices=(ADVERSARY, *MATCHERS))
     weight_match: float = weight(1.0, "Weight of the distance.")

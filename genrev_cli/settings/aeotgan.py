@@ -13,8 +13,8 @@ LOSSES = ("vanilla", "hinge-sn", "wgan-gp", "wgan-div", "wgan-qc")
 class AEOTGANConfig(Settings):
     """An et al. 2020, eq. 1 and section 4, Training details.
 
-    The paper has two learning rates and k > 1. Their values and those of the weights are missing from the text available to us, so recipes
-    choose them. norm: of the discriminator, if the loss does not prescribe one; '' for the norm of its own paper.
+    The paper has two learning rates and k > 1. The text available to us lacks their values and those of the weights, so recipes choose
+    them. norm: norm of the discriminator for losses that do not prescribe one; '' is the norm of the network's own paper.
     """
 
     loss: str = setting("vanilla", "Adversarial loss; hinge-sn is that of SNGAN.", choices=LOSSES)  # vanilla: section 3.3
@@ -41,11 +41,11 @@ class AEOTGANConfig(Settings):
 
     @property
     def parts(self) -> int:
-        """How many codes there are for each code of an image, itself among them."""
+        """Number of codes in a batch for each code of an image, with that code itself."""
         return 1 + self.generated_per_real
 
     def pairs(self, batch: int) -> int:
-        """Return how many images of a mini-batch bring their code. Raises UsageError when that is no whole number."""
+        """Return the number of codes of images in a batch. Raises UsageError when it is not a whole number."""
         if batch % self.parts:
             raise UsageError(
                 f"a batch of {batch} cannot hold {self.generated_per_real} generated codes per real one; choose a multiple of {self.parts}"

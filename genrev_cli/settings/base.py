@@ -1,4 +1,4 @@
-"""How a setting is written: `lr: float = setting(1e-4, "Learning rate.", panel=TRAINING, at_least=0)` in a frozen dataclass."""
+"""Define settings: `lr: float = setting(1e-4, "Learning rate.", panel=TRAINING, at_least=0)` in a frozen dataclass."""
 
 import math
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -14,10 +14,10 @@ _SPEC = "spec"
 
 @dataclass(frozen=True)
 class Spec:
-    """What is said of a setting beside its name, type and default.
+    """Properties of a setting besides its name, type and default.
 
-    help: '' where the setting has no option and is for recipes alone. flag: '' is --name-of-the-field. shown: in the place of the default.
-    choices: the words that it can be. at_least, at_most, above, below: bounds of the number, or of each number of a tuple.
+    help: '' for a setting that only recipes have, without an option. flag: '' means --name-of-the-field. shown: --help shows it instead of
+    the default. choices: the allowed words. at_least, at_most, above, below: bounds of the number, or of each number in a tuple.
     """
 
     help: str = ""
@@ -31,7 +31,7 @@ class Spec:
     below: float = math.inf
 
     def complaint(self, value: Any) -> str:
-        """Return what is wrong with a value, '' where nothing is."""
+        """Return what is wrong with a value; '' if it is allowed."""
         if self.choices and value not in self.choices:
             return f"choose {listed(self.choices)}"
         numbers = [number for number in (value if isinstance(value, tuple) else (value,)) if isinstance(number, int | float)]
@@ -62,23 +62,23 @@ def setting(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> Any:
-    """Return the dataclass field of a setting, see `Spec`; without a default a table must have the key."""
+    """Return the dataclass field of a setting, see `Spec`. Without a default, every table must have the key."""
     spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below)
     return field(default=default, metadata={_SPEC: spec})
 
 
 def spec_of(field: Field) -> Spec:
-    """Return what is said of a field; of one that was written without `setting`, nothing."""
+    """Return the spec of a field; an empty one for a field without `setting`."""
     return field.metadata.get(_SPEC, Spec())
 
 
 def flag_of(name: str, spec: Spec) -> str:
-    """Return the flag of a setting's option, --no-… of a pair left out."""
+    """Return the flag of a setting's option; of a pair --on/--off, the first."""
     return (spec.flag or f"--{name.replace('_', '-')}").partition("/")[0]
 
 
 class Settings:
-    """A base of frozen dataclasses that checks choices and bounds. Raises UsageError for the first value that is wrong."""
+    """Base class of settings: it checks choices and bounds. Raises UsageError for the first wrong value."""
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass

@@ -8,7 +8,7 @@ from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm
 
 @dataclass(frozen=True)
 class ClassificationConfig(Settings):
-    """Adam on the cross-entropy."""
+    """Settings of Adam, which minimises the cross-entropy."""
 
     lr: float = learning_rate(1e-3)
     betas: tuple[float, float] = adam_betas((0.9, 0.999))

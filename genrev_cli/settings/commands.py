@@ -1,4 +1,4 @@
-"""All commands: their order in the help, their panels, and whether processes share their work under torchrun."""
+"""All commands: their order and panels in the help, and how they run under torchrun."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ DATA, TRAIN, LATENT, GENERATE, LOOK, SCORE = "Data", "Train", "Latent space", "G
 
 @dataclass(frozen=True)
 class Command:
-    """One command. place: its order in the help. shared: processes share its work; of any other the first process does all."""
+    """One command. place: its order in the help. shared: True if processes share its work under torchrun; else rank 0 does all."""
 
     name: str
     panel: str
@@ -42,6 +42,6 @@ _OTHERS = (
 
 
 def all_commands() -> dict[str, Command]:
-    """Return name → command in the order of the help; a trainer's command is always shared."""
+    """Return name → command in the order of the help. Commands of trainers are always shared."""
     trainers = (Command(trainer.name, TRAIN, trainer.place, shared=True) for trainer in TRAINERS.values())
     return {command.name: command for command in sorted((*_OTHERS, *trainers), key=lambda command: command.place)}

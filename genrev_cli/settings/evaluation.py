@@ -1,4 +1,4 @@
-"""Settings of the scores that a training command takes on the way."""
+"""Settings of scores during training."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class EvalOptions(Settings):
     """Scores of samples during training (Schirrmeister et al. 2018, Figure 10: 5,000 samples each)."""
 
     every: int = setting(
-        0, "Steps between two scores of samples; keeps the best checkpoint too. 0: never.", flag="--eval-every", panel=SCORE, at_least=0
+        0, "Steps between two scores of samples; the best checkpoint is kept too. 0: never.", flag="--eval-every", panel=SCORE, at_least=0
     )
     n: int = setting(5000, "Samples per score.", flag="--eval-n", panel=SCORE, at_least=2)
     split: str = setting("", "Real images to compare with.", flag="--eval-split", panel=SCORE, shown="val, else test, else train")
@@ -19,9 +19,9 @@ class EvalOptions(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.extractor  # noqa: B018 (checks the word)
+        self.extractor  # noqa: B018 (raises for an unknown one)
 
     @property
     def extractor(self) -> FeatureOptions:
-        """The settings of the features that samples are compared in."""
+        """Settings of the features in which samples are compared."""
         return FeatureOptions(self.features)

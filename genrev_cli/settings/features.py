@@ -1,4 +1,4 @@
-"""Settings of what turns images into feature vectors, for `fid` and for the scores of a training."""
+"""Settings of the features of images, for `fid` and for scores during training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ CLASSIFIER_SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class FeatureOptions(Settings):
-    """What images are compared in. Raises UsageError for what is unknown or has no meaning together."""
+    """The features in which images are compared. Raises UsageError for unknown features, or settings that do not apply to them."""
 
     features: str = setting(
         "inception",
@@ -24,7 +24,7 @@ class FeatureOptions(Settings):
         "distances in all but the first have other names.",
         panel=PANEL,
     )
-    profile: str = setting("pytorch-fid", "Whose preparation of images to follow.", panel=PANEL, choices=PROFILES)
+    profile: str = setting("pytorch-fid", "Package whose image preparation to follow.", panel=PANEL, choices=PROFILES)
     weights: Path | None = setting(None, "Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", panel=PANEL)
     precision: str = setting("fp32", "Precision of Inception; the effect of bf16 is estimated.", panel=PANEL, choices=PRECISIONS)
 
@@ -36,9 +36,9 @@ class FeatureOptions(Settings):
                 f"({', '.join(TORCHSCRIPT_SUFFIXES)}) or of a classifier by 'genrev fit-features' ({CLASSIFIER_SUFFIX})"
             )
         if self.features != "inception" and replace(self, features="inception") != FeatureOptions():
-            raise UsageError(f"--profile, --weights and --precision have no meaning for --features {self.features}; leave them out")
+            raise UsageError(f"--profile, --weights and --precision do not apply to --features {self.features}; leave them out")
 
     @property
     def suffix(self) -> str:
-        """The suffix of the path that `features` is, in lower case; '' where it is none."""
+        """The suffix of `features` as a path, in lower case; '' if it has none."""
         return Path(self.features).suffix.lower()

@@ -11,7 +11,7 @@ VARIANTS = ("lpga", "vpga", "lvpga")
 
 @dataclass(frozen=True)
 class PerceptualConfig(Settings):
-    """The settings of the authors' code (zj10/PGA) for LPGA on MNIST. α, β and γ are those of Zhang et al. 2020, arXiv:1906.10335v1."""
+    """Defaults are those of the authors' code (zj10/PGA) for LPGA on MNIST. α, β and γ as in Zhang et al. 2020, arXiv:1906.10335v1."""
 
     variant: str = setting("lpga", "lpga adds a likelihood, vpga a variational loss, lvpga both.", choices=VARIANTS)
     weight_prior: float = weight(6e-2, "Weight α of reconstructing prior codes, E‖f(g(z)) − z‖².")

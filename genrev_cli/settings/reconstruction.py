@@ -11,9 +11,9 @@ from genrev_cli.settings.trainer import BOUND, DIMS, EXACT_BITS, Trainer, Varian
 class ReconstructionConfig(Settings):
     """Autoencoding through a restricted latent (Schirrmeister et al. 2018, section 3.1; Nguyen, Ardizzone & Köthe 2019, eq. 5 and 6).
 
-    Defaults are those of Schirrmeister et al., else of notebooks/celeba/Only_Clamp.ipynb of robintibor/generative-reversible. The MMD is
-    that of Nguyen et al., the squared image loss that of An et al. 2020, section 3.1. The weight on mean y² is ours; demo2.py of An et al.
-    (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
+    Defaults are those of Schirrmeister et al.; values that the paper lacks are from notebooks/celeba/Only_Clamp.ipynb
+    (robintibor/generative-reversible). The MMD is from Nguyen et al., the squared image loss from An et al. 2020, section 3.1. The weight
+    of mean y² is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
     """
 
     weight_x: float = weight(10.0, "Weight of the image loss.")

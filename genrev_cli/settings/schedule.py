@@ -1,4 +1,4 @@
-"""Settings that every training command has: how long a network is trained, and how the run behaves on this machine."""
+"""Settings that all training commands share: the length of the training, and how the run behaves on this machine."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,17 +6,17 @@ from genrev_cli.settings.base import ADVANCED, RUN, TRAINING, Settings, setting
 from genrev_cli.settings.evaluation import EvalOptions
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-"""fp32: IEEE float32. tf32: float32 whose convolutions and matrix products read TF32. bf16: those in bfloat16, all else in float32."""
+"""fp32: IEEE float32. tf32: float32, but convolutions and matrix products read TF32. bf16: these in bfloat16, the rest in float32."""
 
 MEMORY = ("plain", "reversible", "checkpoint")
-"""What is kept for the backward pass: all, the outputs of the whole network, or the streams between its steps."""
+"""What is kept for the backward pass: everything, only the outputs of the network, or the streams between its steps."""
 
 
 @dataclass(frozen=True)
 class Schedule(Settings):
-    """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 means by epochs.
+    """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 uses `epochs`.
 
-    lr_drop_epochs: at each of them the learning rates become a tenth of what they were.
+    lr_drop_epochs: epochs at which the learning rates are divided by 10.
     """
 
     batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
@@ -40,9 +40,9 @@ class Schedule(Settings):
 
 @dataclass(frozen=True)
 class RunOptions(Settings):
-    """How a run behaves on this machine; none of it changes the result, except by rounding where networks are run otherwise.
+    """How a run behaves on this machine. These settings do not change the result, except for rounding.
 
-    evaluation: scores of samples on the way.
+    evaluation: scores of samples during training.
     """
 
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
@@ -63,5 +63,5 @@ class RunOptions(Settings):
     evaluation: EvalOptions = field(default_factory=EvalOptions)
 
     def scored(self, evaluation: EvalOptions) -> "RunOptions":
-        """The same, with scores on the way."""
+        """Return the same options with these scores during training."""
         return replace(self, evaluation=evaluation)

@@ -8,7 +8,7 @@ from genrev_cli.settings.base import METHOD, Settings, Spec
 
 @dataclass(frozen=True)
 class TableOption:
-    """A key of a recipe's [model] or [prior] that a command has an option for."""
+    """A key of a recipe's [model] or [prior] for which a command has an option."""
 
     table: str
     key: str
@@ -22,7 +22,7 @@ EXACT_BITS = TableOption(
     "model",
     "exact_bits",
     int,
-    Spec("Keep additive couplings on a grid of 2^-K, where their inverse is exact to the bit; 16 is a good K, 0 is off.", METHOD),
+    Spec("Keep additive couplings on a grid of 2^-K, so that their inverse is exact to the bit; 16 is a good K, 0 is off.", METHOD),
 )
 
 
@@ -34,9 +34,9 @@ CLASSIFIER_TABLES = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train. family: of the built-in recipes for it. settings: of its method.
+    """One way to train. family: the family of its built-in recipes. settings: the settings class of its method.
 
-    method: the class, or 'module:Class', which is imported when the command runs, so that --help need not import torch.
+    method: the class, or 'module:Class', which is imported when the command runs, so that --help does not import torch.
     """
 
     family: str
@@ -48,9 +48,9 @@ class Variant:
 class Trainer:
     """A command that trains a fresh network on prepared images.
 
-    name: of the command and of its table in a recipe. out: the default target. example: shown below the help.
-    variants: by the key `variant` of the settings, the first by default; '' where there is one alone.
-    tables: keys of model and prior that are options too. place: where it stands among the commands of its panel.
+    name: the command, and its table in a recipe. out: the default target. example: shown below the help.
+    variants: value of the setting `variant` → variant; the first is the default; '' if there is only one.
+    tables: keys of model and prior that are options too. place: order among the commands of its panel.
     """
 
     name: str

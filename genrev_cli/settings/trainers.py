@@ -1,4 +1,4 @@
-"""All trainers: those of the files beside this one, found by their type, and those of plugins."""
+"""All trainers: those that the other files of this folder define, and those of plugins."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -7,7 +7,7 @@ from genrev_cli import settings
 from genrev_cli.plugins import register
 from genrev_cli.settings.trainer import Trainer
 
-_READERS = ("trainers", "commands")  # files that read what this one finds
+_READERS = ("trainers", "commands")  # they import this file
 
 
 def _built_in() -> dict[str, Trainer]:

@@ -9,7 +9,7 @@ from genrev_cli.settings.trainer import Trainer, Variant
 
 @dataclass(frozen=True)
 class TransportConfig(Settings):
-    """Settings of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible)."""
+    """Defaults are those of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible)."""
 
     weight_perturbation: float = weight(15.0, "Weight of the perturbation loss.")
     # eq. 6 has ε ~ N(0, 0.01); in the authors' notebook 0.01 is the standard deviation

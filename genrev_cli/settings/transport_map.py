@@ -15,16 +15,19 @@ MOST_NEIGHBOURS = 100
 class FitOtOptions(Settings):
     """A semi-discrete transport map and its solver (An et al. 2020, section 3.2).
 
-    precision: 'auto' is bf16 where the device multiplies it in hardware and the codes lie far enough apart, else fp32.
+    precision: 'auto' is bf16 if the device multiplies it in hardware and the codes lie far enough apart, else fp32.
     """
 
     per_class: bool = setting(False, "Fit a map for each label, from which sample --class can draw.", panel=MAP)
     theta: str = setting("auto", "Largest angle between joined cells, in radians; auto puts it between the modes.", panel=MAP)
     rule: str = setting(
-        "barycentric", "How codes are joined; two-cell is the published code's, nearest does not interpolate.", panel=MAP, choices=RULES
+        "barycentric",
+        "How codes are joined; two-cell is that of the published code, nearest does not interpolate.",
+        panel=MAP,
+        choices=RULES,
     )
-    neighbours: int = setting(20, "Cells to look at around a sample.", panel=ADVANCED, at_least=1, at_most=MOST_NEIGHBOURS)
-    drop: bool = setting(False, "Draw again where no cells are joined, or take the nearest code.", flag="--drop/--keep", panel=MAP)
+    neighbours: int = setting(20, "Number of cells to search around a sample.", panel=ADVANCED, at_least=1, at_most=MOST_NEIGHBOURS)
+    drop: bool = setting(False, "Where no cells are joined, draw again, or keep the nearest code.", flag="--drop/--keep", panel=MAP)
     target_error: float = setting(0.2, "Root mean square relative error of the cells' masses, on fresh samples.", panel=SOLVER, above=0)
     max_samples: int = setting(0, "Maximum number of samples; 0 means 200 per code.", panel=SOLVER, at_least=0)
     precision: str = setting("auto", "Precision of the scores.", panel=ADVANCED, choices=("auto", "fp32", "bf16"))
@@ -39,7 +42,7 @@ class FitOtOptions(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.drop and self.rule == "nearest":
-            raise UsageError("--drop: --rule nearest joins no cells, so that every sample would be dropped; choose another rule")
+            raise UsageError("--drop: --rule nearest joins no cells, so every sample would be dropped; choose another rule")
         self.angle()
 
     def angle(self) -> float | None:
@@ -51,5 +54,5 @@ class FitOtOptions(Settings):
         except ValueError:
             angle = -1.0
         if not 0 <= angle <= math.pi:
-            raise UsageError(f"--theta {self.theta}: auto, or an angle from 0 to π is needed")
+            raise UsageError(f"--theta {self.theta}: must be auto or an angle from 0 to π")
         return angle

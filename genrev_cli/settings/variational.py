@@ -11,7 +11,7 @@ MOST_LAYERS = 100
 
 
 def _variant(default: str) -> str:
-    return setting(default, "A variational autoencoder, or a Wasserstein autoencoder by MMD or a discriminator.", choices=VARIANTS)
+    return setting(default, "A variational autoencoder, or a Wasserstein autoencoder with an MMD or a discriminator.", choices=VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class VAEConfig(Settings):
 
     variant: str = _variant("vae")
     decoder_std: float = setting(
-        0.0, "Standard deviation of pixels in [−1, 1] given a code; 0 takes the best one of each mini-batch (vae).", at_least=0
+        0.0, "Standard deviation of pixels in [−1, 1] given a code; 0 uses the best value of each mini-batch (vae).", at_least=0
     )
     lr: float = learning_rate(1e-3)
     betas: tuple[float, float] = adam_betas((0.9, 0.999))
@@ -29,7 +29,7 @@ class VAEConfig(Settings):
 
 @dataclass(frozen=True)
 class WAEConfig(Settings):
-    """The settings of Tolstikhin et al. 2018 for CelebA (appendix F)."""
+    """Defaults are those of Tolstikhin et al. 2018 for CelebA (appendix F)."""
 
     variant: str = _variant("wae-mmd")
     weight_penalty: float = weight(100.0, "Weight λ of the penalty on codes (wae).")

@@ -21,8 +21,8 @@ from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, buil
 from genrev_cli.ot.source import Ranks
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
-from genrev_cli.runs.disk import Room
-from genrev_cli.runs.resume import alone, earlier_run, run_folder
+from genrev_cli.runs.disk import DiskEstimate
+from genrev_cli.runs.resume import earlier_run, run_folder, run_lock
 from genrev_cli.seeds import derive
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
@@ -45,7 +45,7 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     """
     check_sampler_target(out, "ot", codes)
     device, given = resolve_device(options.device), open_finite_codes(codes)
-    with alone(out):
+    with run_lock(out):
         return _Fit(given, out, options, device, progress).go()
 
 
@@ -104,7 +104,7 @@ class _Fit:
         """Solve every map, and write them."""
         found = None if self.options.restart else earlier_run(STAGE, self.identity, self.out, self.state)
         if self.first:
-            announce(self.out, self._room().needed(self.out), self.progress.note)
+            announce(self.out, self._disk_estimate().needed(self.out), self.progress.note)
         if found is not None and self.state.exists():
             self._load()
         elif self.options.restart and (self.state.exists() or self.out.exists()):
@@ -121,11 +121,11 @@ class _Fit:
         self._save()
         return self._write(errors)
 
-    def _room(self) -> Room:
+    def _disk_estimate(self) -> DiskEstimate:
         state = [tensor for solver in self.solvers for tensor in solver.tensors().values()]
         n, dim = self.given.codes.shape
         headers = 2 * len(json.dumps(self._inputs()))
-        return Room(
+        return DiskEstimate(
             tensors_bytes(sum(tensor.nbytes for tensor in state), len(state), headers),
             tensors_bytes(4 * n * (2 * dim + 2), 4 * len(self.solvers), headers),  # codes and centres, heights and weights
             beside=0,

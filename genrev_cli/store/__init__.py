@@ -1,1 +1,1 @@
-"""Objects and their files: checkpoints, samplers, classifiers; and what is drawn from them."""
+"""Read and write checkpoints, samplers and classifiers as objects, and draw samples from them."""

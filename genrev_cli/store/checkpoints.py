@@ -1,4 +1,4 @@
-"""Checkpoints as objects: an autoencoder and its prior, written by every training stage and read by everything else."""
+"""Checkpoints as objects: an autoencoder and its prior. Training stages write them; most other commands read them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ _MAKER = "genrev pretrain-recon"
 class Checkpoint:
     """A trained autoencoder with its prior, in evaluation mode and without gradients.
 
-    sampler: the file, and its header, of the distribution that codes are drawn from in the place of the prior's own.
+    sampler: file and header of the distribution from which codes are drawn instead of from the prior; None for the prior.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Checkpoint:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """How a file made from it records it."""
+        """Records of the checkpoint, and of the sampler, for the header of a file that is made from them."""
         inputs = {"ckpt": self.header.as_input(self.path)}
         if self.sampler:
             path, header = self.sampler
@@ -43,25 +43,22 @@ class Checkpoint:
 
     @property
     def own_prior(self) -> Prior:
-        """The prior that it was trained with, whatever codes are drawn from."""
+        """The prior of the training, even when codes are drawn from a sampler."""
         return self.prior.base if isinstance(self.prior, Resampled) else self.prior
 
     @property
     def drawn_from(self) -> str:
-        """The name of what codes are drawn from: 'prior', or the sampler's."""
+        """The name of the distribution from which codes are drawn: 'prior', or that of the sampler."""
         return self.sampler[1].config["sampler"]["name"] if self.sampler else "prior"
 
 
 def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    """A module's state under `prefix.`."""
+    """Return a module's state with `prefix.` before each name."""
     return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
 
 
 def load_prefixed(module: nn.Module, prefix: str, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load what `prefixed` made.
-
-    Raises FileError when names or shapes do not fit.
-    """
+    """Load into a module what `prefixed` returned. Raises FileError when names or shapes do not fit."""
     own = {key.removeprefix(f"{prefix}."): tensor for key, tensor in tensors.items() if key.startswith(f"{prefix}.")}
     try:
         module.load_state_dict(own, assign=any(tensor.is_meta for tensor in module.state_dict().values()))
@@ -79,7 +76,7 @@ def write_autoencoder(
     inputs: dict[str, Any],
     made_by: dict[str, Any],
 ) -> None:
-    """Write the weights of an `autoencoder` and its `prior`; `settings` is what trained them."""
+    """Write the weights of an `autoencoder` and its `prior`. settings: those of their training, for the header."""
     tensors = prefixed("autoencoder", model["autoencoder"]) | prefixed("prior", model["prior"])
     config = {**settings, "model": model["autoencoder"].config, "prior": model["prior"].config}
     if plugins := needed([("network", config["model"]["name"]), ("trainer", settings.get("stage", ""))]):
@@ -95,9 +92,9 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     header, tensors = read_checkpoint(path)
     require_kind(header, "checkpoint", path, _MAKER)
     try:
-        with torch.device("meta"):  # the file's tensors become the weights: nothing is initialised or copied
+        with torch.device("meta"):  # the file's tensors become the weights, without initialising or copying any
             autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
-    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
+    except Exception as error:  # an impossible table raises errors of many types
         cause = missing(header.config.get("plugins")) or f"its header does not describe a model that this version of genrev knows ({error})"
         raise FileError(f"{path}: {cause}") from error
     if autoencoder.latent_dim != prior.latent_dim:
@@ -108,20 +105,20 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 
 
 def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
-    """The image set to use with a checkpoint: the one given, else the one it was trained on.
+    """Return the image set to use with a checkpoint: the given one, else the one it was trained on.
 
-    Raises FileError when that one is gone, is another than it was, or its images do not fit the model.
+    Raises FileError when the latter is gone or has changed, or when its images do not fit the model; UsageError when it is not known.
     """
     recorded = header.inputs.get("data")
     if given is None:
         if recorded is None:
-            raise UsageError(f"{path}: does not say which data it was trained on; give --data")
+            raise UsageError(f"{path}: does not say which data it was trained on; pass --data")
         source = Path(recorded["path"])
         if not source.exists():
-            raise FileError(f"{path}: was trained on {source}, which is not there any more; give --data")
+            raise FileError(f"{path}: was trained on {source}, which does not exist any more; pass --data")
         images = open_images(source)
         if images.header.sha256 != recorded["sha256"]:
-            raise FileError(f"{source}: is not what {path} was trained on (its content has changed); give --data to use it all the same")
+            raise FileError(f"{source}: has changed since {path} was trained on it; pass --data to use it anyway")
     else:
         images = open_images(given)
     require_shape(images, header, path)
@@ -129,17 +126,14 @@ def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
 
 
 def recipe_of(header: Header, path: Path) -> dict[str, Any]:
-    """The recipe that a checkpoint was trained by: its name (`recipe`) and its tables (`recipe_tables`), as they were then.
-
-    Raises UsageError when it names none.
-    """
+    """Return name (`recipe`) and tables (`recipe_tables`) of the recipe that trained a checkpoint. Raises UsageError when it has none."""
     if "recipe_tables" not in header.config:
-        raise UsageError(f"{path}: does not say by which recipe it was trained; give --recipe")
+        raise UsageError(f"{path}: does not say by which recipe it was trained; pass --recipe")
     return {key: header.config[key] for key in ("recipe", "recipe_tables")}
 
 
 def require_shape(images: ImageSet, header: Header, path: Path) -> None:
-    """Raises FileError when images do not have the shape that the model of a checkpoint takes."""
+    """Raise FileError when the shape of the images does not fit the model of a checkpoint."""
     wanted, found = tuple(header.config["model"]["image_shape"]), images.image_shape
     if found != wanted:
         raise FileError(

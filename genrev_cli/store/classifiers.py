@@ -1,4 +1,4 @@
-"""Classifiers as files: written by fit-features, read by whatever measures with their features."""
+"""Classifiers as files: fit-features writes them, and scores in their features read them."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ KIND = "classifier"
 
 
 def build_classifier(table: dict[str, Any], where: str) -> Classifier:
-    """What a table describes. Raises UsageError on an unknown key or an impossible value; `where` names the table."""
+    """Return the classifier of a table; `where` names the table in errors. Raises UsageError on an unknown key or an impossible value."""
     return Classifier(**vars(from_table(ClassifierConfig, table, where)))
 
 
@@ -29,22 +29,22 @@ def write_classifier(
     inputs: dict[str, Any],
     made_by: dict[str, Any],
 ) -> None:
-    """Write a file of kind 'classifier', as a job does."""
+    """Write a classifier. settings: those of its training, for the header."""
     tensors = prefixed("classifier", classifier)
     write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs, made_by))
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Header]:
-    """What fit-features wrote, in evaluation mode and without gradients.
+    """Read a classifier of fit-features, in evaluation mode and without gradients.
 
-    Raises FileError when it is missing, damaged, or something else.
+    Raises FileError when it is missing, damaged, or not a classifier.
     """
     header, tensors = read_checkpoint(path)
     require_kind(header, KIND, path, "genrev fit-features")
     try:
         with torch.device("meta"):
             classifier = build_classifier(header.config["classifier"], str(path))
-    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
+    except Exception as error:  # an impossible table raises errors of many types
         raise FileError(f"{path}: its header does not describe a classifier that this version of genrev knows ({error})") from error
     load_prefixed(classifier, "classifier", tensors, path)
     return classifier.to(device).eval().requires_grad_(False), header

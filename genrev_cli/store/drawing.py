@@ -1,4 +1,4 @@
-"""Drawing codes and images so that sample i depends on what is drawn and on i alone."""
+"""Draw codes and images. Sample i depends only on the settings of the draw and on i."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint
 
 AHEAD, AHEAD_VALUES = 2048, 1 << 22
-"""How many codes are drawn at once where it is known which will be asked for, and how many values they have at most."""
+"""Largest number of codes, and of their values, that are drawn at once when the next ones are known."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What is drawn. temperature: below 1 nearer to the mean. labels: the classes that samples take in turn, () as the prior mixes them."""
+    """Settings of a draw. temperature: below 1, codes lie nearer to the mean. labels: classes of the samples, in turn; () mixes all."""
 
     seed: int = 0
     temperature: float = 1.0
@@ -27,14 +27,14 @@ class Draw:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.temperature):
-            raise UsageError(f"--temperature {self.temperature}: a finite number is needed")
+            raise UsageError(f"--temperature {self.temperature}: must be a finite number")
 
 
 @final
 class Drawing:
-    """Samples of a prior, by their numbers, made ready once; the prior must not change meanwhile. Codes are the same on every machine.
+    """Draws samples of a prior by their numbers; the prior must not change meanwhile. Codes are the same on every machine.
 
-    blocks: the ranges of numbers that this process will ask for, in their order, if that is known; their codes are then drawn ahead.
+    blocks: the ranges of numbers that will be asked for, in order, if they are known; their codes are drawn ahead.
     Raises UsageError for a class that the prior does not have.
     """
 
@@ -46,7 +46,7 @@ class Drawing:
         self._ahead: dict[range, Codes] = {}
 
     def codes(self, numbers: Sequence[int]) -> Codes:
-        """The codes of samples `numbers`, (n, d) on the device."""
+        """Return the codes of samples `numbers`, (n, d) on the device."""
         if not isinstance(numbers, range) or numbers not in self._places:
             return self._drawn(numbers)
         if numbers not in self._ahead:
@@ -71,15 +71,15 @@ class Drawing:
 
 
 def draw_images(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Images:
-    """Samples `numbers` of a prior, (n, C, H, W) as decoded."""
-    assert isinstance(drawing.prior, Prior), "only a prior knows where codes lie in the latent"
+    """Return samples `numbers` of a prior, (n, C, H, W), as the decoder returns them."""
+    assert isinstance(drawing.prior, Prior), "only a prior defines where codes lie in the latent"
     return autoencoder.decode(drawing.prior.embed(drawing.codes(numbers)))
 
 
 def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Pixels:
-    """Samples `numbers` as pixels, (n, C, H, W) uint8.
+    """Return samples `numbers` as pixels, (n, C, H, W) uint8.
 
-    Raises DivergedError when one is not finite: as pixels it would be black, and look like an image.
+    Raises DivergedError when one is not finite; as pixels it would be a black image.
     """
     images = draw_images(autoencoder, drawing, numbers)
     finite = images.isfinite().flatten(1).all(1)
@@ -90,9 +90,9 @@ def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[in
 
 
 def decode_samples(model: Checkpoint, drawing: Drawing, numbers: range) -> torch.Tensor:
-    """Samples `numbers` as pixels (n, C, H, W) uint8 on the device.
+    """Return samples `numbers` of a checkpoint as pixels, (n, C, H, W) uint8 on the device.
 
-    Raises DivergedError when an image is not finite.
+    Raises DivergedError, which names the checkpoint, when an image is not finite.
     """
     try:
         return draw_pixels(model.autoencoder, drawing, numbers)

@@ -1,4 +1,4 @@
-"""Files that hold a distribution of codes, made by fit-ot and fit-gmm: written, read, and put in the place of a checkpoint's prior (D5)."""
+"""Files with a distribution of codes, made by fit-ot and fit-gmm: write and read them, and use them instead of a checkpoint's prior."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -24,21 +24,21 @@ MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
 
 @dataclass(frozen=True)
 class SamplerFile:
-    """A file asked for, and the name of what it should hold, '' for either."""
+    """A file to open. name: the sampler that it must hold, 'ot' or 'gmm'; '' for either."""
 
     path: Path
     name: str = ""
 
 
 def check_sampler_target(out: Path, name: str, codes: Path) -> None:
-    """Like `check_target`; a sampler of another name is not replaced either."""
+    """Check a target like `check_target`. Raises FileError also for a file with a sampler of another name."""
     check_target(out, KIND, (".safetensors",), [codes])
     if out.exists() and read_checkpoint_header(out).config.get("sampler", {}).get("name") != name:
-        raise FileError(f"{out}: exists and is no sampler '{name}'; choose another --out, or remove it")
+        raise FileError(f"{out}: exists and is not a sampler '{name}'; choose another --out, or remove it")
 
 
 def open_finite_codes(path: Path) -> CodeSet:
-    """Codes that a distribution can be fitted to. Raises FileError where there are none, or one is not finite."""
+    """Read the codes to which a distribution is fitted. Raises FileError when there are none, or one is not finite."""
     given = open_codes(path)
     if not given.codes.size:
         raise FileError(f"{path}: has no codes; encode a split that has images")
@@ -51,16 +51,13 @@ def open_finite_codes(path: Path) -> CodeSet:
 def write_sampler(
     path: Path, sampler: Distribution, *, config: dict[str, Any], inputs: dict[str, Any], made_by: dict[str, Any], step: int = 0
 ) -> None:
-    """Write a sampler that was fitted to a file of codes; `config` is how."""
+    """Write a sampler. config: the settings of its fit, for the header."""
     tensors = prefixed("sampler", sampler)
     write_checkpoint(path, tensors, Header(KIND, {**config, "sampler": sampler.config}, tensors_digest(tensors), step, inputs, made_by))
 
 
 def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
-    """Read a sampler.
-
-    Raises FileError when it is missing, damaged, or not what it should be.
-    """
+    """Read a sampler. Raises FileError when it is missing, damaged, or not the one that is needed."""
     maker = MAKERS.get(file.name, "genrev fit-ot")
     header, tensors = read_checkpoint(file.path)
     require_kind(header, KIND, file.path, maker)
@@ -70,17 +67,18 @@ def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
     try:
         with torch.device("meta"):
             sampler = build_sampler(header.config["sampler"])
-    except Exception as error:  # what a table describes can be impossible in more ways than torch has names for
+    except Exception as error:  # an impossible table raises errors of many types
         raise FileError(f"{file.path}: its header does not describe a sampler that this version of genrev knows ({error})") from error
     load_prefixed(sampler, "sampler", tensors, file.path)
     return header, sampler.requires_grad_(False)
 
 
 def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None) -> Checkpoint:
-    """A checkpoint, with its own prior or that of a sampler's file, which must have been fitted to its codes: those of this very
-    checkpoint, or of one that it was trained from by train-gan, which trains a decoder for the codes as they are (D6).
+    """Read a checkpoint; with a sampler's file, its codes are drawn from the sampler instead of from its prior.
 
-    Raises FileError when one of them is unusable, or they do not belong together.
+    The sampler must have been fitted to codes of this checkpoint, or of one from which train-gan trained it: train-gan does not change the
+    codes (An et al. 2020, section 3.3).
+    Raises FileError when a file is unusable, or when they do not belong together.
     """
     model = load_checkpoint(ckpt, device)
     if file is None:
@@ -98,7 +96,7 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
 
 
 def _encoders(record: dict[str, Any]) -> Iterator[str]:
-    """The digests of a checkpoint and of those that its decoder was trained for, from the record of its header."""
+    """Yield the digest of a checkpoint, and of those from which train-gan trained it, from the record of its header."""
     yield record["sha256"]
     if record["config"].get("stage") == "train-gan" and "ckpt" in record["inputs"]:
         yield from _encoders(record["inputs"]["ckpt"])

@@ -1,1 +1,1 @@
-"""One loop for every method: pure steps, one optimiser call, batches on the device, a log, a state to resume from."""
+"""What all training commands share: the loop, batches, optimisers, the log, and work split over processes."""

@@ -1,4 +1,4 @@
-"""Batch norm over the global batch, for networks that are trained by many processes."""
+"""Batch norm over the global batch, for networks trained by many processes."""
 
 import functools
 from typing import Any
@@ -11,35 +11,45 @@ from genrev_cli.training.distributed import mean, rank, size, total
 
 
 def share_statistics(network: nn.Module) -> None:
-    """Let every batch norm of a network take mean and variance over all processes' rows (Ioffe & Szegedy 2015, Algorithm 1).
+    """Make every batch norm of a network take mean and variance over the rows of all processes (Ioffe & Szegedy 2015, Algorithm 1).
 
-    In a single process nothing changes. The layers stay what they are: their weights, statistics and names are as before.
+    In a single process nothing changes. The layers keep their weights, statistics and names.
     """
     if size() == 1:
         return
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.forward = functools.partial(_normalised, layer)
+            layer.forward = functools.partial(_normalised, layer)  # type: ignore[method-assign]  # the layer itself stays
 
 
 def _normalised(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Normalise x (B, C, …) by the mean and variance of each channel over the rows and places of all ranks, and update the layer's own."""
+    """Normalise x (B, C, …) by the mean and variance of each channel over all ranks, and update the running statistics of the layer."""
     if not layer.training:
         return type(layer).forward(layer, x)
+    assert layer.num_batches_tracked is not None
     with torch.no_grad():
         layer.num_batches_tracked += 1
     if _has_kernels(x):
         return _Kernels.apply(x, layer.weight, layer.bias, layer)
     y, mu, variance = _formula(x, layer.weight, layer.bias, layer.eps)
+    running_mean, running_var, momentum = _running(layer)
     with torch.no_grad():
         n = size() * x.numel() // x.shape[1]
-        layer.running_mean.lerp_(mu, layer.momentum)
-        layer.running_var.lerp_(variance * n / (n - 1), layer.momentum)
+        running_mean.lerp_(mu, momentum)
+        running_var.lerp_(variance * n / (n - 1), momentum)
     return y
 
 
+def _running(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, float]:
+    """Return running mean and variance (C,) and their momentum, which every batch norm of genrev has."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    assert layer.momentum is not None
+    return layer.running_mean, layer.running_var, layer.momentum
+
+
 def _formula(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(x − μ) / √(σ² + ε) · γ + β, and μ and σ² (C,); in float32, differentiable any number of times."""
+    """Return (x − μ) / √(σ² + ε) · γ + β, μ and σ², (C,) each, in float32; differentiable any number of times."""
     with torch.autocast(x.device.type, enabled=False):
         dims, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
         values = x.float()
@@ -51,15 +61,15 @@ def _formula(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tenso
 
 
 def _has_kernels(x: Tensor) -> bool:
-    """Tell whether torch has its kernels of `torch.nn.SyncBatchNorm` for x. A compiler makes its own of the formula."""
+    """Return True if torch has kernels of `torch.nn.SyncBatchNorm` for x. A compiler builds its own from the formula."""
     return x.device.type == "cuda" and not torch.compiler.is_compiling()
 
 
 class _Kernels(Function):
-    """`_formula` by the kernels of `torch.nn.SyncBatchNorm`, and with two collectives instead of four.
+    """Compute `_formula` with the kernels of `torch.nn.SyncBatchNorm`, with two collectives instead of four.
 
-    torch's own autograd function makes the host wait for the device at every layer, to look for ranks without rows, and cannot be
-    differentiated twice; where its gradient is to be differentiated, this one takes that of the formula.
+    torch's own autograd function makes the host wait for the device at every layer, because it looks for ranks without rows, and it cannot
+    be differentiated twice. This one uses the gradient of the formula when that is to be differentiated again.
     """
 
     @staticmethod
@@ -68,10 +78,10 @@ class _Kernels(Function):
         channels = x.shape[1]
         moments = x.new_zeros(size(), 2 * channels, dtype=torch.float32)
         moments[rank()] = torch.cat(torch.batch_norm_stats(x, layer.eps))
-        means, deviations = total(moments).split(channels, dim=1)  # every rank's own
+        means, deviations = total(moments).split(channels, dim=1)  # of each rank
         counts = means.new_full((size(),), x.numel() // channels)
         mu, deviation = torch.batch_norm_gather_stats_with_counts(
-            x, means.contiguous(), deviations.contiguous(), layer.running_mean, layer.running_var, layer.momentum, layer.eps, counts
+            x, means.contiguous(), deviations.contiguous(), *_running(layer), layer.eps, counts
         )
         ctx.save_for_backward(x, weight, bias, mu, deviation, counts.int())
         ctx.eps = layer.eps
@@ -97,6 +107,6 @@ class _Kernels(Function):
 
 
 def _order(x: Tensor) -> torch.memory_format:
-    """Return the memory order that the kernels can take x in."""
+    """Return the memory order in which the kernels take x."""
     last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format

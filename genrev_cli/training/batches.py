@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, step): resident on the device where they fit, read ahead from the file where not."""
+"""Batches as a pure function of (seed, step). Images stay on the device if they fit there; else they are read ahead from the file."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,9 +18,9 @@ from genrev_cli.transfers import to_device
 
 
 class Order:
-    """An endless shuffled stream of row numbers: one permutation per epoch, batches running on across the seam.
+    """An endless shuffled stream of row numbers, with one permutation per epoch. A batch may reach into the next epoch.
 
-    No row is ever dropped, and a set smaller than a batch works.
+    So no row is dropped, and a set may be smaller than a batch.
     """
 
     def __init__(self, rows: int, seed: int) -> None:
@@ -31,7 +31,7 @@ class Order:
         return torch.randperm(self.rows, generator=torch.Generator().manual_seed(derive(seed, "epoch", epoch)))
 
     def __call__(self, start: int, count: int) -> torch.Tensor:
-        """Positions start … start + count of the stream: (count,) int64."""
+        """Return positions start … start + count − 1 of the stream, (count,) int64."""
         parts = []
         while count:
             epoch, offset = divmod(start, self.rows)
@@ -44,7 +44,7 @@ class Order:
 class Batches:
     """Batches of one split.
 
-    batch: rows per step over all processes. resident_megabytes: keep the split on the device as uint8 up to this size.
+    batch: rows per step over all processes. resident_megabytes: a split up to this size is kept on the device, as uint8.
     """
 
     def __init__(self, images: ImageSet, split: str, *, batch: int, seed: int, device: torch.device, resident_megabytes: int) -> None:
@@ -56,7 +56,7 @@ class Batches:
         self._images = images
         self._resident: Pixels | None = None
         self._reader: ThreadPoolExecutor | None = None
-        self._ahead: tuple[int, Future] | None = None
+        self._ahead: tuple[int, Future[tuple[Pixels, Labels]]] | None = None
         if len(self.rows) * int(np.prod(images.image_shape)) <= resident_megabytes * 2**20:
             self._resident = torch.from_numpy(images.read(self.rows)).to(device)
             self._labels = self._labels.to(device)
@@ -74,16 +74,17 @@ class Batches:
             self._file.close()
 
     def __call__(self, step: int) -> tuple[Images, Labels]:
-        """This process's share of step number `step`: (B, C, H, W) in [0, 1] and (B,), on the device."""
+        """Return this process's share of the batch of step `step`, counted from 0: (B, C, H, W) in [0, 1] and (B,), on the device."""
         if self._resident is not None:
             chosen = to_device(self._chosen(step), self.device)
             return to_float(self._resident[chosen]), self._labels[chosen]
+        assert self._reader is not None
         pixels, labels = self._ahead[1].result() if self._ahead and self._ahead[0] == step else self._read(step)
         self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         return to_float(to_device(pixels, self.device)), to_device(labels, self.device)
 
     def passes(self, batch: int) -> Iterator[tuple[Images, Labels]]:
-        """Every image and its label once, in file order, (≤ batch, C, H, W) in [0, 1] and (≤ batch,) on the device."""
+        """Yield every image and its label once, in file order: (≤ batch, C, H, W) in [0, 1] and (≤ batch,), on the device."""
         for start in range(0, len(self.rows), batch):
             part = slice(start, start + batch)
             if self._resident is not None:
@@ -100,11 +101,11 @@ class Batches:
         try:
             pixels = torch.from_numpy(read_rows(self._file["images"], self.rows[chosen.numpy()]))
             require_uncut(self._file)
-        except OSError as error:  # Fletcher-32 mismatch, or cut short
+        except OSError as error:  # a Fletcher-32 mismatch, or a truncated file
             if lacks_memory(error):
                 raise
-            raise FileError(f"{self._images.path}: damaged: a part of it cannot be read back; make it again ({error})") from error
+            raise FileError(f"{self._images.path}: damaged: a part of it cannot be read; make the file again ({error})") from error
         labels = self._labels[chosen]
-        if self.device.type == "cuda":  # here, where no step waits for it
+        if self.device.type == "cuda":  # in this thread, so that no step waits for the copy
             return pixels.pin_memory(), labels.pin_memory()
         return pixels, labels

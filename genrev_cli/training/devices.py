@@ -1,4 +1,4 @@
-"""From --device and --precision to a torch device that computes so, and what the machine can do."""
+"""Turn --device and --precision into a torch device, and tell what the machine can do."""
 
 import os
 import platform
@@ -16,11 +16,11 @@ _TELLING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", 
 
 
 def resolve_device(name: str, precision: str = "fp32") -> torch.device:
-    """Return the device of `--device`, always with an index on CUDA, and set the precision that it computes in.
+    """Return the device of `--device`, on CUDA always with an index, and set the precision in which it computes.
 
-    'auto' is CUDA where there is one and the CPU elsewhere; a device asked for by name never falls back. 'cuda' is the process's current
-    device, or under torchrun the one of its local rank.
-    Raises UsageError for a name that is none, UnavailableError for a device or a precision that this machine lacks.
+    'auto' is CUDA if the machine has it, else the CPU; other names never fall back. 'cuda' is the current device of the process; under
+    torchrun it is the device of the local rank.
+    Raises UsageError for an unknown name, UnavailableError for a device or a precision that this machine lacks.
     """
     require_precision(precision)
     if name == "auto":
@@ -39,7 +39,7 @@ def resolve_device(name: str, precision: str = "fp32") -> torch.device:
 
 
 def _present(device: torch.device, name: str) -> torch.device:
-    """Make a CUDA device the current one and return it with its index. Raises UnavailableError when there is none of this index."""
+    """Make a CUDA device the current one, and return it with its index. Raises UnavailableError when the machine lacks it."""
     count = torch.cuda.device_count()
     if (device.index or 0) >= count:
         cure = "start one process for each" if count and name != str(device) else "use --device cpu"
@@ -50,7 +50,7 @@ def _present(device: torch.device, name: str) -> torch.device:
 
 
 def _require_tf32(device: torch.device) -> None:
-    """Raise UnavailableError for a device that does not multiply in TF32."""
+    """Raise UnavailableError for a device without TF32."""
     if device.type != "cuda":
         raise UnavailableError(f"--precision tf32: only CUDA devices compute in TF32, and the device is {device}; use --precision fp32")
     major, minor = torch.cuda.get_device_capability(device)
@@ -61,7 +61,7 @@ def _require_tf32(device: torch.device) -> None:
 
 
 def cpu() -> dict[str, Any]:
-    """Name, cores that this process may use, and the instruction sets that decide these measurements."""
+    """Return the name of the CPU, the number of cores that this process may use, and the instruction sets that matter for speed."""
     lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.exists() else []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags", fields.get("Features", "")).split()
@@ -71,7 +71,7 @@ def cpu() -> dict[str, Any]:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Return True where the device multiplies bf16 in hardware; elsewhere it is emulated, and slower than fp32."""
+    """Return True if the device multiplies bf16 in hardware; otherwise bf16 is emulated, and slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(cpu()["flags"]))

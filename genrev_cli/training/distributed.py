@@ -1,7 +1,7 @@
-"""Many processes, started by torchrun; everything here is the identity in a single one.
+"""Work split over processes that torchrun started. In a single process every function here is the identity.
 
-Every rank draws the randomness of the *global* batch and keeps its own rows, so the result does not depend on how many there are. A loss
-that is no mean over images, a distance of mini-batches say, is taken of all ranks' rows (`gathered`).
+Every rank draws the random numbers of the *global* batch and keeps its own rows, so the result does not depend on the number of ranks. A
+loss that is not a mean over images, for example a distance between mini-batches, is computed from the rows of all ranks (`gathered`).
 """
 
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -24,39 +25,39 @@ from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than,
 Part = TypeVar("Part")
 
 START_SECONDS = 60.0
-"""How long processes may take to find each other at least: they import torch at different speeds."""
+"""Least time that processes get to find each other: they import torch at different speeds."""
 
 
 def rank() -> int:
-    """This process's number, 0 being the one that writes."""
-    return dist.get_rank() if dist.is_initialized() and not _alone.get() else 0
+    """Return the number of this process; rank 0 writes files."""
+    return dist.get_rank() if dist.is_initialized() and not _single.get() else 0
 
 
 def size() -> int:
-    """How many processes work together."""
-    return dist.get_world_size() if dist.is_initialized() and not _alone.get() else 1
+    """Return the number of processes that work together."""
+    return dist.get_world_size() if dist.is_initialized() and not _single.get() else 1
 
 
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+_single: ContextVar[bool] = ContextVar("single", default=False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Count as a single process within the block: for what one does while the others wait."""
-    token = _alone.set(True)
+def as_single_process() -> Iterator[None]:
+    """Count as a single process within the block, for work that one process does without the others."""
+    token = _single.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        _single.reset(token)
 
 
 @contextmanager
 def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Join the processes that torchrun started, NCCL between GPUs and gloo between CPUs; without torchrun, nothing.
+    """Join the processes that torchrun started: by NCCL between GPUs, by gloo between CPUs. Without torchrun, do nothing.
 
-    patience: seconds that this process waits for the others, which may be busy: the first one writes and draws alone. When they are
-    over, `tell` gets a sentence and the process ends, whatever it waits for (see `peers`).
-    Of the errors that end a run the first one is told, by its process; from the others comes a ToldError with their exit code.
+    patience: seconds that this process waits for the others. They may be busy, for example when rank 0 writes or draws. After that time
+    `tell` gets a sentence and the process ends, whatever it waits for (see `peers`).
+    When several processes fail, only the first error is shown, by its own process; the others raise a ToldError with their exit code.
     """
     if not many_processes():
         yield
@@ -69,7 +70,7 @@ def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     except Exception as error:
         watcher.stop(FAILED)
         order = order_of_errors(store)
-        if not torch.cuda.is_available():  # NCCL's end needs all processes, and one may be waiting for something else
+        if not torch.cuda.is_available():  # to end NCCL takes all processes, and one may be waiting for something else
             dist.destroy_process_group()
         if watcher.judge.keeps_store:
             wait_for_errors(store, watcher.judge.size)
@@ -82,11 +83,11 @@ def joined(patience: float, tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Watcher]:
-    """Find the other processes and begin to watch them. Raises UsageError when they do not find each other."""
+    """Find the other processes and start to watch them. Raises UsageError when they do not find each other."""
     watcher = None
     try:
         store, number, count = next(rendezvous("env://", timeout=timedelta(seconds=max(patience, START_SECONDS))))
-        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps the store, else the first process does
+        agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # True: torchrun keeps the store; else rank 0 does
         watcher = Watcher(store, Judge(rank=number, size=count, patience=patience, agent=agent), tell)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         limit = timedelta(seconds=longer_than(patience))
@@ -98,17 +99,17 @@ def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Wat
             watcher.stop(FAILED)
         raise UsageError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
-            "start them by torchrun, or unset it"
+            "start them by torchrun, or unset WORLD_SIZE"
         ) from error
     return store, watcher
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn an error of the communication between processes into the one that says what it means: see `meaning_of`."""
+    """Replace errors of the communication between processes by ones that explain them; see `meaning_of`."""
     try:
         yield
-    except RuntimeError as error:  # gloo's and NCCL's own kind
+    except RuntimeError as error:  # the type that gloo and NCCL raise
         meaning = meaning_of(error, rank(), size()) if size() > 1 else error
         if meaning is error:
             raise
@@ -117,23 +118,23 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Mark a block that needs all ranks as a wait. Raises LostProcessError when one of them is gone, and like `explained`."""
-    with explained(), nullcontext() if torch.compiler.is_compiling() else waiting():  # a compiled graph could not set the mark
+    """Mark a block in which this rank waits for all others. Raises LostProcessError when one of them is gone, and like `explained`."""
+    with explained(), nullcontext() if torch.compiler.is_compiling() else waiting():  # a compiled graph cannot set the mark
         yield
 
 
 def local_device(device: str) -> str:
-    """'cuda' as this process's own GPU, by torchrun's LOCAL_RANK. Raises UsageError where a machine's processes are to share one."""
+    """Return the name of a device; 'cuda' becomes the GPU of torchrun's LOCAL_RANK. Raises UsageError if processes would share a GPU."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.startswith("cuda:") and here > 1:
-        raise UsageError(f"--device {device}: each of {here} processes takes a GPU of its own; use --device cuda")
+        raise UsageError(f"--device {device}: each of the {here} processes needs its own GPU; use --device cuda")
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 
 def shard(rows: Tensor) -> Tensor:
-    """This rank's rows of a global batch: r, r + size, r + 2·size, …
+    """Return this rank's rows of a global batch: r, r + size, r + 2·size, …
 
-    Raises UsageError when they cannot be dealt out equally, because then the mean over ranks is not the mean over rows.
+    Raises UsageError when ranks would get different numbers of rows, because then the mean over ranks is not the mean over rows.
     """
     if len(rows) % size():
         raise UsageError(f"a batch of {len(rows)} cannot be split over {size()} processes; choose a multiple of {size()}")
@@ -141,7 +142,7 @@ def shard(rows: Tensor) -> Tensor:
 
 
 def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The mean over ranks of each tensor, by one all-reduce of them all."""
+    """Return the mean over ranks of each tensor, by one all-reduce."""
     if size() == 1:
         return list(tensors)
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -152,16 +153,16 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def total(tensor: Tensor) -> Tensor:
-    """The sum over ranks of a tensor, the same on each."""
+    """Return the sum of a tensor over ranks, equal on all of them."""
     return _reduced(tensor, dist.ReduceOp.SUM)
 
 
 def largest(tensor: Tensor) -> Tensor:
-    """The largest over ranks of each element, the same on each."""
+    """Return the largest value over ranks of each element, equal on all of them."""
     return _reduced(tensor, dist.ReduceOp.MAX)
 
 
-def _reduced(tensor: Tensor, how: dist.ReduceOp) -> Tensor:
+def _reduced(tensor: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
     if size() > 1:
         tensor = tensor.clone()
         with together():
@@ -170,7 +171,7 @@ def _reduced(tensor: Tensor, how: dist.ReduceOp) -> Tensor:
 
 
 class _Total(torch.autograd.Function):
-    """`total`, through which gradients pass: what each rank's loss makes of the sum comes back to every rank."""
+    """`total` with a gradient: the sum over ranks of the gradients of their losses with respect to the sum."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, tensor: Tensor) -> Tensor:
@@ -182,15 +183,15 @@ class _Total(torch.autograd.Function):
 
 
 def mean(tensor: Tensor) -> Tensor:
-    """The mean over ranks of a tensor, differentiable: for what all of a batch decides and no row alone.
+    """Return the differentiable mean of a tensor over ranks, for statistics of the whole batch.
 
-    Gradients are those of the mean over ranks of the losses, as `average` takes it of their gradients.
+    Gradients are those of the mean of the losses over ranks; `average` of gradients completes them.
     """
     return _Total.apply(tensor) / size() if size() > 1 else tensor
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The global batch of which each rank has its `shard`, (B, …) → (size · B, …) in its order, differentiable like `mean`."""
+    """Return the global batch from the `shard` of each rank, in order: (B, …) → (size · B, …), differentiable like `mean`."""
     if size() == 1:
         return rows
     whole = rows.new_zeros(len(rows) * size(), *rows.shape[1:])
@@ -199,30 +200,30 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether the flag is set on any rank. It passes between the CPUs: no GPU waits."""
+    """Return True if the flag is set on any rank. CPUs exchange it, so no GPU waits."""
     return bool(largest(torch.tensor(float(flag))))
 
 
 def deals(number: int) -> bool:
-    """Whether of what is `dealt` part `number` is this rank's."""
+    """Return True if this rank makes part `number` of what is `dealt`."""
     return number % size() == rank()
 
 
 def dealt(parts: Sequence[Part], make: Callable[[Part], Tensor]) -> Iterator[Tensor]:
-    """make(part) of every part, in order and on every rank; each is made by one of them.
+    """Yield make(part) of every part, in order and on every rank; each part is made by one rank.
 
-    make: → (n, …), where n may differ between parts. Raises what one rank's `make` raises on all of them.
+    make: → (n, …), where n may differ between parts. An error of one rank's `make` is raised on all ranks.
     """
     for start in range(0, len(parts), size()):
-        mine = min(start + rank(), len(parts) - 1)  # who has none in the last round makes its last part too
+        mine = min(start + rank(), len(parts) - 1)  # a rank without a part in the last round makes the last part too
         if size() == 1:
             yield make(parts[mine])
         else:
-            yield from _exchanged(lambda part=parts[mine]: make(part))[: len(parts) - start]
+            yield from _exchanged(partial(make, parts[mine]))[: len(parts) - start]
 
 
 def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
-    """Every rank's tensor; they may differ in length."""
+    """Return the tensors of all ranks, which may differ in length."""
     failed: GenrevError | None = None
     try:
         own = make()
@@ -231,9 +232,9 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
     found: list[tuple[int, GenrevError | None]] = [(0, None)] * size()
     with together():
         dist.all_gather_object(found, (len(own), failed))
-    for _, error in found:
-        if error:
-            raise error
+    for _, raised in found:
+        if raised:
+            raise raised
     longest = max(length for length, _ in found)
     room = own.new_zeros(longest, *own.shape[1:])
     room[: len(own)] = own
@@ -244,11 +245,11 @@ def _exchanged(make: Callable[[], Tensor]) -> list[Tensor]:
 
 
 def follow(made: Iterable[Tensor]) -> None:
-    """Have a part in what is `dealt` and leave what becomes of it to the first process."""
+    """Take part in the work that is `dealt`, on the ranks beside rank 0, which uses the results."""
     for _ in made:
         continue
 
 
 def wait() -> None:
-    """Until all ranks are here."""
+    """Wait until all ranks have come to this point."""
     any_rank(False)

@@ -1,4 +1,4 @@
-"""What an error of torch's communication between processes means: no memory, a lost process, NCCL's own, or a bug of ours."""
+"""Explain errors of torch's communication between processes: out of memory, a lost process, an error of NCCL, or a bug of genrev."""
 
 import re
 
@@ -10,24 +10,24 @@ from genrev_cli.errors import LostProcessError, UnavailableError, lacks_memory
 GOES_ON = "the same command goes on from the last state that was saved, if it saves any"
 
 _SOURCE = re.compile(r"^(\[[^\]]*\.\w+:\d+\] *|NCCL error in: *\S+:\d+, *)")
-"""Where in torch's or gloo's source an error was raised, which both write first."""
+"""The place in the source of torch or gloo that comes first in their errors."""
 
 _GLOO = re.compile(r"\bgloo/|caused pair closure|connection (closed|reset)|broken pipe", re.IGNORECASE)
-"""What gloo says, whose errors have no kind of their own, when another process is gone or does not answer."""
+"""What gloo says when another process is gone or does not answer. Its errors have no type of their own."""
 
 _NCCL = re.compile(
     r"connection (was )?(closed|reset|refused|timed out)|broken pipe|no route to host|network is unreachable"
     r"|remote process exit|ncclRemoteError|communicator was aborted|timed? ?out|wait timeout",
     re.IGNORECASE,
 )
-"""What NCCL says then."""
+"""What NCCL says in the same cases."""
 
 
 def meaning_of(error: RuntimeError, rank: int, size: int) -> Exception:
-    """Return the error to raise in the place of one that a collective of process `rank` of `size` raised.
+    """Return the error to raise instead of one that a collective raised in process `rank` of `size`.
 
-    Where NCCL lacks memory, an error that `lacks_memory` recognises; a LostProcessError where another process is gone or does not answer;
-    an UnavailableError for any other error of NCCL; else the error itself.
+    It is an error that `lacks_memory` recognises when NCCL is out of memory; a LostProcessError when another process is gone or does not
+    answer; an UnavailableError for any other error of NCCL; else the error itself.
     """
     text = str(error)
     backend = isinstance(error, dist.DistBackendError)
@@ -43,13 +43,13 @@ def meaning_of(error: RuntimeError, rank: int, size: int) -> Exception:
 
 
 def _first_words(text: str) -> str:
-    """Return the first sentence of an error, without the place in the source, the advice and the pictures around it."""
+    """Return the first sentence of an error, without its place in the source, its advice and its symbols."""
     line = _SOURCE.sub("", text.strip().partition("\n")[0])
     return re.sub(r"[^\x20-\x7e]", "", line.partition(". ")[0]).strip().rstrip(".")
 
 
 def _last_words(text: str) -> str:
-    """Return the first sentence of an NCCL error and what NCCL gives as the last error before it."""
+    """Return the first sentence of an NCCL error, with the last error that NCCL reports as its cause."""
     _, _, last = text.partition("Last error:")
     cause = _first_words(last)
     return f"{_first_words(text)} ({cause})" if cause else _first_words(text)

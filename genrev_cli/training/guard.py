@@ -1,4 +1,4 @@
-"""Watching that an inverse stays one: reversible back-propagation recomputes what it differentiates, and is wrong where that is."""
+"""Check that the inverse stays exact: with --memory reversible, gradients are wrong when recomputed inputs are wrong."""
 
 from genrev_cli.errors import DivergedError
 from genrev_cli.models import Bijection
@@ -7,27 +7,27 @@ from genrev_cli.precision import CAUSES
 ROUNDTRIP = "roundtrip_backward"
 """The largest error of a recomputed input."""
 LARGEST = "largest_stream"
-"""The largest number of the streams of a network on a grid."""
+"""The largest number in the streams of a network with --exact-bits."""
 WATCHED = (ROUNDTRIP, LARGEST)
 
 WARN, REFUSE = 1e-4, 1e-2
-"""Round-trip errors in float32: what rounding does not explain, and what spoils gradients (relative errors beyond 1e-2)."""
+"""Round-trip errors in float32: above WARN, rounding does not explain them; above REFUSE, gradients have relative errors beyond 1e-2."""
 
 
 def require_inverse(numbers: dict[str, float], step: int, precision: str) -> None:
-    """Raise DivergedError where a backward pass recomputed its input with an error above `REFUSE`; precision: of the run."""
+    """Raise DivergedError when a backward pass recomputed its input with an error above `REFUSE`. precision: that of the run."""
     if (error := numbers.get(ROUNDTRIP, 0.0)) > REFUSE:
         raise DivergedError(
             f"the inverse missed its input by {error:.1e} before step {step}, so gradients of --memory reversible are wrong "
-            f"(limit {REFUSE:g}){_cause(precision)}; go on from the last saved state with --memory plain, "
-            f"or begin anew with {'a lower learning rate' if precision == 'fp32' else '--precision fp32'}"
+            f"(limit {REFUSE:g}){_cause(precision)}; resume from the last saved state with --memory plain, "
+            f"or start again with {'a lower learning rate' if precision == 'fp32' else '--precision fp32'}"
         )
 
 
 def warnings_of(numbers: dict[str, float], model: Bijection, precision: str) -> dict[str, str]:
-    """Return what the numbers of a look say against the inverse of a network: kind → a sentence.
+    """Return warnings about the inverse of a network, from the numbers of a log line: kind → a sentence.
 
-    precision: of the run. In IEEE float32 rounding explains errors up to `WARN`, in tf32 and bf16 up to `REFUSE`.
+    precision: that of the run. Rounding explains errors up to `WARN` in IEEE float32, and up to `REFUSE` in tf32 and bf16.
     """
     found = {}
     error = max(numbers.get(ROUNDTRIP, 0.0), numbers.get("roundtrip_max", 0.0))

@@ -1,4 +1,4 @@
-"""log.jsonl: one JSON object per line, each with its step; whole lines only, whatever happens."""
+"""Write and read log.jsonl: one JSON object per line, each with its step."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,21 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import system_error, write_text
 
 LIMIT = 20_000
-"""Lines of each of THINNED that a log has at most."""
+"""Largest number of lines that a log keeps of each kind in THINNED."""
 THINNED = ("loss", "monitor")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last line cut short by a kill is left out. [] where there is no log.
+    """Return the lines of a log, [] if the file does not exist. A last line that a kill cut short is left out.
 
-    Raises FileError for a file that is none.
+    Raises FileError when the file is not a log.
     """
     if not path.exists():
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except ValueError as error:
-        raise FileError(f"{path}: not a log of genrev's, or damaged ({error}); remove it to go on without") from error
+        raise FileError(f"{path}: not a log of genrev, or damaged ({error}); remove it to go on without it") from error
     records = []
     for line in lines:
         try:
@@ -31,24 +31,24 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             break
         if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            raise FileError(f"{path}: not a log of genrev's: a line has no step; remove it to go on without")
+            raise FileError(f"{path}: not a log of genrev: a line has no step; remove it to go on without it")
         records.append(record)
     return records
 
 
 def _spacing(step: int) -> int:
-    """2ᵏ, k ≥ 0 the least with step < LIMIT · 2ᵏ."""
+    """Return 2ᵏ with the least k ≥ 0 for which step < LIMIT · 2ᵏ."""
     return 1 << max(0, step // LIMIT).bit_length()
 
 
 def thinned(records: Iterable[dict[str, Any]], step: int) -> Iterator[dict[str, Any]]:
-    """Of each kind of THINNED the first line of each interval [i·s, (i + 1)·s) of steps, and all others.
+    """Yield the first line of each kind in THINNED from each interval [i·s, (i + 1)·s) of steps, and all lines of other kinds.
 
         s = 2ᵏ,   k ≥ 0 the least with step < LIMIT · s
 
-    What stays of what stayed before is what stays of all: a log does not show whether its run was killed.
+    To thin twice gives the same as to thin once at the end, so a log is the same whether its run was killed or not.
     """
-    spacing, taken = _spacing(step), {}
+    spacing, taken = _spacing(step), dict[str | None, int]()
     for record in records:
         kind, interval = record.get("kind"), record["step"] // spacing
         if kind not in THINNED or taken.get(kind) != interval:
@@ -57,7 +57,7 @@ def thinned(records: Iterable[dict[str, Any]], step: int) -> Iterator[dict[str, 
 
 
 class Log:
-    """Appends to a log, after dropping what a resumed run will do again, and keeps it `thinned`."""
+    """Appends to a log and keeps it `thinned`. Lines of steps that a resumed run makes again are removed first."""
 
     def __init__(self, path: Path, step: int) -> None:
         """Keep the lines up to and including `step`. Raises FileError where they cannot be written."""
@@ -66,17 +66,17 @@ class Log:
         self._open(step)
 
     def _open(self, step: int) -> None:
-        """Thin the file for a run that has come to `step`, and open it for what follows."""
+        """Thin the file for a run that has reached `step`, and open it to append."""
         kept = list(thinned((record for record in read_log(self._path) if record["step"] <= step), step))
         write_text(self._path, "".join(json.dumps(record) + "\n" for record in kept))
         self._spacing, self._last = _spacing(step), {record.get("kind"): record["step"] for record in kept}
-        self._file = self._path.open("ab", buffering=0)  # nothing is held back that would fail to be written when it is closed
+        self._file = self._path.open("ab", buffering=0)  # unbuffered, so that an error is raised by the write and not by close
 
     def write(self, step: int, **values: Any) -> None:
-        """One line, unless its interval has one. Raises FileError where it cannot be written; `read_log` drops what came of it."""
+        """Write one line, unless its interval has one. Raises FileError when that fails; `read_log` leaves out an unfinished line."""
         kind = values.get("kind")
         if kind in THINNED:
-            if _spacing(step) > self._spacing:  # a few times in a run, each when it is twice as long
+            if _spacing(step) > self._spacing:  # rare: only when the run has become twice as long
                 self.close()
                 self._open(step)
             if kind in self._last and self._last[kind] // self._spacing == step // self._spacing:
@@ -84,7 +84,7 @@ class Log:
             self._last[kind] = step
         line = json.dumps({"step": step, **values}).encode() + b"\n"
         try:
-            while line:  # a disk that is nearly full takes a part of it
+            while line:  # a disk that is nearly full may take only a part of the line
                 line = line[self._file.write(line) :]
         except OSError as error:
             raise FileError(f"{self._path}: cannot be written: {system_error(error) or error}") from error

@@ -1,4 +1,4 @@
-"""The one loop. Every step is a pure function of (seed, step), so 10 steps == 5 + kill + resume + 5, to the bit on the CPU."""
+"""The training loop. Each step is a pure function of (seed, step), so 10 steps equal 5, a kill, a resume and 5, to the bit on the CPU."""
 
 import math
 import signal
@@ -23,21 +23,21 @@ from genrev_cli.training.peers import waiting
 
 @contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
-    """The global generators seeded for a block: for the initialisers of layers, which take no generator. Nothing else uses them."""
+    """Seed the global generators within the block. Only the initialisers of layers use them, because they take no generator."""
     with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_initialized() else []):
         torch.manual_seed(derive(seed, purpose))
         yield
 
 
 class Stop:
-    """Turns SIGINT, SIGTERM and the end of the time that a run may take into a wish to stop, granted between two steps.
+    """Decides when a run stops: between two steps, after SIGINT or SIGTERM or shortly before a time limit.
 
-    minutes: 0 is without end. since: of the monotonic clock, when they began; None is now.
-    Kept back of them is what the last save took, the longest time between two questions (a step, and what is measured and drawn after
-    it), and EXIT_SECONDS, so that the process has ended when they are over.
+    minutes: the time limit; 0 means no limit. since: start of the limit on the monotonic clock; None means now.
+    The run stops early enough for the process to exit within the limit. Time is reserved for the longest step so far (with what is measured
+    and drawn after it), for a save as long as the last one, and for the exit (EXIT_SECONDS).
     """
 
-    EXIT_SECONDS = 5.0  # Python gives back torch: 2 s on a busy machine
+    EXIT_SECONDS = 5.0  # Python unloads torch: 2 s on a busy machine
 
     def __init__(self, minutes: float = 0.0, since: float | None = None) -> None:
         began = time.monotonic() if since is None else since
@@ -47,35 +47,35 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop now; asked after every step, or whenever processes talk."""
+        """True if the run has to stop now. It is read after every step, and the time between two reads is measured."""
         now = time.monotonic()
         self._asked, self._longest = now, max(self._longest, now - self._asked)
         return self._signalled or now + self._longest + (self._saving or 0.0) + self.EXIT_SECONDS >= self._end
 
     @property
     def unsure(self) -> bool:
-        """Whether there is an end and nobody knows how long before it the last save has to begin, for none was made yet."""
+        """True if a time limit is set but no save has been timed yet."""
         return self._saving is None and self._end < math.inf
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around a save of the state: remember how long it takes."""
+        """Measure how long a save of the state takes: put it into the block."""
         began = time.monotonic()
         yield
         self._saving = time.monotonic() - began
-        self._asked += self._saving  # not a part of the time between two questions
+        self._asked += self._saving  # the save does not count as a part of the step
 
     @contextmanager
     def listening(self) -> Iterator["Stop"]:
-        """Listen within the block; a second signal stops at once."""
+        """Handle SIGINT and SIGTERM within the block; a second signal ends the process at once."""
 
-        def wish(number: int, frame: object) -> None:
+        def handle(number: int, frame: object) -> None:
             self._signalled = True
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
 
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in before:
-            signal.signal(number, wish)
+            signal.signal(number, handle)
         try:
             yield self
         finally:
@@ -84,31 +84,31 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Rhythm:
-    """How often, in steps, the loop looks up; none of it changes the weights."""
+class Intervals:
+    """Numbers of steps between two calls of each hook. They do not change the weights."""
 
     log: int
     monitor: int
     preview: int
     evaluate: int = 0  # never
 
-    def looks(self, step: int, last: int) -> bool:
-        """Whether anything is looked at after `step`."""
+    def any_due(self, step: int, last: int) -> bool:
+        """Return True if at least one hook is due after `step`."""
         return any(due(step, every, last) for every in (self.log, self.monitor, self.preview, self.evaluate))
 
 
 def due(step: int, every: int, last: int) -> bool:
-    """Whether what happens every so many steps, and at the last one, happens after `step`; 0 is never."""
+    """Return True every `every` steps and at the last one; 0 means never."""
     return bool(every) and (step % every == 0 or step == last)
 
 
 def _nothing(*_: object) -> None:
-    """What every process but the first does at a look."""
+    """Do nothing, as all ranks but rank 0 do for most hooks."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the stage does at those moments. `log` gets the means since the last one, `save` keeps the state to resume from."""
+    """Functions that the loop calls between steps. `log` gets the means since its last call; `save` writes the state to resume from."""
 
     log: Callable[[int, dict[str, float]], None] = _nothing
     monitor: Callable[[int], None] = _nothing
@@ -118,7 +118,7 @@ class Hooks:
 
 
 class Window:
-    """The scalars of the steps since the last look, left on the device: reading them each step would make it wait."""
+    """The scalars of the steps since the last report. They stay on the device, because each read makes the host wait for it."""
 
     def __init__(self, precision: str) -> None:
         self._precision = precision
@@ -126,24 +126,23 @@ class Window:
         self._since = time.perf_counter()
 
     def add(self, scalars: dict[str, Scalar]) -> None:
+        """Add the scalars of one step."""
         self._rows.append(scalars)
 
     def restart_clock(self) -> None:
-        """Leave out of the speed what was not training."""
+        """Start to measure the speed anew, after work that is not training."""
         self._since = time.perf_counter()
 
     def read(self, step: int) -> tuple[dict[str, float], int, float]:
-        """Means over the window and over ranks, its length in steps and in seconds; the window starts anew.
+        """Return means over the window and over ranks, its length in steps, and its length in seconds; then empty the window.
 
-        Of what is watched it is the largest of the window and of all ranks.
-
-        step: the number of steps done. Raises DivergedError naming the first term and step that are not finite, and like
-        `require_inverse`.
+        Numbers in WATCHED are not averaged: the largest is returned. step: the number of steps done.
+        Raises DivergedError that names the first term and step that are not finite, and like `require_inverse`.
         """
-        names = list(dict.fromkeys(name for row in self._rows for name in row))  # some terms count from some step on
+        names = list(dict.fromkeys(name for row in self._rows for name in row))  # some terms start at a later step
         counts = [sum(name in row for row in self._rows) for name in names]
-        nothing = next(iter(self._rows[0].values())).new_zeros(()).float()
-        table = torch.stack([torch.stack([row[name].float() if name in row else nothing for name in names]) for row in self._rows])
+        absent = next(iter(self._rows[0].values())).new_zeros(()).float()
+        table = torch.stack([torch.stack([row[name].float() if name in row else absent for name in names]) for row in self._rows])
         worst = distributed.largest(table.amax(0))
         (table,) = distributed.average([table])
         with waiting():
@@ -153,7 +152,7 @@ class Window:
             bad_step = step - len(self._rows) + row + 1
             raise DivergedError(
                 f"{names[column]} is {values[row, column].item()} at step {bad_step}; "
-                "nothing that was saved before is touched; try a lower learning rate, with --restart"
+                "what was saved before is unchanged; try a lower learning rate, with --restart"
             )
         steps, now = len(self._rows), time.perf_counter()
         seconds, self._since, self._rows = now - self._since, now, []
@@ -164,16 +163,18 @@ class Window:
 
 
 def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> None:
-    """Read the window for the log and the bar."""
+    """Read the window, and report it to the log and the progress bar."""
     means, count, seconds = window.read(step)
     speed = count * batch / seconds
     hooks.log(step, {**means, "images_per_second": speed})
     bar.advance(count, **means, images_per_second=speed)
 
 
-def _unless_it_compiles(first: bool, device: torch.device) -> AbstractContextManager[None]:
-    """Return what marks a step as a wait for its device. On a GPU a step only launches work and takes long only where the device hangs;
-    the first one may compile."""
+def _marks_wait(first: bool, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context that marks a step as a wait for its device.
+
+    A step on a GPU only launches work, so it takes long only when the device hangs. The first step is not marked: it may compile.
+    """
     return waiting() if device.type == "cuda" and not first else nullcontext()
 
 
@@ -185,7 +186,7 @@ def train(
     seed: int,
     start: int,
     steps: int,
-    rhythm: Rhythm,
+    intervals: Intervals,
     rate: Callable[[int], float],
     precision: str,
     save_seconds: float,
@@ -193,10 +194,10 @@ def train(
     hooks: Hooks,
     bar: Task,
 ) -> None:
-    """Steps start + 1 … steps. rate: what the learning rates are multiplied by in each. precision: of the networks, for the guard.
+    """Make steps start + 1 … steps. rate: step → factor of the learning rates. precision: that of the networks, for the guard.
 
-    Raises DivergedError as soon as a look finds a scalar that is not finite (before anything is saved), and InterruptedRun when `stop`
-    wishes so (the state saved first).
+    Raises DivergedError when a report finds a scalar that is not finite, before anything is saved, and InterruptedRun, after a save, when
+    `stop` asks for it.
     """
     window, saved = Window(precision), time.monotonic()
     generator = torch.Generator(batches.device)
@@ -207,29 +208,29 @@ def train(
                 optimizer.scale(rate(step))
             method.begin(step)
             generator.manual_seed(derive(seed, "step", step))
-            with distributed.explained(), _unless_it_compiles(step == start + 1, batches.device):
+            with distributed.explained(), _marks_wait(step == start + 1, batches.device):
                 scalars = method.step(x, labels, generator)
             window.add({**scalars, **method.watched()})
             if ema:
                 ema.update(method.model, batches.batch)
 
-            # the window is read before anything is measured or drawn, so that a term that is not finite is named first
-            looking = rhythm.looks(step, steps)
+            # Read the window before anything is measured or drawn, so that the error names a term that is not finite first.
+            due_now = intervals.any_due(step, steps)
             interrupted = distributed.any_rank(stop.requested)
-            late = looking and distributed.any_rank(time.monotonic() - saved > save_seconds)
-            if looking or interrupted:
+            late = due_now and distributed.any_rank(time.monotonic() - saved > save_seconds)
+            if due_now or interrupted:
                 _report(window, step, batches.batch, hooks, bar)
             for every, hook in (
-                (rhythm.monitor, hooks.monitor), (rhythm.preview, hooks.preview), (rhythm.evaluate, hooks.evaluate),
+                (intervals.monitor, hooks.monitor), (intervals.preview, hooks.preview), (intervals.evaluate, hooks.evaluate),
             ):  # fmt: skip
                 if due(step, every, steps):
                     hook(step)
-            if late or interrupted or step == steps or (looking and stop.unsure):
+            if late or interrupted or step == steps or (due_now and stop.unsure):
                 with stop.saving():
                     hooks.save(step)
                 saved = time.monotonic()
-                interrupted = distributed.any_rank(stop.requested)  # there may be no time for another save now
-            if looking:
+                interrupted = distributed.any_rank(stop.requested)  # the time may not suffice for another save
+            if due_now:
                 window.restart_clock()
             if interrupted and step < steps:
                 raise InterruptedRun(f"stopped after step {step} of {steps}; the state is saved, and the same command goes on from there")

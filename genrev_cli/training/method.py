@@ -1,4 +1,4 @@
-"""What a method is: modules, their optimizers and one pure step."""
+"""The base classes of methods: modules, their optimizers and one pure training step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -18,91 +18,102 @@ from genrev_cli.training.guard import LARGEST, ROUNDTRIP
 from genrev_cli.training.optim import Optimizer
 
 Autocast = Callable[[], AbstractContextManager]
-"""Makes the context in which networks run in the precision asked for."""
+"""Returns the context in which networks run in the precision of --precision."""
 
 Passes = Callable[[], Iterator[tuple[Images, Labels]]]
 """Passes over all training images and their labels, in batches, (B, C, H, W), (B,)."""
 
 
 class Method(ABC):
-    """One way of training a model. It knows no file, no device and no loop.
+    """A way to train a model. It knows nothing about files, devices and the loop.
 
-    modules: what is trained and saved to go on from. optimizers: each with its own parameters.
-    model: what of them the checkpoint is of, and whose weights are averaged where an average is asked for.
-    batches_per_step: how many successive mini-batches one step takes.
-    autocast: makes the context in which networks run in the precision asked for.
+    modules: what is trained, and saved in the state of a run. optimizers: each has its own parameters.
+    batches_per_step: number of successive mini-batches that one step takes. autocast: see `Autocast`.
     """
 
     batches_per_step: ClassVar[int] = 1
     modules: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
-    model: nn.Module
-    autocast: Callable[[], AbstractContextManager]
+    autocast: Autocast
+
+    @property
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """What a checkpoint holds of the modules; an average of weights is an average of it."""
 
     def start(self, passes: Passes) -> None:  # noqa: B027 (optional on purpose)
-        """What depends on the data and happens once, before step 0."""
+        """Set up, once before step 0, what depends on the data."""
 
     def begin(self, step: int) -> None:  # noqa: B027 (optional on purpose)
-        """Told before each step which one it is, the first being 1: for what counts from some step on."""
+        """Be told the number of each step before it, the first is 1; for terms that start at a later step."""
 
     @abstractmethod
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """One update; a pure function of the modules, the batch and the generator.
+        """Make one update: a pure function of the modules, the batch and the generator.
 
-        x: (batches_per_step · B, C, H, W), this process's share. generator: the same on every process; draw for all, keep your `shard`.
-        Returns the scalars worth logging, detached, without waiting for the device.
+        x: (batches_per_step · B, C, H, W), this process's share. generator: the same on every process; draw for the whole batch, and keep
+        the `shard` of this process. Returns the scalars to log, detached, without waiting for the device.
         """
 
     def watched(self) -> dict[str, Scalar]:
-        """How exact the last step was, see `guard`: numbers of which the largest matters and not the mean."""
+        """Return numbers on how exact the last step was, see `guard`. The log gets their largest value, not their mean."""
         return {}
 
 
 class AutoencoderMethod(Method):
-    """One paper's way of training an autoencoder, of whose latent a prior says where the codes are."""
+    """A way to train an autoencoder; a prior defines where codes lie in its latent."""
 
     config: Any
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: Any, autocast: Autocast) -> None:
-        """config: the method's settings. A subclass adds its optimizers, and its other networks to `modules`."""
+        """Keep the networks and the method's settings. A subclass sets `optimizers`, and adds its other networks to `modules`."""
         self.autoencoder, self.prior, self.config, self.autocast = autoencoder, prior, config, autocast
         self.modules = {"autoencoder": autoencoder, "prior": prior}
 
     @property
     def model(self) -> nn.ModuleDict:
-        """Both, under these names."""
+        """The autoencoder and the prior, under these names; see `parts_of`."""
         return nn.ModuleDict({"autoencoder": self.autoencoder, "prior": self.prior})
 
     @classmethod
     def require(cls, schedule: Schedule, settings: Mapping[str, Any]) -> None:
-        """Raise UsageError for a schedule that the method cannot be trained by with its settings."""
+        """Raise UsageError for a schedule that does not fit the method and its settings."""
 
     @staticmethod
     def summary(prior: Prior) -> dict[str, Any]:
-        """What else a run's result says of the prior that was trained."""
+        """Return facts on the trained prior for the result of the run."""
         return {}
 
     def watched(self) -> dict[str, Scalar]:
-        """Of a bijection: the error of inputs that its backward pass recomputed, and in exact mode the largest number of its streams."""
+        """Return, for a bijection, the error of inputs that its backward pass recomputed, and with --exact-bits its largest number."""
         if not isinstance(self.autoencoder, Bijection):
             return {}
         found = {ROUNDTRIP: self.autoencoder.take_roundtrip(), LARGEST: self.autoencoder.take_largest()}
         return {name: number for name, number in found.items() if number is not None}
 
     def measure(self, autoencoder: Autoencoder, prior: Prior, x: Images, generator: torch.Generator) -> dict[str, Tensor]:
-        """What else is worth knowing of held-out images, beside what every autoencoder is asked: one number per image, (B,) each.
+        """Return the method's own measurements on held-out images x: name → (B,), one number per image.
 
-        autoencoder, prior: the method's own, or their averages.
+        autoencoder, prior: those of the method, or their averages.
         """
         return {}
 
     def describe(self, prior: Prior) -> dict[str, float]:
-        """What else is worth knowing of the prior that is trained, the method's own or its average."""
+        """Return the method's own numbers on the prior, which is that of the method, or its average."""
         return {}
 
 
+def parts_of(model: nn.Module) -> tuple[Autoencoder, Prior]:
+    """Return the autoencoder and the prior of an `AutoencoderMethod.model` or of its average."""
+    assert isinstance(model, nn.ModuleDict)
+    autoencoder, prior = model["autoencoder"], model["prior"]
+    assert isinstance(autoencoder, Autoencoder)
+    assert isinstance(prior, Prior)
+    return autoencoder, prior
+
+
 def load_method(method: str | type) -> type[AutoencoderMethod]:
-    """Return the method of a trainer's variant: the class itself, or what 'module:Class' imports."""
+    """Return the method of a trainer's variant: the class itself, or the one that 'module:Class' names."""
     if isinstance(method, type):
         return method
     module, _, name = method.partition(":")
@@ -110,6 +121,6 @@ def load_method(method: str | type) -> type[AutoencoderMethod]:
 
 
 def require_two_codes(schedule: Schedule, asked: str) -> None:
-    """Raise UsageError for mini-batches of one image where `asked`, an MMD, compares sets of codes."""
+    """Raise UsageError for mini-batches of one image. asked: the option of the MMD, which compares sets of codes."""
     if schedule.batch < 2:
         raise UsageError(f"a batch of {schedule.batch}: {asked} compares sets of codes with the prior's; choose a batch of at least 2")

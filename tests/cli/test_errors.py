@@ -90,7 +90,7 @@ CASES = {
     "input as target": (2, "encode --ckpt {chain}/recon.safetensors --out {chain}/digits.h5", "is an input of the same command"),
     "data as target": (3, "encode --ckpt {chain}/recon.safetensors --out {bad}/large.h5", "is not a file of kind 'codes'"),
     "name of samples": (2, "sample --ckpt {chain}/recon.safetensors --out x.png", "must end in nothing (a folder) or .h5 or .npz"),
-    "pixel features with a profile": (2, "fid {chain}/samples --ref digits --features pixel --profile tf", "have no meaning"),
+    "pixel features with a profile": (2, "fid {chain}/samples --ref digits --features pixel --profile tf", "do not apply"),
     "unknown metric": (2, "fid {chain}/samples --ref digits --features pixel --metrics fid,is", "choose from fid, kid, prdc, recon"),
     "nothing to score": (2, "fid --ref {chain}/digits.h5 --features pixel", "give samples, or pass a checkpoint with --ckpt"),
     "samples and a checkpoint": (
@@ -177,11 +177,11 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
     try:
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3
-        assert "is not there any more; give --data" in err
+        assert "does not exist any more; pass --data" in err
         assert main(["prepare-data", "digits", "--limit", "100", "--out", str(chain / "digits.h5")]) == 0
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3
-        assert "its content has changed" in err
+        assert "has changed since" in err
     finally:
         moved.rename(chain / "digits.h5")
 

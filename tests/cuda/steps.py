@@ -27,7 +27,7 @@ class Step:
 @contextmanager
 def observed(monkeypatch):
     """Yield a list which is filled with the steps of the training within the block."""
-    steps, fetch, looks = [], Batches.__call__, loop.Rhythm.looks
+    steps, fetch, looks = [], Batches.__call__, loop.Intervals.any_due
 
     def close():
         if steps:
@@ -45,7 +45,7 @@ def observed(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Batches, "__call__", begin)
-        patch.setattr(loop.Rhythm, "looks", look)
+        patch.setattr(loop.Intervals, "any_due", look)
         yield steps
     close()
     steps[:] = [step for step in steps if step.looks is not None]  # a first batch is taken before the loop begins

@@ -69,8 +69,8 @@ def test_the_cpu_is_the_cpu(machines, machine):
         (2, False, "cuda:7", UnavailableError, "this machine has 2 CUDA devices"),
         (1, True, "auto", UnavailableError, "this machine has 1 CUDA device"),
         (1, True, "cuda", UnavailableError, "this machine has 1 CUDA device"),
-        (2, True, "cuda:0", UsageError, "each of 2 processes takes a GPU of its own"),
-        (2, True, "cuda:7", UsageError, "each of 2 processes takes a GPU of its own"),
+        (2, True, "cuda:0", UsageError, "each of the 2 processes needs its own GPU"),
+        (2, True, "cuda:7", UsageError, "each of the 2 processes needs its own GPU"),
         *((devices, torchrun, word, UsageError, "choose auto, cpu, cuda or cuda:N")
           for devices in (1, 2) for torchrun in (False, True) for word in ("meta", "nonsense")),
     ],

@@ -9,7 +9,7 @@ import pytest
 from surroundings import PAGE, content, fill, filled, left_behind, limited, small_disk
 
 from genrev_cli.files.checkpoint import read_checkpoint
-from genrev_cli.runs.run import _Run
+from genrev_cli.runs.state import RunState
 from genrev_cli.stages.info import info
 
 Usage = namedtuple("Usage", "total used free")
@@ -71,7 +71,7 @@ def training(sound, tmp_path):
 
 def test_a_run_resumes_from_its_last_state(training, tmp_path, run, monkeypatch):
     assert run(*training(tmp_path)).code == 0
-    save = _Run.save
+    save = RunState.save
 
     def short_of_room(self, step):
         if step == 5:
@@ -79,7 +79,7 @@ def test_a_run_resumes_from_its_last_state(training, tmp_path, run, monkeypatch)
         save(self, step)
 
     with small_disk(tmp_path / "disk") as folder:
-        monkeypatch.setattr(_Run, "save", short_of_room)
+        monkeypatch.setattr(RunState, "save", short_of_room)
         outcome, state = run(*training(folder)), folder / "out.safetensors.run" / "state.safetensors"
         assert (outcome.code, outcome.error) == (3, f"genrev: error: {state}: cannot be written: No space left on device")
         assert read_checkpoint(state)[0].step == 4

@@ -16,6 +16,7 @@ from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest
 from genrev_cli.files.lock import locked
 from genrev_cli.files.targets import check_target
 from genrev_cli.runs import run as training
+from genrev_cli.runs.state import RunState
 from genrev_cli.scoring import image_files
 from genrev_cli.stages import fit_ot
 from genrev_cli.stages.info import info
@@ -102,18 +103,18 @@ def test_training_survives_deleted_data_and_resumes_after_truncated_data(sound, 
         [*words(TRAIN, sound, tmp_path / name, large), "--resident-megabytes", 0, "--preview-every", 100] for name in ("out", "whole")
     )
     assert run(*whole_line).code == 0
-    save, whole = RUN.save, large.read_bytes()
+    save, whole = RunState.save, large.read_bytes()
 
     def vanish(self, step):
         save(self, step)
         if step == 4:
             large.unlink() if what == "deleted" else os.truncate(large, len(whole) // 50)
 
-    monkeypatch.setattr(RUN, "save", vanish)
+    monkeypatch.setattr(RunState, "save", vanish)
     outcome, out = run(*line), tmp_path / "out" / "m.safetensors"
     assert outcome.code == code
     if code:
-        assert f"{large}: damaged: a part of it cannot be read back" in outcome.error
+        assert f"{large}: damaged: a part of it cannot be read" in outcome.error
         assert read_checkpoint(tmp_path / "out" / "m.safetensors.run" / "state.safetensors")[0].step >= 4
         assert not out.exists()
         assert run(*line).code == 3

@@ -10,7 +10,7 @@ PINNED = [
 ]
 
 
-def test_a_number_has_its_own_whatever_others_are_asked_for():
+def test_numbers_do_not_depend_on_each_other():
     every = uniforms(7, range(3000), 6)
     numbers = [2999, 0, 5, 5, 64, 66, 130, 1500]
     assert torch.equal(uniforms(7, numbers, 6), every[numbers])
@@ -19,7 +19,7 @@ def test_a_number_has_its_own_whatever_others_are_asked_for():
 
 
 def test_pinned_values():
-    """They are part of what a seed means: another release must draw the same."""
+    """A seed must draw the same numbers in every release."""
     assert uniforms(0, [0, 10**12], 5).tolist() == PINNED
 
 

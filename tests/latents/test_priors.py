@@ -272,7 +272,11 @@ def test_given_a_class():
 
 @pytest.mark.parametrize(
     ("prior", "label", "said"),
-    [(classes(), 2, "classes 0 to 1"), (classes(), -1, "classes 0 to 1"), (ActiveGaussian(2, 4), 0, "'active-gaussian' knows no classes")],
+    [
+        (classes(), 2, "does not exist; choose 0–1"),
+        (classes(), -1, "does not exist; choose 0–1"),
+        (ActiveGaussian(2, 4), 0, "'active-gaussian' has no classes"),
+    ],
 )
 def test_given_an_unknown_class(prior, label, said):
     with pytest.raises(UsageError, match=said):

@@ -1,4 +1,4 @@
-"""Distributions fitted to codes: what they draw, and how they stand in a prior's place."""
+"""Distributions fitted to codes: their draws, and their use instead of a prior."""
 
 import json
 
@@ -20,7 +20,7 @@ def mixture():
 
 
 def line(codes=(-3.0, -1.0, 4.0), *, theta=3.2, **settings):
-    """The map of codes on a line, whose heights and centres are known: cells of equal width."""
+    """Return the map of codes on a line, with known heights and centres: cells have equal widths."""
     n = len(codes)
     sampler = TransportMap(1, [n], [theta], **settings)
     y = torch.tensor(codes)
@@ -32,7 +32,7 @@ def line(codes=(-3.0, -1.0, 4.0), *, theta=3.2, **settings):
 
 
 def classwise():
-    """Two classes on a line: {−3, −1} with weight ¼, {5, 6, 7} with weight ¾."""
+    """Return the map of two classes on a line: {−3, −1} with weight ¼, {5, 6, 7} with weight ¾."""
     sampler = TransportMap(1, [2, 3], [3.2, 0.0], conditional=True)
     parts = line((-3.0, -1.0)), line((5.0, 6.0, 7.0))
     for name in ("codes", "heights", "centres"):
@@ -63,7 +63,7 @@ def test_rebuilt_from_its_config(make):
 
 
 @every_sampler
-def test_a_numbered_code_depends_on_its_number_alone(make):
+def test_a_numbered_code_depends_only_on_its_number(make):
     source = make().for_numbers()
     every = source.sample_numbered(5, range(700))
     assert torch.equal(torch.cat([source.sample_numbered(5, [number]) for number in range(40)]), every[:40])
@@ -99,7 +99,7 @@ def test_mixture_components():
 
 
 def test_map_of_a_line_is_linear_between_its_centres():
-    """Centres at −⅓, 0, ⅓ and codes −3, −1, 4: uniform on [−3, −1] and on [−1, 4], a third each, and a sixth at either end."""
+    """Centres −⅓, 0, ⅓ and codes −3, −1, 4 put a third of the samples on [−3, −1], a third on [−1, 4], and a sixth at each end."""
     y = line().sample(20_000, generator())[:, 0]
     assert y.min() >= -3
     assert y.max() <= 4
@@ -126,14 +126,14 @@ def test_given_a_class():
     assert sampler.given(1).sample(1000, generator()).unique().tolist() == [5, 6, 7]
     assert sampler.given(1).classes == 0
     assert sampler.given(0).moments()[0].item() == pytest.approx(-2)
-    with pytest.raises(UsageError, match="classes 0 to 1"):
+    with pytest.raises(UsageError, match="does not exist; choose 0–1"):
         sampler.given(2)
-    with pytest.raises(UsageError, match="'gmm' knows no classes"):
+    with pytest.raises(UsageError, match="'gmm' has no classes"):
         mixture().given(0)
 
 
 def test_a_rule_that_rejects_draws_again():
-    """Dropping what is not between two codes leaves nothing at their very places beyond the outer centres."""
+    """Samples beyond the outer centres, which would get the outer codes, are dropped."""
     y = line(theta=0.9, drop=True).sample(2000, generator())
     assert torch.isfinite(y).all()
     with pytest.raises(UsageError, match="theta = 0 joins no cells"):
@@ -146,15 +146,15 @@ def test_a_map_has_no_temperature():
 
 
 def test_between_two_codes():
-    """Straight in the cube, so along the codes: −3 → −1 → 4."""
+    """The path is straight in the cube, so it goes along the codes: −3 → −1 → 4."""
     path = line().between(torch.tensor([-2.9]), torch.tensor([5.0]), torch.tensor([0.0, 0.25, 0.5, 1.0]))
     torch.testing.assert_close(path[:, 0], torch.tensor([-3.0, -2.0, -1.0, 4.0]), atol=1e-4, rtol=0)
     with pytest.raises(UsageError, match="classes 0 and 1"):
         classwise().between(torch.tensor([-3.0]), torch.tensor([6.0]), torch.tensor([0.5]))
 
 
-def test_in_a_priors_place():
-    """Codes lie where the prior's do; of the full latent there is nothing to restrict."""
+def test_a_sampler_instead_of_a_prior():
+    """The prior embeds the codes; a sampler of the full latent is not restricted."""
     base = ActiveGaussian(2, 6, bound=1.0)
     base.activate(torch.tensor([0.0, 3.0, 0.0, 0.0, 2.0, 0.0]))
     prior = Resampled(base, mixture(), full=False)
@@ -172,7 +172,7 @@ def test_in_a_priors_place():
 
 
 def test_dimensions_that_do_not_fit():
-    with pytest.raises(UsageError, match="have 2 dimensions, the model's 3"):
+    with pytest.raises(UsageError, match="have 2 dimensions, but the model's have 3"):
         Resampled(ActiveGaussian(3, 6), mixture(), full=False)
 
 

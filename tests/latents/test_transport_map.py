@@ -1,4 +1,4 @@
-"""How a transport map draws: what it is set up from, how many operators a draw takes, and that nothing waits for the device."""
+"""Draws of a transport map: when it is set up again, how many operators a draw takes, and that no draw waits for the device."""
 
 import copy
 
@@ -21,7 +21,7 @@ def generator(seed=0):
 
 
 def transport_map(sizes=(N,), theta=0.9, **settings):
-    """Random codes, heights and centres."""
+    """Return a map of random codes, heights and centres."""
     sampler = TransportMap(DIM, sizes, [theta] * len(sizes), **settings)
     sampler.codes.normal_(generator=generator(1))
     sampler.centres.uniform_(-0.5, 0.5, generator=generator(2))
@@ -68,7 +68,7 @@ def copied(sampler):
 
 
 @pytest.mark.parametrize("change", [written, loaded, assigned, moved, copied], ids=lambda change: change.__name__)
-def test_no_draw_is_of_tensors_that_were_replaced(change):
+def test_a_map_is_set_up_again_for_new_tensors(change):
     sampler = transport_map()
     before = sampler.sample(50, generator())
     changed = change(sampler)
@@ -79,7 +79,7 @@ def test_no_draw_is_of_tensors_that_were_replaced(change):
     assert not torch.equal(after, before)
 
 
-def test_what_is_set_up_is_no_part_of_states_nor_of_copies():
+def test_the_setup_is_neither_saved_nor_copied():
     sampler = transport_map()
     names = sampler.state_dict().keys()
     sampler.sample(3, generator())
@@ -92,7 +92,7 @@ def test_what_is_set_up_is_no_part_of_states_nor_of_copies():
 
 
 class Operators(TorchDispatchMode):
-    """Names of the operators that would start a kernel, and of those for which the host would wait."""
+    """Records the operators that would start a kernel, and those that would make the host wait."""
 
     def __init__(self):
         super().__init__()
@@ -111,7 +111,7 @@ class Operators(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_cuda(monkeypatch):
-    """The operators of a map on CUDA, on the CPU."""
+    """Let a map use on the CPU the operators that it uses on CUDA."""
     monkeypatch.setattr(top_cells, "searched_by_host", lambda _: False)
     monkeypatch.setattr(scores, "HostScores", scores.DeviceScores)
 
@@ -137,7 +137,7 @@ def test_a_draw_takes_few_operators_and_waits_for_nothing(as_on_cuda, rule):
 
 
 def test_the_count_sees_what_waits(as_on_cuda):
-    """Maps of classes wait for how many samples each has, a rule that rejects for how many are left."""
+    """Maps of classes wait for the number of samples of each class; a rule that rejects waits for the number that is left."""
     assert "_local_scalar_dense" in counted(transport_map(drop=True), CODES, slice(None)).waited
     assert counted(transport_map((N // 2, N // 2), conditional=True), CODES, slice(None)).waited
 
@@ -150,7 +150,7 @@ def test_the_device_draws_what_the_cpu_draws(monkeypatch):
 
 @pytest.mark.parametrize("settings", [{}, {"drop": True, "theta": 0.5}, {"sizes": (1200, 800), "conditional": True}], ids=str)
 def test_rows_leave_the_generator_where_a_whole_draw_leaves_it(settings):
-    """Else processes would draw different numbers from then on, however many tries each one's rows take."""
+    """Otherwise the next draws of processes would differ, because their rows take different numbers of tries."""
     sampler, states = transport_map(**settings), []
     for rows in (slice(None), slice(0, None, 4), slice(3, None, 4)):
         source = generator(8)

@@ -26,7 +26,7 @@ def winners(x, codes, heights):
 
 
 def solved(codes, steps=200, batch=200):
-    """Heights by averaged stochastic gradient descent, and the mass centres of 40 samples per cell. Crude: masses are 20 % off."""
+    """Return heights of averaged stochastic gradient descent, and mass centres of 40 samples per cell. Masses have errors of 20 %."""
     n, d = codes.shape
     y, heights, average = codes - codes.mean(0), codes.new_zeros(n), codes.new_zeros(n)
     two = (cube(256, d, 9) @ y.T).topk(min(n, 2)).values
@@ -53,7 +53,7 @@ def one_mode():
 
 @functools.cache
 def ten_modes():
-    """±4 e_1, …, ±4 e_5 in 8 dimensions, deviation ¼."""
+    """Return codes of ten modes, ±4 e_1, …, ±4 e_5 in 8 dimensions, with standard deviation ¼."""
     labels = torch.arange(400) % 10
     means = torch.zeros(10, 8, dtype=torch.float64)
     means[torch.arange(10), torch.arange(10) // 2] = torch.tensor([4.0, -4.0] * 5, dtype=torch.float64)
@@ -77,7 +77,7 @@ def angles_of(p, x, **options):
 
 
 def line(*codes):
-    """Codes in one dimension, in ascending order, with the exact heights and centres of n equal cells of [−½, ½]."""
+    """Return ascending codes in one dimension, with the exact heights and centres of n equal cells of [−½, ½]."""
     y = torch.tensor(codes, dtype=torch.float64)
     n = len(y)
     heights = torch.cat([y.new_zeros(1), -(y.diff() * (torch.arange(1, n) / n - 0.5)).cumsum(0)])
@@ -86,7 +86,7 @@ def line(*codes):
 
 
 def simplices(n, k, d):
-    """x (n, d), centres (n, k, d), some of which coincide or lie on a line, and J (n, k), of one member up to all of them."""
+    """Return x (n, d), centres (n, k, d), some equal or on a line, and J (n, k) with one to k members."""
     x, centres = 1.5 * cube(n, d, k), torch.stack([cube(k, d, 100 + row) for row in range(n)])
     centres[: n // 10, k // 2] = centres[: n // 10, 0]
     centres[n // 10 : n // 5] = torch.linspace(-0.5, 0.5, k, dtype=torch.float64)[:, None]

@@ -35,7 +35,7 @@ def points(n, d=8, seed=0, dtype=torch.float64):
 
 
 def plain_loss(x, s, a=None, b=None):
-    """The published formulation: all differences at once, POT's plan, Σ P·c."""
+    """Compute the loss as published: all differences at once, POT's plan, Σ P·c."""
     cost = (x[:, None] - s[None]).square().sum(2).clamp_min(1e-6).sqrt()
     a, b = a if a is not None else [], b if b is not None else []
     plan = pot.emd(a, b, cost.detach().numpy(), numItermax=10**7)
@@ -69,7 +69,7 @@ def test_costs_are_the_distances(squared):
 
 
 def test_costs_of_float32_far_from_the_origin():
-    """About the origin the squares would be 1e6 apart from differences of 1."""
+    """Without centring, squares of 1e6 would hide differences of 1."""
     x, s = points(20, dtype=torch.float32) + 1000, points(30, seed=1, dtype=torch.float32) + 1000
     torch.testing.assert_close(costs(x, s), torch.cdist(x, s, compute_mode="donot_use_mm_for_euclid_dist"), rtol=1e-4, atol=1e-4)
 
@@ -87,14 +87,14 @@ def test_weights():
     rng = np.random.default_rng(0)
     cost, a, b = rng.random((6, 4)), rng.random(6), rng.random(4)
     a, b = a / a.sum(), b / b.sum()
-    pairs = optimal_pairs(torch.from_numpy(cost), torch.from_numpy(3 * a), torch.from_numpy(b))  # their sum says nothing
+    pairs = optimal_pairs(torch.from_numpy(cost), torch.from_numpy(3 * a), torch.from_numpy(b))  # their sum is arbitrary
     assert (pairs.mass.numpy() * cost[pairs.rows, pairs.cols]).sum() == pytest.approx(pot.emd2(a, b, cost), rel=1e-9)
     np.testing.assert_allclose(np.bincount(pairs.rows, pairs.mass, 6), a, rtol=1e-9)
     np.testing.assert_allclose(np.bincount(pairs.cols, pairs.mass, 4), b, rtol=1e-9)
 
 
 def test_squared_cost_of_a_shift():
-    """W₂² between a set and itself moved by v is |v|², with every gradient 2v/n."""
+    """W₂² between a set and the set moved by v is |v|², and every gradient is 2v/n."""
     x = points(50).requires_grad_()
     loss = transport_loss(x, x.detach() + 0.5, squared=True)
     assert loss.item() == pytest.approx(8 * 0.25)
@@ -109,7 +109,7 @@ def test_equal_sets_have_no_distance_and_a_finite_gradient():
 
 
 def test_by_class():
-    """The mean over all pairs of each class's own transport; the order of the rows is no matter."""
+    """The loss is the mean over all pairs of the transport within each class. It does not depend on the order of rows."""
     x, s, classes = points(60).requires_grad_(), points(60, seed=1), torch.arange(60) % 7 % 3
     expected = sum((classes == k).double().mean() * plain_loss(x[classes == k], s[classes == k]) for k in range(3))
     loss = classwise_transport_loss(x, s, classes)
@@ -121,7 +121,7 @@ def test_by_class():
 
 
 def test_all_pairs_at_once_are_the_costs_of_each_class():
-    """As a GPU computes them: float32, classes of unequal sizes, far apart and out of order."""
+    """In float32 as on a GPU, with classes of unequal sizes, far apart and in random order."""
     classes = torch.arange(60) % 11 % 4
     x = points(60, dtype=torch.float32) + 100 * classes[:, None]
     s = points(60, seed=1, dtype=torch.float32) + 100 * classes[:, None]
@@ -134,15 +134,15 @@ def test_all_pairs_at_once_are_the_costs_of_each_class():
 
 @pytest.fixture
 def transfers(monkeypatch):
-    """The shapes of what goes between the CPU and a GPU, in order."""
+    """Return a list of the shapes of the tensors that are copied between the CPU and a GPU, in order."""
     found = []
     monkeypatch.setattr(discrete, "to_host", lambda *tensors: found.append(("host", *tensors[0].shape)) or list(tensors))
     monkeypatch.setattr(discrete, "to_device", lambda tensor, device: found.append(("device", *tensor.shape)) or tensor)
     return found
 
 
-def test_the_classes_of_a_gpu_come_together(monkeypatch, transfers):
-    """The host waits once, for all costs and the classes; what it found goes back in one copy."""
+def test_all_classes_are_copied_together(monkeypatch, transfers):
+    """The host waits once, for all costs and the classes; the matching goes back in one copy."""
     x, s, classes = points(12).requires_grad_(), points(12, seed=1), torch.arange(12) % 3
     expected = classwise_transport_loss(x, s, classes)
     transfers.clear()
@@ -152,7 +152,7 @@ def test_the_classes_of_a_gpu_come_together(monkeypatch, transfers):
     assert transfers == [("host", 12, 12), ("device", 12)]
 
 
-def test_two_sets_are_waited_for_once(transfers):
+def test_the_host_waits_once_for_two_sets(transfers):
     transport_loss(points(12), points(12, seed=1))
     assert transfers == [("host", 12, 12), *[("device", 12)] * 3]
 

@@ -1,4 +1,4 @@
-"""The extended map: convex combinations of codes that belong together, and of no others (D4)."""
+"""The extended map: convex combinations of codes of one mode, and of no others (An et al. 2020, section 3.2)."""
 
 import math
 from dataclasses import fields
@@ -44,7 +44,7 @@ def test_nothing_joined_is_the_map_itself(options):
 
 @pytest.mark.parametrize("k", [20, 50])
 def test_on_a_line_it_interpolates_the_centres(k):
-    """In one dimension it is the piece-wise linear function through (c_i, y_i), constant beyond the last ones."""
+    """In one dimension it is the piece-wise linear function through (c_i, y_i), and constant beyond the outer centres."""
     p, x = line(-3, -2.5, -1, 0, 0.1, 2, 5, 5.5, 5.75, 9, 9.5, 10, 14, 14.5, 15, 16, 17, 18, 19, 30, 33), cube(500, 1, 4)
     assert torch.bincount(winners(x, p.codes, p.heights), minlength=21).min() > 10  # the heights make equal cells
     c, y = p.centres[:, 0], p.codes[:, 0]
@@ -67,8 +67,8 @@ def test_in_the_plane_it_is_linear_on_the_delaunay_triangles_of_the_centres():
 
 
 @pytest.mark.parametrize("shift", [3, 1e6])
-def test_a_shift_of_the_codes_shifts_what_is_made(shift):
-    """All else is unchanged: scores and angles do not depend on the origin of the codes, nor on a constant in the heights."""
+def test_a_shift_of_the_codes_shifts_the_result(shift):
+    """Cells and weights stay the same: scores and angles depend neither on the origin of the codes nor on a constant in the heights."""
     p, x = ten_modes(), cube(1000, 8, 3)
     made = extension(p, x)
     shifted = Extension(p.codes + shift, p.heights + shift, p.centres, theta=0.7)(x)
@@ -78,7 +78,7 @@ def test_a_shift_of_the_codes_shifts_what_is_made(shift):
     assert (made.codes + shift - shifted.codes)[alike].abs().max() < 1e-8
 
 
-@pytest.mark.parametrize("scale", [2.0**-10, 2.0**10])  # of these no product is rounded otherwise
+@pytest.mark.parametrize("scale", [2.0**-10, 2.0**10])  # these products have no rounding errors
 def test_scaled_codes_with_scaled_heights(scale):
     p, x = ten_modes(), cube(1000, 8, 3)
     made = extension(p, x)
@@ -87,7 +87,7 @@ def test_scaled_codes_with_scaled_heights(scale):
     assert (made.codes - scaled.codes / scale).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "two-cell"])  # which goes by the order of the codes
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "two-cell"])  # it depends on the order of the codes
 def test_permuted_codes(rule):
     p, x, order = ten_modes(), cube(1000, 8, 3), torch.randperm(400, generator=seeded(8))
     made = extension(p, x, rule=rule)
@@ -100,7 +100,7 @@ def test_permuted_codes(rule):
 @every_rule
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_sample_does_not_depend_on_its_batch(rule, dtype):
-    """Codes come in pairs whose scores are equal up to rounding: the order of a pair is what rounding makes of it."""
+    """Scores of each pair of codes are equal up to rounding, so rounding decides their order."""
     codes = normal(150, 5, 1).repeat_interleave(2, 0) + 1e-7 * normal(300, 5, 2)
     p = SimpleNamespace(codes=codes.to(dtype), heights=torch.zeros(300).to(dtype), centres=cube(300, 5, 4, dtype))
     x = cube(1100, 5, 3, dtype)
@@ -114,7 +114,7 @@ def test_a_sample_does_not_depend_on_its_batch(rule, dtype):
 
 
 def test_no_code_between_two_modes():
-    """Every code lies in the least ball about its own mode's mean that holds the mode, and the balls are far apart."""
+    """Every code lies in the smallest ball around the mean of a mode that contains the mode. The balls are far apart."""
     p, x = two_modes(), cube(20_000, 3, 3)
     means = torch.stack([p.codes[p.labels == mode].mean(0) for mode in (0, 1)])
     radius = max((p.codes[p.labels == mode] - means[mode]).norm(dim=1).max() for mode in (0, 1))
@@ -144,7 +144,7 @@ def test_ten_modes_are_never_mixed(rule):
 
 @pytest.mark.parametrize(("pairwise", "members"), [(True, [True, True, False]), (False, [True, True, True])])
 def test_chains(pairwise, members):
-    """The codes −1, 0, 1 are √(3/2) (−1, 0, 1) in the frame: atan of it between neighbours, twice that between the outer ones."""
+    """With variance 1 the codes −1, 0, 1 are √(3/2)·(−1, 0, 1). The angle is atan √(3/2) between neighbours, and twice that at the ends."""
     p, x = line(-1, 0, 1), torch.tensor([[0.1]], dtype=torch.float64)
     near = math.atan(math.sqrt(1.5))
     assert angles_of(p, x)[0].tolist() == pytest.approx([near, near])
@@ -167,7 +167,7 @@ def test_an_unknown_centre_joins_nothing():
 
 
 def test_two_cells_by_hand():
-    """Codes −1, 0, 10: only the first two are near. ¼ of the lower index and ¾ of the higher, from either cell and wherever x is."""
+    """Of the codes −1, 0, 10 only the first two are near. Each x in their cells gets ¼ of the lower index and ¾ of the higher."""
     p = line(-1, 0, 10)
     x = torch.tensor([[-0.4], [-0.2], [-0.01], [0.16], [0.4]], dtype=torch.float64)
     own_angles = [angles_of(p, x)[i].tolist() for i in (0, 4)]
@@ -229,7 +229,7 @@ def test_every_float_type(rule, dtype):
     ("change", "message"),
     [
         ({"rule": "linear"}, "rule = 'linear' is unknown"),
-        ({"k": 0}, "k is at least 1"),
+        ({"k": 0}, "k must be at least 1"),
         ({"theta": -0.1}, "θ at least 0"),
         ({"theta": math.nan}, "θ at least 0"),
         ({"rule": "nearest", "drop": True}, "choose another rule"),

@@ -1,4 +1,4 @@
-"""Dihedral angles between cells, and the θ that is read off them."""
+"""Dihedral angles between cells, and the choice of θ from them."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_theta_of_one_mode_is_the_median():
 
 
 def lumps(*parts, n=1000):
-    """(n, Σ) angles: of every x as many from every [low, high] as asked for."""
+    """Return random angles (n, Σ): for every x, the given number from each range [low, high]."""
     drawn = [low + (high - low) * torch.rand(n, count, generator=seeded(count), dtype=torch.float64) for low, high, count in parts]
     return torch.cat(drawn, dim=1)
 
@@ -48,9 +48,9 @@ def test_theta_in_a_gap():
 def test_theta_without_a_gap():
     assert auto_theta(lumps((0.1, 0.5, 19))) == pytest.approx(0.3, abs=5e-3)
     far = lumps((0.1, 0.5, 19))
-    far[:100, 0] = 1.5  # 0.5 %: beyond what is searched for a gap
+    far[:100, 0] = 1.5  # 0.5 %: gaps are not searched there
     assert auto_theta(far) == pytest.approx(0.3, abs=5e-3)
-    # a gap below which few x have a neighbour is one between pairs of codes
+    # a gap between pairs of codes: few x have a neighbour below it
     assert auto_theta(torch.cat([lumps((0.001, 0.002, 1), (0.1, 0.5, 18))[:300], lumps((0.1, 0.5, 19))])) > 0.25
 
 

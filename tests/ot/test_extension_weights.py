@@ -1,4 +1,4 @@
-"""The weights of the extended map against what defines them: optimality, uniqueness, closed forms."""
+"""The weights of the extended map: optimality, uniqueness and closed forms."""
 
 import math
 

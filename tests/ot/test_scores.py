@@ -158,7 +158,7 @@ def test_blocks_are_bounded(n):
 
 
 def test_bad_arguments():
-    with pytest.raises(UsageError, match="precision = 'fp16' is unknown; there is fp32, bf16"):
+    with pytest.raises(UsageError, match="precision = 'fp16' is unknown; choose fp32, bf16"):
         build_scores(torch.zeros(3, 2), "fp16")
-    with pytest.raises(UsageError, match=r"codes \(n, d\) are needed, not \(0, 2\)"):
+    with pytest.raises(UsageError, match=r"codes must be \(n, d\), not \(0, 2\)"):
         build_scores(torch.zeros(0, 2))

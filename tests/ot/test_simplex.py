@@ -1,4 +1,4 @@
-"""The pivots as one operator: by torch, and by the kernel for CUDA, interpreted on the CPU and compiled for devices that are not there."""
+"""The pivots as one operator: by torch, and by the CUDA kernel, which is interpreted on the CPU and compiled without a GPU."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is
 
 
 def python(code, **environment):
-    """Run a script in a fresh interpreter, which can import the package and the cases; returns what it printed."""
+    """Run a script in a fresh interpreter that can import the package and the cases, and return its output."""
     paths = [str(Path(genrev_cli.__file__).parent.parent), str(Path(__file__).parent)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
@@ -28,8 +28,8 @@ def python(code, **environment):
 
 
 @pytest.mark.parametrize("d", [1, 3, 32])
-def test_a_row_depends_on_itself_alone(d):
-    """Rows with as many members of J are solved together, those that are done are set aside, and none of it shows."""
+def test_rows_do_not_depend_on_each_other(d):
+    """Rows with equally many members of J are solved together, and finished rows are removed; neither changes a result."""
     x, centres, joined = simplices(300, 20, d)
     given = *simplex._first_tableau(x, centres, joined), joined
     found = simplex.pivoted(*given)
@@ -38,7 +38,7 @@ def test_a_row_depends_on_itself_alone(d):
         assert torch.equal(simplex.pivoted(*(tensor[rows] for tensor in given)), found[rows])
 
 
-def test_what_is_not_in_j_has_no_part():
+def test_cells_outside_j_have_weight_zero():
     x, centres, joined = simplices(200, 20, 4)
     moved = torch.where(joined[:, :, None], centres, 7.0)
     assert torch.equal(barycentric_weights(x, moved, joined), barycentric_weights(x, centres, joined))
@@ -54,7 +54,7 @@ def test_the_operator_has_shapes_without_values():
 
 
 def test_without_triton_torch_solves_on_cuda(monkeypatch):
-    """And says why it takes longer, once."""
+    """One warning says why it takes longer."""
     x, centres, joined = simplices(50, 12, 3)
     given = *simplex._first_tableau(x, centres, joined), joined
     monkeypatch.setitem(sys.modules, "triton", None)
@@ -97,7 +97,7 @@ print(launch(tableau[:0], basic[:0]).shape == (0, 20), torch.equal(simplex._solv
 @needs_triton
 @pytest.mark.parametrize("capability", [75, 80, 90])
 def test_the_kernel_compiles(capability, tmp_path):
-    """And keeps its tableau in registers: local memory would be as slow as the device's."""
+    """Its tableau stays in registers, because local memory is as slow as global memory."""
     code = f"""
 import triton
 from triton.backends.compiler import GPUTarget

@@ -31,13 +31,13 @@ def off_centre():
 
 def an_outlier():
     codes, heights, k = plain()
-    codes[17] *= 1000  # its norm is in the bound of all errors
+    codes[17] *= 1000  # its norm increases the error bound of all scores
     return codes, heights, k
 
 
 def all_of_them():
     codes, heights, _ = plain()
-    return codes[:4200], heights[:4200], 4200  # the lowest scores are below 0, whose bits bf16 does not order
+    return codes[:4200], heights[:4200], 4200  # the lowest scores are below 0, where bits of bf16 have the wrong order
 
 
 def few():
@@ -84,7 +84,7 @@ def test_in_any_batch(bf16):
     assert cells(x[:0]).shape == (0, k)
 
 
-def test_bf16_leaves_few_candidates_and_fp32_hardly_more_than_are_asked_for(monkeypatch):
+def test_bf16_leaves_few_candidates_and_fp32_very_few(monkeypatch):
     codes, heights, k = plain()
     cells, x = TopCells(codes, heights, k, bf16=True), cube(200, 7, 4, torch.float32)
     counts = [len(cells._candidates(x, precision)[0]) / len(x) for precision in ("bf16", "fp32")]

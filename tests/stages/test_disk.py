@@ -1,4 +1,4 @@
-"""Room on the disk: what is said beforehand is what is written, and nothing is begun where it is not there."""
+"""Disk space: the estimate is what is written, and nothing starts when there is too little."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def on_disk(folder):
 
 @pytest.fixture
 def most(tmp_path, monkeypatch):
-    """How much was on the disk at most, over what was there before: seen whenever a file is to replace another."""
+    """Return a function for the largest disk use above that at the start; it is measured whenever a file replaces another."""
     seen, rename = [0], os.replace
 
     def watched(*paths):
@@ -61,7 +61,7 @@ def most(tmp_path, monkeypatch):
 
 @pytest.fixture
 def told(monkeypatch):
-    """What stages announce."""
+    """Return a list of the sizes that stages announce."""
     found = []
     for module in (encoding, cache, fitting, preparing, training):
         monkeypatch.setattr(module, "announce", lambda target, needed, note, **words: found.append(needed))
@@ -74,14 +74,14 @@ def assert_close(needed, written, slack=0):
 
 @pytest.fixture
 def wide(tmp_path, perceptual):
-    """A recipe for a network of a megabyte and more."""
+    """Return a recipe for a network of more than a megabyte."""
     path = tmp_path / "wide.toml"
     path.write_text((tmp_path / "strided" / "tiny.toml").read_text().replace("dense = 8", "dense = 6000"))
     return str(path)
 
 
 class Costly(Extractor):
-    """As many features as pixels of ten images."""
+    """Has as many features as ten images have pixels."""
 
     name, label, kernel_label, dims, any_size, costly = "costly", "FD-costly", "KD-costly", 160, True, True
     identity: ClassVar[dict[str, str]] = {"extractor": "costly"}
@@ -97,7 +97,7 @@ SCORED = EvalOptions(every=1, n=8, features="pixel")
     ("run", "settings"), [({}, {}), ({}, {"ema_halflife_images": 100}), ({"evaluation": SCORED}, {})], ids=["plain", "averaged", "scored"]
 )
 def test_training(tmp_path, perceptual, wide, most, told, run, settings):
-    """A megabyte of weights and more: anew, then going on, then restarted over what is there."""
+    """With more than a megabyte of weights: a new run, a resumed one, and a restarted one."""
     out, run = tmp_path / "out.safetensors", replace(RUN, **run)
     for steps, restart in ((2, False), (3, False), (2, True)):
         again = {"steps": steps, "recipe": wide, **settings, "run": replace(run, restart=restart)}
@@ -110,7 +110,7 @@ def test_training(tmp_path, perceptual, wide, most, told, run, settings):
 
 @pytest.mark.parametrize("name", ["recon", "adversarial", "transport", "perceptual", "variational"])
 def test_small_training(tmp_path, request, most, told, name):
-    """Never too little, also where headers and pictures are most of it."""
+    """The estimate is never too small, also when headers and pictures are the largest part."""
     stage, out = request.getfixturevalue(name), tmp_path / "out.safetensors"
     before = on_disk(tmp_path)
     most(0), told.clear()
@@ -176,7 +176,7 @@ def test_features(tmp_path, monkeypatch, most, told):
     assert told[1] == 0  # all of it is there
 
 
-def test_what_is_said(tmp_path, monkeypatch):
+def test_the_note_on_disk_space(tmp_path, monkeypatch):
     notes, target = Notes(), tmp_path / "not" / "yet" / "there.h5"
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: Usage(0, 0, 45_200_000_000))
     announce(target, 2_340_000_000, notes.note)
@@ -195,11 +195,11 @@ def test_what_is_said(tmp_path, monkeypatch):
     ("count", "words"),
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (12_345_678, "12 MB"), (5e16, "50000 TB")],
 )
-def test_shown(count, words):
+def test_sizes_in_words(count, words):
     assert shown(count) == words
 
 
-def test_where_nobody_knows(tmp_path, monkeypatch):
+def test_unknown_free_space(tmp_path, monkeypatch):
     def unknown(path):
         raise OSError
 

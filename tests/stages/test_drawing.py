@@ -1,4 +1,4 @@
-"""Samples by their numbers: the same ones, however they are asked for."""
+"""Samples by their numbers: they are the same in any order and any block."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ every_prior = pytest.mark.parametrize("prior", [make() for make in PRIORS.values
 
 
 @every_prior
-def test_sample_i_depends_on_the_seed_and_on_i_alone(prior, monkeypatch):
+def test_sample_i_depends_only_on_the_seed_and_on_i(prior, monkeypatch):
     monkeypatch.setattr(drawing, "AHEAD", 40)
     labels = (1, 0, 1) if prior.classes else ()
     every = Drawing(prior, Draw(5, labels=labels), CPU).codes(range(600))
@@ -56,7 +56,7 @@ def test_sample_i_depends_on_the_seed_and_on_i_alone(prior, monkeypatch):
 
 
 def test_a_prior_draws_each_sample_from_a_generator_of_its_own():
-    """What a seed gives is what it gave in earlier releases."""
+    """A seed gives the same as in earlier releases."""
     expected = [torch.randn(1, DIM, generator=torch.Generator().manual_seed(derive(5, "sample", i))) for i in range(9)]
     assert torch.equal(Drawing(PRIORS["gaussian"](), Draw(5), CPU).codes(range(9)), torch.cat(expected))
     assert torch.equal(Drawing(PRIORS["gaussian"](), Draw(5, 0.5), CPU).codes(range(9)), 0.5 * torch.cat(expected))
@@ -94,6 +94,6 @@ def test_a_map_is_set_up_once_for_all_blocks_and_classes():
     assert all(given._ready is one for given, one in zip(source._given.values(), ready, strict=True))
 
 
-def test_a_class_that_is_none():
+def test_an_unknown_class():
     with pytest.raises(UsageError, match="class 2"):
         Drawing(PRIORS["map of classes"](), Draw(labels=(2,)), CPU)

@@ -1,4 +1,4 @@
-"""--eval-every: a score on the way is that of the checkpoint of that step, the best is kept, and nothing of it changes the weights."""
+"""--eval-every: a score equals that of the checkpoint of its step, the best checkpoint is kept, and scores do not change the weights."""
 
 from dataclasses import replace
 
@@ -13,8 +13,7 @@ from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.progress import SILENT
 from genrev_cli.runs import evaluation
 from genrev_cli.runs.evaluation import Evaluator
-from genrev_cli.runs.resume import run_folder
-from genrev_cli.runs.run import best_file
+from genrev_cli.runs.resume import best_file, run_folder
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
@@ -31,7 +30,7 @@ def scores(out):
 
 
 def by_hand(ckpt, data, n=N, split="val"):
-    """The score of a checkpoint from its parts."""
+    """Compute the score of a checkpoint from its parts."""
     model, images = load_checkpoint(ckpt, torch.device("cpu")), open_images(data)
     extractor = PixelExtractor(images.image_shape)
     fake, real = Moments(extractor.dims), Moments(extractor.dims)
@@ -74,7 +73,7 @@ def test_scores_are_those_of_the_weights_and_change_nothing(tmp_path, data, stag
     assert by_hand(best_file(scored), data) == pytest.approx(best[1], rel=1e-5)
 
 
-def test_the_curve_of_an_interrupted_run_is_the_whole_one(tmp_path, recon):
+def test_an_interrupted_run_has_the_same_curve(tmp_path, recon):
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     recon(straight, run=SCORED)
     recon(broken, steps=4, run=SCORED)
@@ -84,19 +83,19 @@ def test_the_curve_of_an_interrupted_run_is_the_whole_one(tmp_path, recon):
 
 
 def test_a_better_step_before_the_interruption_stays_the_best(tmp_path, recon):
-    """A learning rate of zero: no later score is lower than the first."""
+    """With a learning rate of 0, no later score is lower than the first."""
     out = tmp_path / "out.safetensors"
     recon(out, steps=4, lr=0.0, run=SCORED)
     assert recon(out, lr=0.0, run=SCORED).numbers["best_step"] == 0
     assert read_checkpoint_header(best_file(out)).step == 0
 
 
-def test_only_what_is_ours_is_replaced(tmp_path, recon):
+def test_only_files_of_genrev_are_replaced(tmp_path, recon):
     out = tmp_path / "out.safetensors"
     best_file(out).write_text("mine")
     with pytest.raises(FileError, match=r"out\.best\.safetensors: exists and is not"):
         recon(out, run=SCORED)
-    recon(out)  # unscored, it needs no such file
+    recon(out)  # without scores it needs no such file
     assert best_file(out).read_text() == "mine"
 
 
@@ -107,13 +106,13 @@ def test_split(data, split, rows):
 
 
 @pytest.mark.parametrize("wrong", [{"every": -1}, {"n": 1}])
-def test_options_that_mean_nothing(wrong):
+def test_values_out_of_range(wrong):
     with pytest.raises(UsageError, match="--eval-(every|n) -?1: must be at least"):
         EvalOptions(**wrong)
 
 
 def test_scores_of_another_kind_are_not_compared(tmp_path, recon, notes):
-    """Fewer samples give another bias: the best of the resumed run is one of its own."""
+    """Fewer samples give another bias, so the best score of the resumed run is one of its own."""
     out = tmp_path / "out.safetensors"
     recon(out, steps=4, lr=0.0, run=SCORED)
     other = replace(SCORED, evaluation=replace(SCORED.evaluation, n=60))

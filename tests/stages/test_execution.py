@@ -1,4 +1,4 @@
-"""--memory, --compile, --channels-last, --exact-bits and the guard: through the stages."""
+"""--memory, --compile, --channels-last, --exact-bits and the guard, in the stages."""
 
 import os
 import re
@@ -34,7 +34,7 @@ RUN = RunOptions(device="cpu", log_every=1)
 
 @pytest.fixture(autouse=True)
 def compiled_folder(monkeypatch):
-    """Shared by the tests, so that only the first run compiles."""
+    """Share the cache between tests, so that only the first run compiles."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), "genrev-tests-compiled"))
 
 
@@ -43,20 +43,20 @@ def weights(path):
 
 
 def distance(a, b):
-    """Largest difference of two checkpoints' weights."""
+    """Return the largest difference between the weights of two checkpoints."""
     return max((a[name].double() - b[name].double()).abs().max().item() for name in a)
 
 
 @pytest.mark.parametrize("memory", MEMORY[1:])
-def test_memory_changes_rounding_alone(recon, tmp_path, memory):
+def test_memory_changes_only_rounding(recon, tmp_path, memory):
     plain = weights(recon(tmp_path / "plain.safetensors", steps=4).out)
     saved = weights(recon(tmp_path / "saved.safetensors", steps=4, memory=memory).out)
     assert distance(plain, saved) < 1e-5
     assert distance(plain, saved) == 0 or memory == "reversible"
 
 
-def test_memory_may_change_on_the_way(recon, tmp_path):
-    """As after the guard's refusal, from the last state that was saved."""
+def test_memory_may_change_in_a_resumed_run(recon, tmp_path):
+    """This is what the guard's error advises, from the last saved state."""
     whole = weights(recon(tmp_path / "whole.safetensors", steps=4).out)
     out = recon(tmp_path / "a.safetensors", steps=2, memory="reversible").out
     assert distance(whole, weights(recon(out, steps=4).out)) < 1e-5
@@ -71,7 +71,7 @@ def test_other_stages_save_memory_too(request, tmp_path, name):
 
 
 def test_memory_needs_an_inverse(perceptual, tmp_path):
-    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is none"):
+    with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is not"):
         perceptual(tmp_path / "a.safetensors", memory="reversible")
     with pytest.raises(UsageError, match="--memory reversible: needs an invertible network"):
         perceptual(tmp_path / "a.safetensors", memory="reversible", run=replace(RUN, dry_run=True))
@@ -79,7 +79,7 @@ def test_memory_needs_an_inverse(perceptual, tmp_path):
         Schedule(memory="lean")
 
 
-def test_channels_last_changes_rounding_alone_and_resumes(recon, tmp_path):
+def test_channels_last_changes_only_rounding_and_resumes(recon, tmp_path):
     run = replace(RUN, channels_last=True)
     plain = weights(recon(tmp_path / "plain.safetensors", steps=6).out)
     whole = weights(recon(tmp_path / "whole.safetensors", steps=6, run=run).out)
@@ -88,8 +88,8 @@ def test_channels_last_changes_rounding_alone_and_resumes(recon, tmp_path):
     assert distance(whole, weights(recon(out, steps=6, run=run).out)) == 0
 
 
-def test_compile_is_asked_of_the_branches_alone(recon, perceptual, tmp_path, monkeypatch):
-    """Never of what holds state or chooses between modes of memory."""
+def test_only_branches_are_compiled(recon, perceptual, tmp_path, monkeypatch):
+    """Modules with state, and those that choose between memory modes, are never compiled."""
     compiled = []
     monkeypatch.setattr(nn.Module, "compile", lambda module, **how: compiled.append(type(module).__name__))
     recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
@@ -102,7 +102,7 @@ def test_compile_is_asked_of_the_branches_alone(recon, perceptual, tmp_path, mon
 @pytest.mark.filterwarnings("ignore")  # torch's own, within
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 def test_two_losses_go_through_one_compiled_graph(perceptual, tmp_path):
-    """Really compiled: f and g are trained by losses that share their graph."""
+    """They are really compiled; the losses of f and g share a graph."""
     run = replace(RUN, compile=True)
     plain = weights(perceptual(tmp_path / "plain.safetensors", steps=1).out)
     assert distance(plain, weights(perceptual(tmp_path / "compiled.safetensors", steps=1, run=run).out)) < 1e-4
@@ -110,7 +110,7 @@ def test_two_losses_go_through_one_compiled_graph(perceptual, tmp_path):
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """What torch hands to the compiler, which is left out."""
+    """Return a list of the graphs that torch gives to the compiler, which does not run."""
     found, asked = [], nn.Module.compile
 
     def count(graph, inputs):
@@ -131,8 +131,9 @@ LOOKS = replace(RUN, compile=True, monitor_every=1, preview_every=1)
 @pytest.mark.parametrize(("memory", "expected"), [("plain", 4), ("reversible", 7), ("checkpoint", 4)])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_branch_shape_is_compiled_once(data, recipe, tmp_path, graphs, memory, expected, precision):
-    """Once forward and, where the backward pass runs branches again, once more. Besides, the first branch needs no gradient to the image,
-    and the first one of the decoder gets half a latent, whose rows lie apart. Looks, whose batches differ, and later steps compile nothing.
+    """It is compiled once for the forward pass, and once more if the backward pass runs branches again. Two more cases are compiled: the
+    first branch needs no gradient for the image, and the first of the decoder gets half a latent, with other strides. Measurements and
+    later steps compile nothing.
     """
     for steps in (1, 4):
         overrides = {"pretrain-recon": {"steps": steps, "memory": memory, "precision": precision}, "model": TWO_SHAPES}
@@ -142,7 +143,7 @@ def test_a_branch_shape_is_compiled_once(data, recipe, tmp_path, graphs, memory,
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, within
 @pytest.mark.parametrize("name", ["adversarial", "transport", "perceptual", "variational"])
-def test_later_steps_and_looks_compile_nothing(request, tmp_path, graphs, name):
+def test_later_steps_and_measurements_compile_nothing(request, tmp_path, graphs, name):
     stage = request.getfixturevalue(name)
     stage(tmp_path / "a.safetensors", steps=4, run=LOOKS)  # of which the first three are a warm-up, in train-pga
     first = len(graphs)
@@ -166,7 +167,7 @@ def test_compiled_code_that_cannot_be_kept(recon, tmp_path, monkeypatch):
     (tmp_path / "cache").touch()
     monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
-    with pytest.raises(FileError, match="cache is no folder; set GENREV_CACHE to another place, or leave out --compile"):
+    with pytest.raises(FileError, match="cache is no folder; set GENREV_CACHE to another folder, or leave out --compile"):
         recon(tmp_path / "a.safetensors", steps=1, run=replace(RUN, compile=True))
 
 
@@ -177,8 +178,8 @@ def test_the_guard_logs_the_error_of_recomputed_inputs(recon, tmp_path):
     assert all(0 < line[guard.ROUNDTRIP] < 1e-5 for line in lines)
 
 
-def test_the_guard_refuses_gradients_of_an_inverse_that_is_none(recon, tmp_path, monkeypatch):
-    """Weights grown fourfold: nothing is saved, and the sentence says what to do."""
+def test_the_guard_refuses_gradients_of_a_wrong_inverse(recon, tmp_path, monkeypatch):
+    """With weights times 4 nothing is saved, and the error says what to do."""
     built = RevNet.__init__
 
     def grown(self, *args, **settings):
@@ -189,20 +190,20 @@ def test_the_guard_refuses_gradients_of_an_inverse_that_is_none(recon, tmp_path,
 
     monkeypatch.setattr(RevNet, "__init__", grown)
     with pytest.raises(
-        DivergedError, match="gradients of --memory reversible are wrong .*; go on from the last saved state with --memory plain"
+        DivergedError, match="gradients of --memory reversible are wrong .*; resume from the last saved state with --memory plain"
     ):
         recon(tmp_path / "a.safetensors", steps=2, memory="reversible")
     assert not (tmp_path / "a.safetensors").exists()
 
 
-def test_warnings_are_said_once_of_each_kind(recon, tmp_path, monkeypatch):
+def test_each_kind_of_warning_is_shown_once(recon, tmp_path, monkeypatch):
     notes = Notes()
     monkeypatch.setattr(guard, "WARN", 0.0)
     recon(tmp_path / "a.safetensors", steps=4, progress=notes)
     assert sum("the round trip misses its input" in note for note in notes.said) == 1
 
 
-def test_of_bf16_branches_no_roundtrip_is_warned_of():
+def test_bf16_has_no_roundtrip_warning():
     model = RevNet((1, 4, 4), (Scale(1, 2),), 16)
     assert guard.warnings_of({"roundtrip_max": 5e-3}, model, "bf16") == {}
     assert list(guard.warnings_of({"roundtrip_max": 5e-3}, model, "fp32")) == ["roundtrip"]
@@ -216,13 +217,13 @@ def test_the_guard_names_the_precision_that_spoils_an_inverse(precision, cause):
     sentence = guard.warnings_of({"roundtrip_max": 2e-2}, model, precision)["roundtrip"]
     assert cause in sentence
     assert sentence.endswith("--precision fp32 is exact up to rounding")
-    with pytest.raises(DivergedError, match=f"gradients .* are wrong .*, {cause} .* --memory plain, or begin anew with --precision fp32"):
+    with pytest.raises(DivergedError, match=f"gradients .* are wrong .*, {cause} .* --memory plain, or start again with --precision fp32"):
         guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, precision)
     with pytest.raises(DivergedError, match="with a lower learning rate"):
         guard.require_inverse({guard.ROUNDTRIP: 2e-2}, 5, "fp32")
 
 
-def test_a_run_says_at_its_start_what_its_precision_does_to_the_round_trip(recon, tmp_path):
+def test_a_run_starts_with_a_note_on_its_precision(recon, tmp_path):
     notes = Notes()
     recon(tmp_path / "a.safetensors", steps=1, precision="bf16", progress=notes)
     recon(tmp_path / "b.safetensors", steps=1, progress=notes)
@@ -245,7 +246,7 @@ def test_the_effect_of_a_precision_is_measured():
     assert effect_of_precision(SimpleNamespace(autoencoder=model, autocast=autocast), "fp32", x) == ""
 
 
-def test_on_a_grid_no_precision_costs_anything():
+def test_on_a_grid_every_precision_is_exact():
     model = RevNet((1, 8, 8), (Scale(2, 8), Scale(1, 8)), 16)
     method = SimpleNamespace(autoencoder=model, autocast=autocast_in(torch.device("cpu"), "bf16"))
     said = effect_of_precision(method, "bf16", torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -255,7 +256,7 @@ def test_on_a_grid_no_precision_costs_anything():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("trained_so", [True, False])
 def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_so, recon):
-    """Also by a network that was not trained so, and with the split not a multiple of the batch."""
+    """This holds also for a network trained without --exact-bits, and for a split that is not a multiple of the batch."""
     model = {"exact_bits": 16} if trained_so else {}
     overrides = {"pretrain-recon": {"steps": 3}, "model": model}
     ckpt = train(PRETRAIN_RECON, data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=RUN).out
@@ -266,7 +267,7 @@ def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_
     assert numbers["roundtrip_max"] <= 2**-17
 
 
-def test_what_is_not_exact_is_refused(recon, tmp_path):
+def test_inexact_round_trips_are_refused(recon, tmp_path):
     ckpt = recon(tmp_path / "a.safetensors", steps=2).out
     with pytest.raises(UsageError, match="inverts up to rounding only"):
         reconstruct(ckpt, tmp_path / "r.png", verify_exact=True, device="cpu")
@@ -284,7 +285,7 @@ def test_other_couplings_have_no_exact_mode(perceptual, tmp_path):
 
 
 def test_one_wrong_pixel_is_found(tmp_path):
-    """The check itself."""
+    """This tests the check itself."""
     model = exact(RevNet((1, 4, 4), (Scale(1, 2),)), 16)
     pixels = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8)
     x = pixels.float() / 255

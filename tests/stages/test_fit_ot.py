@@ -313,7 +313,7 @@ def test_a_map_that_could_draw_nothing_is_not_written(codes, tmp_path, settings)
 
 def test_one_sampler_does_not_replace_another(codes, tmp_path):
     out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
-    with pytest.raises(FileError, match="is no sampler 'gmm'"):
+    with pytest.raises(FileError, match="is not a sampler 'gmm'"):
         fit_gmm(codes, out, components=2)
 
 

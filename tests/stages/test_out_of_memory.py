@@ -1,4 +1,4 @@
-"""A step that does not fit the memory of a GPU: the error says by how much, and which batch does."""
+"""A step that does not fit the memory of a GPU: the error says how much is missing, and which batch fits."""
 
 import os
 
@@ -15,7 +15,7 @@ SAID = "CUDA out of memory. Tried to allocate 1.25 GiB. GPU 0 has a total capaci
 
 @pytest.fixture
 def memory(monkeypatch):
-    """(rows) → a device on which a step of more rows than that does not fit."""
+    """Return a function that sets the largest number of rows that fit the memory in a step."""
 
     def of(rows):
         step = Reconstruction.step
@@ -49,7 +49,7 @@ def test_memory_that_is_saved_already_is_not_advised(recon, tmp_path, memory):
 
 
 def test_what_was_saved_before_stays(recon, tmp_path, memory):
-    """The trial moves weights; they are not saved, and the run goes on from its last state with another batch's worth of memory."""
+    """The trial changes weights, but they are not saved."""
     out = recon(tmp_path / "a.safetensors", steps=2, batch=16).out
     before = out.read_bytes(), (tmp_path / "a.safetensors.run" / "state.safetensors").read_bytes()
     memory(4)
@@ -58,12 +58,12 @@ def test_what_was_saved_before_stays(recon, tmp_path, memory):
     assert (out.read_bytes(), (tmp_path / "a.safetensors.run" / "state.safetensors").read_bytes()) == before
 
 
-def test_the_process_counts_alone_while_it_tries(monkeypatch):
+def test_the_process_counts_as_a_single_one_while_it_tries(monkeypatch):
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 8)
     monkeypatch.setattr(distributed.dist, "get_rank", lambda: 3)
     assert (distributed.rank(), distributed.size()) == (3, 8)
-    with distributed.alone():
+    with distributed.as_single_process():
         assert (distributed.rank(), distributed.size()) == (0, 1)
     assert (distributed.rank(), distributed.size()) == (3, 8)
 

@@ -16,7 +16,7 @@ RUN = RunOptions(device="cpu", log_every=1, preview_every=1)
 
 
 def grown(until, every, start=(), first=None):
-    """What is there after previews every so many steps, thinned after each."""
+    """Return the steps that are kept of previews each `every` steps, thinned after each."""
     kept = set(start)
     for step in range(first or every, until + 1, every):
         kept = spread({*kept, step}, step, every)
@@ -37,13 +37,13 @@ def test_bounded_and_evenly_spread(every):
         assert len(kept) > LIMIT // 2 or len(kept) == count
 
 
-def test_few_stay_all():
+def test_few_pictures_are_all_kept():
     assert spread([7, 50, 77, 100], 100, 50) == {7, 50, 77, 100}
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_killed_run_ends_with_the_same(seed):
-    """It begins again at a step before the one where it was killed, with the pictures that there were then."""
+    """It resumes at a step before the kill, with the pictures from the time of the kill."""
     rng, kept, step = random.Random(seed), set(), 0
     while step < 3000:
         killed = min(3000, step + rng.randrange(1, 900))
@@ -53,7 +53,7 @@ def test_a_killed_run_ends_with_the_same(seed):
     assert kept == grown(3000, 1)
 
 
-def test_another_rhythm_is_bounded_too():
+def test_other_intervals_are_bounded_too():
     kept = grown(1000, 10)
     for step in range(1300, 60_000, 300):
         kept = spread({*kept, step}, step, 300)
@@ -69,7 +69,7 @@ def few(monkeypatch):
     monkeypatch.setattr(previews, "LIMIT", 4)
 
 
-def test_a_run_that_is_stopped_and_goes_on(tmp_path, recon, few):
+def test_a_run_that_is_stopped_and_resumed(tmp_path, recon, few):
     whole, parts = recon(tmp_path / "a.safetensors", steps=12, run=RUN).out, tmp_path / "b.safetensors"
     for _ in range(3):
         with pytest.raises(InterruptedRun):
@@ -79,7 +79,7 @@ def test_a_run_that_is_stopped_and_goes_on(tmp_path, recon, few):
     assert drawn(whole) == [f"step-{step:07d}-{kind}.png" for step in (1, 8, 12) for kind in ("recon", "samples")]
 
 
-def test_what_is_to_be_drawn_again_goes_and_what_is_not_ours_stays(tmp_path, recon):
+def test_later_pictures_are_removed_and_other_files_stay(tmp_path, recon):
     out = recon(tmp_path / "a.safetensors", steps=6, run=RUN).out
     folder = run_folder(out) / "previews"
     mine = [folder / "step-mine.png", folder / "notes.txt", folder / "step-0000099-samples.png.bak"]

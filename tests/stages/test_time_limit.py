@@ -1,4 +1,4 @@
-"""--time-limit: the process has ended when it is over, whatever loading and saving take."""
+"""--time-limit: the process ends in time, however long loading and saving take."""
 
 import time
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from genrev_cli.errors import InterruptedRun
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.invocation import process_began, since
-from genrev_cli.runs import run as training
+from genrev_cli.runs import state as saving
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import loop
@@ -34,7 +34,7 @@ def clock(monkeypatch):
 
 
 def questions(stop, clock, step, every=0, save=0.0):
-    """When a run of steps of so many seconds, every so many of them with a save, has ended but for the exit."""
+    """Return when a run ends, without the exit, given the seconds of a step and of a save, and the steps between saves."""
     count = 0
     while True:
         clock.now += step
@@ -48,8 +48,8 @@ def questions(stop, clock, step, every=0, save=0.0):
 
 
 @pytest.mark.parametrize("every", range(1, 20))
-def test_a_save_and_a_step_are_kept_back(clock, every):
-    """It ends in time whenever saves come, and not earlier than by a save and two steps."""
+def test_time_for_a_save_and_a_step_is_reserved(clock, every):
+    """It ends in time, but not earlier than by a save and two steps."""
     stop = Stop(1.0)
     assert stop.unsure
     with stop.saving():
@@ -60,7 +60,7 @@ def test_a_save_and_a_step_are_kept_back(clock, every):
 
 
 def test_the_longest_step_counts(clock):
-    """One that had a score behind it, as the next may."""
+    """A step may be followed by a score, and so may the next."""
     stop = Stop(1.0)
     for pause in (1.0, 20.0, 1.0):
         clock.now += pause
@@ -86,19 +86,19 @@ def test_loading_counts(tmp_path, recon):
 
 
 def test_a_slow_disk(tmp_path, recon, monkeypatch):
-    """Of 6 seconds 0.8 go into a save; the state is whole in time, and at no time was it far from that."""
+    """A save takes 0.8 of 6 seconds. The state is complete in time, although the run had saved only once before."""
     monkeypatch.setattr(Stop, "EXIT_SECONDS", 1.0)
-    began, written, write = time.monotonic(), [], training.write_checkpoint
+    began, written, write = time.monotonic(), [], saving.write_checkpoint
 
     def slowly(*args):
         time.sleep(0.8)
         write(*args)
         written.append(time.monotonic() - began)
 
-    monkeypatch.setattr(training, "write_checkpoint", slowly)
+    monkeypatch.setattr(saving, "write_checkpoint", slowly)
     out = tmp_path / "a.safetensors"
     with pytest.raises(InterruptedRun):
         recon(out, steps=FOREVER, run=replace(RUN, time_limit=6 / 60))
-    assert len(written) == 2  # at the first look, to know how long it takes, and at the end
+    assert len(written) == 2  # at the first report, to measure its time, and at the end
     assert 2 < written[1] <= time.monotonic() - began < 6
     assert read_checkpoint_header(run_folder(out) / "state.safetensors").step > 5

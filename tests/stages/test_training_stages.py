@@ -1,4 +1,4 @@
-"""The training stages: the same result however often they are stopped, and no result from what does not fit."""
+"""Training stages: the same result however often they are interrupted, and an error for inputs that do not fit."""
 
 import copy
 import functools
@@ -29,7 +29,7 @@ OFTEN = replace(RUN, monitor_every=5, preview_every=5)
 
 
 class Listener(Progress):
-    """Remembers notes, and sends this process a signal when a bar comes to `at`."""
+    """Records notes, and sends this process a signal when a bar reaches `at`."""
 
     def __init__(self, at=None, number=signal.SIGTERM):
         self.notes, self.at, self.number = [], at, number
@@ -63,13 +63,13 @@ def assert_same_weights(a, b):
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory):
-    """A folder for what several tests compare with."""
+    """Return a folder for results that several tests compare with."""
     return tmp_path_factory.mktemp("straight")
 
 
 @pytest.fixture
 def straight(shelf, stage, request):
-    """settings → the checkpoint of ten steps without interruption."""
+    """Return a function settings → the checkpoint of ten steps without interruption."""
 
     def run(**settings):
         out = shelf / f"{request.node.callspec.params['stage']} {settings}.safetensors"
@@ -93,7 +93,7 @@ def test_five_and_five_are_ten(tmp_path, stage, straight, settings):
 def test_a_signal_in_the_middle(tmp_path, stage, straight, number):
     out = tmp_path / "out.safetensors"
     with pytest.raises(InterruptedRun, match=r"^stopped after step 4 of 10; the state is saved") as error:
-        stage(out, progress=Listener(3, number))  # the step under way is finished
+        stage(out, progress=Listener(3, number))  # the current step is finished
     assert error.value.exit_code == 130
     assert not out.exists()
     assert read_checkpoint_header(state_of(out)).step == 4
@@ -117,7 +117,7 @@ def test_the_state_is_enough_for_the_checkpoint(tmp_path, stage, straight):
 
 @pytest.mark.parametrize("there", [True, False])
 def test_fewer_steps_than_were_done(tmp_path, recon, there):
-    """What ten steps trained is never called the work of five."""
+    """A checkpoint of ten steps is never presented as one of five."""
     out = tmp_path / "out.safetensors"
     recon(out)
     weights = read_checkpoint(out)[1]
@@ -159,7 +159,7 @@ def test_a_recipe_that_spells_out_a_default_means_the_same(tmp_path, recon, reci
 
 
 def begun_before(path, *keys):
-    """The file as an earlier version would have left it, that did not know some keys."""
+    """Write the file as an earlier version did, without some keys."""
     header, tensors = read_checkpoint(path)
     config = copy.deepcopy(header.config)
     for key in keys:
@@ -174,8 +174,8 @@ KEYS = ("method.image_norm", "method.weight_code", "method.mmd_widths", "schedul
 
 
 @pytest.mark.parametrize("without_state", [False, True])
-def test_a_run_that_is_older_than_a_setting_goes_on(tmp_path, recon, without_state):
-    """It did what the setting's default is now."""
+def test_a_run_older_than_a_setting_resumes(tmp_path, recon, without_state):
+    """The setting's default is what that run did."""
     straight, out = recon(tmp_path / "straight.safetensors").out, tmp_path / "out.safetensors"
     recon(out, steps=10 if without_state else 5)
     if without_state:
@@ -189,7 +189,7 @@ def test_a_run_that_is_older_than_a_setting_goes_on(tmp_path, recon, without_sta
     assert_same_weights(out, straight)
 
 
-def test_a_run_that_is_older_than_a_setting_did_not_do_something_else(tmp_path, recon):
+def test_a_run_older_than_a_setting_is_refused_for_another_value(tmp_path, recon):
     out = tmp_path / "out.safetensors"
     recon(out, steps=5)
     begun_before(state_of(out), "method.image_norm", "method.lr")
@@ -197,7 +197,7 @@ def test_a_run_that_is_older_than_a_setting_did_not_do_something_else(tmp_path, 
         recon(out, image_norm="l2")
 
 
-def test_every_stage_knows_its_settings_defaults(tmp_path, stage):
+def test_every_stage_has_defaults_of_all_its_settings(tmp_path, stage):
     out = tmp_path / "out.safetensors"
     stage(out, steps=2)
     method = read_checkpoint_header(state_of(out)).config["identity"]["method"]
@@ -220,7 +220,7 @@ def test_restart(tmp_path, stage, straight):
 
 @pytest.mark.parametrize("stage", ["recon"], indirect=True)
 def test_a_checkpoint_of_other_settings_is_not_taken_for_a_finished_run(tmp_path, stage, straight):
-    """A restart with another seed that was killed between its last state and its checkpoint."""
+    """A restart with another seed is killed between its last state and its checkpoint."""
     out = tmp_path / "out.safetensors"
     stage(out)
     old = out.read_bytes()
@@ -291,7 +291,7 @@ def test_dry_run_writes_nothing(tmp_path, stage):
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 3), (2.5, 7), (4, 11), (0, 0)])
 def test_epochs(tmp_path, recon, epochs, steps):
-    """22 images in batches of 8."""
+    """There are 22 images, in batches of 8."""
     assert recon(tmp_path / "a.safetensors", steps=0, epochs=epochs, run=replace(RUN, dry_run=True)).numbers["steps"] == steps
 
 
@@ -320,7 +320,7 @@ def test_ema_weights_are_those_of_the_checkpoint(tmp_path, recon):
 
 
 def test_two_runs_on_one_target(recon, tmp_path):
-    """The second one is refused before it reads or writes anything, also where the first is done."""
+    """The second one is refused before it reads or writes anything, also when the first has finished its steps."""
     out = recon(tmp_path / "a.safetensors", steps=2).out
     before = out.read_bytes()
     with locked(run_folder(out) / "lock", out), pytest.raises(UsageError, match=f"process {os.getpid()} on .* is writing it"):
@@ -330,7 +330,7 @@ def test_two_runs_on_one_target(recon, tmp_path):
     assert not (run_folder(out) / "lock").exists()
 
 
-def test_a_time_limit_stops_and_the_same_command_goes_on(stage, tmp_path):
+def test_a_time_limit_stops_and_the_same_command_resumes(stage, tmp_path):
     whole = stage(tmp_path / "whole.safetensors", steps=6).out
     out = tmp_path / "parts.safetensors"
     for _ in range(3):

@@ -1,7 +1,7 @@
-"""Gradients of two processes in buckets against those averaged after the backward pass; started like torchrun starts processes.
+"""Compare gradients averaged in buckets with gradients averaged after the backward pass, in two processes.
 
-Each process prints for every case: its name, how many buckets were sent, how many gradients came after the first of them, the largest
-difference over the largest gradient, a digest of all.
+Each process prints for every case: its name, the number of buckets sent, the number of gradients that came after the first bucket, the
+largest difference over the largest gradient, and a digest of all gradients.
 """
 
 import functools
@@ -60,26 +60,26 @@ def channels_last():
 
 
 def transposed():
-    """A gradient whose memory order is not its parameter's."""
+    """Return a case where a gradient and its parameter have different memory orders."""
     network = seeded(lambda: nn.ModuleList([nn.Linear(40, 30, bias=False), nn.Linear(30, 40, bias=False)]))
     return [(network, (images(5, 40) @ network[0].weight.T @ network[1].weight.T).square().mean())]
 
 
 def two_losses():
-    """The second loss goes through the first one's network too, and the first one's parameters are in both optimizers."""
+    """Return a case where the second loss goes through the network of the first one, whose parameters are in both optimizers."""
     f, g = seeded(convolutions), seeded(lambda: nn.Linear(10, 300))
     codes = f(images(4, 3, 8, 8))
     return [(f, codes.square().mean()), (nn.ModuleList([f, g]), g(codes).abs().mean())]
 
 
 def late():
-    """The first layer's gradient is the last of all although the layer stands last among the parameters."""
+    """Return a case where the gradient of the first layer is the last one, although its parameters are listed last."""
     network = seeded(lambda: nn.ModuleList([nn.Linear(50, 10), nn.Linear(60, 50), nn.Linear(40, 60)]))
     return [(network, network[0](network[1](network[2](images(5, 40)))).square().mean())]
 
 
 def normed():
-    """Batch norm sums over the processes in the middle of the backward pass."""
+    """Return a case where batch norm sums over the processes during the backward pass."""
     network = seeded(lambda: convolutions(normed=True))
     share_statistics(network)
     return [(network, network(images(4, 3, 8, 8)).square().mean())]
@@ -106,7 +106,7 @@ def compiled_network(normed):
 
 
 def compiled(normed=False):
-    """One graph, which batch norm's sums over the processes are a part of; hooks during the backward pass are no reason for another."""
+    """Return a case with one compiled graph, which contains batch norm's sums over processes. Hooks must not cause a second graph."""
     torch._dynamo.utils.counters.clear()
     network = compiled_network(normed)
     loss = network(images(4, 3, 8, 8)).square().mean()
@@ -138,7 +138,7 @@ CASES = {
 
 
 def taken(case):
-    """The gradients that the optimizers get from `descend`, flat; how many buckets were sent; how many gradients came after the first."""
+    """Return the flat gradients that optimizers get from `descend`, the number of buckets, and that of gradients after the first one."""
     given, sent, late = [], [], []
     pairs = [(Optimizer([network], lr=0.0, max_grad_norm=0.0), loss) for network, loss in CASES[case]()]
     put, send = buckets._Bucket.put, buckets._Bucket.send
@@ -155,7 +155,7 @@ def taken(case):
 
 
 def expected(case):
-    """The same, averaged when the backward pass is over."""
+    """Return the same gradients, averaged after the backward pass."""
     pairs = [(list(network.parameters()), loss) for network, loss in CASES[case]()]
     return [part for parameters, loss in pairs for part in average(torch.autograd.grad(loss, parameters, retain_graph=len(pairs) > 1))]
 

@@ -1,8 +1,8 @@
-"""How far what two processes make is from what one makes: every stage that is shared, after some steps.
+"""Measure how much the results of two processes differ from those of one, for every shared stage.
 
     python tests/training/equality.py 4 100
 
-prints a table: command, largest difference of any weight after so many steps. Codes, samples and scores have no steps: '=' is to the bit.
+prints a table: command, largest difference of any weight after 4 and after 100 steps. '=' means equal to the bit.
 """
 
 import json
@@ -20,7 +20,7 @@ from genrev_cli.files.checkpoint import read_checkpoint
 
 
 def difference(one: Path, two: Path) -> str:
-    """Of two results of the same command."""
+    """Return the difference between two results of the same command."""
     if one.suffix == ".safetensors":
         (_, mine), (_, theirs) = read_checkpoint(one), read_checkpoint(two)
         return f"{max((mine[name].double() - theirs[name].double()).abs().max().item() for name in mine):.1e}"
@@ -31,7 +31,7 @@ def difference(one: Path, two: Path) -> str:
 
 
 def compare(folder: Path, steps: int) -> dict[str, str]:
-    """Command → difference."""
+    """Return command → difference."""
     one, two = folder / "one", folder / "two"
     for made in (one, two):
         made.mkdir()

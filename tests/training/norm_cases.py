@@ -1,4 +1,4 @@
-"""Batch norm of two processes by the kernels of CUDA, in whose place others stand here, against the formula.
+"""Compare batch norm by the kernels of CUDA, replaced by substitutes here, with the formula, in two processes.
 
 Each process prints for every case: its name, and the largest difference of outputs, gradients and running statistics, over the largest.
 """
@@ -77,7 +77,7 @@ def network(norm, ndim):
 
 
 def results(made, x, penalised):
-    """Outputs, gradients with respect to rows and weights, and statistics."""
+    """Return outputs, gradients with respect to rows and weights, and running statistics."""
     x = x.clone(memory_format=torch.preserve_format).requires_grad_()
     y = made(x)
     loss = y.float().square().mean() * (1 + rank())

@@ -1,4 +1,4 @@
-"""What the processes of the tests of lost peers do: `python peer_cases.py WHAT PATIENCE`, started like torchrun starts processes."""
+"""Processes for the tests of lost peers: `python peer_cases.py CASE PATIENCE`, started like torchrun starts them."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ PATIENCE = float(sys.argv[2])
 
 
 def meet():
-    """Wait for each other."""
+    """Let the processes wait for each other."""
     total(torch.ones(3))
     print("met", flush=True)
 
 
 def end(rank, how):
-    """Process `rank` sends itself a signal."""
+    """Let process `rank` send itself a signal."""
     if rank == RANK:
         os.kill(os.getpid(), how)
 
@@ -52,13 +52,13 @@ def fails_while_the_other_waits_for_its_device():
 
 
 def device():
-    """Both wait for their devices, for ever."""
+    """Let both processes wait for their devices, forever."""
     with waiting():
         time.sleep(60)
 
 
 def slow():
-    """Process 0 is busy for less than the other's patience, then for longer while the other has finished."""
+    """Keep process 0 busy for less than the patience, and then for longer, after the other has finished."""
     time.sleep(PATIENCE * 0.6 * (RANK == 0))
     meet()
     time.sleep(PATIENCE * 1.5 * (RANK == 0))

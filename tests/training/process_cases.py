@@ -1,4 +1,4 @@
-"""The stages whose work processes share, on networks that train in milliseconds."""
+"""The stages that processes share, with networks that train in milliseconds."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ TRAINING = "--device cpu --log-every 2 --batch 8 --steps {steps}"
 
 @dataclass(frozen=True)
 class Case:
-    """line: the command; {i} is the folder of its inputs, {o} that of its output. out: the file's name. trains: it keeps a log."""
+    """line: the command; {i} is the folder of its inputs, {o} that of its output. out: its output. trains: True if it writes a log."""
 
     line: str
     out: str
@@ -101,7 +101,7 @@ CHAIN = {
 
 
 def inputs(folder):
-    """The commands that make what the chain begins with."""
+    """Return the commands that make the first inputs."""
     lines = (
         "pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml --steps 5 --device cpu --out {i}/start.safetensors",
         "encode --ckpt {i}/start.safetensors --device cpu --out {i}/start.h5",
@@ -111,7 +111,7 @@ def inputs(folder):
 
 
 def prepare(folder):
-    """The recipes, and random images of ten classes."""
+    """Write the recipes, and random images of ten classes."""
     for name, text in RECIPES.items():
         (folder / f"{name}.toml").write_text(text)
     rng, n = np.random.default_rng(0), sum(COUNTS)

@@ -1,4 +1,4 @@
-"""Batch norm over the rows of all processes, as if the other of two had the same ones."""
+"""Batch norm over the rows of all processes; the second process is simulated, with equal rows."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from genrev_cli.training import batch_norm
 
 @pytest.fixture
 def twin(monkeypatch):
-    """Two processes with equal rows: a mean over both is that of one."""
+    """Simulate two processes with equal rows: means over both equal those of one."""
     monkeypatch.setattr(batch_norm, "size", lambda: 2)
     monkeypatch.setattr(batch_norm, "mean", lambda tensor: tensor)
 
@@ -49,7 +49,7 @@ def test_equals_batch_norm_of_all_rows(layer, shape):
 
 
 def test_statistics_are_those_of_different_rows(monkeypatch):
-    """The other process's means are what it would have said in its turn."""
+    """The means of the other process are prepared in the order in which it would send them."""
     mine, theirs = (torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(seed)) * (1 + seed) + seed for seed in (1, 2))
     dims = (0, 2, 3)
     mu = torch.cat([mine, theirs]).mean(dims)
@@ -73,7 +73,7 @@ def test_bf16_is_normalised_in_fp32():
     torch.testing.assert_close(y.float().mean((0, 2, 3)), torch.zeros(2), rtol=0, atol=1e-2)
 
 
-def test_a_single_process_leaves_layers_alone():
+def test_a_single_process_does_not_change_layers():
     layer = nn.BatchNorm2d(2)
     batch_norm.share_statistics(layer)
     assert "forward" not in vars(layer)
@@ -81,7 +81,7 @@ def test_a_single_process_leaves_layers_alone():
 
 @pytest.fixture(scope="module")
 def kernels():
-    """What each of two processes said of the differences between the kernels' way and the formula."""
+    """Return the differences between the kernels and the formula that each of two processes prints."""
     spoken = finish(start_script("norm_cases.py"))
     found = [dict(map(json.loads, stdout.splitlines())) for stdout, _ in spoken]
     assert all(said.keys() == KERNEL_CASES.keys() for said in found), spoken
@@ -91,7 +91,7 @@ def kernels():
 @pytest.mark.slow
 @pytest.mark.parametrize("case", KERNEL_CASES)
 def test_kernels_give_what_the_formula_gives(kernels, case):
-    """First and second derivatives, running statistics and the evaluation mode too; the kernels' own are replaced by their formulas."""
+    """This includes first and second derivatives, running statistics and evaluation mode. The kernels are replaced by their formulas."""
     for said in kernels:
         assert said[case] < (1e-2 if case == "bf16" else 2e-6)
 

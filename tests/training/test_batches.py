@@ -1,4 +1,4 @@
-"""Batches are a pure function of (seed, step), wherever the pixels are kept."""
+"""Batches are a pure function of (seed, step), with images on the device and with images in the file."""
 
 from contextlib import closing
 
@@ -18,7 +18,7 @@ from genrev_cli.training.batches import Batches, Order
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(rows=st.integers(1, 12), seed=st.integers(0, 3), start=st.integers(0, 40), count=st.integers(1, 40))
 def test_order_is_a_stream(rows, seed, start, count):
-    """Any part of the stream is what the whole stream has there, asked in whatever order."""
+    """Any part equals the same part of the whole stream, in any order of calls."""
     order = Order(rows, seed)
     part = order(start, count)
     assert part.dtype == torch.int64
@@ -41,7 +41,7 @@ def test_order_differs_between_epochs_and_seeds():
 
 @pytest.fixture
 def batches(data):
-    """resident → batches of 8 from the training split."""
+    """Return a function resident → batches of 8 from the training split."""
     opened = []
 
     def make(resident, seed=0, batch=8):
@@ -111,7 +111,7 @@ def test_a_damaged_image_is_a_file_error_while_streaming(data):
         streamed(0)
 
 
-def test_pixels_survive_the_way_to_float_and_back():
+def test_pixels_are_the_same_after_float_and_back():
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     images = to_float(pixels)
     assert (images.min(), images.max(), images.dtype) == (0, 1, torch.float32)

@@ -1,4 +1,4 @@
-"""Gradients that are averaged while the backward pass runs are those that are averaged after it."""
+"""Gradients averaged during the backward pass equal those averaged after it."""
 
 import json
 
@@ -13,7 +13,7 @@ from genrev_cli.training.buckets import Gradients, _Bucket
 
 @pytest.fixture(scope="module")
 def spoken():
-    """What two processes said of each case."""
+    """Return what two processes print for each case."""
     found = []
     for stdout, stderr in finish(start_script("bucket_cases.py")):
         found.append({case: rest for case, *rest in map(json.loads, stdout.splitlines())})
@@ -24,7 +24,7 @@ def spoken():
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_buckets_give_the_average(spoken, case):
-    """The same on both processes to the bit, and sent before all gradients were there."""
+    """Both processes have the same bits, and buckets are sent before the last gradient."""
     one, two = (said[case] for said in spoken)
     assert one == two
     sent, late, difference, _ = one
@@ -34,7 +34,7 @@ def test_buckets_give_the_average(spoken, case):
         "late",
         "compiled",
         "compiled and normed",
-    ):  # where the last layer's gradient is the last one, and where all come at once
+    ):  # in these cases all gradients come before the first bucket is sent
         assert late > 0
 
 

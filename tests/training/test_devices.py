@@ -1,4 +1,4 @@
-"""From words to devices, on machines with and without GPUs. What is asked of torch.cuda is answered here; tests/cuda asks torch itself."""
+"""Devices from their names, on machines with and without GPUs. Here torch.cuda is simulated; tests/cuda uses torch itself."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ TORCHRUN = {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "RANK": "1", "WORLD_SIZE
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """(how many, compute capability) → a machine with so many GPUs, whose set_device takes an index alone, as torch's does."""
+    """Return a function (count, compute capability) that simulates so many GPUs; set_device needs an index, as in torch."""
     allowed = tf32_allowed()
 
     def machine(count, capability=(9, 0)):
@@ -57,14 +57,14 @@ def test_under_torchrun_it_is_that_of_the_local_rank(gpus, monkeypatch, word):
         ("cuda", 0, {}, UnavailableError, "this machine has no CUDA device; use --device cpu"),
         ("cuda:2", 2, {}, UnavailableError, "--device cuda:2: this machine has 2 CUDA devices; use --device cpu"),
         ("auto", 1, TORCHRUN, UnavailableError, "this machine has 1 CUDA device; start one process for each"),
-        ("cuda:0", 2, TORCHRUN, UsageError, "each of 2 processes takes a GPU of its own; use --device cuda"),
+        ("cuda:0", 2, TORCHRUN, UsageError, "each of the 2 processes needs its own GPU; use --device cuda"),
         ("meta", 1, {}, UsageError, "--device meta: choose auto, cpu, cuda or cuda:N"),
         ("gpu", 1, {}, UsageError, "--device gpu: choose auto, cpu, cuda or cuda:N"),
         ("cuda:x", 1, {}, UsageError, "--device cuda:x: choose auto"),
         ("", 1, {}, UsageError, "choose auto"),
     ],
 )
-def test_what_is_not_there_is_refused(gpus, monkeypatch, word, count, environment, error, said):
+def test_missing_devices_are_refused(gpus, monkeypatch, word, count, environment, error, said):
     gpus(count)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -90,7 +90,7 @@ def test_the_precision_is_set_with_the_device(gpus, precision, rounds, before):
 @pytest.mark.parametrize(
     ("word", "said"), [("cpu", "and the device is cpu"), ("cuda", "compute capability 8.0 or higher, and cuda:0 has 7.5")]
 )
-def test_tf32_is_refused_where_there_is_none(gpus, word, said):
+def test_tf32_is_refused_by_devices_without_it(gpus, word, said):
     gpus(1, (7, 5))
     with pytest.raises(UnavailableError, match=f"--precision tf32: .*{said}"):
         resolve_device(word, "tf32")

@@ -1,4 +1,4 @@
-"""What errors of gloo, NCCL and the rendezvous store mean. The texts are theirs, as users have met them."""
+"""Explanations of errors of gloo, NCCL and the rendezvous store. Their texts are from reports of users."""
 
 import pytest
 import torch
@@ -83,7 +83,7 @@ def test_nccl_out_of_memory_stays_out_of_memory(error):
         RuntimeError("CUDA error: an illegal memory access was encountered"),
     ],
 )
-def test_errors_that_are_not_about_processes_are_left_alone(error):
+def test_other_errors_are_unchanged(error):
     assert meaning_of(error, 3, 8) is error
 
 
@@ -107,15 +107,15 @@ def test_errors_that_are_not_about_processes_are_left_alone(error):
         ),
     ],
 )
-def test_an_error_of_nccl_is_no_lost_process(error, said):
+def test_an_error_of_nccl_is_not_a_lost_process(error, said):
     meaning = meaning_of(dist.DistBackendError(error), 2, 8)
     assert isinstance(meaning, UnavailableError)
     assert str(meaning) == f"NCCL failed on process 2 of 8: {said}; NCCL_DEBUG=WARN says more"
 
 
 @pytest.mark.parametrize(("size", "kind"), [(1, dist.DistNetworkError), (2, LostProcessError)])
-def test_together_marks_a_wait_and_takes_the_mark_back(monkeypatch, size, kind):
-    """In a single process no error is another's."""
+def test_together_marks_a_wait_and_removes_the_mark(monkeypatch, size, kind):
+    """A single process raises its errors unchanged."""
     monkeypatch.setattr(distributed, "size", lambda: size)
     with pytest.raises(kind), distributed.together():
         assert len(peers._open) == 1

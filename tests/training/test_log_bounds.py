@@ -14,7 +14,7 @@ def few(monkeypatch):
 
 
 def lines(log, first, last, every=1):
-    """What a run writes: losses at `every`, measurements and scores seldom."""
+    """Return the lines of a run: losses each `every` steps, measurements and scores rarely."""
     for step in range(first, last + 1):
         if step % every == 0:
             log.write(step, kind="loss", L_x=step / 7)
@@ -29,7 +29,7 @@ def steps(path, kind):
     return [record["step"] for record in read_log(path) if record["kind"] == kind]
 
 
-def test_nothing_of_a_usual_run_goes():
+def test_a_usual_run_keeps_all_lines():
     records = [{"step": step, "kind": "loss"} for step in range(0, 25 * LIMIT, 25)]
     assert list(thinned(records, 25 * LIMIT)) != records
     assert list(thinned(records[: LIMIT // 2], 25 * LIMIT // 2)) == records[: LIMIT // 2]  # every 25th of 250,000 steps
@@ -52,7 +52,7 @@ def test_bounded_and_spread(tmp_path, few, every):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_an_interruption_does_not_show(tmp_path, few, seed):
+def test_an_interruption_does_not_change_the_log(tmp_path, few, seed):
     rng = random.Random(seed)
     straight = Log(tmp_path / "straight.jsonl", -1)
     lines(straight, 0, 1000)

@@ -1,4 +1,4 @@
-"""The parts of the loop: averages, the window of scalars, the log, signals, and dealing rows out over processes."""
+"""The parts of the loop: averages, the window of scalars, the log, signals, and rows split over processes."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from genrev_cli.training import distributed, peers
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import ROUNDTRIP
 from genrev_cli.training.log import Log, read_log
-from genrev_cli.training.loop import Hooks, Rhythm, Stop, Window, _unless_it_compiles, seeded, train
+from genrev_cli.training.loop import Hooks, Intervals, Stop, Window, _marks_wait, seeded, train
 
 
 class Weights(nn.Module):
@@ -26,7 +26,7 @@ class Weights(nn.Module):
 
 @pytest.mark.parametrize(("images", "updates"), [(10, 1), (5, 4), (30, 2)])
 def test_ema_closed_form(images, updates):
-    """From 1 towards a constant 3 with a half-life of 10: 3 − 2·2^(−images / 10), however the images are dealt out."""
+    """From 1 towards a constant 3 with half-life 10, the average is 3 − 2·2^(−images / 10), for any batch size."""
     ema, target = EMA(Weights(1.0), 10), Weights(3.0)
     target.count += 7
     for _ in range(updates):
@@ -66,7 +66,7 @@ def test_window_means():
 
 
 def test_reading_the_window_is_a_marked_wait(monkeypatch):
-    """The read is where a process waits for a device that hangs because another process is gone."""
+    """Here a process would wait for a device that hangs because another process is gone."""
     marks = []
 
     class Table:
@@ -88,13 +88,13 @@ def test_reading_the_window_is_a_marked_wait(monkeypatch):
 
 @pytest.mark.parametrize(("device", "first", "marks"), [("cuda:0", False, 1), ("cuda:0", True, 0), ("cpu", False, 0)])
 def test_a_step_on_a_gpu_is_a_marked_wait(device, first, marks):
-    with _unless_it_compiles(first, torch.device(device)):
+    with _marks_wait(first, torch.device(device)):
         assert len(peers._open) == marks
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_window_names_the_first_bad_term_and_step(bad):
-    """Steps 8, 9, 10; b goes wrong at 9, and a only after it."""
+    """In steps 8, 9, 10, b is not finite from 9 on, a only later."""
     window = filled([{"a": 1.0, "b": 1.0}, {"a": 1.0, "b": bad}, {"a": bad, "b": bad}])
     with pytest.raises(DivergedError, match=f"^b is {bad} at step 9;") as error:
         window.read(10)
@@ -102,7 +102,7 @@ def test_window_names_the_first_bad_term_and_step(bad):
 
 
 class Recorder:
-    """A method and its batches that write down what the loop does."""
+    """A method, and its batches, that records what the loop does."""
 
     batch, device, optimizers = 4, torch.device("cpu"), {}
 
@@ -127,7 +127,7 @@ class Recorder:
         names = ("log", "monitor", "preview", "save")
         return Hooks(**{name: lambda step, *rest, name=name: self.seen.append((name, step, *rest)) for name in names})
 
-    def run(self, start, steps, seed=0, rhythm=Rhythm(2, 3, 4), save_seconds=1e9, stop=None):  # noqa: B008 (frozen)
+    def run(self, start, steps, seed=0, intervals=Intervals(2, 3, 4), save_seconds=1e9, stop=None):  # noqa: B008 (frozen)
         train(
             self,
             self,
@@ -135,7 +135,7 @@ class Recorder:
             seed=seed,
             start=start,
             steps=steps,
-            rhythm=rhythm,
+            intervals=intervals,
             rate=lambda step: 1.0,
             precision="fp32",
             save_seconds=save_seconds,
@@ -155,10 +155,10 @@ def test_every_step_is_its_own_and_the_same_in_every_run():
     assert len({tuple(numbers) for numbers in whole.drawn + other.drawn}) == 12
 
 
-def test_rhythm():
-    """Every 2nd, 3rd and 4th step, and all of them at the last; the means are those since the last look."""
+def test_intervals():
+    """Hooks are called at every 2nd, 3rd and 4th step, and all at the last. Means are those since the last report."""
     seen = Recorder().run(0, 7).seen
-    assert [step for name, step, *_ in seen if name == "log"] == [2, 3, 4, 6, 7]  # whenever anything is looked at
+    assert [step for name, step, *_ in seen if name == "log"] == [2, 3, 4, 6, 7]  # whenever any hook is due
     assert [rest[0]["loss"] for name, _, *rest in seen if name == "log"] == [1.5, 3, 4, 5.5, 7]
     assert [step for name, step, *_ in seen if name == "monitor"] == [3, 6, 7]
     assert [step for name, step, *_ in seen if name == "preview"] == [4, 7]
@@ -167,7 +167,7 @@ def test_rhythm():
     assert Recorder().run(7, 7).seen == []
 
 
-def test_log_keeps_what_is_not_done_again(tmp_path):
+def test_log_keeps_lines_of_steps_that_are_not_repeated(tmp_path):
     path = tmp_path / "run" / "log.jsonl"
     log = Log(path, 0)
     for step in (0, 5, 10):
@@ -196,17 +196,17 @@ def test_log_drops_a_line_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_a_wish(number):
+def test_a_signal_requests_a_stop(number):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with Stop().listening() as stop:
         assert not stop.requested
         os.kill(os.getpid(), number)
         assert stop.requested
-        assert signal.getsignal(number) == before[number]  # a second one stops at once
+        assert signal.getsignal(number) == before[number]  # a second signal stops at once
     assert {number: signal.getsignal(number) for number in before} == before
 
 
-def test_seeded_is_a_function_of_seed_and_purpose_and_leaves_no_trace():
+def test_seeded_depends_on_seed_and_purpose_and_restores_the_generators():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -228,7 +228,7 @@ def test_a_single_process_is_the_identity():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
-def test_shards_deal_every_row_once(monkeypatch, size):
+def test_shards_have_every_row_once(monkeypatch, size):
     monkeypatch.setattr(distributed, "size", lambda: size)
     rows = torch.arange(12)
     shards = []
@@ -239,20 +239,20 @@ def test_shards_deal_every_row_once(monkeypatch, size):
     assert torch.equal(torch.stack(shards, 1).flatten(), rows)
 
 
-def test_rows_that_cannot_be_dealt_out(monkeypatch):
+def test_rows_that_cannot_be_split(monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 5)
     with pytest.raises(UsageError, match="a batch of 12 cannot be split over 5 processes; choose a multiple of 5"):
         distributed.shard(torch.arange(12))
 
 
 @pytest.mark.parametrize("found", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}], ids=str)
-def test_processes_that_nobody_started_together(monkeypatch, found):
+def test_processes_that_were_not_started_together(monkeypatch, found):
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     with (
-        pytest.raises(UsageError, match="but the processes do not find each other .*; start them by torchrun, or unset it"),
+        pytest.raises(UsageError, match="but the processes do not find each other .*; start them by torchrun, or unset WORLD_SIZE"),
         distributed.joined(1.0, pytest.fail),
     ):
         pytest.fail("they did not join")
@@ -262,12 +262,12 @@ def test_local_device(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [distributed.local_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="--device cuda:1: each of 2 processes takes a GPU of its own; use --device cuda"):
+    with pytest.raises(UsageError, match="--device cuda:1: each of the 2 processes needs its own GPU; use --device cuda"):
         distributed.local_device("cuda:1")
 
 
 def test_a_run_out_of_time_saves_and_stops():
-    """After the step in which the time ran out; without a limit never."""
+    """The run stops after the step in which the time runs out, and never without a limit."""
     recorder = Recorder()
     with pytest.raises(InterruptedRun, match="stopped after step 1 of 5; the state is saved, and the same command goes on"):
         recorder.run(0, 5, stop=Stop(1e-9))
@@ -277,7 +277,7 @@ def test_a_run_out_of_time_saves_and_stops():
 
 
 def test_a_window_has_terms_that_began_within_it():
-    """Their mean is over the steps that had them, and one that is not finite is found; of what is watched the largest counts."""
+    """Their mean is over the steps that have them, and one that is not finite is found. Watched numbers give their largest value."""
     window = Window("fp32")
     window.add({"a": torch.tensor(1.0), ROUNDTRIP: torch.tensor(1e-6)})
     window.add({"a": torch.tensor(2.0), "b": torch.tensor(4.0), ROUNDTRIP: torch.tensor(3e-6)})

@@ -1,4 +1,4 @@
-"""`descend`: every optimizer goes down its own loss, and touches nothing else."""
+"""`descend`: every optimizer goes down its own loss, and changes no other parameters."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_reaches_only_its_own_parameters():
 
 
 def test_all_gradients_before_any_step():
-    """L = a·b for both. From (1, 0.5) both gradients are positive; were a stepped first, it would be 0 and b would stay."""
+    """Both minimise L = a·b. From (1, 0.5) both gradients are positive. If a stepped first, it would be 0 and b would not move."""
     a, b = Number(1.0), Number(0.5)
     opt_a, opt_b = optimizer(a), optimizer(b)
     product = (a.value * b.value).sum()
@@ -41,7 +41,7 @@ def test_all_gradients_before_any_step():
 
 @pytest.mark.parametrize(("max_grad_norm", "factor"), [(0.0, 1.0), (1.0, 0.2), (4.0, 0.8), (5.1, 1.0)])
 def test_clips_the_norm_over_all_parameters(max_grad_norm, factor):
-    """The gradient (3, 4) has norm 5; with β₁ = 0 Adam's first moment is the gradient that it was given."""
+    """The gradient (3, 4) has norm 5. With β₁ = 0 Adam's first moment is the clipped gradient."""
     a, b = Number(0.0), Number(0.0)
     one = optimizer(a, b, max_grad_norm=max_grad_norm)
     (norm,) = descend((one, (3 * a.value + 4 * b.value).sum()))
@@ -54,7 +54,7 @@ def test_clips_the_norm_over_all_parameters(max_grad_norm, factor):
     ("decay", "eps", "factors"), [(0.0, 1e-8, (1, 1, 1)), (0.2, 1e-8, (1, 1, 1)), (0.0, 0.3, (1, 1, 1)), (0.2, 0.3, (1, 0.5, 0.1))]
 )
 def test_adam_by_hand(decay, eps, factors):
-    """Three steps with β = (0.5, 0.9) against the equations of Kingma & Ba 2015, Algorithm 1; the decay adds to the gradient."""
+    """Three steps with β = (0.5, 0.9) follow Kingma & Ba 2015, Algorithm 1; weight decay is added to the gradient."""
     w, m, v, lr = 1.0, 0.0, 0.0, 0.1
     number = Number(w)
     one = optimizer(number, lr=lr, betas=(0.5, 0.9), weight_decay=decay, eps=eps)
@@ -98,8 +98,8 @@ def test_frozen_parameters_stay():
     assert frozen.value.item() == 1
 
 
-def test_goes_on_from_saved_tensors():
-    """Five steps and five more with a new optimizer that took back the tensors are ten steps, to the bit, with a schedule too."""
+def test_resumes_from_saved_tensors():
+    """Five steps, and five more by a new optimizer with the saved tensors, equal ten steps to the bit, also with a schedule."""
 
     def loss(number):
         return (number.value - 3).square().sum()
@@ -138,7 +138,7 @@ def test_float32_on_every_device(device):
 
 @pytest.mark.parametrize("rule", [{"betas": (0.9, 0.99)}, {"momentum": 0.9}])
 def test_gradients_in_another_memory_order_are_the_same_gradients(rule):
-    """Fused rules walk through parameters and gradients in memory order and would pair the wrong numbers."""
+    """Fused optimizers read parameters and gradients in memory order, and would pair the wrong numbers."""
     layers = [nn.Linear(3, 4, bias=False) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
     gradient = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
@@ -149,7 +149,7 @@ def test_gradients_in_another_memory_order_are_the_same_gradients(rule):
     assert torch.equal(layers[0].weight, layers[1].weight)
 
 
-def test_moments_are_saved_in_order_and_loaded_as_their_parameters_lie():
+def test_moments_are_saved_in_order_and_loaded_in_the_order_of_their_parameters():
     conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     optimizer = Optimizer([conv], lr=0.1, max_grad_norm=0.0)
     optimizer.apply([torch.randn_like(parameter) for parameter in conv.parameters()])

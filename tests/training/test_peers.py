@@ -1,4 +1,4 @@
-"""A process that is dead, stopped or stuck ends the others within a stated time, with one sentence; one that is busy does not."""
+"""A process that is dead, suspended or stuck ends the others within a stated time, with one sentence. A busy process does not."""
 
 import time
 
@@ -11,7 +11,7 @@ PATIENCE = 3.0
 
 
 def outcomes(case, survivors, patience=PATIENCE):
-    """Of each survivor its exit code, its lines of stderr, and the seconds from when the processes met until its first line or its end."""
+    """Return for each survivor: exit code, lines of stderr, and seconds from the start of the run to its first line or its end."""
     running = start_script("peer_cases.py", case, str(patience))
     try:
         for rank in survivors:
@@ -52,7 +52,7 @@ def test_a_lost_process_ends_the_other(case, survivor, sentence, least, most):
 
 @pytest.mark.slow
 def test_waiting_for_the_device_has_an_end():
-    """No process is to blame, so one of them tells."""
+    """No process caused it, so one of them reports it."""
     (code, lines, seconds), (other_code, other_lines, other) = outcomes("device", [0, 1])
     assert (code, other_code) == (6, 6)
     (line,) = lines + other_lines
@@ -79,7 +79,7 @@ def judge(rank=0, size=3, agent=True):
 
 
 def said(one, seconds, *, beats=None, gone=False, waits=(), step=1.0):
-    """The first sentence of looks each second, for so long; beats: second → the beats of all. None: the store does not answer."""
+    """Return the first sentence of checks in each second. beats: second → the beats of all processes, None if the store does not answer."""
     for second in range(1, int(seconds) + 1):
         answered = beats and [beat(second) if callable(beat) else beat for beat in beats]
         heard = Heard(rounds=second if answered else 0, beats=answered or [], gone=gone)
@@ -98,7 +98,7 @@ def test_the_judge_names_who_is_silent():
 
 @pytest.mark.parametrize("last", [grows, LEFT, FAILED])
 def test_the_judge_lets_go_on(last):
-    """While all beat, or a process has finished or failed and nobody waits for it; its own beat is no matter."""
+    """This holds while all beat, and when a process has finished or failed but no one waits for it. Its own beat does not count."""
     assert said(judge(), 60, beats=[b"1", grows, last]) is None
 
 
@@ -124,12 +124,12 @@ def test_the_judge_knows_a_store_that_does_not_answer(agent, who):
 
 
 def test_the_judge_knows_a_store_that_is_gone():
-    """Process 0 takes its store along when it has finished, which is no matter to a process that waits for nobody."""
+    """The store ends with process 0. A process that waits for no other may go on."""
     assert said(judge(1), 60, gone=True) == (6, "the rendezvous store of torchrun has ended")
     assert said(judge(1, agent=False), 60, gone=True) is None
     assert said(judge(1, agent=False), 60, gone=True, waits=["mark"]) == (6, "process 0 of 3 has ended")
 
 
-def test_long_times_are_told_in_minutes():
+def test_long_times_are_shown_in_minutes():
     one = Judge(rank=0, size=2, patience=600.0, agent=True)
     assert said(one, 700, beats=[grows, b"1"])[1] == "process 1 of 2 has not answered for 10 minutes (--peer-timeout)"

@@ -1,4 +1,4 @@
-"""Two processes, as torchrun starts them, give what one gives with the same global batch."""
+"""Two processes, started as by torchrun, give the results of one with the same global batch."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from genrev_cli.training.log import read_log
 SECONDS = 300
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
-# All in one start of the interpreter: importing torch is most of the time.
+# All run in one interpreter, because most of the time is the import of torch.
 SCRIPT = """
 import json, os, sys
 from genrev_cli.cli import main
@@ -40,7 +40,7 @@ def free_ports(n):
 
 
 def start_processes(size, commands):
-    """Processes that each run the commands, one after the other."""
+    """Start processes that each run the commands, one after the other."""
     plan = json.dumps(list(zip(free_ports(len(commands)), commands, strict=True)))
     return [
         subprocess.Popen(
@@ -55,7 +55,7 @@ def start_processes(size, commands):
 
 
 def start_script(name, *words):
-    """Two processes of a script that stands beside this one."""
+    """Start two processes of a script in this folder."""
     (port,) = free_ports(1)
     return [
         subprocess.Popen(
@@ -70,7 +70,7 @@ def start_script(name, *words):
 
 
 def finish(running):
-    """Wait for processes to end; (stdout, stderr) of each."""
+    """Wait for processes to end, and return (stdout, stderr) of each."""
     try:
         return [process.communicate(timeout=SECONDS) for process in running]
     finally:
@@ -80,7 +80,7 @@ def finish(running):
 
 
 def run_processes(size, commands):
-    """Run commands in so many processes: of each process what it printed, its exit codes, and the rest of stderr in lines."""
+    """Run commands in a number of processes. Return for each process its output, its exit codes, and the other lines of stderr."""
     spoken = []
     for stdout, stderr in finish(start_processes(size, commands)):
         lines = stderr.splitlines()
@@ -91,7 +91,7 @@ def run_processes(size, commands):
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """The folders of the chain's results by one process and by two, and what the two printed. The inputs are the single one's."""
+    """Return the folders of the results of one process and of two, and what the two printed. Both use the inputs of the single one."""
     folder = tmp_path_factory.mktemp("processes")
     one, two = folder / "one", folder / "two"
     for made in (one, two):
@@ -104,8 +104,8 @@ def both(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_first_process_alone_speaks(both):
-    """One line of stdout for each result."""
+def test_only_the_first_process_prints(both):
+    """It prints one line for each result."""
     _, two, ((stdout, codes, _), (other, other_codes, other_lines)) = both
     assert codes == other_codes == [0] * len(CHAIN)
     assert stdout.split() == [str(two / case.out) for case in CHAIN.values()]
@@ -178,7 +178,7 @@ def test_goes_on_with_another_number_of_processes(both, tmp_path, sizes):
 
 
 def begun(log, running):
-    """Wait for the log of a run to have a line."""
+    """Wait until the log of a run has a line."""
     end = time.monotonic() + SECONDS
     while not any(line["kind"] == "loss" for line in read_log(log)):
         assert time.monotonic() < end
@@ -202,8 +202,8 @@ def test_a_process_that_dies_ends_the_others_with_one_sentence(both, tmp_path, k
 
 
 @pytest.mark.slow
-def test_an_interrupt_of_one_is_everybodys(both, tmp_path):
-    """Whichever gets the signal, all stop after the same step, which is saved; one tells."""
+def test_an_interrupt_of_one_stops_all(both, tmp_path):
+    """One process gets the signal. All stop after the same step, which is saved, and one reports it."""
     one, _, _ = both
     out = tmp_path / "out.safetensors"
     running = start_processes(2, [trained(one, 100_000, out)])
@@ -217,7 +217,7 @@ def test_an_interrupt_of_one_is_everybodys(both, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_process_tells_of_an_error_that_all_have(both, tmp_path):
+def test_one_process_reports_an_error_that_all_have(both, tmp_path):
     one, _, _ = both
     out = str(tmp_path / "out.h5")
     spoken = run_processes(
@@ -238,7 +238,7 @@ def test_one_process_tells_of_an_error_that_all_have(both, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_one_process_does_the_others_leave_to_it(both, tmp_path):
+def test_commands_that_are_not_shared_run_in_one_process(both, tmp_path):
     one, _, _ = both
     command = ["info", f"{one}/{CHAIN['recon'].out}"]
     (stdout, codes, _), (other, other_codes, other_lines) = run_processes(2, [command])

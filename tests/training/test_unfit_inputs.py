@@ -1,4 +1,4 @@
-"""The training stages given what does not fit: a sentence, and nothing written."""
+"""Training stages with unusable inputs: they raise one sentence, and write nothing."""
 
 import pytest
 
@@ -46,13 +46,15 @@ def test_images_of_another_size(tmp_path, adversarial, write_images, shape):
     check_refused(FileError, said, adversarial, tmp_path / "a.safetensors", data=other)
 
 
-def test_data_that_changed_or_went(tmp_path, adversarial, data, write_images):
+def test_data_that_changed_or_is_gone(tmp_path, adversarial, data, write_images):
     out = tmp_path / "a.safetensors"
     write_images(data, seed=9)
-    check_refused(FileError, "data.h5: is not what .*start.safetensors was trained on .*give --data", adversarial, out)
+    check_refused(FileError, "data.h5: has changed since .*start.safetensors was trained on it; pass --data", adversarial, out)
     adversarial(out, data=data, steps=1)
     data.unlink()
-    check_refused(FileError, "was trained on .*data.h5, which is not there any more; give --data", adversarial, tmp_path / "b.safetensors")
+    check_refused(
+        FileError, "was trained on .*data.h5, which does not exist any more; pass --data", adversarial, tmp_path / "b.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,20 +77,26 @@ def test_unusable_settings(tmp_path, stage, settings, error, said):
     assert not run_folder(out).exists()
 
 
-def test_a_batch_that_cannot_be_dealt_out(tmp_path, stage, monkeypatch):
-    """Not even where a step of two mini-batches of 3 could be: half of each process's 3 rows would not be a mini-batch."""
-    monkeypatch.setattr(distributed, "size", lambda: 2)
+def of_two(monkeypatch):
+    """Pretend to be the first of two processes. `size` itself stays: methods import it by name when a run starts."""
+    for name, answer in {"is_initialized": True, "get_world_size": 2, "get_rank": 0}.items():
+        monkeypatch.setattr(distributed.dist, name, lambda answer=answer: answer)
+
+
+def test_a_batch_that_cannot_be_split(tmp_path, stage, monkeypatch):
+    """A step takes two mini-batches of 3 rows. Their 6 rows could be split in two, but not each mini-batch."""
+    of_two(monkeypatch)
     check_refused(UsageError, "a batch of 3 cannot be split over 2 processes", stage, tmp_path / "a.safetensors", batch=3)
 
 
-def test_prior_samples_that_cannot_be_dealt_out(tmp_path, adversarial, monkeypatch):
-    monkeypatch.setattr(distributed, "size", lambda: 2)
+def test_prior_samples_that_cannot_be_split(tmp_path, adversarial, monkeypatch):
+    of_two(monkeypatch)
     said = "prior_samples of 15 cannot be split over 2 processes; choose a multiple of 2"
     check_refused(UsageError, said, adversarial, tmp_path / "a.safetensors", prior_samples=15)
     assert not run_folder(tmp_path / "a.safetensors").exists()
 
 
-def test_output_that_is_no_checkpoint(tmp_path, stage):
+def test_output_that_is_not_a_checkpoint(tmp_path, stage):
     check_refused(UsageError, "a.pt: its name must end in .safetensors", stage, tmp_path / "a.pt")
     (tmp_path / "theirs.safetensors").write_bytes(b"not ours")
     check_refused(FileError, "theirs.safetensors: exists and is not a file of kind 'checkpoint'", stage, tmp_path / "theirs.safetensors")
@@ -103,12 +111,12 @@ def test_output_that_is_an_input(tmp_path, adversarial):
 
 
 def test_more_steps_without_the_state(tmp_path, stage):
-    """It would have to begin anew, and does so only when told."""
+    """It would have to start again, which needs --restart."""
     out = tmp_path / "a.safetensors"
     stage(out, steps=2)
     (run_folder(out) / "state.safetensors").unlink()
     before = out.read_bytes()
-    check_refused(UsageError, "a.safetensors: has 2 steps, and .*state.safetensors, to go on from, is gone; use --restart", stage, out)
+    check_refused(UsageError, "a.safetensors: has 2 steps, and its state, .*state.safetensors, is gone; use --restart", stage, out)
     assert out.read_bytes() == before
 
 
