@@ -42,12 +42,14 @@ def from_table(cls: type[D], table: dict[str, Any], where: str) -> D:
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
-    """Return key → default for the keys of a dataclass that have a default."""
-    return {
+    """Return key → default for the keys of a dataclass that have a default; `key[]` → those of the tables in a list, at any depth."""
+    own = {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
         for field in fields(cls)
         if field.default is not MISSING or field.default_factory is not MISSING
     }
+    inner = {name: get_args(kind)[0] for name, kind in get_type_hints(cls).items() if get_origin(kind) is tuple}
+    return own | {f"{name}[]": defaults_of(kind) for name, kind in inner.items() if is_dataclass(kind)}
 
 
 def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
@@ -102,6 +104,8 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     elif path.suffix == ".toml" and path.is_file():
         text = path.read_text(encoding="utf-8", errors="replace")
     else:
+        if path.suffix == ".toml":
+            raise UsageError(f"--recipe {recipe}: no such file")
         close = difflib.get_close_matches(recipe, recipe_names(), 1)
         cure = f"did you mean '{close[0]}'?" if close else f"choose {', '.join(recipe_names())}, or a .toml file"
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
@@ -123,9 +127,10 @@ def recipe_for(source: str, family: str, data: Path) -> str:
     exact = f"{family}-{source}"
     fitting = [exact] if exact in recipe_names() else [name for name in recipe_names() if name.startswith(exact)]
     if len(fitting) != 1:
-        choice = ", ".join(fitting or [name for name in recipe_names() if name.startswith(f"{family}-")])
+        choice = fitting or [name for name in recipe_names() if name.startswith(f"{family}-")]
         count = f"{len(fitting)} recipes" if fitting else "no recipe"
-        raise UsageError(f"{data}: genrev has {count} for data from '{source}'; choose with --recipe ({choice}, or a .toml file)")
+        cure = f"choose with --recipe ({', '.join(choice)}, or a .toml file)" if choice else "give a .toml file with --recipe"
+        raise UsageError(f"{data}: genrev has {count} for data from '{source}'; {cure}")
     return fitting[0]
 
 
@@ -141,8 +146,11 @@ def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     """
     table = recipe.get(name)
     if not isinstance(table, dict):
+        there = ", ".join(f"[{key}]" for key in recipe) or "none"
         raise UsageError(
-            f"{where}: has no table [{name}], which is needed here" if name not in recipe else f"{where}: {name} is not a table"
+            f"{where}: has no table [{name}], which is needed here; its tables are {there}"
+            if name not in recipe
+            else f"{where}: {name} is not a table"
         )
     return table
 

@@ -118,7 +118,10 @@ def needed(names: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def missing(recorded: object) -> str:
-    """Return which recorded plugins are not loaded, and the cure; '' if all are loaded. recorded: `needed`, from a header."""
+    """Return which recorded plugins are not loaded as they were, and the cure; '' if all are. recorded: `needed`, from a header."""
     records = recorded if isinstance(recorded, dict) else {}
     absent = [f"{name} (sha256 {str(digest)[:12]}…)" for name, digest in records.items() if name not in _loaded]
-    return f"it was made with the plugin {', '.join(absent)}; pass it with {FLAG} FILE" if absent else ""
+    if absent:
+        return f"it was made with the plugin {', '.join(absent)}; pass it with {FLAG} FILE"
+    changed = [name for name, digest in records.items() if _loaded[name].sha256 != digest]
+    return f"the plugin {', '.join(changed)} has another content than the one that it was made with" if changed else ""

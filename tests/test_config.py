@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from genrev_cli.config import from_table, overlaid, read_recipe, recipe_for, recipe_names, split_table, table_of
+from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_for, recipe_names, split_table, table_of
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.runs.resume import _differences
 from genrev_cli.seeds import derive
 
 
@@ -177,14 +178,40 @@ def test_a_recipe_can_be_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "cure"),
     [
-        ("grn-mnst", "did you mean 'grn-mnist'?"),
-        ("zzz", "choose aeotgan-celeba64, "),
-        ("missing.toml", "choose aeotgan-celeba64, "),
+        ("grn-mnst", "no such recipe; did you mean 'grn-mnist'?"),
+        ("zzz", "no such recipe; choose aeotgan-celeba64, "),
+        ("missing.toml", "no such file"),
     ],
 )
 def test_an_unknown_recipe_is_an_error_with_a_suggestion(recipe, cure):
-    with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: no such recipe; {cure}")):
+    with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: {cure}")):
         read_recipe(recipe)
+
+
+def test_a_family_without_recipes_asks_for_a_file():
+    with pytest.raises(UsageError, match="genrev has no recipe for data from 'digits'; give a .toml file with --recipe$"):
+        recipe_for("digits", "swae", Path("data.h5"))
+
+
+def test_defaults_are_known_at_any_depth():
+    """A key that is new in a table of a list has the default that older runs are taken to have had."""
+
+    @dataclass(frozen=True)
+    class Scale:
+        blocks: int
+        kernel: int = 3
+
+    @dataclass(frozen=True)
+    class Net:
+        scales: tuple[Scale, ...]
+        clamp: float = 1.0
+
+    defaults = {"model": defaults_of(Net)}
+    old = {"model": {"scales": [{"blocks": 2}, {"blocks": 1}]}}
+    new = {"model": {"scales": [{"blocks": 2, "kernel": 3}, {"blocks": 1, "kernel": 3}], "clamp": 1.0}}
+    assert _differences(old, new, defaults) == []
+    new["model"]["scales"][1]["kernel"] = 5
+    assert _differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
 
 
 def test_recipe_for_finds_the_recipe_of_a_source():

@@ -74,6 +74,10 @@ def test_a_method_is_a_command(genrev):
     assert header.config["method"]["weight_match"] == 5.0
     code, _, err = genrev(*swae("--steps", 6, "--log-every", 1))
     assert (code, "at step 4 of 6" in err) == (0, True), err
+    edited = Path("swae.py").read_text().replace("L_x = image_loss(x, x_hat)", "L_x = 2 * image_loss(x, x_hat)")
+    Path("swae.py").write_text(edited)
+    code, _, err = genrev(*swae("--steps", 8))
+    assert (code, "was made with other settings (plugins.swae.py: " in err) == (2, True), err
     assert genrev(*swae("--projections", 0))[2].strip().endswith("--projections 0: must be at least 1")
 
 

@@ -12,6 +12,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
 from genrev_cli.models import MODELS, Autoencoder, build_model, sized
+from genrev_cli.plugins import needed
 from genrev_cli.precision import autocast_in
 from genrev_cli.runs.job import Job
 from genrev_cli.settings.schedule import Schedule
@@ -43,6 +44,8 @@ def job_from_images(
         return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
 
     found = {"model": model, "prior": prior, "method": vars(config)}
+    if plugins := needed([("network", model["name"]), ("trainer", stage)]):
+        found["plugins"] = plugins  # a run does not go on with other code
     inputs = {"data": images.header.as_input(data)}
     return Job(stage, found, inputs, images, schedule, build, origin=origin, defaults=defaults_for(model, prior, settings))
 

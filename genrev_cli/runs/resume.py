@@ -54,8 +54,13 @@ def _differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]
         return [
             found
             for key in {*old, *new}
-            for found in _differences(old.get(key, defaults.get(key)), new.get(key), defaults.get(key), f"{name}.{key}".strip("."))
+            for found in _differences(
+                old.get(key, defaults.get(key)), new.get(key), defaults.get(key, defaults.get(f"{key}[]")), f"{name}.{key}".strip(".")
+            )
         ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and any(isinstance(one, dict) for one in new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [found for i, (a, b) in pairs for found in _differences(a, b, defaults, f"{name}[{i}]")]
     return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
 
 
