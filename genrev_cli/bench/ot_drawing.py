@@ -14,8 +14,9 @@ from genrev_cli.ot.extension import Extension
 from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Codes
-from genrev_cli.store.drawing import Draw, Drawing
+from genrev_cli.store.drawing import Drawing
 
 BATCH = 64
 CODES = 512

@@ -12,8 +12,9 @@ from genrev_cli.config import read_recipe
 from genrev_cli.latents import Prior, build_prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Pixels, to_pixels
-from genrev_cli.store.drawing import Draw, Drawing, draw_pixels
+from genrev_cli.store.drawing import Drawing, draw_pixels
 from genrev_cli.training.devices import has_bf16
 
 BATCH = 64

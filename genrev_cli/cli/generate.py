@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, dataclass, fields
+from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -12,12 +13,28 @@ from genrev_cli.cli import app
 from genrev_cli.cli.console import report
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
-from genrev_cli.settings.base import ADVANCED, FEATURES, FILES, METHOD, RUN, SCORE, TRAINING, Settings, Spec, flag_of, spec_of
+from genrev_cli.settings.base import (
+    ADVANCED,
+    FEATURES,
+    FILES,
+    IMAGES,
+    METHOD,
+    PROTOCOL,
+    RUN,
+    SCORE,
+    SIZE,
+    TRAINING,
+    Settings,
+    Spec,
+    flag_of,
+    spec_of,
+)  # fmt: skip
 from genrev_cli.settings.commands import all_commands
-from genrev_cli.settings.schedule import RunOptions, Schedule
+from genrev_cli.settings.sampling import Sampling
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import TableOption
 
-PANELS = (FILES, TRAINING, METHOD, "Map", "Solver", "Protocol", FEATURES, SCORE, RUN, ADVANCED)
+PANELS = (FILES, IMAGES, TRAINING, METHOD, "Map", "Solver", SIZE, PROTOCOL, FEATURES, SCORE, RUN, ADVANCED)
 """The order of the panels of a help."""
 
 
@@ -44,20 +61,35 @@ class One:
         return values.pop(self.name)
 
 
+class Converted:
+    """Another part, whose value is converted for the command."""
+
+    def __init__(self, part: Part, convert: Callable[[Any], Any]) -> None:
+        self.part, self.convert = part, convert
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        return self.part.parameters()
+
+    def collect(self, values: dict[str, Any]) -> Any:
+        return self.convert(self.part.collect(values))
+
+
 class Group:
     """All options of some settings: what the command gets is an instance."""
 
-    def __init__(self, settings: type[Settings], **made: Callable[[dict[str, Any]], Any]) -> None:
-        """made: fields that are no options, from the values of all options."""
-        self.settings, self.made = settings, made
+    def __init__(self, settings: type[Settings], **inner: Part) -> None:
+        """inner: fields that have no option of their own, and the part that makes each."""
+        self.settings, self.inner = settings, inner
 
     def parameters(self) -> Iterator[inspect.Parameter]:
         for field, kind, spec in options_of(self.settings):
-            yield _parameter(field.name, kind, spec, field.default)
+            yield _parameter(field.name, kind, spec, inspect.Parameter.empty if field.default is MISSING else field.default)
+        for part in self.inner.values():
+            yield from part.parameters()
 
     def collect(self, values: dict[str, Any]) -> Any:
-        own = {field.name: values.pop(_name(field.name, spec)) for field, _, spec in options_of(self.settings)}
-        return self.settings(**own, **{name: make(values) for name, make in self.made.items()})
+        own = {field.name: _taken(values, field.name, kind, spec) for field, kind, spec in options_of(self.settings)}
+        return self.settings(**own, **{name: part.collect(values) for name, part in self.inner.items()})
 
 
 class Overrides:
@@ -72,8 +104,8 @@ class Overrides:
             yield _parameter(name, kind, spec)
 
     def collect(self, values: dict[str, Any]) -> dict[str, Any]:
-        own = {name: values.pop(_name(name, spec)) for name, (_, spec) in self.options.items()}
-        return {name: value for name, value in own.items() if value is not None}
+        given = {name: option for name, option in self.options.items() if values[_name(name, option[1])] is not None}
+        return {name: _taken(values, name, kind, spec) for name, (kind, spec) in given.items()}
 
 
 class ScheduleOverrides(Overrides):
@@ -102,9 +134,8 @@ class TableOverrides:
     def collect(self, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
         tables: dict[str, dict[str, Any]] = {}
         for option in self.options:
-            value = values.pop(_name(option.key, option.spec))
-            if value is not None:
-                tables.setdefault(option.table, {})[option.key] = value
+            if values[_name(option.key, option.spec)] is not None:
+                tables.setdefault(option.table, {})[option.key] = _taken(values, option.key, option.kind, option.spec)
         return tables
 
 
@@ -117,21 +148,53 @@ def options_of(settings: type[Settings]) -> Iterator[tuple[Field, Any, Spec]]:
 
 
 def _name(name: str, spec: Spec) -> str:
-    """The parameter's name of an option: that of its flag."""
-    return flag_of(name, spec).lstrip("-").replace("-", "_")
+    """Return the parameter's name of an option: that of its flag."""
+    word = flag_of(name, spec).lstrip("-").replace("-", "_")
+    return f"{word}_" if iskeyword(word) else word
 
 
 def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect.Parameter:
-    """Return the parameter of an option; the default None of one that replaces a recipe's value is not shown.
+    """Return the parameter of an option. The default None, of one that replaces a recipe's value or need not be given, is not shown.
 
     Bounds are not Typer's to check: the settings do, with the same sentence for a recipe.
     """
-    how = {"help": spec.help, "rich_help_panel": spec.panel, "show_default": spec.shown or True}
-    if kind is bool:
-        how["metavar"] = ""  # a flag takes no value
-    shape = Literal[spec.choices] if spec.choices else kind
-    annotation = Annotated[shape if default is not None else shape | None, typer.Option(spec.flag or flag_of(name, spec), **how)]
+    if isinstance(default, tuple):
+        default = None if spec.repeated else ",".join(map(str, default))
+    elif default == "" and "" in spec.choices:
+        default = None
+    shape = _shape(kind, spec)
+    option = typer.Option(
+        *filter(None, (spec.short, spec.flag or flag_of(name, spec))),
+        help=spec.help, rich_help_panel=spec.panel, show_default=spec.shown or True,
+        metavar="" if kind is bool else None,  # a flag takes no value
+    )  # fmt: skip
+    annotation: Any = Annotated[shape | None if default is None else shape, option]
     return inspect.Parameter(_name(name, spec), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _shape(kind: Any, spec: Spec) -> Any:
+    """Return the type that Typer parses an option as."""
+    if words := tuple(filter(None, spec.choices)):
+        return Literal[words]
+    if get_origin(kind) is tuple:
+        return list[get_args(kind)[0]] if spec.repeated else str  # type: ignore[misc]  # a type that is known when this runs
+    return kind
+
+
+def _taken(values: dict[str, Any], name: str, kind: Any, spec: Spec) -> Any:
+    """Take the value of an option out of those of all options and return it as its setting wants it.
+
+    Raises UsageError for a number among commas that is none.
+    """
+    value = values.pop(_name(name, spec))
+    if get_origin(kind) is not tuple:
+        return "" if value is None and "" in spec.choices else value
+    if spec.repeated:
+        return tuple(value or ())
+    try:
+        return tuple(get_args(kind)[0](word.strip()) for word in value.split(",")) if value else ()
+    except ValueError as error:
+        raise UsageError(f"{flag_of(name, spec)} {value}: must be numbers with commas between them") from error
 
 
 JSON = One(
@@ -144,16 +207,36 @@ def registered(name: str, example: str) -> Callable[[Callable[..., None]], Calla
     return app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")
 
 
-def add_command(name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result]) -> None:
-    """Register a command. run is called with what each part makes of its options, by the part's name."""
-    parts = {**parts, "json": JSON}
-    parameters = [parameter for part in parts.values() for parameter in part.parameters()]
+@dataclass(frozen=True)
+class Built:
+    """A command as `add_command` made it: its parts, and what it runs with what they make."""
+
+    parts: Mapping[str, Part]
+    run: Callable[..., Result | None]
+
+
+BUILT: dict[str, Built] = {}
+"""Every command of `add_command` by name."""
+
+
+def add_command(
+    name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result | None], prints: bool = False
+) -> None:
+    """Register a command. run is called with what each part makes of its options, by the part's name, and its result is printed.
+
+    prints: run prints by itself; it has a parameter `as_json` more and returns nothing.
+    """
+    BUILT[name] = Built({**parts, "as_json": JSON}, run)
+    parameters = [parameter for part in BUILT[name].parts.values() for parameter in part.parameters()]
     parameters.sort(key=_place)
 
     def command(**values: Any) -> None:
-        made = {key: part.collect(values) for key, part in parts.items()}
-        as_json = made.pop("json")
-        report(run(**made), as_json=as_json)
+        built = BUILT[name]
+        made = {key: part.collect(values) for key, part in built.parts.items()}
+        as_json = made["as_json"] if prints else made.pop("as_json")
+        result = built.run(**made)
+        if result is not None:
+            report(result, as_json=as_json)
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -169,8 +252,15 @@ def _place(parameter: inspect.Parameter) -> int:
 
 def out_option(default: Path | None, help: str = "Checkpoint to write.") -> One:
     """The option --out."""
-    kind = Path if default else Path | None
+    kind: Any = Path if default else Path | None
     return One("out", Annotated[kind, typer.Option("--out", help=help, rich_help_panel=FILES)], default)
 
 
-__all__ = ["JSON", "Group", "One", "Overrides", "RunOptions", "ScheduleOverrides", "TableOverrides", "add_command", "out_option"]
+def path_option(name: str, help: str) -> One:
+    """The option of a file that need not be given."""
+    return One(name, Annotated[Path | None, typer.Option(f"--{name}", help=help, rich_help_panel=FILES)], None)
+
+
+def sampler_part() -> Part:
+    """The options --ot, --gmm and --sampler: what the command gets is the sampler's file, None for the prior."""
+    return Converted(Group(Sampling), Sampling.file)

@@ -13,7 +13,7 @@ from genrev_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from genrev_cli.settings.features import FeatureOptions
-    from genrev_cli.store.samplers import SamplerFile
+    from genrev_cli.settings.sampling import SamplerFile
 
 FILES, TRAINING, METHOD, SCORE, FEATURES, RUN = "Files", "Training", "Method", "Score", "Features", "Run"
 

@@ -43,8 +43,8 @@ def sample(
 
     With --class 0,1,2 image i is of class i mod 3, and the grid has a column for each.
     """
+    from genrev_cli.settings.sampling import Draw
     from genrev_cli.stages.sample import sample
-    from genrev_cli.store.drawing import Draw
 
     draw = Draw(seed, temperature, options.numbers("--class", classes))
 

@@ -84,8 +84,8 @@ def _train_gan(
     ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str,
     recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
+    from genrev_cli.settings.sampling import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
-    from genrev_cli.store.samplers import SamplerFile
 
     require_latent(latent, ot)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))

@@ -1,6 +1,6 @@
 """Two sets of features, or a model and its images → the numbers of one metric, each under its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,6 @@ from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.training.distributed import dealt
-
-BY_STATISTICS = ("fid",)
-"""Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
 KID_SUBSET = 1000
 COLLAPSED = 1e-6
@@ -117,6 +114,13 @@ def register_metric(name: str, measure: Callable[[Pair, int, Progress], Numbers]
     if name in OF_MODELS:
         raise UsageError(f"metric '{name}': genrev has one of this name; choose another")
     register("metric", name, COMPARISONS, measure)
+
+
+def require_known_metrics(names: Sequence[str]) -> None:
+    """Raise UsageError for a metric that there is not."""
+    for name in names:
+        if name not in metric_names():
+            raise UsageError(f"--metrics {name}: no such metric; choose from {', '.join(metric_names())}, with commas between them")
 
 
 def metric_names() -> tuple[str, ...]:

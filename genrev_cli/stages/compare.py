@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,14 @@ from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of
 from genrev_cli.scoring.measure import Measured, measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
-from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.compare import CompareOptions
+from genrev_cli.settings.fid import FidOptions
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import data_of
-from genrev_cli.store.drawing import Draw, Drawing, decode_samples
-from genrev_cli.store.samplers import KIND, SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, decode_samples
+from genrev_cli.store.samplers import KIND, open_model
 from genrev_cli.training.devices import resolve_device
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
@@ -40,26 +40,12 @@ RECONSTRUCTIONS = 12
 _TABLE_NOTE = "_std: over the k seeds of a row, with k − 1; training_seconds: of all stages; images_per_second: of the last"
 
 
-@dataclass(frozen=True)
-class CompareOptions:
-    """How to measure: as `FidOptions`. data: the prepared images, None for those that the first model was trained on; so is ref = ''."""
-
-    data: Path | None = None
-    ref: str = ""
-    split: str = ""
-    n: int = 2000
-    metrics: tuple[str, ...] = ("fid", "recon")
-    seed: int = 0
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    device: str = "auto"
-
-
-def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title: str = "", progress: Progress = SILENT) -> Result:
+def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progress: Progress = SILENT) -> Result:
     """Measure checkpoints under the same conditions and write one self-contained HTML page.
 
     models: paths, each with LABEL= before it or not, and with + and the file of a sampler behind it or not; those without a label that
-    differ in nothing but their seeds become one row, with their spread. title: '' names how many models on which data. The tables are in
-    the result, and in the page's header.
+    differ in nothing but their seeds become one row, with their spread. The tables are in the result, and in the
+    page's header.
     Raises UsageError for fewer than two models or unusable options, FileError for files that are unusable or do not belong together, and
     what `measure` raises.
     """
@@ -74,7 +60,9 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title:
     files = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file]
     inputs = {str(file.path): file.header.as_input(file.path) for file in files}
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    write_page(out, render_comparison(comparison, title), Header("report", {"title": title, **found}, "", 0, inputs, made_by))
+    write_page(
+        out, render_comparison(comparison, options.title), Header("report", {"title": options.title, **found}, "", 0, inputs, made_by)
+    )
     return Result(out, found)
 
 
@@ -146,8 +134,8 @@ def _name(record: Record, group: Group) -> str:
 
 def _measured(record: Record, images: ImageSet, options: CompareOptions, progress: Progress) -> Measured:
     choices = FidOptions(
-        options.ref or str(images.path), options.split, options.n, options.metrics, options.seed, options.features,
-        ckpt=record.path, sampler=_sampler_file(record), device=options.device,
+        ref=options.ref or str(images.path), split=options.split, n=options.n, metrics=options.metrics, seed=options.seed,
+        features=options.features, ckpt=record.path, sampler=_sampler_file(record), device=options.device,
     )  # fmt: skip
     return measure(None, choices, progress)
 

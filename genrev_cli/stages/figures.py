@@ -24,9 +24,10 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint, data_of
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
 LATENTS = ("restricted", "full")

@@ -14,8 +14,9 @@ from genrev_cli.files.space import announce
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.store.drawing import Draw, Drawing, decode_samples
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.settings.sampling import Draw, SamplerFile
+from genrev_cli.store.drawing import Drawing, decode_samples
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank, size
 

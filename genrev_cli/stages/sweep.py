@@ -22,8 +22,8 @@ from genrev_cli.result import Result
 from genrev_cli.runs.records import parameters_of
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.measure import measure, write_score
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_float, to_pixels
@@ -105,7 +105,7 @@ def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Pr
     """Score a trained point, unless that was done before, and complete its row."""
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):
-        choices = FidOptions(str(data), split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
+        choices = FidOptions(ref=str(data), split=split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
         write_score(point.score, measure(None, choices, progress), choices, time.perf_counter())
     found = read_json(point.score)[1]
     point.row.update(

@@ -27,11 +27,12 @@ from genrev_cli.runs.planning import defaults_for, job_from_images
 from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
 from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import data_of, recipe_of, write_autoencoder
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, draw_images
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.method import Method
 
 STAGE = "train-gan"

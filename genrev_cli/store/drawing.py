@@ -1,33 +1,19 @@
 """Drawing codes and images so that sample i depends on what is drawn and on i alone."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.models import Autoencoder
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint
 
 AHEAD, AHEAD_VALUES = 2048, 1 << 22
 """How many codes are drawn at once where it is known which will be asked for, and how many values they have at most."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What is drawn. temperature: below 1 nearer to the mean. labels: the classes that samples take in turn, () as the prior mixes them."""
-
-    seed: int = 0
-    temperature: float = 1.0
-    labels: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.temperature):
-            raise UsageError(f"--temperature {self.temperature}: a finite number is needed")
 
 
 @final

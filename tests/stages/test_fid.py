@@ -14,16 +14,17 @@ from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import psnr, ssim
 from genrev_cli.progress import Progress
+from genrev_cli.scoring import measure as stage
+from genrev_cli.scoring import metrics as metrics_of_pairs
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
+from genrev_cli.settings.fid import OF_MODELS, FidOptions
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import to_float
-from genrev_cli.stages import fid as stage
 from genrev_cli.stages.fid import fid
 from genrev_cli.stages.sample import sample
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw
 
 WRITERS = {
     "folder": lambda path, x: pngs(path, x),
@@ -172,17 +173,25 @@ def test_the_result_says_what_it_is(tmp_path, sets):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"metrics": ("fid", "is")}, "choose from fid, kid, prdc, recon"),
         ({"metrics": ("fid", "fid")}, "each once"),
-        ({"metrics": ()}, "choose from"),
+        ({"metrics": ()}, "at least one metric"),
         ({"metrics": ("recon",)}, "give it with --ckpt"),
         ({"n": 1}, "at least 2 images"),
-        ({"temperature": 0.5}, "--ckpt that it belongs to"),
+        ({"temperature": 0.5}, "only with --ckpt"),
     ],
 )
 def test_options_without_meaning(options, sentence):
     with pytest.raises(UsageError, match=sentence):
         FidOptions("digits", **options)
+
+
+def test_an_unknown_metric_is_named(sets):
+    with pytest.raises(UsageError, match="--metrics is: no such metric; choose from fid, kid, prdc, recon"):
+        numbers(*sets, metrics=("fid", "is"))
+
+
+def test_the_metrics_of_models_are_those_that_the_settings_name():
+    assert tuple(metrics_of_pairs.OF_MODELS) == OF_MODELS
 
 
 @pytest.mark.parametrize("metrics", [("fid", "bpd"), ("bpd",), ("recon", "bpd")])

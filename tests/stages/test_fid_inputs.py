@@ -17,8 +17,8 @@ from genrev_cli.scoring import pair as pairs
 from genrev_cli.scoring.features import features_of
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.stages.sample import sample
 
 

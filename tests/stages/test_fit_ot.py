@@ -17,14 +17,15 @@ from genrev_cli.files.header import Header
 from genrev_cli.ot import semidiscrete
 from genrev_cli.progress import Progress, Task
 from genrev_cli.runs.resume import run_folder
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import interpolate
 from genrev_cli.stages.fit_gmm import fit_gmm
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.sample import sample
-from genrev_cli.store.drawing import Draw, Drawing
-from genrev_cli.store.samplers import SamplerFile, load_sampler, open_model
+from genrev_cli.store.drawing import Drawing
+from genrev_cli.store.samplers import load_sampler, open_model
 from genrev_cli.training.log import read_log
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
@@ -327,7 +328,7 @@ def test_codes_that_are_not_finite(codes, tmp_path, fit):
 
 def test_what_a_model_reconstructs_is_no_matter_of_its_sampler(fitted, data, tmp_path):
     from genrev_cli.scoring.measure import measure
-    from genrev_cli.scoring.options import FidOptions
+    from genrev_cli.settings.fid import FidOptions
 
     ckpt, files = fitted
     options = FidOptions(str(data), "train", 20, ("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)

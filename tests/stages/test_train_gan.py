@@ -11,13 +11,14 @@ from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.train_gan import train_gan
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, draw_images
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training import distributed
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
