@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.registry import open_source
 from genrev_cli.data.source import TRAIN, Damage, Source, refuse_damaged
 from genrev_cli.errors import FileError
@@ -19,8 +18,7 @@ from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-
-__all__ = ["PrepareConfig", "prepare_data"]
+from genrev_cli.settings.prepare import PrepareConfig
 
 
 class Moments:

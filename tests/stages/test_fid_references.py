@@ -17,8 +17,9 @@ from genrev_cli.scoring import references
 from genrev_cli.scoring.measure import measure
 from genrev_cli.scoring.references import PROTOCOLS, find_protocol, open_reference, protocol_images, tag
 from genrev_cli.settings.fid import FidOptions, FidRefSettings
+from genrev_cli.settings.prepare import PrepareConfig
 from genrev_cli.stages.fid_ref import fid_ref
-from genrev_cli.stages.prepare_data import PrepareConfig, prepare_data
+from genrev_cli.stages.prepare_data import prepare_data
 
 
 @pytest.fixture(scope="module")
