@@ -202,11 +202,6 @@ JSON = One(
 )
 
 
-def registered(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the decorator that makes a function the command of this name, in the panel that it has in `all_commands`."""
-    return app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")
-
-
 @dataclass(frozen=True)
 class Built:
     """A command as `add_command` made it: its parts, and what it runs with what they make."""
@@ -241,7 +236,7 @@ def add_command(
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    registered(name, example)(command)
+    app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
 
 
 def _place(parameter: inspect.Parameter) -> int:

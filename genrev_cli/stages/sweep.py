@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet, open_images
@@ -26,6 +25,7 @@ from genrev_cli.seeds import derive
 from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.sweep import SweepSettings
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.devices import resolve_device
@@ -47,10 +47,8 @@ class Point:
 def sweep_bottleneck(
     data: Path,
     out: Path,
+    settings: SweepSettings,
     *,
-    recipes: Sequence[str],
-    dims: Sequence[int],
-    split: str = "test",
     schedule: dict[str, Any],
     run: RunOptions,
     progress: Progress = SILENT,
@@ -59,17 +57,15 @@ def sweep_bottleneck(
 
     out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Fig. 5), `reconstructions.png` (Fig. 6).
     schedule: what replaces the recipes'. Run again, points that are done are not done again, and one that was interrupted goes on.
-    Raises UsageError for an empty or repeated choice, and what training and scoring raise.
+    Raises what training and scoring raise.
     """
     start = time.perf_counter()
-    for what, chosen in (("--recipes", list(recipes)), ("--dims", list(dims))):
-        if not all(chosen) or not chosen or len(set(chosen)) < len(chosen):
-            raise UsageError(f"{what} {','.join(map(str, chosen))}: at least one is needed, and each once")
+    split = settings.split
     images = open_images(data)
     images.rows(split)
     table = out / "sweep.json"
     check_target(table, "sweep", (".json",), [data])
-    points, combinations = [], [(recipe, dim) for recipe in recipes for dim in dims]
+    points, combinations = [], [(recipe, dim) for recipe in settings.recipes for dim in settings.dims]
     with progress.task("sweep-bottleneck", len(combinations), "points") as bar:
         for recipe, dim in combinations:
             points.append(_trained(data, out, recipe, dim, schedule, run, progress))

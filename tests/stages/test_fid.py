@@ -20,7 +20,7 @@ from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
 from genrev_cli.seeds import derive
 from genrev_cli.settings.fid import OF_MODELS, FidOptions
-from genrev_cli.settings.sampling import Draw
+from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.fid import fid
 from genrev_cli.stages.sample import sample
@@ -132,7 +132,7 @@ def test_samples_that_are_copies_of_one_image_are_noted(tmp_path, sets, notes, l
 
 
 def test_a_checkpoint_is_scored_by_what_it_samples(tmp_path, model, data):
-    sample(model, tmp_path / "s.npz", n=130, draw=Draw(5, 0.7), device="cpu")
+    sample(model, tmp_path / "s.npz", SampleSettings(n=130, seed=5, temperature=0.7, device="cpu"))
     made = measure(None, FidOptions(str(data), n=130, seed=5, temperature=0.7, ckpt=model, features=PIXEL, device="cpu"), Progress())
     assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu") | {"seed": 5, "temperature": 0.7, "sampler": "prior"}
     record = made.inputs["samples"]
