@@ -191,10 +191,12 @@ def _taken(values: dict[str, Any], name: str, kind: Any, spec: Spec) -> Any:
         return "" if value is None and "" in spec.choices else value
     if spec.repeated:
         return tuple(value or ())
+    entry = get_args(kind)[0]
     try:
-        return tuple(get_args(kind)[0](word.strip()) for word in value.split(",")) if value else ()
+        return tuple(entry(word.strip()) for word in value.split(",")) if value else ()
     except ValueError as error:
-        raise UsageError(f"{flag_of(name, spec)} {value}: must be numbers with commas between them") from error
+        numbers = "whole numbers" if entry is int else "numbers"
+        raise UsageError(f"{flag_of(name, spec)} {value}: must be {numbers} with commas between them") from error
 
 
 JSON = One(

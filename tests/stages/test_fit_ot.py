@@ -285,7 +285,7 @@ def test_gmm_is_scikit_learns(codes, tmp_path):
     _, sampler = load_sampler(SamplerFile(result.out, "gmm"))
     assert sorted(round(x) for x in sampler.mean[:, 0].tolist()) == [-5, 5]
     torch.testing.assert_close(sampler.weight, torch.tensor([0.5, 0.5]))
-    with pytest.raises(UsageError, match="--components 61: from 1 to the number of codes, 60"):
+    with pytest.raises(UsageError, match="--components 61: must be at most the number of codes, 60"):
         fit_gmm(codes, tmp_path / "gmm.safetensors", FitGmmSettings(components=61))
 
 
