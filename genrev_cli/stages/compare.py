@@ -1,4 +1,7 @@
-"""compare: several checkpoints of one data set → one page with a table, pictures from the same seeds, and all curves (Table 1, Fig. 10)."""
+"""compare: checkpoints of one data set → a page with a table, pictures from the same seeds, and all curves.
+
+It is made for comparisons like Schirrmeister et al. 2018, Table 1 and Figure 10.
+"""
 
 import json
 import time
@@ -67,7 +70,7 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
 
 
 def _rival(model: str) -> Rival:
-    """[LABEL=]CKPT[+SAMPLER]; a path may have = and + itself."""
+    """Read [LABEL=]CKPT[+SAMPLER]; a path may have = and + itself."""
     label, equals, name = model.partition("=")
     if Path(model).exists() or not equals:
         label, name = "", model
@@ -86,7 +89,7 @@ def _sampler_file(record: Record) -> SamplerFile | None:
 
 
 def _require_comparable(rivals: Sequence[Rival]) -> None:
-    """Raises UsageError for fewer than two different models, FileError for other images or other data than those of the first."""
+    """Raise UsageError for fewer than two different models, FileError for other images or other data than those of the first."""
     if len(rivals) < 2:
         raise UsageError("compare: one model cannot be compared; give two checkpoints or more")
     first = rivals[0].record
@@ -104,14 +107,14 @@ def _require_comparable(rivals: Sequence[Rival]) -> None:
 
 
 def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]:
-    """The shape of a model's images, and the content of its training data where that is known, each with how to call it."""
+    """Return the shape of a model's images, and the digest of its training data where it is known, each with its name for messages."""
     shape, data = model.header.config["model"]["image_shape"], model.inputs.get("data")
     named = (data.header.sha256, f"{data.path} (content {data.header.sha256[:12]})") if data else None
     return (shape, "×".join(map(str, shape))), named
 
 
 def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> tuple[Comparison, dict[str, Any]]:
-    """Every group measured and drawn, and the conditions under which all were."""
+    """Measure and draw every group; return the comparison and the conditions of all measurements."""
     device = resolve_device(options.device)
     rows: list[Row] = []
     measured: list[Measured] = []
@@ -141,7 +144,7 @@ def _measured(record: Record, images: ImageSet, options: CompareOptions, progres
 
 
 def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray, str]:
-    """RECONSTRUCTIONS images of the split that is asked for, else of test, val or train; and which split it is."""
+    """Return RECONSTRUCTIONS images of the split in the options, else of test, val or train, and the name of the split."""
     present = [name for name in ("test", "val", "train") if (images.split == SPLITS.index(name)).any()]
     split = options.split if options.split in (*present, "all") else present[0]
     rows = images.rows(split)
@@ -151,7 +154,7 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
 
 @torch.no_grad()
 def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """A grid of the first samples, and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
+    """Return a grid of the first samples and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
     model = open_model(record.path, device, _sampler_file(record))
     samples = decode_samples(model, Drawing(model.prior, Draw(seed), device), range(SAMPLES))
     z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
@@ -160,19 +163,19 @@ def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.devic
 
 
 class _Named(Progress):
-    """Another listener, whose bars say which model they are of; what has been told of one model is not told again of the next."""
+    """A progress that names the model on every bar, and prints a note only once for all models."""
 
     def __init__(self, listener: Progress, name: str, told: set[str]) -> None:
         self.listener, self.name, self.told = listener, name, told
 
     @contextmanager
     def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A bar of the listener's."""
+        """Show a bar with the model's name."""
         with self.listener.task(f"{self.name}: {title}", total, unit, done) as bar:
             yield bar
 
     def note(self, message: str) -> None:
-        """A note of the listener's."""
+        """Print a note unless it was printed before."""
         if message not in self.told:
             self.told.add(message)
             self.listener.note(message)

@@ -35,7 +35,7 @@ from genrev_cli.training.devices import resolve_device
 
 @dataclass
 class _Figure:
-    """One picture in the making: the model, its data and the clock."""
+    """A picture that is being made: the model, its data and the clock."""
 
     ckpt: Path
     out: Path
@@ -51,7 +51,7 @@ class _Figure:
         self.inputs = self.model.inputs
 
     def images(self) -> ImageSet:
-        """The image set, recorded as an input of the picture."""
+        """Open the image set and record it as an input of the picture."""
         images = data_of(self.model.header, self.data, self.ckpt)
         self.inputs["data"] = images.header.as_input(images.path)
         return images
@@ -242,7 +242,7 @@ def _widest(prior: Prior, count: int, seed: int) -> list[int]:
 
 
 def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
-    """(steps, d): dimension `dim` over the width of the prior, the others at `centre`, None being the prior's mean."""
+    """Return codes (steps, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
     mean, std = prior.moments()
     codes = (mean if centre is None else centre).repeat(steps, 1)
     codes[:, dim] = mean[dim] + std[dim] * torch.linspace(-extent, extent, steps, device=codes.device)

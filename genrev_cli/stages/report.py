@@ -87,7 +87,7 @@ def _material(records: list[Record], progress: Progress) -> Material:
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:
-    """Equal for samples and for a grid of the same samples."""
+    """Return a key that is equal for samples and for a grid of the same samples."""
     checkpoint, config = checkpoint_of(record), record.header.config
     sampler = record.inputs.get("sampler")
     drawn = sampler and (sampler.header.sha256, str(sampler.header.config["sampler"]))
@@ -95,7 +95,7 @@ def _drawn_by(record: Record) -> tuple[Any, ...]:
 
 
 def _first_images(record: Record, progress: Progress) -> Picture:
-    """The first images of a sample file or folder, as a grid."""
+    """Return the first images of a sample file or folder, as a grid."""
     first = open_image_input(record.path, "all", min(TILES, record.header.config.get("n", TILES)), progress)
     header = replace(record.header, config={"shows": "samples", **record.header.config})
     return Picture(Record(record.path, header), grid(np.concatenate(list(first.blocks())), 8))

@@ -64,7 +64,7 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
 
 
 def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) -> None:
-    """The first samples in whole rows, a column for each class where classes take turns."""
+    """Write the first samples in whole rows, with a column for each class where classes take turns."""
     turns = len(draw.labels)
     columns, shown = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
     picture = grid(pixels[:shown].numpy(), columns)

@@ -1,4 +1,4 @@
-"""sweep-bottleneck: how well each model reconstructs through d latent dimensions, for many d (invertible networks, Figs. 5 and 6)."""
+"""sweep-bottleneck: how well each model reconstructs through d latent dimensions, for many d (Nguyen et al. 2019, Figures 5 and 6)."""
 
 import time
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Point:
-    """One model with d latent dimensions, trained. score: the result of `fid --metrics recon` on it. row: of the table."""
+    """One trained model with d latent dimensions. score: the result of `fid --metrics recon` on it. row: its row of the table."""
 
     model: str
     dim: int
@@ -55,8 +55,9 @@ def sweep_bottleneck(
 ) -> Result:
     """Train every recipe with every number of latent dimensions and measure the L1 error of its reconstructions on `split`.
 
-    out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Fig. 5), `reconstructions.png` (Fig. 6).
-    schedule: what replaces the recipes'. Run again, points that are done are not done again, and one that was interrupted goes on.
+    out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Figure 5), `reconstructions.png`
+    (Figure 6).
+    schedule: replaces keys of the recipes'. Run again, finished points are kept, and an unfinished one goes on.
     Raises what training and scoring raise.
     """
     start = time.perf_counter()
@@ -98,7 +99,7 @@ def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, A
 
 
 def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Progress) -> None:
-    """Score a trained point, unless that was done before, and complete its row."""
+    """Score a trained point, unless it has its score already, and complete its row."""
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):
         choices = FidOptions(ref=str(data), split=split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
@@ -111,7 +112,7 @@ def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Pr
 
 
 def _is_score_of(score: Path, ckpt: Header, split: str) -> bool:
-    """Whether a point has been measured: on the weights that are there, and on this split."""
+    """Return True where a score exists for these weights and this split."""
     if not score.exists():
         return False
     header, numbers = read_json(score)
@@ -119,10 +120,10 @@ def _is_score_of(score: Path, ckpt: Header, split: str) -> bool:
 
 
 def _curves(points: Sequence[Point]) -> np.ndarray:
-    """Fig. 5."""
+    """Draw error and size against the number of latent dimensions (Figure 5)."""
     models = dict.fromkeys(point.model for point in points)
 
-    def lines(quantity: str) -> dict[str, list[tuple[float, float]]]:
+    def lines(quantity: str) -> dict[str, Sequence[tuple[float, float]]]:
         return {model: sorted((point.dim, point.row[quantity]) for point in points if point.model == model) for model in models}
 
     x = "latent dimensions d"
@@ -138,13 +139,13 @@ def _meaning(points: Sequence[Point]) -> str:
 
 
 def _widest(points: Sequence[Point]) -> list[Point]:
-    """Of each model the one with the most dimensions."""
+    """Return the point of each model with the most dimensions."""
     return list({point.model: point for point in sorted(points, key=lambda point: point.dim)}.values())
 
 
 @torch.no_grad()
 def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> np.ndarray:
-    """Fig. 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
+    """Draw the pictures of Figure 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
     device = resolve_device(run.device)
     rows = images.rows(split)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(0, "reconstruct")))

@@ -202,7 +202,7 @@ def test_a_restart_is_final_also_when_it_is_interrupted(codes, tmp_path):
 def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
     result = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.01, max_samples=500), progress=notes)
     assert result.numbers["samples"] == 500
-    assert any("not surely below 0.01; --max-samples allows more" in note for note in notes.said)
+    assert any("not surely below 0.01; raise --max-samples to go on" in note for note in notes.said)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_options_without_meaning(settings, said):
         replace(OPTIONS, **settings)
 
 
-@pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "no code is of class 1")])
+@pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "class 1 has no codes")])
 def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
     with edited(codes) as file:
         file["labels"][...] = labels

@@ -124,5 +124,5 @@ def test_dry_run_writes_nothing(tmp_path, sweep):
 
 @pytest.mark.parametrize("wrong", [{"dims": ()}, {"dims": (2, 2)}, {"dims": (0,)}, {"recipes": []}, {"recipes": ["a", "a"]}])
 def test_choices_that_mean_nothing(sweep, wrong):
-    with pytest.raises(UsageError, match="at least one is needed"):
+    with pytest.raises(UsageError, match="give at least one, and each once|must be at least 1|must have at least one"):
         sweep(**wrong)
