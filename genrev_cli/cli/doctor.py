@@ -30,7 +30,7 @@ def _doctor(settings: DoctorOptions, *, as_json: bool) -> None:
 
 
 def _as_lines(exam: "Examination") -> "list[Finding]":
-    """Print the head, and each line when its check ends: what is printed stays, should one of them end the process."""
+    """Print the head, then each check's line when it ends, so that a crash leaves the earlier lines."""
     for line in head_lines(exam.machine):
         put_out(line)
     put_out("")
@@ -57,7 +57,7 @@ def _as_json(exam: "Examination") -> "list[Finding]":
 
 
 def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check") -> "Finding":
-    """Carry out a check and keep what it finds; with --debug show the traceback of what it raised."""
+    """Carry out a check and keep its finding; with --debug print the traceback of an error."""
     finding = exam.carry_out(check)
     findings.append(finding)
     if finding.error and debugging.get():

@@ -1,4 +1,4 @@
-"""Options and commands from settings: flags, types, defaults, choices, bounds, panels and help are those of the dataclasses' fields."""
+"""Make options and commands from settings: a dataclass field gives the flag, type, default, choices, panel and help of an option."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,21 +35,21 @@ from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import TableOption
 
 PANELS = (FILES, IMAGES, TRAINING, METHOD, "Map", "Solver", SIZE, PROTOCOL, FEATURES, SCORE, RUN, ADVANCED)
-"""The order of the panels of a help."""
+"""Panels of a command's help, in order."""
 
 
 class Part(Protocol):
-    """A part of a command's options, and what the command gets of their values."""
+    """Some of a command's options, and how their values become one argument of its function."""
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """The options, as Typer wants them; their names are unique within a command."""
+        """Yield the options as parameters for Typer; their names are unique within a command."""
 
     def collect(self, values: dict[str, Any]) -> Any:
-        """Take the part's own values out of those of all options and return what they make."""
+        """Remove the part's values from those of all options and return the argument that they make."""
 
 
 class One:
-    """A single option or argument, written by hand: what the command gets is its value."""
+    """One option or argument, written by hand; the function gets its value."""
 
     def __init__(self, name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> None:
         self.name, self.annotation, self.default = name, annotation, default
@@ -62,7 +62,7 @@ class One:
 
 
 class Converted:
-    """Another part, whose value is converted for the command."""
+    """Another part whose value is converted; the function gets the result."""
 
     def __init__(self, part: Part, convert: Callable[[Any], Any]) -> None:
         self.part, self.convert = part, convert
@@ -75,10 +75,10 @@ class Converted:
 
 
 class Group:
-    """All options of some settings: what the command gets is an instance."""
+    """The options of a class of settings; the function gets an instance."""
 
     def __init__(self, settings: type[Settings], **inner: Part) -> None:
-        """inner: fields that have no option of their own, and the part that makes each."""
+        """inner: a part for each field that has no option of its own."""
         self.settings, self.inner = settings, inner
 
     def parameters(self) -> Iterator[inspect.Parameter]:
@@ -93,7 +93,7 @@ class Group:
 
 
 class Overrides:
-    """Options that replace keys of a recipe's table: what the command gets is key → value of those that were given."""
+    """Options that replace keys of a recipe's table; the function gets key → value of those that were given."""
 
     def __init__(self, *settings: type[Settings], without: Sequence[str] = ()) -> None:
         found = {field.name: (kind, spec) for one in reversed(settings) for field, kind, spec in options_of(one)}
@@ -109,7 +109,7 @@ class Overrides:
 
 
 class ScheduleOverrides(Overrides):
-    """The options of `Schedule`. Raises UsageError for steps and epochs together; epochs replace a recipe's number of steps."""
+    """The options of `Schedule`; --epochs replaces a recipe's steps. Raises UsageError for --steps and --epochs together."""
 
     def __init__(self) -> None:
         super().__init__(Schedule)
@@ -117,12 +117,14 @@ class ScheduleOverrides(Overrides):
     def collect(self, values: dict[str, Any]) -> dict[str, Any]:
         given = super().collect(values)
         if {"steps", "epochs"} <= given.keys():
-            raise UsageError(f"--steps {given['steps']} and --epochs {given['epochs']:g} say the same thing twice; give one of them")
+            raise UsageError(
+                f"--steps {given['steps']} and --epochs {given['epochs']:g} both set the length of the training; give one of them"
+            )
         return {**given, "steps": 0} if "epochs" in given else given
 
 
 class TableOverrides:
-    """Options for keys of a recipe's other tables: what the command gets is table → key → value of those that were given."""
+    """Options that replace keys of other tables of a recipe; the function gets table → key → value of those that were given."""
 
     def __init__(self, options: Sequence[TableOption]) -> None:
         self.options = options
@@ -140,7 +142,7 @@ class TableOverrides:
 
 
 def options_of(settings: type[Settings]) -> Iterator[tuple[Field, Any, Spec]]:
-    """Each field of some settings that has an option: (field, its type, what is said of it)."""
+    """Yield each field of some settings that has an option: (field, type, spec)."""
     hints = get_type_hints(settings)
     for field in fields(settings):  # type: ignore[arg-type]  # every subclass is a dataclass
         if (spec := spec_of(field)).help:
@@ -148,15 +150,15 @@ def options_of(settings: type[Settings]) -> Iterator[tuple[Field, Any, Spec]]:
 
 
 def _name(name: str, spec: Spec) -> str:
-    """Return the parameter's name of an option: that of its flag."""
+    """Return the name of an option's parameter, which is made from its flag."""
     word = flag_of(name, spec).lstrip("-").replace("-", "_")
     return f"{word}_" if iskeyword(word) else word
 
 
 def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect.Parameter:
-    """Return the parameter of an option. The default None, of one that replaces a recipe's value or need not be given, is not shown.
+    """Return the parameter of an option. The default None is not shown in the help.
 
-    Bounds are not Typer's to check: the settings do, with the same sentence for a recipe.
+    The settings check bounds, so that an option and a recipe get the same error.
     """
     if isinstance(default, tuple):
         default = None if spec.repeated else ",".join(map(str, default))
@@ -166,10 +168,18 @@ def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect
     option = typer.Option(
         *filter(None, (spec.short, spec.flag or flag_of(name, spec))),
         help=spec.help, rich_help_panel=spec.panel, show_default=spec.shown or True,
-        metavar="" if kind is bool else None,  # a flag takes no value
+        metavar=_metavar(kind, spec),
     )  # fmt: skip
     annotation: Any = Annotated[shape | None if default is None else shape, option]
     return inspect.Parameter(_name(name, spec), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _metavar(kind: Any, spec: Spec) -> str | None:
+    """Return what the help shows as the type of an option: nothing for a flag, which takes no value; None leaves it to Typer."""
+    if get_origin(kind) is tuple:
+        entry = get_args(kind)[0].__name__
+        return f"<{entry}>" if spec.repeated else f"<{entry},…>"
+    return "" if kind is bool else None
 
 
 def _shape(kind: Any, spec: Spec) -> Any:
@@ -182,9 +192,9 @@ def _shape(kind: Any, spec: Spec) -> Any:
 
 
 def _taken(values: dict[str, Any], name: str, kind: Any, spec: Spec) -> Any:
-    """Take the value of an option out of those of all options and return it as its setting wants it.
+    """Remove the value of an option from those of all options and return it with the type of its setting.
 
-    Raises UsageError for a number among commas that is none.
+    Raises UsageError for a list with an entry that is not a number.
     """
     value = values.pop(_name(name, spec))
     if get_origin(kind) is not tuple:
@@ -206,22 +216,22 @@ JSON = One(
 
 @dataclass(frozen=True)
 class Built:
-    """A command as `add_command` made it: its parts, and what it runs with what they make."""
+    """A command of `add_command`: its parts, and the function that runs with what they make."""
 
     parts: Mapping[str, Part]
     run: Callable[..., Result | None]
 
 
 BUILT: dict[str, Built] = {}
-"""Every command of `add_command` by name."""
+"""Name → command, of all that `add_command` made."""
 
 
 def add_command(
     name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result | None], prints: bool = False
 ) -> None:
-    """Register a command. run is called with what each part makes of its options, by the part's name, and its result is printed.
+    """Register a command that calls run(name of a part=what the part makes, …) and prints the result.
 
-    prints: run prints by itself; it has a parameter `as_json` more and returns nothing.
+    prints: run prints by itself; it takes `as_json` too and returns nothing.
     """
     BUILT[name] = Built({**parts, "as_json": JSON}, run)
     parameters = [parameter for part in BUILT[name].parts.values() for parameter in part.parameters()]
@@ -242,22 +252,22 @@ def add_command(
 
 
 def _place(parameter: inspect.Parameter) -> int:
-    """Where an option's panel stands; arguments come first."""
+    """Return the place of an option's panel; arguments come first."""
     info = parameter.annotation.__metadata__[0]
     return PANELS.index(info.rich_help_panel) if getattr(info, "rich_help_panel", None) else -1
 
 
 def out_option(default: Path | None, help: str = "Checkpoint to write.") -> One:
-    """The option --out."""
+    """Return the option --out."""
     kind: Any = Path if default else Path | None
     return One("out", Annotated[kind, typer.Option("--out", help=help, rich_help_panel=FILES)], default)
 
 
 def path_option(name: str, help: str) -> One:
-    """The option of a file that need not be given."""
+    """Return the option of a file that is not required."""
     return One(name, Annotated[Path | None, typer.Option(f"--{name}", help=help, rich_help_panel=FILES)], None)
 
 
 def sampler_part() -> Part:
-    """The options --ot, --gmm and --sampler: what the command gets is the sampler's file, None for the prior."""
+    """Return the options --ot, --gmm and --sampler; the function gets the sampler's file, None for the prior."""
     return Converted(Group(Sampling), Sampling.file)

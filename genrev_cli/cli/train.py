@@ -1,4 +1,4 @@
-"""genrev pretrain-recon, train-…: a command for each trainer, and the three that begin with something else."""
+"""The training commands: one for each trainer, and train-adversarial, train-gan and fit-features."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +30,7 @@ Latent = Annotated[
 
 
 def _common(*settings: type, evaluated: bool = True) -> dict[str, Part]:
-    """The parts that every training command has: overrides of its table, of the schedule, and how the run behaves."""
+    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run."""
     scores: dict[str, Part] = {"evaluation": Group(EvalOptions)} if evaluated else {}
     return {
         "recipe": One("recipe", options.Recipe, ""),
