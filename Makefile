@@ -1,8 +1,8 @@
-# make demo   both chains on scikit-learn's digits, ending in demo/report.html and demo/aeot/report.html
-# make test   the tests
-# make test-cuda   the tests on an emulated CUDA device, which needs gcc and the CUDA build of torch: placement, waits, TF32, two devices
-# make torture   every stage killed twenty times and compared with a run that nobody touched; three quarters of an hour on two cores
-# make soak   every training stage for 5,000 steps, and how its memory grows; half three quarters of an hour on two cores
+# make demo   run both chains on scikit-learn's digits; writes demo/report.html and demo/aeot/report.html
+# make test   run the tests
+# make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
+# make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
+# make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
@@ -37,7 +37,7 @@ docs: $(READY)
 	$(BIN)/python -m genrev_cli.cli.reference > docs/cli.md
 
 docs-check: $(READY)
-	@$(BIN)/python -m genrev_cli.cli.reference | diff -u docs/cli.md - || { echo "docs/cli.md is stale: run 'make docs'" >&2; exit 1; }
+	@$(BIN)/python -m genrev_cli.cli.reference | diff -u docs/cli.md - || { echo "docs/cli.md is out of date: run 'make docs'" >&2; exit 1; }
 
 clean:
 	rm -rf demo .venv

@@ -4,8 +4,8 @@
 #
 # make -f pipelines/aeot.mk SOURCE=mnist SOURCE_PATH=raw/mnist FEATURES=features.safetensors DEVICE=cuda
 #
-# The scores are of three ways to draw codes for the same decoder (a mixture of Gaussians, the transport map; its own prior with
-# PRIOR=yes), and of the generator that is trained on the codes of the map.
+# It scores samples of the same decoder with codes from a mixture of Gaussians, from the transport map and, with PRIOR=yes, from its own
+# prior. It also scores the generator that is trained on the codes of the map.
 
 SOURCE      ?= digits
 SOURCE_PATH ?=

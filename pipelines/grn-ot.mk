@@ -1,4 +1,4 @@
-# Generative reversible network without an adversary, by optimal transport (Figs. 11, 12):
+# Generative reversible network trained with a transport loss (Schirrmeister et al. 2018, section 3.2, Figures 11 and 12):
 #
 #   prepare-data → train-ot → sample by class → traverse → fid → report
 #

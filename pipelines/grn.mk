@@ -2,12 +2,12 @@
 #
 #   prepare-data → pretrain-recon → train-adversarial → encode → fit-ot → sample → reconstruct → interpolate → traverse → fid → report
 #
-# Samples are drawn from the prior, and from the transport map of the data's own codes.
+# Samples are drawn from the prior and from a transport map fitted to the data's codes.
 #
 # make -f pipelines/grn.mk SOURCE=celeba SOURCE_PATH=raw/celeba N=10000 DEVICE=cuda
 #
 # Every target depends on the files that it is made from: a second make does nothing, a deleted file is made again, and an
-# interrupted training goes on where it stopped.
+# interrupted training resumes.
 
 SOURCE      ?= digits
 SOURCE_PATH ?=
@@ -48,7 +48,7 @@ $(OUT)/codes.h5: $(OUT)/adversarial.safetensors
 $(OUT)/ot.safetensors: $(OUT)/codes.h5
 	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@
 
-# a folder's own time says nothing to make: the file in it that names its origin stands for it
+# make cannot use the time of a folder, so the header file in it stands for the folder
 $(OUT)/samples/genrev.json: $(OUT)/adversarial.safetensors
 	$(GENREV) sample --ckpt $< -n $(N) --seed $(SEED) $(ON) --out $(@D)
 

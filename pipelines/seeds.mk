@@ -1,9 +1,10 @@
-# How much a result depends on chance (Fig. 10): the adversarial phase from one pretrained network with several seeds, which decide the
-# order of the images, the adversary's weights and its prior samples; then one page with mean ± standard deviation and all curves.
+# Measure how much a result depends on the seed (Schirrmeister et al. 2018, Figure 10): train the adversarial phase from one pretrained
+# network with several seeds, which decide the order of images, the adversary's weights and the prior samples. Then write one page with
+# mean ± standard deviation and all curves.
 #
 # make -f pipelines/seeds.mk CKPT=runs/mnist/recon.safetensors SEEDS="0 1 2 3" EVAL_EVERY=200 DEVICE=cuda
 #
-# The seeds are independent: -j 4 runs four at a time. Each goes on where it was stopped.
+# The seeds are independent: -j 4 runs four at a time. Each run resumes where it was stopped.
 
 CKPT          ?= runs/digits/recon.safetensors
 SEEDS         ?= 0 1 2 3

@@ -1,4 +1,4 @@
-"""Batches of images for training: torchvision's ImageFolder in a DataLoader, which decodes the files in every epoch, and ours."""
+"""Time batches of training images: torchvision's ImageFolder in a DataLoader, which decodes files in every epoch, and genrev's Batches."""
 
 import itertools
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from genrev_cli.training.batches import Batches
 SIDE = 64
 BATCH = 64
 IMAGES = 1024
-WIDTH, HEIGHT = 178, 218  # of aligned CelebA
+WIDTH, HEIGHT = 178, 218  # size of aligned CelebA images
 WORKERS = 2
 RESIDENT_MEGABYTES = 4096
 TARGET = 20.0
 
 
 def loading(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Images per second of epochs in shuffled batches, (B, 3, 64, 64) float in [0, 1] on the device, each read once.
+    """Measure images per second over epochs of shuffled batches, (B, 3, 64, 64) float in [0, 1] on the device; each batch is read once.
 
     Raises FileError for a folder with too few images for one batch.
     """
@@ -50,17 +50,17 @@ def loading(options: BenchOptions, device: torch.device, progress: Progress) -> 
     rows = compared(timings, lambda mean: (mean - timings[0].result).abs().item())
     for row in rows:
         row["images_per_second"] = n / row["seconds"]
-    source = "the given folder" if options.path else f"JPEGs of {WIDTH}×{HEIGHT}, drawn here"
+    source = "the given folder" if options.path else f"generated JPEGs of {WIDTH}×{HEIGHT}"
     notes = (
-        f"{source}, resized to {SIDE}×{SIDE}; error: of the mean of all pixels, where crops and filters differ a little",
-        "genrev: the files were decoded once, by prepare-data, before the clock runs; torchvision's workers stay between epochs",
-        "ratio_cpu misses the CPU time of torchvision's workers",
+        f"{source}, resized to {SIDE}×{SIDE}; error: of the mean of all pixels, because crops and filters differ slightly",
+        "genrev: prepare-data decodes the files once before timing starts; torchvision keeps its workers between epochs",
+        "ratio_cpu does not include the CPU time of torchvision's workers",
     )
     return [Table(title, rows, notes)]
 
 
 def _draw(folder: Path, n: int) -> int:
-    """n smooth colour images with some noise, whose files are about as large as those of photographs."""
+    """Write n smooth colour images with some noise; their files are about as large as those of photographs."""
     rng = np.random.default_rng(derive(0, "batches"))
     for number in range(n):
         coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
@@ -70,15 +70,15 @@ def _draw(folder: Path, n: int) -> int:
 
 
 def _link(source: Path, folder: Path, most: int, batch: int) -> int:
-    """Links to the first files below `source`, in whole batches: how many there are.
+    """Link the first images below `source`, in whole batches, and return their number.
 
-    Numbered, so that both sides have the same order; both are spared everything else that is there.
+    The links are numbered, so that both sides see the same order and no other files.
     """
     suffixes = {".jpg", ".jpeg", ".png"}
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes)[:most]
     files = files[: len(files) // batch * batch]
     if not files:
-        raise FileError(f"{source}: a folder with at least {batch} images (.jpg, .jpeg or .png) is needed")
+        raise FileError(f"{source}: has fewer than {batch} images (.jpg, .jpeg or .png); give a folder with more, or a smaller --batch")
     for number, path in enumerate(files):
         (folder / f"{number:06}{path.suffix.lower()}").symlink_to(path.resolve())
     return len(files)

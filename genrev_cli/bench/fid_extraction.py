@@ -1,4 +1,4 @@
-"""Inception features of equal images: pytorch-fid's network in its own loop, and ours."""
+"""Time Inception features of the same images: pytorch-fid's network in its own loop, and genrev's."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ SIDE = 64
 
 
 def extraction(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Images per second. The images are in memory, so that decoding files is not counted; the weights are random (nothing is fetched)."""
+    """Measure images per second. The images are in memory, so decoding is not counted. The weights are random, so none are downloaded."""
     n = options.images or IMAGES
     n = min(n, 10) if options.quick else n
     images = torch.randint(0, 256, (n, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(derive(0, "images")), dtype=torch.uint8)
@@ -35,7 +35,9 @@ def extraction(options: BenchOptions, device: torch.device, progress: Progress) 
     if options.bf16 or has_bf16(device):
         variants.append(Variant("genrev bf16", _ours(images, state, "bf16", device), target=4.0))
     else:
-        notes.append("bf16 left out: this CPU has no AVX512_BF16 or AMX and emulates it, slower than fp32; --bf16 measures it all the same")
+        notes.append(
+            "bf16 left out: this CPU has no AVX512_BF16 or AMX and emulates it, slower than fp32; pass --bf16 to measure it anyway"
+        )
     title = f"extraction of {n} images {SIDE}×{SIDE} on {device.type}"
     timings = alternate(variants, options.rounds, title, progress)
     rows = compared(timings, lambda features: _deviation(features, timings[0].result))
@@ -46,7 +48,7 @@ def extraction(options: BenchOptions, device: torch.device, progress: Progress) 
 
 @torch.no_grad()
 def pytorch_fid_features(images: Pixels, network: nn.Module, device: torch.device) -> np.ndarray:
-    """(n, 2048) float64, by the steps of pytorch-fid's get_activations without its files: batches of 50 in [0, 1], NCHW, one array."""
+    """Return (n, 2048) float64, with the steps of pytorch-fid's get_activations except reading files: batches of 50, NCHW, in [0, 1]."""
     features = np.empty((len(images), 2048))
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH].float().div(255).to(device)

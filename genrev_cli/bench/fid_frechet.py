@@ -1,4 +1,4 @@
-"""The Fréchet distance of given moments: the formulas of the published tools, and ours, against a closed form."""
+"""Time the Fréchet distance of given moments: the published tools' formulas and genrev's. The error is to a closed form."""
 
 import inspect
 import warnings
@@ -19,9 +19,9 @@ TARGET_FULL, TARGET_FEW = 8.0, 100.0
 
 
 class Problem(NamedTuple):
-    """Two sets of features (n, d), the second being y = xT + b with T symmetric positive definite, and their distance.
+    """Two sets of features (n, d), y = xT + b with T symmetric positive definite, and their distance.
 
-    Such a map is the optimal map between the Gaussians, so  FD = |Δμ|² + 1/(n−1) Σ |(x − μ₁) − (y − μ₂)|²  for every n and rank.
+    Such a map is the optimal map between the two Gaussians, so  FD = |Δμ|² + 1/(n−1) Σ |(x − μ₁) − (y − μ₂)|²  for every n and rank.
     """
 
     x: np.ndarray
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
 
 def problem(n: int, d: int, seed: int) -> Problem:
-    """With covariances that do not commute, and whose eigenvalues fall by 10⁴, as those of features do."""
+    """Draw a problem whose covariances do not commute and, as for real features, have eigenvalues that decrease by a factor of 10⁴."""
     rng = np.random.default_rng(seed)
     q, r = (np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(2))
     x = rng.standard_normal((n, d)) * np.geomspace(1, 1e-2, d) @ r
@@ -42,7 +42,7 @@ def problem(n: int, d: int, seed: int) -> Problem:
 
 
 def frechet(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds from moments to the distance, at full rank and with fewer samples than dimensions; always on the CPU in float64."""
+    """Measure the seconds from moments to distance, at full rank and with fewer samples than dimensions, on the CPU in float64."""
     d, few = (192, 48) if options.quick else (2048, 500)
     return [_at_full_rank(4 * d, d, options, progress), _of_few_samples(few, d, options, progress)]
 
@@ -50,7 +50,7 @@ def frechet(options: BenchOptions, device: torch.device, progress: Progress) -> 
 def _at_full_rank(n: int, d: int, options: BenchOptions, progress: Progress) -> Table:
     given = problem(n, d, derive(0, "full"))
     first, second = (_matrices(rows) for rows in (given.x, given.y))
-    kept = Statistics(None, *second[:1], sigma=second[1])
+    kept = Statistics(None, second[0], sigma=second[1])
     variants = [
         *_published(first, second),
         Variant("genrev", lambda: frechet_distance(_fresh(first), _fresh(second)), TARGET_FULL),
@@ -82,7 +82,7 @@ def _moments(rows: np.ndarray) -> Statistics:
 
 
 def _fresh(matrices: tuple[np.ndarray, np.ndarray]) -> Statistics:
-    """Without the factor that an earlier run left with the object."""
+    """Return new statistics, without the factor that an earlier run cached in the object."""
     return Statistics(None, matrices[0], sigma=matrices[1])
 
 
@@ -94,9 +94,9 @@ def _published(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, n
 
 
 def by_square_root(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:
-    """pytorch-fid's own function; its formula where that does not run, as SciPy 1.18 took away sqrtm's `disp`."""
+    """Call pytorch-fid's own function, or compute its formula if SciPy ≥ 1.18 has removed the argument `disp` of sqrtm."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy's, on `disp` and on singular matrices
+        warnings.simplefilter("ignore")  # SciPy warns about `disp` and about singular matrices
         if "disp" in inspect.signature(sqrtm).parameters:
             return float(calculate_frechet_distance(mu1, sigma1, mu2, sigma2))
         root = sqrtm(sigma1 @ sigma2)
@@ -104,7 +104,7 @@ def by_square_root(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2:
 
 
 def by_eigenvalues(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2: np.ndarray) -> float:
-    """tr (Σ₁Σ₂)^½ as the sum of the roots of the eigenvalues, as torch-fidelity takes it."""
+    """Compute tr (Σ₁Σ₂)^½ as the sum of the square roots of the eigenvalues, like torch-fidelity."""
     roots = np.sqrt(np.linalg.eigvals(sigma1 @ sigma2).astype(complex)).real
     return float(np.square(mu1 - mu2).sum() + np.trace(sigma1) + np.trace(sigma2) - 2 * roots.sum())
 

@@ -1,4 +1,4 @@
-"""Mean and covariance of features that arrive in small batches: pytorch-fid's way, and ours."""
+"""Time mean and covariance of features that arrive in small batches: with pytorch-fid's method and with genrev's."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,13 +15,13 @@ from genrev_cli.seeds import derive
 from genrev_cli.settings.bench import BenchOptions
 
 BATCH = 50
-POOL_ROWS = 4000  # the batches repeat after these, so that neither side's memory is that of its input
+POOL_ROWS = 4000  # the batches repeat after these rows, so that the memory measured is not that of the input
 
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 def moments(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds, and the memory beyond the input at the peak; always on the CPU."""
+    """Measure seconds and peak memory beyond the input, on the CPU."""
     n, d = (5_000, 512) if options.quick else (50_000, 2048)
     pool = _pool(d)
     variants = [Variant(name, partial(run, pool, n)) for name, run in WAYS.items()]
@@ -31,8 +31,8 @@ def moments(options: BenchOptions, device: torch.device, progress: Progress) -> 
     for row in rows:
         row["extra_peak_mb"] = extra_peak_mb(_prepared, row["variant"], n, d, options.threads)
     notes = (
-        "error: greatest difference from pytorch-fid's, relative to the greatest entry",
-        "extra_peak_mb: in a process of its own; meant to stay below 200",
+        "error: largest difference from pytorch-fid, relative to the largest entry",
+        "extra_peak_mb: in its own process; the target is below 200",
     )
     return [Table(title, rows, notes)]
 
@@ -42,7 +42,7 @@ def _deviation(array: np.ndarray, reference: np.ndarray) -> float:
 
 
 def by_array(pool: np.ndarray, n: int) -> Pair:
-    """pytorch-fid: one float64 array of all features, then np.mean and np.cov."""
+    """Compute as pytorch-fid does: one float64 array of all features, then np.mean and np.cov."""
     features = np.empty((n, pool.shape[1]))
     start = 0
     for batch in _batches(pool, n):
@@ -52,7 +52,7 @@ def by_array(pool: np.ndarray, n: int) -> Pair:
 
 
 def by_sums(pool: np.ndarray, n: int) -> Pair:
-    """genrev: shifted sums in blocks."""
+    """Compute as genrev does: shifted sums in blocks."""
     sums = Moments(pool.shape[1])
     for batch in _batches(pool, n):
         sums.add(batch)
@@ -64,7 +64,7 @@ WAYS: dict[str, Callable[[np.ndarray, int], Pair]] = {"pytorch-fid": by_array, "
 
 
 def _pool(d: int) -> np.ndarray:
-    return np.random.default_rng(derive(0, "features")).gamma(1.0, 0.4, (POOL_ROWS, d)).astype(np.float32)  # positive, as pooled maps are
+    return np.random.default_rng(derive(0, "features")).gamma(1.0, 0.4, (POOL_ROWS, d)).astype(np.float32)  # positive, like pooled features
 
 
 def _batches(pool: np.ndarray, n: int) -> Iterator[np.ndarray]:
@@ -74,7 +74,7 @@ def _batches(pool: np.ndarray, n: int) -> Iterator[np.ndarray]:
 
 
 def _prepared(name: str, n: int, d: int, n_threads: int) -> Callable[[], None]:
-    """For a process of its own."""
+    """Prepare a run in its own process."""
     pool = _pool(d)
 
     def run() -> None:

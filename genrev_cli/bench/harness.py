@@ -1,4 +1,4 @@
-"""Variants that do the same work, timed in turn, and the table of what came out."""
+"""Time variants that do the same work, in turn, and make a table of the results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from genrev_cli.progress import Progress
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of doing the work. target: how many times faster than the baseline it is meant to be, None where nothing is claimed."""
+    """One way of doing the work. target: the speed-up over the baseline that it should reach; None if there is no target."""
 
     name: str
     run: Callable[[], Any]
@@ -22,9 +22,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Timing:
-    """Of every round, in order: seconds on the clock, and of all the process's threads. result: what the variant gave in the warm-up.
+    """Times of every round in order: wall seconds, and CPU seconds of all threads. result: what the variant returned in the warm-up.
 
-    On CUDA the clock is read when the device has nothing left to do, and the CPU's seconds are what it took to keep the device busy.
+    On CUDA the clock is read when the device is idle, and the CPU seconds are those needed to keep the device busy.
     """
 
     variant: Variant
@@ -35,19 +35,21 @@ class Timing:
 
 @dataclass(frozen=True)
 class Table:
-    """title: what was measured, and of what size. rows: column → value, the baseline first. notes: sentences to read it by."""
+    """Results. title: what was measured, with sizes. rows: column → value, the baseline first. notes: what the columns mean."""
 
     title: str
     rows: list[dict[str, Any]]
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
+        """Return the table as a JSON object."""
         return {"title": self.title, "rows": self.rows, "notes": list(self.notes)}
 
 
 def alternate(variants: Sequence[Variant], rounds: int, title: str, progress: Progress) -> list[Timing]:
-    """Run every variant once to warm up, then `rounds` times in turn, so that what else the machine does falls on all alike."""
-    results, taken = [], [[] for _ in variants]
+    """Run every variant once to warm up, then `rounds` times in turn, so that other load on the machine slows all of them alike."""
+    results: list[Any] = []
+    taken: list[list[tuple[float, float]]] = [[] for _ in variants]
     with progress.task(title, (rounds + 1) * len(variants), "runs") as bar:
         for variant in variants:
             results.append(variant.run())
@@ -56,11 +58,14 @@ def alternate(variants: Sequence[Variant], rounds: int, title: str, progress: Pr
             for variant, times in zip(variants, taken, strict=True):
                 times.append(timed(variant.run))
                 bar.advance()
-    return [Timing(v, *zip(*times, strict=True), r) for v, times, r in zip(variants, taken, results, strict=True)]
+    return [
+        Timing(variant, tuple(wall for wall, _ in times), tuple(cpu for _, cpu in times), result)
+        for variant, times, result in zip(variants, taken, results, strict=True)
+    ]
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, float]:
-    """Return the seconds that `run` takes on the clock, until the device is done, and those of all the process's threads."""
+    """Return the wall seconds until the device has finished `run`, and the CPU seconds of all threads."""
     synchronize()
     start, cpu_start = time.perf_counter(), time.process_time()
     run()
@@ -69,17 +74,16 @@ def timed(run: Callable[[], Any]) -> tuple[float, float]:
 
 
 def synchronize() -> None:
-    """Wait until the current CUDA device has nothing left to do, where CUDA is used at all."""
+    """Wait until the current CUDA device is idle, if CUDA is in use."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def compared(timings: Sequence[Timing], error: Callable[[Any], float]) -> list[dict[str, Any]]:
-    """A row for every variant: median seconds, and how many times faster than the first one.
+    """Return a row per variant: median seconds, the speed-up over the first variant (`ratio`), and the error of its result.
 
-    The ratio is the median of the ratios within each round, as the two runs of a round are neighbours in time; `ratio_min` and
-    `ratio_max` are the least and greatest of them; `ratio_cpu` and the others are the same of CPU time, which a busy machine disturbs less.
-    error: of a variant's result.
+    The ratio is the median over rounds, because the two runs of a round follow each other closely. `ratio_min` and `ratio_max` are the
+    extremes. `ratio_cpu`, `ratio_cpu_min` and `ratio_cpu_max` are the same for CPU time, which other load on the machine disturbs less.
     """
     return [_row(timing, timings[0]) | {"error": error(timing.result)} for timing in timings]
 

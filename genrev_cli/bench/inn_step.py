@@ -1,4 +1,4 @@
-"""A training step of the MNIST INN: FrEIA's layers as its users put them together, and ours."""
+"""Time a training step of the MNIST INN: built from FrEIA's layers, and genrev's."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ from genrev_cli.latents import build_prior
 from genrev_cli.methods.reconstruction import image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.models.inn import INN
-from genrev_cli.models.invertible import AffineCoupling
+from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling
 from genrev_cli.models.invertible.affine import SLOPE
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
@@ -29,14 +29,14 @@ TARGET_KB = 20
 
 
 def inn_step(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds, kept bytes and peak of encode, restrict, decode and backward, from the same weights on the same images."""
+    """Measure seconds, saved bytes and peak memory of encode, restrict, decode and backward, for the same weights and images."""
     batch = options.batch or BATCH
     problem, networks = make(batch, options.quick, device)
     count = sum(parameter.numel() for parameter in problem.parameters)
     notes = [
         f"{count:,} parameters, {batch} images, L = mean |x − x̂| + mean (z − ẑ)², the first 12 dimensions kept; "
-        f"{REVERSIBLE} is meant to keep at most {TARGET_KB} kB per image",
-        "FrEIA's inverse Haar layer halves its input in place; it is given a copy, without which the step would raise an error"
+        f"{REVERSIBLE} should keep at most {TARGET_KB} kB per image",
+        "FrEIA's inverse Haar layer halves its input in place, so it gets a copy; without the copy the step raises an error"
         if _peer(networks)
         else left_out(PEER),
     ]
@@ -45,13 +45,14 @@ def inn_step(options: BenchOptions, device: torch.device, progress: Progress) ->
 
 
 def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[str, Network]]:
-    """The step and everyone who does it, FrEIA first where it is installed."""
+    """Return the step and all implementations, FrEIA's first if it is installed."""
     recipe = read_recipe(RECIPE)
     table = recipe["model"] | ({"levels": [{"couplings": 1, "hidden": 8}], "hidden_dense": 8} if quick else {})
     model = build_model({**table, "image_shape": list(IMAGE_SHAPE)}).to(device)
+    assert isinstance(model, INN)
     generator = torch.Generator().manual_seed(derive(0, "inn"))
     with torch.no_grad():
-        for parameter in model.parameters():  # a fresh network is the identity, of which nothing could be told apart
+        for parameter in model.parameters():  # a fresh network is the identity, which would hide errors
             parameter.copy_(STD * torch.randn(parameter.shape, generator=generator))
     prior = build_prior({**recipe["prior"], "latent_dim": model.latent_dim}).to(device)
     x = torch.rand(batch, *IMAGE_SHAPE, generator=generator).to(device)
@@ -77,7 +78,7 @@ def _decode(network: nn.Module, z: Latents) -> Images:
 
 
 def freia_network(model: INN) -> nn.Module:
-    """The same network of FrEIA's layers, on the very weights of `model`."""
+    """Build the same network from FrEIA's layers. It shares the parameters of `model`."""
     from FrEIA import framework, modules
 
     *convolutional, dense = [layer for layer in model.chain.layers if isinstance(layer, AffineCoupling)]
@@ -99,7 +100,8 @@ def _taking(subnets: Iterator[nn.Module]) -> Callable[[int, int], nn.Module]:
 
 
 def _conv_branch(branch: nn.Module) -> nn.Module:
-    """As FrEIA's users write it: activations not in place."""
+    """Return the branch as in FrEIA's examples, with activations that are not in place."""
+    assert isinstance(branch, AffineConvBranch)
     return nn.Sequential(branch.conv1, nn.LeakyReLU(SLOPE), branch.conv2, nn.LeakyReLU(SLOPE), branch.conv3)
 
 

@@ -1,4 +1,4 @@
-"""The conditions of a measurement: what the machine is, and how many threads work."""
+"""Conditions of a measurement: the machine and the number of threads."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _VERSIONS = ("genrev-cli", "torch", "torchvision", "numpy", "scipy", "pytorch-fi
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Within the block PyTorch, NumPy and SciPy use n threads; 0 leaves each as it is."""
+    """Let PyTorch, NumPy and SciPy use n threads within the block; 0 changes nothing."""
     before = torch.get_num_threads()
     with threadpool_limits(n or None):
         torch.set_num_threads(n or before)
@@ -27,12 +27,12 @@ def threads(n: int) -> Iterator[None]:
 
 
 def conditions(device: torch.device) -> dict[str, Any]:
-    """What has to stand beside a measured time: machine, load, threads of every library, versions."""
+    """Return the conditions to record with a measured time: machine, load, threads of every library, versions."""
     versions = {name: metadata.version(name) for name in _VERSIONS if any(metadata.distributions(name=name))}
     accelerator = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     pools = {f"{pool['internal_api']} {pool['version'] or ''}".strip(): pool["num_threads"] for pool in threadpool_info()}
     used = {"torch": torch.get_num_threads(), **pools}
     load = {"load": round(os.getloadavg()[0], 2)} if hasattr(os, "getloadavg") else {}
     malloc = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
-    allocator = {"malloc": malloc} if malloc else {}  # who gives memory back to the system pays for it anew in every step
+    allocator = {"malloc": malloc} if malloc else {}  # an allocator that returns memory to the system must ask for it again in every step
     return {**cpu(), **accelerator, "threads": used, **allocator, **load, "device": str(device), "versions": versions}

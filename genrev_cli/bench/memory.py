@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak, in a process of its own."""
+"""Measure the peak memory of a piece of work in its own process."""
 
 import multiprocessing
 import resource
@@ -12,10 +12,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def extra_peak_mb(prepare: Callable[..., Callable[[], Any]], *arguments: Any, device: str = "cpu") -> float:
-    """MB (10⁶ bytes) that `prepare(*arguments)()` adds to what the process held when it began; `prepare` itself isn't counted.
+    """Return the MB (10⁶ bytes) that `prepare(*arguments)()` adds at its peak. What `prepare` itself allocates is not counted.
 
-    It runs in a fresh process, so that nothing freed earlier is reused unseen. On a CPU it is resident memory, on CUDA what
-    PyTorch allocated. prepare: a function at the top of its module, as another process has to find it.
+    It runs in a fresh process, because reuse of freed memory would hide some of it. On a CPU this is resident memory, on CUDA the
+    memory allocated by PyTorch. prepare: a function at the top level of its module, so that another process can import it.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_extra_peak, prepare, arguments, device).result()
@@ -24,7 +24,7 @@ def extra_peak_mb(prepare: Callable[..., Callable[[], Any]], *arguments: Any, de
 def _extra_peak(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...], device: str) -> float:
     run = prepare(*arguments)
     if device.startswith("cuda"):
-        import torch  # only here: it is most of what a process that needs no PyTorch would load
+        import torch  # imported here because it would be most of the memory of a process that needs no PyTorch
 
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -36,10 +36,10 @@ def _extra_peak(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any,
 
 
 def _resident(field: str) -> int:
-    """Bytes: resident now (VmRSS) or at the peak (VmHWM).
+    """Return bytes of resident memory, now (VmRSS) or at the peak (VmHWM).
 
-    Linux counts a parent's memory into a child's ru_maxrss when it execs, so /proc is asked where there is one. Elsewhere only peaks
-    are known, and the peak of the preparations hides as much of the work's.
+    On Linux it reads /proc, because ru_maxrss of a child includes its parent's memory after exec. Other systems know only the peak, so
+    the result is too small by the peak of the preparation.
     """
     if _STATUS.exists():
         lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())

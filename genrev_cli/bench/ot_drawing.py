@@ -1,4 +1,4 @@
-"""Codes drawn from a transport map: one by one, as it used to be done, and as `genrev sample --ot` draws them."""
+"""Time drawing codes from a transport map: one by one, and as `genrev sample --ot` does."""
 
 import copy
 from collections.abc import Callable
@@ -23,17 +23,17 @@ BATCH = 64
 CODES = 512
 SIZES = ((60_000, 32), (160_000, 128))
 THETA = 0.9
-EQUAL = 1e-2  # two scores that are equal up to rounding change places in float32
+EQUAL = 1e-2  # in float32, two scores that are equal up to rounding may swap places
 
 
 def drawing(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Codes per second from maps of random codes, heights and centres."""
+    """Measure codes per second from maps with random codes, heights and centres."""
     sizes, codes, batch = (((2000, 8),), 12, 5) if options.quick else (SIZES, CODES, BATCH)
     return [_table(random_map(n, dim).to(device), codes, batch, options, progress) for n, dim in sizes]
 
 
 def random_map(n: int, dim: int) -> TransportMap:
-    """Codes N(0, 1), centres uniform in the cube, heights N(0, 0.1²)."""
+    """Return a map with codes from N(0, 1), centres uniform in the cube and heights from N(0, 0.1²)."""
     sampler, generator = TransportMap(dim, [n], [THETA]), torch.Generator().manual_seed(derive(0, "bench-map", n, dim))
     sampler.codes.normal_(generator=generator)
     sampler.centres.uniform_(-0.5, 0.5, generator=generator)
@@ -47,18 +47,18 @@ def _table(sampler: TransportMap, n: int, batch: int, options: BenchOptions, pro
     title = f"{n} codes of a map of {len(sampler.codes)} codes in {sampler.dim} dimensions, in batches of {batch} on {device.type}"
     timings = alternate(variants, options.rounds, title, progress)
     rows = compared(timings, lambda codes: deviation([codes], [timings[0].result]))
-    assert rows[1]["error"] < EQUAL, "both ways do not draw the same codes"
+    assert rows[1]["error"] < EQUAL, "the two variants do not draw the same codes"
     for row, timing in zip(rows, timings, strict=True):
         row |= {"codes_per_second": n / row["seconds"], "codes_per_cpu_second": n / median(timing.cpu_seconds)}
     notes = (
-        "one by one: a copy on the CPU, set up for each batch; a generator for each code; the highest scores by torch.topk among all",
-        "what those generators draw is replaced, so that codes can be compared; the weights of both are today's, which once took longer",
+        "one by one: a copy on the CPU for each batch, a generator for each code, and torch.topk over all scores",
+        "the numbers of these generators are replaced, so that both variants draw the same codes; both use today's computation of weights",
     )
     return Table(title, rows, notes)
 
 
 def one_by_one(sampler: TransportMap, n: int, batch: int) -> Callable[[], Codes]:
-    """A copy of the map for each batch, and a generator for each code."""
+    """Return a run that copies the map for each batch and makes a generator for each code."""
 
     def block(first: int) -> Codes:
         home = copy.deepcopy(sampler).cpu()
@@ -78,7 +78,7 @@ def one_by_one(sampler: TransportMap, n: int, batch: int) -> Callable[[], Codes]
 
 
 def own(sampler: TransportMap, n: int, batch: int) -> Callable[[], Codes]:
-    """As the stage `sample` does it."""
+    """Return a run that draws as `genrev sample` does."""
     blocks = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
 
     def run() -> Codes:

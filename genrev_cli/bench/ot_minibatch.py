@@ -1,11 +1,13 @@
-"""A step of exact mini-batch transport to a Gaussian per class (A6): the authors' formulation, and ours.
+"""Time a step of exact mini-batch transport to one Gaussian per class: the authors' formulation and genrev's.
 
-x: codes (K, n, d) of K classes;  s = mean + std · noise their samples;  L = 1/K Σ_k OT(x_k, s_k);  gradients to x, mean and std
+Schirrmeister et al. 2018, section 3.2.
+
+x: codes (K, n, d) of K classes;  s = mean + std · noise, as many samples;  L = 1/K Σ_k OT(x_k, s_k);  gradients to x, mean and std
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import ot as pot
 import torch
@@ -27,7 +29,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Scalar]
 
 
 class Problem(NamedTuple):
-    """x, noise: (K, n, d). mean, std: (K, 1, d). x, mean and std require gradients."""
+    """The inputs. x, noise: (K, n, d). mean, std: (K, 1, d). x, mean and std require gradients."""
 
     x: Tensor
     mean: Tensor
@@ -36,14 +38,14 @@ class Problem(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The loss, and its gradients as one vector."""
+    """The loss and its gradients, concatenated to one vector."""
 
     loss: Scalar
     gradient: Tensor
 
 
 def minibatch(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds of costs, plan, loss and gradients, and memory at the peak, for one class; seconds of ten classes, one by one and at once."""
+    """Measure a step (costs, plan, loss, gradients): seconds and peak memory for one class, seconds for ten, one by one and together."""
     n, d = (128, 256) if options.quick else (650, 1024)
     return [_one_class(n, d, options, device, progress), _ten_classes(n, d, options, device, progress)]
 
@@ -54,9 +56,9 @@ def _one_class(n: int, d: int, options: BenchOptions, device: torch.device, prog
     for row in rows:
         row["extra_peak_mb"] = extra_peak_mb(_prepared, row["variant"], n, d, options.threads, str(device), device=str(device))
     notes = (
-        "error: of the loss or of the gradients to codes, means and standard deviations, whichever is greater; relative",
+        "error: relative error of the loss or of its gradients to codes, means and standard deviations, whichever is larger",
         "published: differences of all pairs (n, n, d), POT's network simplex, Σ plan · cost",
-        "extra_peak_mb: in a process of its own",
+        "extra_peak_mb: in its own process",
     )
     return Table(title, rows, notes)
 
@@ -64,20 +66,20 @@ def _one_class(n: int, d: int, options: BenchOptions, device: torch.device, prog
 def _ten_classes(n: int, d: int, options: BenchOptions, device: torch.device, progress: Progress) -> Table:
     title = f"mini-batch transport, {n} codes of each of {CLASSES} classes in {d} dimensions on {device.type}"
     rows = _rows(title, {"genrev": None, "genrev, all at once": None}, problem(CLASSES, n, d, device), options, progress)
-    return Table(title, rows, ("the published step takes the classes one by one, each in the time of the table for one class",))
+    return Table(title, rows, ("the published step handles the classes one by one, each in the time shown in the table for one class",))
 
 
 def problem(classes: int, n: int, d: int, device: torch.device) -> Problem:
-    """Codes around classes whose Gaussians have been learnt: both clouds N(m, σ²) with means about 1 and σ of ½ to 1½."""
+    """Draw codes and samples as after training: both from N(mean, std²) of their class, with std between ½ and 1½."""
     generator = torch.Generator().manual_seed(derive(0, "ot-minibatch"))
     mean, x, noise = (torch.randn(classes, size, d, generator=generator) for size in (1, n, n))
     std = torch.rand(classes, 1, d, generator=generator) + 0.5
-    learnt = [tensor.to(device).requires_grad_() for tensor in (mean + std * x, mean, std)]
-    return Problem(*learnt, noise.to(device))
+    codes, mean, std = (tensor.to(device).requires_grad_() for tensor in (mean + std * x, mean, std))
+    return Problem(codes, mean, std, noise.to(device))
 
 
 def step(loss: Loss, given: Problem) -> Step:
-    """Forward and backward."""
+    """Compute the loss and its gradients."""
     value = loss(given.x, given.mean + given.std * given.noise)
     gradients = torch.autograd.grad(value, given[:3])
     return Step(value.detach(), torch.cat([gradient.flatten() for gradient in gradients]))
@@ -86,12 +88,12 @@ def step(loss: Loss, given: Problem) -> Step:
 def published_loss(x: Codes, s: Codes) -> Scalar:
     """Σ_ij P_ij c_ij,  c_ij = max(Σ_k (x_ik − s_jk)², 1e-6)^½: (n, d), (n, d) → ().
 
-    As in notebooks/mnist/OptimalTransport.ipynb of Schirrmeister et al. 2018: P ≤ 1/n² counts as 0, and all n² pairs are differentiated.
+    As in github.com/robintibor/generative-reversible, notebooks/mnist/OptimalTransport.ipynb: P ≤ 1/n² counts as 0, and autograd
+    differentiates all n² pairs.
     """
     difference = x[:, None] - s[None]  # (n, n, d)
-    cost = (
-        (difference * difference).sum(2).clamp_min(LEAST_SQUARE).sqrt()
-    )  # as a product, whose gradient needs a third less than square()'s
+    squares = difference * difference  # a product, because its gradient costs a third less than square()'s
+    cost = squares.sum(2).clamp_min(LEAST_SQUARE).sqrt()
     plan = torch.from_numpy(pot.emd([], [], cost.detach().cpu().numpy())).to(cost)
     return (plan.where(plan > 1 / len(x) ** 2, 0) * cost).sum()
 
@@ -112,7 +114,7 @@ WAYS: dict[str, Loss] = {
 }
 
 
-def _rows(title: str, targets: dict[str, float | None], given: Problem, options: BenchOptions, progress: Progress) -> list[dict]:
+def _rows(title: str, targets: dict[str, float | None], given: Problem, options: BenchOptions, progress: Progress) -> list[dict[str, Any]]:
     variants = [Variant(name, partial(step, WAYS[name], given), target) for name, target in targets.items()]
     timings = alternate(variants, options.rounds, title, progress)
     return compared(timings, lambda found: max(map(_deviation, found, timings[0].result)))
@@ -123,9 +125,9 @@ def _deviation(tensor: Tensor, reference: Tensor) -> float:
 
 
 def _prepared(name: str, n: int, d: int, n_threads: int, device: str) -> Callable[[], None]:
-    """For a process of its own."""
+    """Prepare a step in its own process."""
     given = problem(1, n, d, torch.device(device))
-    step(WAYS[name], problem(1, 2, d, torch.device(device)))  # loads what libraries load when they are first used
+    step(WAYS[name], problem(1, 2, d, torch.device(device)))  # lets libraries load what they need first
 
     def run() -> None:
         with threads(n_threads):

@@ -1,4 +1,4 @@
-"""Heights of semi-discrete transport: the published solver (D3) with a budget, and ours until it is as accurate."""
+"""Time semi-discrete transport: the published solver (github.com/k2cu8/pyOMT) with a budget, and genrev's until it is as accurate."""
 
 import math
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from genrev_cli.training.devices import has_bf16
 DIMS = (32, 64)
 MODES = 10
 RATE, BETAS, TOLERANCE, PATIENCE = 0.05, (0.9, 0.999), 2e-3, 30
-LOOK = 1.5  # ours is judged whenever its samples have grown by this factor
+LOOK = 1.5  # genrev's accuracy is measured whenever its samples have grown by this factor
 JUDGES_PER_CODE = 20
 TARGET = 50.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Of the published solver. batch: samples that are scored at a time. batches: of an iteration, to begin with."""
+    """Budget of the published solver. batch: samples scored at a time. batches: per iteration, at the start."""
 
     iterations: int = 38
     batch: int = 1000
@@ -37,7 +37,7 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """Heights (n,) of codes (n, d), after so many samples."""
+    """Heights (n,) of codes (n, d), and the number of samples used."""
 
     codes: Codes
     heights: Tensor
@@ -45,18 +45,18 @@ class Solved:
 
     @cached_property
     def accuracy(self) -> Accuracy:
-        """On samples that neither solver nor look has seen."""
+        """The accuracy, measured on samples that were not used before."""
         return _judged(self.codes, self.heights, "ot-semidiscrete-judge")
 
 
 def semidiscrete(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds to the accuracy that the published solver reaches with its budget, for codes of 32 and of 64 dimensions."""
+    """Measure the seconds to the accuracy that the published solver reaches with its budget, for codes of 32 and 64 dimensions."""
     n, budget = (500, Budget(4, 100, 4)) if options.quick else (10_000, Budget())
     return [_table(mixture(n, d).to(device), budget, options, progress) for d in DIMS]
 
 
 def mixture(n: int, d: int) -> Codes:
-    """(n, d) from ten Gaussians far apart, each with axes of its own lengths: centres N(0, I), standard deviations of 0.15 to 0.45."""
+    """Return codes (n, d) from ten distant Gaussians: centres from N(0, I), a standard deviation of 0.15 to 0.45 for each axis."""
     generator = torch.Generator().manual_seed(derive(0, "ot-semidiscrete", d))
     centres = torch.randn(MODES, d, generator=generator)
     spread = 0.15 + 0.3 * torch.rand(MODES, d, generator=generator)
@@ -67,16 +67,16 @@ def mixture(n: int, d: int) -> Codes:
 def _table(codes: Codes, budget: Budget, options: BenchOptions, progress: Progress) -> Table:
     contest, device = Contest(codes, budget), codes.device
     notes = [
-        "error: of the cells' masses, root mean square and relative, on fresh samples; empty: cells that none of them hit",
-        f"published: Adam from 0 on the same Sobol points every iteration, stopped after {budget.iterations} iterations; genrev: until it "
-        f"is surely no worse, looked up whenever its samples have grown by {LOOK}; the looks are not timed",
-        f"{JUDGES_PER_CODE} samples per code judge, none of which a solver or a look has seen",
+        "error: relative root mean square error of the cells' masses on fresh samples; empty: cells without any of these samples",
+        f"published: Adam from 0 on the same Sobol points each iteration, stopped after {budget.iterations} iterations; genrev: until it "
+        f"is certainly no worse, tested whenever its samples have grown by {LOOK}; the tests are not timed",
+        f"{JUDGES_PER_CODE} samples per code measure the accuracy; no solver or test has used them",
     ]
     variants = [Variant("published", contest.published), Variant("genrev fp32", partial(contest.genrev, "fp32"), TARGET)]
     if options.bf16 or has_bf16(device):
         variants.append(Variant("genrev bf16", partial(contest.genrev, "bf16"), TARGET))
     else:
-        notes.append("bf16 left out: this device does not multiply it in hardware; --bf16 measures it all the same")
+        notes.append("bf16 left out: this device does not multiply it in hardware; pass --bf16 to measure it anyway")
     title = f"semi-discrete transport, {len(codes)} codes in {codes.shape[1]} dimensions on {device.type}"
     timings = alternate(variants, options.rounds, title, progress)
     rows = compared(timings, lambda solved: solved.accuracy.rel)
@@ -87,7 +87,7 @@ def _table(codes: Codes, budget: Budget, options: BenchOptions, progress: Progre
 
 @final
 class Contest:
-    """Both solvers on the same codes. The first run of each, which warms up, tells how far ours has to go."""
+    """Both solvers on the same codes. The first run of each, the warm-up, finds the number of steps that genrev needs."""
 
     def __init__(self, codes: Codes, budget: Budget) -> None:
         self.codes, self.budget = codes, budget
@@ -95,12 +95,12 @@ class Contest:
         self._steps: dict[str, int] = {}
 
     def published(self) -> Solved:
-        """With the budget."""
+        """Run the published solver with its budget."""
         self._reached = published_heights(self.codes, self.budget)
         return self._reached
 
     def genrev(self, precision: str) -> Solved:
-        """With as many steps as it takes to be no worse than `published` was; they are counted in the first run."""
+        """Run genrev's solver with the number of steps that makes it no worse than `published`; the first run finds this number."""
         if precision not in self._steps:
             self._steps[precision] = self._steps_needed(precision, self._reached or self.published())
         solver = self._solver(precision)
@@ -109,7 +109,7 @@ class Contest:
         return Solved(self.codes, solver.heights(), solver.samples)
 
     def _steps_needed(self, precision: str, reached: Solved) -> int:
-        """At most as many as use the samples of the published solver."""
+        """Return the number of steps; it stops at the number of samples of the published solver."""
         solver, look = self._solver(precision), 1
         while solver.samples < reached.samples:
             solver.step()
@@ -129,10 +129,10 @@ def _judged(codes: Codes, heights: Tensor, purpose: str) -> Accuracy:
 
 
 def published_heights(codes: Codes, budget: Budget) -> Solved:
-    """h ← h − 0.05 m/√v, made mean-free;  m, v: averages of g and g², from 0 and not corrected for it;  g = w(h) − 1/n   (D3)
+    """Return h from h ← h − 0.05 m/√v, with mean 0;  m, v: averages of g and g² from 0, without bias correction;  g = w(h) − 1/n
 
-    w: shares of the cells among the first points of a Sobol sequence, in twice as many batches after 30 iterations without a smaller ‖g‖;
-    ends when ‖g‖ < 2e-3. What pyOMT (github.com/k2cu8/pyOMT) does, in its layout and, like it, in one array for all scores.
+    w: shares of the cells among the first points of a Sobol sequence. The number of batches doubles after 30 iterations without a
+    smaller ‖g‖. It ends when ‖g‖ < 2e-3. This is the solver of github.com/k2cu8/pyOMT, with its layout and one array for all scores.
     """
     n, d = codes.shape
     h, m, v = (torch.zeros(n, device=codes.device) for _ in range(3))
@@ -156,7 +156,7 @@ def published_heights(codes: Codes, budget: Budget) -> Solved:
 
 
 def _masses(codes: Codes, h: Tensor, sobol: SobolEngine, batches: int, scores: Tensor) -> Tensor:
-    """w_i = share of the points x with i = arg max ⟨x, y_i⟩ + h_i, by scores (n, batch), a column per point, as published: (n,)."""
+    """Return w (n,): w_i = share of the points x with i = arg max ⟨x, y_i⟩ + h_i. scores: buffer (n, batch), a column per point."""
     counts = torch.zeros_like(h)
     for _ in range(batches):
         x = sobol.draw(scores.shape[1]).to(codes.device) - 0.5

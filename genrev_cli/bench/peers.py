@@ -1,13 +1,13 @@
-"""Published tools that are measured where they are installed: what the extra 'bench' brings."""
+"""Find the published tools that are compared if they are installed. The extra 'bench' installs them."""
 
 from importlib.util import find_spec
 
 
 def installed(name: str) -> bool:
-    """Is there a package of this name? It is not loaded by the question."""
+    """Return True if the package is installed. It is not imported."""
     return find_spec(name) is not None
 
 
 def left_out(name: str) -> str:
-    """What stands beside a table in which `name` is missing."""
-    return f"{name} left out, as it is not installed; pip install {name}, or all peers: pip install 'genrev-cli[bench]'"
+    """Return the note for a table without the tool `name`."""
+    return f"{name} left out because it is not installed; run pip install {name}, or for all such tools: pip install 'genrev-cli[bench]'"

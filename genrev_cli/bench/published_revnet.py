@@ -1,8 +1,8 @@
-"""The layers of github.com/robintibor/generative-reversible, on the weights of a `RevNet`: what its authors trained with.
+"""The authors' layers (github.com/robintibor/generative-reversible) with the weights of a `RevNet`.
 
-Every block splits one tensor and joins it again; the squeeze joins strided slices, and its inverse writes slices into zeros; gradients are
-autograd's. (Their blocks hand the streams on in turn, y = (F(x₁) + x₂, G(y₁) + x₁); here they stand as in the paper's equation 1 and in
-genrev, at the same cost, so that both are one network.)
+Every block splits one tensor and joins it again. The squeeze joins strided slices, and its inverse writes slices into zeros. Autograd
+computes the gradients. The authors' blocks swap the streams, y = (F(x₁) + x₂, G(y₁) + x₁). Here they follow eq. 1 of Schirrmeister et
+al. 2018, as in genrev, at the same cost, so that both are the same network.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.models.invertible import AdditiveCoupling
+from genrev_cli.models.invertible import AdditiveCoupling, ConvBranch
 from genrev_cli.models.revnet import RevNet
 from genrev_cli.shapes import Images, Latents
 
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 @final
 class CheckerboardSqueeze(nn.Module):
-    """Fig. 2; of each half of the channels by itself, but for the image's."""
+    """The squeeze of Figure 2, applied to each half of the channels separately. halves: 1 for the image, else 2."""
 
     def __init__(self, halves: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class CheckerboardSqueeze(nn.Module):
 
 @final
 class PublishedRevNet:
-    """`model`, of images that need no padding, by these layers. block: another one that maps and inverts as `Block` does."""
+    """`model` built from these layers, for images that need no padding. block: an alternative to `Block`."""
 
     def __init__(self, model: RevNet, block: Callable[[nn.Module, nn.Module], Layer] = Block) -> None:
         self.latent_shape = model.latent_shape
@@ -100,12 +100,13 @@ class PublishedRevNet:
 
 
 def memcnn_block(F: nn.Module, G: nn.Module) -> Layer:
-    """memcnn's, which computes its inputs again in the backward pass and frees them in the forward pass, in either direction."""
-    warnings.filterwarnings("ignore", module="memcnn")  # torch's, on what memcnn takes from it, in every process and step anew
+    """Return memcnn's block. It frees its inputs in the forward pass and recomputes them in the backward pass, in both directions."""
+    warnings.filterwarnings("ignore", module="memcnn")  # torch warns about calls of memcnn in every step
     import memcnn
 
     return memcnn.InvertibleModuleWrapper(memcnn.AdditiveCoupling(F, G), keep_input=False, keep_input_inverse=False)
 
 
 def _branch(branch: nn.Module) -> nn.Module:
+    assert isinstance(branch, ConvBranch)
     return nn.Sequential(branch.inner, nn.ReLU(), branch.outer)

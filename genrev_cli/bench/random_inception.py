@@ -1,4 +1,4 @@
-"""The FID's Inception network with random weights: as much work as with the published ones, and nothing to fetch."""
+"""The FID's Inception network with random weights: the same work as with the published weights, without a download."""
 
 import math
 
@@ -10,7 +10,7 @@ from genrev_cli.metrics.features import inception_trunk
 
 
 def drawn_weights(seed: int) -> dict[str, Tensor]:
-    """A state dict under the published names: He's normal convolutions (He et al. 2015), batch norms near the identity but not it."""
+    """Return a state dict with the published names: convolutions drawn as in He et al. 2015, batch norms close to the identity."""
     with torch.device("meta"):
         shapes = pytorch_fid._inception_v3(num_classes=1008, aux_logits=False, weights=None).state_dict()
     generator, state = torch.Generator().manual_seed(seed), {}
@@ -26,9 +26,9 @@ def drawn_weights(seed: int) -> dict[str, Tensor]:
 
 
 def random_inception_weights(seed: int) -> dict[str, Tensor]:
-    """`drawn_weights` whose batch norms hold the moments of a batch of noise images.
+    """Return `drawn_weights` with batch norms that hold the moments of a batch of noise images.
 
-    Without them the activations fade or grow over 94 layers, and rounding could not be judged.
+    Without them the activations shrink or grow over 94 layers, and rounding errors could not be compared.
     """
     state, generator = drawn_weights(seed), torch.Generator().manual_seed(seed)
     trunk = inception_trunk(state)
@@ -41,9 +41,9 @@ def random_inception_weights(seed: int) -> dict[str, Tensor]:
 
 
 def pytorch_fid_network(state: dict[str, Tensor]) -> pytorch_fid.InceptionV3:
-    """pytorch-fid's own module, in eval mode, with the given weights.
+    """Return pytorch-fid's own module in evaluation mode, with the given weights.
 
-    Its constructor would fetch the published ones; so the module is filled with the four blocks that the constructor makes.
+    Its constructor would download the published weights. So it is not called, and its four blocks are set here.
     """
     stages = inception_trunk(state)
     network = pytorch_fid.InceptionV3.__new__(pytorch_fid.InceptionV3)

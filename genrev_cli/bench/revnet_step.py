@@ -1,6 +1,7 @@
-"""A training step of the CelebA RevNet: the published layers, memcnn's, and ours; and what each keeps, however deep the network."""
+"""Time a training step of the CelebA RevNet with the published layers, memcnn's and genrev's, and measure their memory by depth."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,13 +32,13 @@ TARGET_KB = 250
 
 
 def revnet_step(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Seconds, kept bytes and peak of encode, restrict, decode and backward, from the same weights on the same images."""
+    """Measure seconds, saved bytes and peak memory of encode, restrict, decode and backward, for the same weights and images."""
     batch = options.batch or BATCH
     problem, networks = make(batch, options.quick, device)
     count = sum(parameter.numel() for parameter in problem.parameters)
     notes = [f"{count:,} parameters, {batch} images, L = 10 mean |x − x̂| + 10 mean (z − ẑ)², 64 active dimensions within ±2"]
     if MEMCNN in networks:
-        notes.append(f"{MEMCNN} keeps its tensors where autograd's hooks do not see them: its peak says what they take")
+        notes.append(f"{MEMCNN} keeps tensors that autograd's hooks do not see; only its peak includes them")
     else:
         notes.append(left_out(MEMCNN))
     title = f"training step of the CelebA RevNet on {device.type}"
@@ -45,29 +46,36 @@ def revnet_step(options: BenchOptions, device: torch.device, progress: Progress)
 
 
 def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[str, Network]]:
-    """The step and everyone who does it, the published layers first."""
+    """Return the step and all implementations, the published layers first."""
     model = drawn(celeba_revnet(quick)).to(device)
     x = torch.rand(batch, *model.image_shape, generator=torch.Generator().manual_seed(derive(0, "revnet"))).to(device)
     published = PublishedRevNet(model)
     networks = {PUBLISHED: Network(published.encode, published.decode), **own_networks(model, 1 / 0.95, 1 / 0.7)}
     if installed(MEMCNN):
         peer = PublishedRevNet(model, memcnn_block)
-        networks[MEMCNN] = Network(peer.encode, lambda z: peer.decode(z.clone()), seen=False)  # it empties its input
+        networks[MEMCNN] = Network(peer.encode, lambda z: peer.decode(z.clone()), seen=False)  # it frees its input
     return _problem(model, x), networks
 
 
 def celeba_revnet(quick: bool) -> RevNet:
-    """The network of the recipe; quick: a tiny one of the same kind."""
+    """Build the recipe's network; quick: a tiny one of the same kind."""
     table = read_recipe(RECIPE)["model"]
     if quick:
-        return build_model({**table, "image_shape": [3, 16, 16], "scales": [{"blocks": 1, "hidden": 4, "kernel": k} for k in (3, 3, 1)]})
-    return build_model({**table, "image_shape": list(IMAGE_SHAPE)})
+        table = {**table, "scales": [{"blocks": 1, "hidden": 4, "kernel": k} for k in (3, 3, 1)]}
+    return _revnet({**table, "image_shape": [3, 16, 16] if quick else list(IMAGE_SHAPE)})
+
+
+def _revnet(table: dict[str, Any]) -> RevNet:
+    model = build_model(table)
+    assert isinstance(model, RevNet)
+    return model
 
 
 def drawn(model: RevNet) -> RevNet:
-    """The network with its weights drawn again, the same every time.
+    """Draw the network's weights again, equal in every run, and return it.
 
-    As the recipe draws them, but for the biases: where they are 0, ẑ = 0 puts ReLUs on their kink, and rounding decides the gradient.
+    They are drawn as in the recipe, except for the biases. Biases of 0 would put ReLUs at 0 for ẑ = 0, and rounding would then decide
+    the gradient.
     """
     generator = torch.Generator().manual_seed(derive(0, "weights"))
     for parameter in model.parameters():
@@ -84,19 +92,19 @@ def _problem(model: RevNet, x: Images) -> Problem:
     weights = recipe["pretrain-recon"]
 
     def loss(x: Images, x_hat: Images, z: Latents, z_hat: Latents) -> Scalar:
-        """L = w_x L_x + w_z L_z   (A3)"""
+        """L = w_x L_x + w_z L_z"""
         return weights["weight_x"] * image_loss(x, x_hat) + weights["weight_z"] * latent_loss(z, z_hat)
 
     return Problem(x, prior.restrict, loss, list(model.parameters()))
 
 
 def revnet_depth(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Kilobytes per image that autograd keeps for a step with 2, 4, 8 and 16 blocks per scale.
+    """Measure the kilobytes per image that autograd keeps for a step with 2, 4, 8 and 16 blocks per scale.
 
-    On the device 'meta', where nothing is computed: the numbers are those of every device.
+    It runs on the device 'meta', which computes nothing. The numbers are the same on every device.
     """
     names, depths = (PUBLISHED, PLAIN, CHECKPOINT, REVERSIBLE), BLOCKS[:2] if options.quick else BLOCKS
-    rows = {name: {"variant": name} for name in names}
+    rows: dict[str, dict[str, Any]] = {name: {"variant": name} for name in names}
     with progress.task("kept by depth", len(depths), "networks") as bar:
         for blocks in depths:
             for name, kilobytes in saved_by_depth(blocks, options.quick).items():
@@ -104,18 +112,18 @@ def revnet_depth(options: BenchOptions, device: torch.device, progress: Progress
             bar.advance()
     rows[REVERSIBLE]["target_kb"] = TARGET_KB
     notes = (
-        "per image, by autograd's saved tensors without the parameters, of as many blocks on every scale but the last, which has 1",
-        "reversible: meant to be the same at every depth; beside it only the batch and ẑ are held, to make the first streams of again",
+        "autograd's saved tensors without the parameters, per image, for as many blocks on every scale except the last, which has 1",
+        "reversible: should be equal at every depth; apart from it only the batch and ẑ are kept, to recompute the first streams",
     )
     return [Table("kept for the backward pass of the CelebA RevNet, by depth", list(rows.values()), notes)]
 
 
 def saved_by_depth(blocks: int, quick: bool) -> dict[str, float]:
-    """Kilobytes per image of the published layers and of ours, with so many blocks on every scale but the last."""
+    """Return kilobytes per image for each network, with `blocks` blocks on every scale except the last."""
     with torch.device("meta"):
         config = celeba_revnet(quick).config
         *scales, last = config["scales"]
-        model = build_model({**config, "scales": [*({**scale, "blocks": blocks} for scale in scales), last]})
+        model = _revnet({**config, "scales": [*({**scale, "blocks": blocks} for scale in scales), last]})
         problem = _problem(model, torch.rand(BATCH_OF_DEPTH, *model.image_shape))
     published, own = PublishedRevNet(model), own_networks(model, None, None)
     networks = {PUBLISHED: Network(published.encode, published.decode), **{name: own[name] for name in (PLAIN, CHECKPOINT, REVERSIBLE)}}

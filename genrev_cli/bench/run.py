@@ -1,4 +1,4 @@
-"""bench: measure, and write down what came out and under what conditions."""
+"""bench: run benchmarks and write the results with their conditions."""
 
 import time
 from collections.abc import Callable
@@ -39,27 +39,27 @@ BENCHES: dict[str, dict[str, Section]] = {
     "revnet": {"step": revnet_step, "depth": revnet_depth},
     "sample": {"sampling": sampling, "writing": writing},
 }
-"""What can be measured: name → its sections, in the order in which they run."""
+"""Name of a benchmark → its sections, in the order in which they run."""
 
 TAKES = {"images": ("batches", "fid", "sample"), "batch": ("batches", "inn", "revnet", "sample"), "path": ("batches",)}
-"""The options of size that not every benchmark has a use for."""
+"""Size options that only some benchmarks use → the names of these."""
 
 
 def bench(name: str, out: Path, options: BenchOptions, *, progress: Progress = SILENT) -> Result:
-    """Run the sections of one benchmark and write a JSON of kind 'bench': conditions, and a list of tables.
+    """Run the sections of one benchmark and write a JSON of kind 'bench': the conditions and a list of tables.
 
-    Raises UsageError for an unknown name or section and for an option that the benchmark has no use for, UnavailableError for a missing
-    device, FileError for a target that is not ours.
+    Raises UsageError for an unknown name or section, or an option that the benchmark does not use, UnavailableError for a missing
+    device, FileError if `out` exists and is not a benchmark's result.
     """
     if name not in BENCHES:
-        raise UsageError(f"bench {name}: there is {', '.join(BENCHES)}")
+        raise UsageError(f"bench {name}: unknown; choose {', '.join(BENCHES)}")
     for option, names in TAKES.items():
         if getattr(options, option) and name not in names:
-            raise UsageError(f"--{option} has no meaning for bench {name}; it is for {', '.join(names)}")
+            raise UsageError(f"--{option}: bench {name} does not use it, only {', '.join(names)}")
     chosen = options.only or tuple(BENCHES[name])
     for section in chosen:
         if section not in BENCHES[name]:
-            raise UsageError(f"--only {section}: bench {name} has {', '.join(BENCHES[name])}")
+            raise UsageError(f"--only {section}: bench {name} has no such section; choose {', '.join(BENCHES[name])}")
     start, device = time.perf_counter(), resolve_device(options.device)
     check_target(out, "bench", (".json",), [])
     with threads(options.threads):

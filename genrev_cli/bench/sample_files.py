@@ -1,4 +1,4 @@
-"""A folder of PNG files: one file after another by Pillow, and by the writer of `genrev sample`."""
+"""Time writing a folder of PNG files: by Pillow one after another, and by the writer of `genrev sample`."""
 
 from collections.abc import Callable
 from itertools import count
@@ -24,7 +24,7 @@ TARGET = 1.8  # with two cores
 
 
 def writing(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """PNG files of 64×64 colour images per second. The device has no part in it."""
+    """Measure PNG files of 64×64 colour images per second. The device is not used."""
     n, batch = (16, 8) if options.quick else (options.images or IMAGES, options.batch or BATCH)
     pixels = _pictures(n)
     with TemporaryDirectory() as scratch:
@@ -38,14 +38,14 @@ def writing(options: BenchOptions, device: torch.device, progress: Progress) -> 
     for row in rows:
         row["images_per_second"] = n / row["seconds"]
     notes = (
-        "error: 0 where all files are the same to the bit",
-        "genrev also flushes every file to the disk and computes the digest of the folder; the loop of Pillow does neither",
+        "error: 0 if all files are equal to the bit",
+        "genrev also flushes every file to the disk and computes the folder's digest; the loop with Pillow does neither",
     )
     return [Table(title, rows, notes)]
 
 
 def _pictures(n: int) -> np.ndarray:
-    """(n, 3, SIDE, SIDE) uint8, smooth with a little noise: their files are about as large as those of photographs."""
+    """Return smooth images with a little noise, (n, 3, SIDE, SIDE) uint8; their files are about as large as those of photographs."""
     rng = np.random.default_rng(derive(0, "sample-files"))
     coarse = torch.from_numpy(rng.random((n, 3, 8, 8), np.float32) * 255)
     smooth = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic").numpy()

@@ -1,4 +1,4 @@
-"""Images sampled from the CelebA RevNet: by the published layers one batch after another, and by ours as `genrev sample` draws them."""
+"""Time sampling from the CelebA RevNet: with the published layers batch by batch, and with genrev's as `genrev sample` does."""
 
 from collections.abc import Callable
 
@@ -23,15 +23,15 @@ IMAGES = 128
 
 
 def sampling(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Images per second from codes to pixels in memory, with the weights of an untrained one; files are not written."""
+    """Measure images per second from codes to pixels in memory, with an untrained network; no files are written."""
     n, batch = (6, 3) if options.quick else (options.images or IMAGES, options.batch or BATCH)
     model = drawn(celeba_revnet(options.quick)).to(device)
     prior = build_prior({**read_recipe(RECIPE)["prior"], "latent_dim": model.latent_dim}).to(device)
     theirs = published(PublishedRevNet(model), prior, n, batch, device)
     variants = [Variant("published layers", theirs), Variant("genrev fp32", own(model, prior, n, batch, device, bf16=False))]
     notes = [
-        "error: of the pixels, relative to the published ones' in the Euclidean norm",
-        "no gradients on either side; the published side is given the codes, genrev draws them, each image's by a generator of its own",
+        "error: of the pixels, relative to the published layers' in the Euclidean norm",
+        "no gradients on either side; the published side gets the codes, genrev draws them with one generator per image",
     ]
     if options.bf16 or has_bf16(device):
         variants.append(Variant("genrev bf16", own(model, prior, n, batch, device, bf16=True)))
@@ -47,7 +47,7 @@ def sampling(options: BenchOptions, device: torch.device, progress: Progress) ->
 
 
 def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device: torch.device) -> Callable[[], Pixels]:
-    """Codes and zeros, decoded batch by batch."""
+    """Return a run that decodes given codes batch by batch."""
     codes = Drawing(prior, Draw(), device).codes(range(n))
 
     @torch.no_grad()
@@ -58,7 +58,7 @@ def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device
 
 
 def own(model: Autoencoder, prior: Prior, n: int, batch: int, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
-    """As the stage `sample` does it: the last batch is filled up, and cut."""
+    """Return a run that samples as `genrev sample` does: the last batch is filled up, and the surplus dropped."""
 
     @torch.no_grad()
     def run() -> Pixels:

@@ -1,4 +1,4 @@
-"""How much a network keeps for its backward pass."""
+"""Measure how much memory a network keeps for its backward pass."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 def saved_bytes(forward: Callable[[], Any], parameters: Iterable[Tensor]) -> int:
-    """Bytes of the distinct storages that autograd saves while `forward` runs; those of the parameters are not counted.
+    """Return the bytes of the distinct storages that autograd saves while `forward` runs, without those of the parameters.
 
-    It counts what goes through autograd's saved tensors, and nothing that an operation holds in another way (memcnn's does). It is exact,
-    and on every device the same, 'meta' included.
+    Only autograd's saved tensors count, not what an operation keeps in another way, as memcnn does. The number is exact and equal on
+    every device, including 'meta'.
     """
     own = {parameter.untyped_storage()._cdata for parameter in parameters}
     kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()  # held until the end, so that its address is given to no other
+        storage = tensor.untyped_storage()  # kept alive until the end, so that no other storage gets its address
         kept[storage._cdata] = storage
 
     def unpack(_: None) -> Tensor:

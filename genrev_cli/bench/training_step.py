@@ -1,4 +1,4 @@
-"""A training step of an autoencoder behind a restricted latent, by several implementations of one network on the same weights.
+"""Time a training step of an autoencoder with a restricted latent, for several implementations of one network with the same weights.
 
 z = encode(x);   ẑ = restrict(z);   x̂ = decode(ẑ);   L(x, x̂, z, ẑ) and its gradients; no optimizer
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +24,14 @@ from genrev_cli.training.devices import has_bf16
 
 PLAIN, BF16, REVERSIBLE, CHECKPOINT = "genrev fp32", "genrev bf16", "genrev reversible", "genrev checkpoint"
 MODES = (PLAIN, REVERSIBLE, CHECKPOINT)
-TARGET_REVERSIBLE = 1 / 1.33  # of the speed of PLAIN: four passes through the branches and not three
-EQUAL = 1e-2  # TF32 is allowed to round, and a wrong port is off by 1
-NO_BF16 = "bf16 left out: this CPU has no AVX512_BF16 or AMX and emulates it, slower than fp32; --bf16 measures it all the same"
+TARGET_REVERSIBLE = 1 / 1.33  # of the speed of PLAIN: four passes through the branches instead of three
+EQUAL = 1e-2  # allows rounding to TF32; a wrong implementation is off by about 1
+NO_BF16 = "bf16 left out: this CPU has no AVX512_BF16 or AMX and emulates it, slower than fp32; pass --bf16 to measure it anyway"
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """x: (B, C, H, W). restrict: z → ẑ. loss: of x, x̂, z and ẑ. parameters: those that all implementations share."""
+    """The step. x: (B, C, H, W). restrict: z → ẑ. loss: L(x, x̂, z, ẑ). parameters: shared by all implementations."""
 
     x: Images
     restrict: Callable[[Latents], Latents]
@@ -40,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """One implementation. target: see Variant. seen: what it keeps for the backward pass goes through autograd's saved tensors."""
+    """One implementation. target: see Variant. seen: whether it keeps tensors for the backward pass only as autograd's saved tensors."""
 
     encode: Callable[[Images], Latents]
     decode: Callable[[Latents], Images]
@@ -50,7 +51,7 @@ class Network:
 
 
 def own_networks(model: Bijection, target: float | None, target_bf16: float | None) -> dict[str, Network]:
-    """genrev's: in fp32 and bf16, and by what is kept for the backward pass; targets against a published one, where there is one."""
+    """Return genrev's implementations: fp32, bf16, and the other --memory modes. Targets are speed-ups over the first network."""
     modes = {memory: sharing(model, memory) for memory in ("plain", "reversible", "checkpoint")}
     return {
         PLAIN: Network(modes["plain"].encode, modes["plain"].decode, target=target),
@@ -61,16 +62,17 @@ def own_networks(model: Bijection, target: float | None, target_bf16: float | No
 
 
 def sharing(model: Bijection, memory: str) -> Bijection:
-    """The same network on the very parameters of `model`, with a `memory` of its own."""
+    """Return the same network that shares the parameters of `model`, with another memory mode."""
     with torch.device("meta"):
         other = build_model(model.config)
+    assert isinstance(other, Bijection)
     other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     other.memory = memory
     return other
 
 
 def loss_of(problem: Problem, network: Network) -> Scalar:
-    """L(x, x̂, z, ẑ), the networks under autocast where bf16 is asked for."""
+    """Return L(x, x̂, z, ẑ). Networks with `bf16` run under autocast."""
     with torch.autocast(problem.x.device.type, torch.bfloat16) if network.bf16 else nullcontext():  # 'meta' has no autocast
         z = network.encode(problem.x)
         z_hat = problem.restrict(z)
@@ -79,22 +81,22 @@ def loss_of(problem: Problem, network: Network) -> Scalar:
 
 
 def gradients(problem: Problem, network: Network) -> list[Tensor]:
-    """∂L/∂θ by `backward`, which memcnn asks for."""
+    """Return ∂L/∂θ, computed by `backward` because memcnn needs it."""
     for parameter in problem.parameters:
         parameter.grad = None
     loss_of(problem, network).backward()
-    return [parameter.grad for parameter in problem.parameters]
+    return [parameter.grad for parameter in problem.parameters if parameter.grad is not None]
 
 
 def deviation(found: Sequence[Tensor], reference: Sequence[Tensor]) -> float:
-    """‖g − g₀‖ / ‖g₀‖ over all of them."""
+    """Return ‖g − g₀‖ / ‖g₀‖ over all tensors together."""
     squares = [torch.stack([(a - b).square().sum(), b.square().sum()]) for a, b in zip(found, reference, strict=True)]
     difference, norm = torch.stack(squares).sum(0).sqrt().tolist()
     return difference / norm
 
 
 def require_equal(problem: Problem, networks: dict[str, Network]) -> None:
-    """Every fp32 network encodes and decodes as the first one does, or times would be those of different work."""
+    """Check that every fp32 network encodes and decodes like the first one; otherwise their times could not be compared."""
     first, *others = networks
     with torch.no_grad():
         z = networks[first].encode(problem.x)
@@ -115,15 +117,15 @@ def step_tables(
     progress: Progress,
     notes: Sequence[str],
 ) -> list[Table]:
-    """All networks against the first one, and from the same runs genrev's ways of keeping memory against plain autograd.
+    """Return two tables: all networks against the first, and from the same runs genrev's memory modes against plain autograd.
 
-    peak: extra megabytes of a step by name, from a process of its own.
+    peak: name of a network → MB that a step adds at its peak, measured in its own process.
     """
     notes = [
         *notes,
-        "error: of the gradient, relative to the first one's in the Euclidean norm; times without the optimizer",
-        "saved_kb: per image, by autograd's saved tensors without the parameters; with bf16 it has the weights' bf16 copies, once a batch",
-        "extra_peak_mb: of a step in a process of its own, gradients included",
+        "error: of the gradient, relative to the first network's, in the Euclidean norm; times exclude the optimizer",
+        "saved_kb: autograd's saved tensors without the parameters, per image; with bf16 also the weights' bf16 copies, once per batch",
+        "extra_peak_mb: of a step in its own process, including gradients",
     ]
     if not (options.bf16 or has_bf16(problem.x.device)):
         networks = {name: network for name, network in networks.items() if not network.bf16}
@@ -143,26 +145,26 @@ def step_tables(
 def _modes(title: str, timings: Sequence[Timing]) -> Table:
     targets = dict.fromkeys(MODES) | {REVERSIBLE: TARGET_REVERSIBLE}
     own = [replace(t, variant=replace(t.variant, target=targets[t.variant.name])) for t in timings if t.variant.name in MODES]
-    return Table(f"{title}: memory", _rows(own), ("of the same runs; what is kept for the backward pass stands above",))
+    return Table(f"{title}: memory", _rows(own), ("from the same runs; the table above has the memory kept for the backward pass",))
 
 
-def _rows(timings: Sequence[Timing]) -> list[dict]:
+def _rows(timings: Sequence[Timing]) -> list[dict[str, Any]]:
     return compared(timings, lambda found: deviation(found, timings[0].result))
 
 
 def peak_of_step(
     make: Callable[..., tuple[Problem, dict[str, Network]]], name: str, batch: int, options: BenchOptions, device: torch.device
 ) -> float:
-    """MB that a step of the network `name` adds at its peak. make(batch, quick, device): at the top of its module."""
+    """Return the MB that a step of the network `name` adds at its peak. make(batch, quick, device): at the top level of its module."""
     return extra_peak_mb(_prepared, make, name, batch, options.quick, options.threads, str(device), device=str(device))
 
 
 def _prepared(
     make: Callable[..., tuple[Problem, dict[str, Network]]], name: str, batch: int, quick: bool, n_threads: int, device: str
 ) -> Callable[[], None]:
-    """For a process of its own."""
+    """Prepare a step in its own process."""
     small, networks = make(1, True, torch.device(device))
-    gradients(small, networks[name])  # loads what libraries load when they are first used
+    gradients(small, networks[name])  # lets libraries load what they need first
     problem, networks = make(batch, quick, torch.device(device))
 
     def run() -> None:

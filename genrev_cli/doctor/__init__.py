@@ -1,1 +1,1 @@
-"""What a machine does with genrev: what it is, and short checks that each end in one line."""
+"""doctor: describe the machine and check in a few minutes that genrev works on it. Each check gives one line."""

@@ -10,13 +10,13 @@ import torch.distributed as dist
 from genrev_cli.bench.harness import synchronize
 
 NUMBERS = 4_000_000
-"""How many float32 are summed: some milliseconds."""
+"""Number of float32 to sum; it takes a few milliseconds."""
 
 
 def main(backend: str, device: str, rank: str, size: str, meeting: str, seconds: str) -> None:
-    """Sum rank + 1 over all processes, which meet at a file, and print this process's GB/s.
+    """Sum rank + 1 over all processes and print this process's GB/s. meeting: a file through which the processes find each other.
 
-    Raises RuntimeError where the sum is wrong.
+    Raises RuntimeError if the sum is wrong.
     """
     place, count = torch.device(device), int(size)
     if place.type == "cuda":
@@ -25,7 +25,7 @@ def main(backend: str, device: str, rank: str, size: str, meeting: str, seconds:
         backend, init_method=f"file://{meeting}", rank=int(rank), world_size=count, timeout=timedelta(seconds=float(seconds))
     )
     try:
-        for _ in range(2):  # the first one sets the connections up
+        for _ in range(2):  # the first run sets up the connections
             numbers = torch.full((NUMBERS,), float(rank) + 1, device=place)
             synchronize()
             began = time.perf_counter()
@@ -36,7 +36,7 @@ def main(backend: str, device: str, rank: str, size: str, meeting: str, seconds:
         dist.destroy_process_group()
     wanted = count * (count + 1) / 2
     if not torch.equal(numbers, torch.full_like(numbers, wanted)):
-        raise RuntimeError(f"the sum is {numbers.mean().item():.4g} on average, and {wanted:g} is right")
+        raise RuntimeError(f"the sum is {numbers.mean().item():.4g} on average, but should be {wanted:g}")
     print(4 * NUMBERS / taken / 1e9)
 
 

@@ -1,4 +1,4 @@
-"""All checks, the most important first. A new one is a function of the subject and a line here."""
+"""All checks, the most important first. To add one, write a function of the subject and a line here."""
 
 from functools import partial
 
@@ -35,4 +35,4 @@ CHECKS: tuple[Check, ...] = (
     Check("NCCL", nccl, 20, ("cuda",)),
     Check("PNG writing", png_writing, 2),
 )
-"""In the order in which they run."""
+"""All checks, in the order in which they run."""

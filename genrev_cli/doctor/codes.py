@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from genrev_cli.bench.harness import timed
-from genrev_cli.doctor.finding import Outcome, told
+from genrev_cli.doctor.finding import Outcome, info
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.scores import build_scores, centred
@@ -16,20 +16,20 @@ from genrev_cli.store.drawing import Drawing
 from genrev_cli.training.devices import has_bf16
 
 CODES, DIM = 60_000, 32
-"""The size of the map: that of MNIST."""
+"""The size of the map: as many codes as MNIST has images."""
 ANGLE = 0.9
 BLOCK, PER_STEP = 64, 96
-"""Codes of a block of genrev sample, and of a step of train-gan."""
+"""Number of codes in a block of genrev sample, and in a step of train-gan."""
 LEAST_SECONDS, MOST_CODES = 0.2, 16_384
-"""How long drawing is measured at least, unless it takes more codes than this."""
+"""Draw for at least this many seconds, but not more than this many codes."""
 SAMPLES = {"cuda": 4096, "cpu": 256}
 EPSILON = 0.05
 PER_CODE = 200
-"""Samples that fit-ot draws for each code at most, unless told otherwise."""
+"""Default maximum of samples per code in fit-ot."""
 
 
 def codes_of_map(subject: Subject) -> Outcome:
-    """Measure codes per second as genrev sample --ot draws them, and milliseconds for those of a step of train-gan."""
+    """Measure codes per second as genrev sample --ot draws them, and milliseconds for the codes of a train-gan step."""
     drawn = _map().to(subject.device)
     generator = torch.Generator(subject.device)
 
@@ -40,14 +40,15 @@ def codes_of_map(subject: Subject) -> Outcome:
             source.codes(numbers)
 
     step = lambda: drawn.sample(PER_STEP, generator.manual_seed(1))  # noqa: E731
-    draw(BLOCK), step()  # the first ones load what is needed
+    draw(BLOCK)  # the first calls load libraries
+    step()
     speed, ms = _speed(draw), 1e3 * timed(step)[0]
     numbers = {"codes_per_second": speed, "ms_per_step": ms, "codes": CODES, "dim": DIM}
-    return told(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
+    return info(f"{speed:,.0f} codes/s from a map of {CODES:,} codes × {DIM}; {ms:.1f} ms for the {PER_STEP} of a train-gan step", numbers)
 
 
 def _speed(draw: Callable[[int], object]) -> float:
-    """Return codes per second, of so many blocks that the clock can tell."""
+    """Return codes per second, measured over enough blocks for the clock."""
     n = BLOCK
     while (seconds := timed(partial(draw, n))[0]) < LEAST_SECONDS and n < MOST_CODES:
         n *= 4
@@ -55,7 +56,7 @@ def _speed(draw: Callable[[int], object]) -> float:
 
 
 def _map() -> TransportMap:
-    """Return a map of random codes, of which every draw is kept."""
+    """Return a map of random codes that keeps every draw."""
     generator = torch.Generator().manual_seed(derive(0, "doctor", "map"))
     drawn = TransportMap(DIM, [CODES], [ANGLE])
     codes, heights = torch.randn(CODES, DIM, generator=generator), 0.1 * torch.randn(CODES, generator=generator)
@@ -77,4 +78,4 @@ def fit_kernels(subject: Subject) -> Outcome:
         numbers[precision] = len(x) / timed(run)[0]
     speeds = " and ".join(f"{speed:,.0f} samples/s in {precision}" for precision, speed in numbers.items())
     minutes = PER_CODE * CODES / max(numbers.values()) / 60
-    return told(f"{speeds}; {PER_CODE} for each of {CODES:,} codes would take {minutes:.1f} minutes", numbers)
+    return info(f"{speeds}; {PER_CODE} for each of {CODES:,} codes would take {minutes:.1f} minutes", numbers)

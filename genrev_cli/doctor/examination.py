@@ -1,4 +1,4 @@
-"""One run of the checks, within its time."""
+"""Run the checks within a time limit."""
 
 import gc
 import time
@@ -22,16 +22,16 @@ from genrev_cli.settings.doctor import DoctorOptions
 from genrev_cli.training.devices import resolve_device
 
 NO_TIME = "no time left"
-"""How the reason of a SKIP begins that more --minutes would cure."""
+"""Start of the reason of a SKIP that more --minutes would avoid."""
 
 MOST_LETTERS = 300
-"""Of an error's first line: torch has some that fill a screen."""
+"""Maximum length of an error in the report; some of torch's fill a screen."""
 
 
 class Examination:
-    """What the machine is, and its checks one by one. machine: the head of the report. checks: what there is to carry out, in order.
+    """A run of all checks. machine: the head of the report, which describes the machine. checks: the checks in order.
 
-    Raises UsageError for an unknown device word, and like `open_subject`; a device that cannot be used is a finding.
+    Raises UsageError for an unknown --device, and what `open_subject` raises. A device that cannot be used is a finding, not an error.
     """
 
     def __init__(self, options: DoctorOptions, scratch: Path) -> None:
@@ -41,20 +41,20 @@ class Examination:
             device = resolve_device(options.device)
         except UsageError:
             raise
-        except Exception as error:  # a driver that fails has many names for it, and the report is the place to read them
+        except Exception as error:  # a broken driver can raise anything, and the report shows it
             device, self.broken = torch.device("cpu"), error
         self.subject: Subject = open_subject(options.device, device, scratch, ckpt=options.ckpt, recipe=options.recipe)
         self.machine: dict[str, Any] = described_machine(self.subject, {"at the start": found, "as genrev sets them": switches()})
         if self.broken:
-            self.machine["examined"]["device"] = f"{options.device}, which cannot be used"
+            self.machine["examined"]["device"] = f"{options.device}, not usable"
 
     @property
     def seconds(self) -> float:
-        """Return how long the examination has taken so far."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.began
 
     def carry_out(self, check: Check) -> Finding:
-        """Return what a check finds: a SKIP where too little time is left, a FAIL where it raises anything."""
+        """Return the finding of a check: a SKIP if too little time is left, a FAIL if it raises anything."""
         if self.broken:
             return self._failed(check, self.broken) if check is self.checks[0] else _skipped(check, "the device cannot be used")
         if reason := next(filter(None, map(self.subject.lacks, check.needs)), ""):
@@ -62,7 +62,7 @@ class Examination:
         needed = self._needed(check)
         left = 60 * self.options.minutes - self.seconds
         if needed > left:
-            return _skipped(check, f"{NO_TIME}: needs some {needed:.0f} s, has {max(left, 0):.0f} s")
+            return _skipped(check, f"{NO_TIME}: needs about {needed:.0f} s, has {max(left, 0):.0f} s")
         try:
             outcome = check.run(self.subject)
         except Exception as error:
@@ -72,9 +72,11 @@ class Examination:
         return Finding(check.name, replace(outcome, detail=cleaned(outcome.detail, self.scratch)))
 
     def _needed(self, check: Check) -> float:
-        """Return an estimate of the seconds that a check takes."""
+        """Estimate the seconds that a check takes."""
         subject = self.subject
-        if not (check.few or check.full) or 60 * self.options.minutes <= self.seconds:  # without time nothing is measured for it either
+        if (
+            not (check.few or check.full) or 60 * self.options.minutes <= self.seconds
+        ):  # without time left, nothing is measured for the estimate
             return check.seconds
         return check.seconds + (check.few * subject.few + check.full * subject.batch) * subject.seconds_per_image
 
@@ -83,7 +85,7 @@ class Examination:
         return Finding(check.name, Outcome(FAIL, cleaned(f"{type(error).__name__}: {said}", self.scratch)), error)
 
     def _free(self, check: Check) -> None:
-        """Give back the memory of networks, which the next check may need."""
+        """Free the memory of networks for the next check."""
         if check.few or check.full:
             gc.collect()
         if self.subject.cuda:
@@ -96,19 +98,19 @@ def _skipped(check: Check, reason: str) -> Finding:
 
 @contextmanager
 def examination(options: DoctorOptions) -> Iterator[Examination]:
-    """Give an examination whose temporary files go with the block."""
+    """Yield an examination; its temporary files are deleted at the end of the block."""
     with TemporaryDirectory(prefix="genrev-doctor.", ignore_cleanup_errors=True) as scratch:
         yield Examination(options, Path(scratch))
 
 
 def failed(findings: list[Finding]) -> bool:
-    """Tell whether a promise is broken."""
+    """Return True if any check failed."""
     return any(finding.outcome.state == FAIL for finding in findings)
 
 
 def summary(findings: list[Finding], seconds: float) -> str:
-    """Return how many findings there are of each state, in how many seconds, and whether more time would give more."""
+    """Return one line: the number of findings per state, the time, and whether --minutes was too small."""
     states = [finding.outcome.state for finding in findings]
     counted = ", ".join(f"{states.count(state)} {state}" for state in (PASS, FAIL, SKIP, INFO))
     late = sum(finding.outcome.detail.startswith(NO_TIME) for finding in findings)
-    return f"{counted} in {seconds:.0f} s" + (f"; {late} had {NO_TIME}: give more --minutes" if late else "")
+    return f"{counted} in {seconds:.0f} s" + (f"; {late} had {NO_TIME}: pass a larger --minutes" if late else "")

@@ -1,4 +1,4 @@
-"""What a check is and what it finds."""
+"""Checks and their findings."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from genrev_cli.doctor.subject import Subject
 
 PASS, FAIL, SKIP, INFO = "PASS", "FAIL", "SKIP", "INFO"
-"""A promise is kept, or not; nothing was done, and why; something was measured that nobody promised."""
+"""States: the promise is kept, or broken; the check was skipped; a measurement without a promise."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found. detail: one line. numbers: name → JSON value, what the line was made from."""
+    """Result of a check. detail: one line. numbers: name → JSON value, the numbers in that line."""
 
     state: str
     detail: str
@@ -25,9 +25,9 @@ class Outcome:
 class Check:
     """One check.
 
-    name: at most 26 characters, so that the table fits 80 columns. run: does the work. needs: what the subject has to have for it, see
-    `Subject.lacks`. seconds: how long it takes beside the network's work. few, full: how many training steps its work amounts to, with
-    the subject's small and with its full batch.
+    name: at most 26 characters, so that the table fits 80 columns. run: does the work. needs: what the subject must have, see
+    `Subject.lacks`. seconds: estimated time without the network. few, full: its work with the network, as a number of training steps
+    with the subject's small and full batch.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Finding:
     error: Exception | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The line as a JSON object; numbers that JSON does not have, NaN and infinities, are None."""
+        """Return the line as a JSON object. NaN and infinities, which JSON does not have, become None."""
         return {"name": self.name, "state": self.outcome.state, "detail": self.outcome.detail, "numbers": _finite(self.outcome.numbers)}
 
 
@@ -55,12 +55,12 @@ Numbers: TypeAlias = dict[str, Any]
 
 
 def verdict(kept: bool, detail: str, numbers: Numbers | None = None) -> Outcome:
-    """Return a PASS where the promise is kept, else a FAIL."""
+    """Return a PASS if the promise is kept, else a FAIL."""
     return Outcome(PASS if kept else FAIL, detail, numbers or {})
 
 
-def told(detail: str, numbers: Numbers | None = None) -> Outcome:
-    """Return an INFO: a measurement that nothing is promised of."""
+def info(detail: str, numbers: Numbers | None = None) -> Outcome:
+    """Return an INFO: a measurement without a promise."""
     return Outcome(INFO, detail, numbers or {})
 
 

@@ -10,13 +10,13 @@ from genrev_cli.files.header import Header
 from genrev_cli.seeds import derive
 
 DISTINCT = 64
-"""How many different images there are; more are these again."""
+"""Number of different images; larger sets repeat them."""
 _COARSE = 8
 _CLASSES = 10
 
 
 def smooth_images(n: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return n smooth random images with a little noise, (n, C, H, W) uint8, the same ones at every call."""
+    """Return n smooth random images with a little noise, (n, C, H, W) uint8, equal in every call."""
     channels, height, width = shape
     generator = torch.Generator().manual_seed(derive(0, "doctor", "images"))
     coarse = torch.rand(min(n, DISTINCT), channels, _COARSE, _COARSE, generator=generator)
@@ -27,7 +27,7 @@ def smooth_images(n: int, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def write_images(path: Path, n: int, shape: tuple[int, int, int]) -> Path:
-    """Write n images as prepare-data does: 10 classes, four of five images for training."""
+    """Write n images as prepare-data does: 10 classes, four fifths of the images for training."""
     images, split = smooth_images(n, shape), np.zeros(n, np.uint8)
     split[-max(n // 5, 1) :] = 1
     config = {"source": {"name": "doctor"}, "image_shape": list(shape), "counts": {"train": int((split == 0).sum())}}

@@ -2,19 +2,19 @@
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, told, verdict
+from genrev_cli.doctor.finding import Outcome, info, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.scoring.exactness import Exactness
 from genrev_cli.shapes import to_float
 from genrev_cli.training.guard import WARN
 
 BITS = 16
-"""K of the grid of 2^−K, where a checkpoint has none of its own."""
+"""K of the grid of 2^−K, unless the checkpoint has its own."""
 
 
 @torch.no_grad()
 def round_trip(subject: Subject, *, precision: str) -> Outcome:
-    """Compare x with decode(encode(x)); in fp32 the largest difference has a limit, in other precisions it is told."""
+    """Compare x with decode(encode(x)). The largest difference has a limit in fp32; in other precisions it is only reported."""
     model, x = subject.network(), subject.x(subject.few)
     with subject.computing(precision):
         error = (model.decode(model.encode(x)).float() - x).abs()
@@ -23,13 +23,13 @@ def round_trip(subject: Subject, *, precision: str) -> Outcome:
     own = ", the checkpoint's own precision" if precision == subject.precision != "fp32" else ""
     detail = f"largest error {largest:.1e}, mean {mean:.1e}{own}"
     if precision != "fp32":
-        return told(f"{detail}; nothing is promised", numbers)
+        return info(f"{detail}; nothing is promised", numbers)
     return verdict(largest <= WARN, f"{detail}; limit {WARN:g}", numbers)
 
 
 @torch.no_grad()
 def exact_bits(subject: Subject, *, precision: str) -> Outcome:
-    """Encode and decode with --exact-bits, twice, in two batch sizes: every value comes back, and codes are the same again."""
+    """Encode and decode with --exact-bits in two batch sizes: every value must come back, and encoding again must give equal codes."""
     bits = subject.bits or BITS
     model = subject.network(bits=bits)
     verify, changed, sizes = Exactness(model), 0, sorted({subject.few, max(subject.few // 2, 1)})
@@ -43,8 +43,8 @@ def exact_bits(subject: Subject, *, precision: str) -> Outcome:
     found = verify.numbers()
     numbers = {**found, "codes_changed": changed, "batches": sizes}
     if found["largest_stream"] >= found["exact_range"]:
-        detail = f"a stream reaches {found['largest_stream']:.3g}, and {bits} bits have room for {found['exact_range']:.3g}"
-        return verdict(False, detail, numbers) if subject.bits else told(f"{detail}; fewer --exact-bits have more", numbers)
+        detail = f"a stream reaches {found['largest_stream']:.3g}, but the range of {bits} bits is {found['exact_range']:.3g}"
+        return verdict(False, detail, numbers) if subject.bits else info(f"{detail}; a smaller --exact-bits has a wider range", numbers)
     kept = not (found["exact_error"] or verify.pixels or changed)
     if kept:
         return verdict(True, f"{bits} bits: every value came back, in batches of {' and '.join(map(str, sizes))}", numbers)

@@ -1,4 +1,4 @@
-"""What the machine is: the head of the report."""
+"""Describe the machine for the head of the report."""
 
 import os
 import shutil
@@ -26,16 +26,16 @@ VARIABLES = (
     "CUDA_LAUNCH_BLOCKING",
     "WORLD_SIZE",
 )
-"""Environment variables that change what is computed, how fast, or on what; those that begin with GENREV_ are shown beside them."""
+"""Environment variables that change results, speed or devices. Those that start with GENREV_ are shown too."""
 
 _MEMORY = Path("/proc/meminfo")
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def switches() -> dict[str, Any]:
-    """Return the switches of torch that decide what fp32 means on a GPU, as they are now."""
+    """Return the current state of torch's switches that decide what fp32 means on a GPU."""
     return {
-        "convolutions": torch.backends.cudnn.conv.fp32_precision,
+        "convolutions": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]  # torch sets it at run time
         "matmul": torch.backends.cuda.matmul.fp32_precision,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
@@ -44,9 +44,9 @@ def switches() -> dict[str, Any]:
 
 
 def described_machine(subject: Subject, precision: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return all that a bug report needs of a machine, without a path in the home folder, a host's name or a secret.
+    """Return what a bug report needs to know about a machine, without home folders, host names or secrets.
 
-    precision: the switches, by when they were read.
+    precision: when the switches were read → the switches.
     """
     folders = {"current folder": Path.cwd(), "cache folder": cache_folder()}
     return {
@@ -62,7 +62,7 @@ def described_machine(subject: Subject, precision: dict[str, dict[str, Any]]) ->
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of everything that matters, without what is not there."""
+    """Return the versions of genrev, libraries and drivers; what is not installed is left out."""
     made = provenance(seconds=0.0)
     git = f" (git {made['git']})" if made["git"] else ""
     named = {name: text for name, text in made["versions"].items() if name in ("python", "torch", "numpy", "h5py")}
@@ -82,13 +82,13 @@ def versions() -> dict[str, str]:
 
 
 def _hostless(text: str) -> str:
-    """Return a text without this machine's name."""
+    """Return the text with this machine's name replaced by HOST."""
     host = socket.gethostname()
     return text.replace(host, "HOST") if len(host) > 3 else text
 
 
 def _driver() -> str:
-    """Return the version of NVIDIA's kernel module, '' where there is none."""
+    """Return the version of NVIDIA's kernel module, '' if there is none."""
     if not _DRIVER.is_file():
         return ""
     words = _DRIVER.read_text(encoding="utf-8", errors="replace").splitlines()[0].split()
@@ -96,7 +96,7 @@ def _driver() -> str:
 
 
 def devices() -> list[dict[str, Any]]:
-    """Return name, compute capability and memory of every CUDA device that is visible."""
+    """Return name, compute capability and memory of every visible CUDA device."""
     return [_device(number) for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
 
 
@@ -106,17 +106,17 @@ def _device(number: int) -> dict[str, Any]:
         about = torch.cuda.get_device_properties(number)
         found |= {"name": about.name, "capability": f"{about.major}.{about.minor}", "memory_gb": round(about.total_memory / 1e9, 1)}
         return {**found, "free_gb": round(torch.cuda.mem_get_info(number)[0] / 1e9, 1)}
-    except RuntimeError as error:  # the driver is too old, or the device is another program's alone
+    except RuntimeError as error:  # the driver is too old, or another program uses the device exclusively
         return {**found, "error": cleaned(str(error).partition("\n")[0])}
 
 
 def load() -> dict[str, float]:
-    """Return how many processes wanted a core in the last minute, where the system says so: with more than cores speeds say little."""
+    """Return the average load of the last minute, if the system reports it. With a load above the number of cores, speeds mean little."""
     return {"load": round(os.getloadavg()[0], 1)} if hasattr(os, "getloadavg") else {}
 
 
 def memory() -> dict[str, float]:
-    """Return the machine's memory in GB (10⁹ bytes), and how much of it programs can still have, where the system says so."""
+    """Return total and available memory in GB (10⁹ bytes), as far as the system reports them."""
     if _MEMORY.is_file():
         lines = dict(line.split(":", 1) for line in _MEMORY.read_text(encoding="utf-8").splitlines() if ":" in line)
         named = {"total": "MemTotal", "available": "MemAvailable"}
@@ -127,7 +127,7 @@ def memory() -> dict[str, float]:
 
 
 def free_disk(folder: Path) -> float | None:
-    """Return the free space of the disk that a folder is on, or will be, in GB; None where the system does not say."""
+    """Return the free space in GB on the disk of a folder, which need not exist yet; None if the system does not report it."""
     there = next((place for place in (folder, *folder.parents) if place.is_dir()), None)
     try:
         return round(shutil.disk_usage(there).free / 1e9, 1) if there else None
@@ -136,6 +136,6 @@ def free_disk(folder: Path) -> float | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables that matter and are set, without secrets and home folders."""
+    """Return the relevant environment variables that are set, without secrets and home folders."""
     names = [name for name in (*VARIABLES, *sorted(os.environ)) if name in os.environ and (name in VARIABLES or name.startswith("GENREV_"))]
     return {name: value_of(name, os.environ[name]) for name in dict.fromkeys(names)}

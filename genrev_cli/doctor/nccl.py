@@ -1,4 +1,4 @@
-"""Check that the GPUs of this machine find each other."""
+"""Check that the GPUs of this machine can communicate."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from genrev_cli.doctor.finding import Outcome, skipped, verdict
 from genrev_cli.doctor.subject import Subject
 
 LIMIT = 60.0
-"""Seconds for all processes together."""
+"""Time limit in seconds for all processes together."""
 
 
 def nccl(subject: Subject) -> Outcome:
@@ -27,11 +27,11 @@ def nccl(subject: Subject) -> Outcome:
     group = f"{count} GPU{'s' * (count > 1)}"
     if wrong:
         return verdict(False, f"{group}: {wrong}", numbers)
-    return verdict(True, f"{group}: sums are right, at {min(speeds):.1f} GB/s for each process", numbers)
+    return verdict(True, f"{group}: sums are correct, at {min(speeds):.1f} GB/s per process", numbers)
 
 
 def summed(backend: str, devices: list[str], scratch: Path, limit: float) -> tuple[str, list[float]]:
-    """Return what went wrong in a sum over one process per device, '' for nothing, and the GB/s that each of them measured.
+    """Sum over one process per device. Return the error, '' if there is none, and the GB/s that each process measured.
 
     Processes that have not ended after `limit` seconds are killed.
     """
@@ -44,7 +44,7 @@ def summed(backend: str, devices: list[str], scratch: Path, limit: float) -> tup
         ended = [_ended(process, max(began + limit - time.monotonic(), 0.1)) for process in processes]
     finally:
         for process in processes:
-            process.kill()  # one that has ended does not mind
+            process.kill()  # no effect on a process that has ended
             process.communicate()
     for rank, (code, out, err) in enumerate(ended):
         if code is None:
@@ -64,7 +64,7 @@ def _started(words: list[str]) -> subprocess.Popen:
 
 
 def _ended(process: subprocess.Popen, seconds: float) -> tuple[int | None, Any, Any]:
-    """Return exit code, stdout and stderr of a process; the code is None where it has not ended."""
+    """Return exit code, stdout and stderr of a process; the code is None if it has not ended in time."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

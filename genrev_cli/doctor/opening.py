@@ -1,4 +1,4 @@
-"""From --recipe or --ckpt to the subject."""
+"""Build the subject of the checks from --recipe or --ckpt."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.loop import seeded
 
 DEFAULTS = {"cuda": "grn-celeba64", "cpu": "grn-mnist"}
-"""Device type → the recipe that is examined where none is given."""
+"""Device type → the recipe to examine by default."""
 SHAPES = {
     "celebahq256": (3, 256, 256),
     "celeba64": (3, 64, 64),
@@ -30,26 +30,26 @@ SHAPES = {
     "mnist": (1, 28, 28),
     "digits": (1, 8, 8),
 }
-"""Part of a recipe's name → the shape of its images; the first part that fits counts."""
+"""Part of a recipe's name → the shape of its images; the first match counts."""
 GUESSES = ((3, 64, 64), (1, 32, 32))
-"""Shapes that are tried where the name says nothing."""
+"""Shapes to try if the name matches none."""
 
 IMAGES = 64
 FEW = {"cuda": 32, "cpu": 4}
 MOST = {"cuda": 1 << 20, "cpu": 8}
-"""Device type → images of a step whose result is looked at, and at most of one whose speed is measured."""
+"""Device type → number of images: FEW for steps whose results are compared, MOST as the maximum for steps that are timed."""
 BIASES = 0.01
 
 _STAGE = "pretrain-recon"
 
 
 def open_subject(word: str, device: torch.device, scratch: Path, *, ckpt: Path | None, recipe: str) -> Subject:
-    """Return what a checkpoint or a recipe describes, on a device; without either the default recipe of the kind of device.
+    """Return the subject that a checkpoint or recipe describes; without either, that of the default recipe for the device type.
 
     Raises UsageError for both at once or an unusable recipe, FileError for an unusable checkpoint.
     """
     if ckpt and recipe:
-        raise UsageError(f"--ckpt {ckpt} and --recipe {recipe}: give one of them")
+        raise UsageError(f"--ckpt {ckpt} and --recipe {recipe}: pass only one of them")
     if ckpt:
         return _from_checkpoint(word, device, scratch, ckpt)
     return _from_recipe(word, device, scratch, recipe or DEFAULTS[device.type])
@@ -86,9 +86,9 @@ def _from_recipe(word: str, device: torch.device, scratch: Path, recipe: str) ->
 
 
 def _fitting(tables: dict[str, Any], recipe: str, scratch: Path) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
-    """Return a small prepared set that fits a recipe, the settings of network and prior for it, and a remark where the shape is a guess.
+    """Return a small prepared set for a recipe, the settings of its network and prior, and a remark if the image shape is a guess.
 
-    Raises UsageError where no shape is known that the network takes.
+    Raises UsageError if no known shape fits the network.
     """
     stem = Path(recipe).stem
     known = [shape for part, shape in SHAPES.items() if part in stem][:1]
@@ -102,33 +102,33 @@ def _fitting(tables: dict[str, Any], recipe: str, scratch: Path) -> tuple[Any, d
                 raise
             refused = refused or error
             continue
-        return images, model, prior, "" if known else ", a shape that was guessed"
+        return images, model, prior, "" if known else ", a guessed shape"
     raise UsageError(
         f"--recipe {recipe}: the shape of its images is not known, and {GUESSES[0]} and {GUESSES[1]} do not fit ({refused}); "
-        f"put one of {', '.join(SHAPES)} into the file's name, or give --ckpt"
+        f"put one of {', '.join(SHAPES)} into the file's name, or pass --ckpt"
     )
 
 
 def described(model: Autoencoder) -> str:
-    """Return name, image shape and size of a network."""
+    """Return name, image shape and number of parameters of a network."""
     shape = "×".join(str(side) for side in model.image_shape)
     return f"{model.config['name']} for {shape}, {model.parameter_count():,} parameters"
 
 
 def _settings(method: dict[str, Any], where: str) -> ReconstructionConfig:
-    """Return the settings of the reconstruction step, the defaults where a checkpoint is of another stage."""
+    """Return the settings of the reconstruction step; the defaults if the checkpoint is from another stage."""
     (settings,) = split_table(method, where, ReconstructionConfig)
     return settings
 
 
 def _batches(batch: int, device: torch.device) -> dict[str, int]:
-    """Return the sizes of both batches."""
+    """Return the full and the small batch size."""
     batch = min(batch, MOST[device.type])
     return {"batch": batch, "few": min(batch, FEW[device.type])}
 
 
 def _draw_biases(model: Autoencoder) -> None:
-    """Draw the biases that are 0: a ReLU whose input is 0 would leave it to rounding what its gradient is."""
+    """Draw the biases that are 0, because the gradient of a ReLU at an input of 0 depends on rounding."""
     generator = torch.Generator().manual_seed(derive(0, "doctor", "biases"))
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] == "bias" and not parameter.any():

@@ -1,4 +1,4 @@
-"""Keep what names a person or a folder of theirs out of a report that is pasted in public."""
+"""Remove names of users and their folders from the report, because it may be published."""
 
 import getpass
 import re
@@ -20,13 +20,13 @@ def cleaned(text: str, scratch: Path | None = None) -> str:
 
 
 def value_of(name: str, value: str) -> str:
-    """Return an environment variable's value as it may be shown: '(set)' where its name speaks of a secret, no login in an address."""
+    """Return an environment variable's value as it may be shown: '(set)' if its name suggests a secret, addresses without login."""
     return "(set)" if _SECRET.search(name) else cleaned(_LOGIN.sub("//", value))
 
 
 def _user() -> str:
-    """Return the name of the user, '' where the system knows none."""
+    """Return the user's name, '' if the system has none."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # an id without a name, as in a container
+    except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers
         return ""

@@ -13,7 +13,7 @@ from genrev_cli.bench.harness import synchronize
 from genrev_cli.bench.sample_images import own
 from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.bench.training_step import Network, loss_of
-from genrev_cli.doctor.finding import Numbers, Outcome, told, verdict
+from genrev_cli.doctor.finding import Numbers, Outcome, info, verdict
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import lacks_memory
 from genrev_cli.methods.reconstruction import Reconstruction
@@ -21,27 +21,27 @@ from genrev_cli.training.batches import Batches
 
 ROUNDS = {"cuda": 10, "cpu": 3}
 MOST_SECONDS = 10.0
-"""After so many seconds no other round begins."""
+"""No new round starts after this many seconds."""
 
 Measured = TypeVar("Measured")
 
 
 def training_step(subject: Subject, *, precision: str, memory: str) -> Outcome:
-    """Measure a step of pretrain-recon: images per second, memory, and on CUDA for how much of it the host is busy."""
+    """Measure a step of pretrain-recon: images per second, memory, and on CUDA how long the host is busy."""
     batch, numbers = fitting(subject, lambda batch: _step(subject, batch, precision, memory))
     detail = f"{numbers['images_per_second']:,.0f} images/s, {numbers['ms_per_step']:.1f} ms for {batch} images, {_memory(numbers)}"
     if subject.cuda:
         detail += f", host busy for {numbers['host_ms']:.1f} ms ({100 * numbers['host_ms'] / numbers['ms_per_step']:.0f}%)"
-    return told(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
+    return info(detail + (f"; {subject.batch} images do not fit" if batch < subject.batch else ""), {"batch": batch, **numbers})
 
 
 def _memory(numbers: Numbers) -> str:
-    """Return what a step takes, for the line."""
+    """Return the memory of a step, for the line."""
     return f"peak {numbers['peak_mb']:,.0f} MB" if "peak_mb" in numbers else f"{numbers['kept_mb']:,.1f} MB kept for the backward pass"
 
 
 def fitting(subject: Subject, measure: Callable[[int], Measured]) -> tuple[int, Measured]:
-    """Return the largest of batch, batch / 2, batch / 4, … that the memory has room for, and what is measured with it."""
+    """Return the largest of batch, batch / 2, batch / 4, … that fits into memory, and the measurement with it."""
     batch = subject.batch
     while True:
         try:
@@ -55,7 +55,7 @@ def fitting(subject: Subject, measure: Callable[[int], Measured]) -> tuple[int, 
 
 
 def _step(subject: Subject, batch: int, precision: str, memory: str) -> Numbers:
-    """Return what a step takes, in the precision and with what is kept for the backward pass."""
+    """Return time and memory of a training step in a precision and --memory mode."""
     with subject.switched(precision):
         method = subject.reconstruction(precision, memory)
         step = partial(subject.stepper(method, batch), 1)
@@ -70,7 +70,7 @@ def _step(subject: Subject, batch: int, precision: str, memory: str) -> Numbers:
 
 
 def _kept(subject: Subject, method: Reconstruction, batch: int) -> Numbers:
-    """Return what autograd keeps for the backward pass: what a CPU has no counter for."""
+    """Return the memory that autograd keeps for the backward pass, because a CPU does not count its peak."""
     model = method.autoencoder
     problem = subject.problem(model, batch)
     with method.autocast():
@@ -78,7 +78,7 @@ def _kept(subject: Subject, method: Reconstruction, batch: int) -> Numbers:
 
 
 def rounds(measure: Callable[[], Measured], most: int) -> list[Measured]:
-    """Return what is measured up to `most` times, until MOST_SECONDS are over."""
+    """Measure up to `most` times, until MOST_SECONDS are over, and return all results."""
     began, found = time.monotonic(), [measure()]
     while len(found) < most and time.monotonic() - began < MOST_SECONDS:
         found.append(measure())
@@ -86,7 +86,7 @@ def rounds(measure: Callable[[], Measured], most: int) -> list[Measured]:
 
 
 def clocked(run: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds until the device is done with `run`, and those until `run` returns, for which the host is busy."""
+    """Return the seconds until the device has finished `run`, and the seconds until `run` returns, during which the host is busy."""
     synchronize()
     began = time.perf_counter()
     run()
@@ -107,17 +107,17 @@ def sampling(subject: Subject, *, precision: str) -> Outcome:
 
         batch, seconds = fitting(subject, measure)
     speed = 2 * batch / seconds
-    return told(f"{speed:,.0f} images/s in batches of {batch}, without writing them", {"images_per_second": speed, "batch": batch})
+    return info(f"{speed:,.0f} images/s in batches of {batch}, without writing them", {"images_per_second": speed, "batch": batch})
 
 
 def no_waits(subject: Subject) -> Outcome:
-    """Take a batch and a training step with torch told to raise where the host waits for the device."""
+    """Load a batch and take a training step while torch raises an error whenever the host waits for the device."""
     batches = Batches(subject.images, "train", batch=subject.few, seed=0, device=subject.device, resident_megabytes=4096)
     step = subject.stepper(subject.reconstruction(), subject.few)
     acts: dict[str, Callable[[int], object]] = {"a batch": batches, "a step": step}
     waits = {}
     for number, (name, act) in enumerate(acts.items()):
-        act(number)  # the first one loads and plans, and may wait
+        act(number)  # the first call loads and plans, and may wait
         if found := _waiting(partial(act, number + 1)):
             waits[name] = found
     batches.close()
@@ -126,9 +126,9 @@ def no_waits(subject: Subject) -> Outcome:
 
 
 def _waiting(run: Callable[[], object]) -> str:
-    """Return torch's word for the first wait in `run`, '' where there is none."""
+    """Return torch's message about the first wait in `run`, '' if there is none."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch says that it does not see every wait yet
+        warnings.simplefilter("ignore")  # torch warns that it may miss some waits
         torch.cuda.set_sync_debug_mode("error")
     try:
         run()

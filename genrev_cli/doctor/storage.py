@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from genrev_cli.doctor.finding import Outcome, told
+from genrev_cli.doctor.finding import Outcome, info
 from genrev_cli.doctor.images import smooth_images, write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.header import Header
@@ -21,7 +21,7 @@ BATCH = 64
 
 
 def streamed(subject: Subject) -> Outcome:
-    """Measure what writing a prepared file takes, and reading it in shuffled batches as training does with --resident-megabytes 0."""
+    """Measure the speed of writing a prepared file, and of reading it in shuffled batches as training does with --resident-megabytes 0."""
     one = int(torch.Size(subject.image_shape).numel())
     n = min(max(MEGABYTES * 2**20 // one, 2 * BATCH), MOST_IMAGES)
     path = subject.scratch / "streamed.h5"
@@ -42,8 +42,8 @@ def streamed(subject: Subject) -> Outcome:
         "images": n, "image_bytes": one, "write_mb_per_second": n * one / written / 1e6, "cold": cold,
         "images_per_second": steps * BATCH / read, "read_mb_per_second": steps * BATCH * one / read / 1e6,
     }  # fmt: skip
-    place = "" if cold else ", out of the system's cache"
-    return told(
+    place = "" if cold else ", from the system's cache"
+    return info(
         f"reads {numbers['images_per_second']:,.0f} images/s ({numbers['read_mb_per_second']:,.0f} MB/s) in shuffled batches{place}, "
         f"writes {numbers['write_mb_per_second']:,.0f} MB/s",
         numbers,
@@ -51,7 +51,7 @@ def streamed(subject: Subject) -> Outcome:
 
 
 def _uncached(path: Path) -> bool:
-    """Ask the system to forget what it has cached of a file; False where it cannot be asked."""
+    """Ask the system to drop a file from its cache; return False if that is not possible."""
     if not hasattr(os, "posix_fadvise"):
         return False
     number = os.open(path, os.O_RDWR)
@@ -74,4 +74,4 @@ def png_writing(subject: Subject) -> Outcome:
         for start in range(0, PNGS, BATCH):
             writer.add(images[start : start + BATCH])
     speed = PNGS / (time.perf_counter() - began)
-    return told(f"{speed:,.0f} images/s", {"images_per_second": speed})
+    return info(f"{speed:,.0f} images/s", {"images_per_second": speed})

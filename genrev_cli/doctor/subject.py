@@ -1,4 +1,4 @@
-"""What is examined: a device, and a network with its prior from a recipe or a checkpoint."""
+"""The subject of the checks: a device, and a network with its prior from a recipe or checkpoint."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -29,9 +29,9 @@ from genrev_cli.training.devices import has_bf16, resolve_device
 class Subject:
     """A device and a network on it.
 
-    word: the device as it was asked for. name: what the network is, for the report. template: the network and prior, on the CPU and never
-    changed. settings: of the training step. batch: images of a step whose speed is measured; few: of a step whose result is looked at.
-    precision: the checkpoint's own, else fp32. bits: K of the grid of the exact mode. images: a small prepared set. scratch: a folder.
+    word: the device as given by --device. name: description of the network for the report. template: network and prior on the CPU, never
+    changed. settings: of the training step. batch: number of images in timed steps; few: in steps whose results are compared.
+    precision: the checkpoint's own, else fp32. bits: K of its exact mode, or 0. images: a small prepared set. scratch: temporary folder.
     """
 
     word: str
@@ -48,7 +48,7 @@ class Subject:
 
     @property
     def cuda(self) -> bool:
-        """Tell whether the device is a GPU."""
+        """Return True if the device is a GPU."""
         return self.device.type == "cuda"
 
     @property
@@ -66,7 +66,7 @@ class Subject:
         return copy.deepcopy(self.template[1]).to(self.device)
 
     def pixels(self, n: int) -> Pixels:
-        """Return n smooth random images, (n, C, H, W) uint8 on the device, the same ones at every call."""
+        """Return n smooth random images, (n, C, H, W) uint8 on the device, equal in every call."""
         return torch.from_numpy(smooth_images(n, self.image_shape)).to(self.device)
 
     def x(self, n: int) -> Images:
@@ -74,7 +74,7 @@ class Subject:
         return to_float(self.pixels(n))
 
     def lacks(self, need: str) -> str:
-        """Return why there is no `need` here, '' where there is: a precision, or 'cuda', 'encoder', 'inverse', 'grid' (an exact mode)."""
+        """Return why `need` is missing, '' if it is there. need: a precision, or 'cuda', 'encoder', 'inverse', 'grid' (an exact mode)."""
         model, device = self.template[0], self.device
         if need in ("cuda", "tf32") and not self.cuda:
             return "TF32 is a mode of CUDA devices" if need == "tf32" else "this needs a CUDA device"
@@ -91,7 +91,7 @@ class Subject:
 
     @contextmanager
     def switched(self, precision: str) -> Iterator[None]:
-        """Set the device to a precision within the block, and back to fp32 behind it; autocast is the method's own affair."""
+        """Set the device to a precision within the block, and to fp32 after it. Autocast is left to the method."""
         resolve_device(self.word, precision)
         try:
             yield
@@ -100,27 +100,27 @@ class Subject:
 
     @contextmanager
     def computing(self, precision: str) -> Iterator[None]:
-        """Run networks in a precision within the block, under autocast where that is bf16."""
+        """Run networks in a precision within the block; for bf16 this includes autocast."""
         with self.switched(precision), autocast_in(self.device, precision)():
             yield
 
     def reconstruction(self, precision: str = "fp32", memory: str = MEMORY[0]) -> Reconstruction:
-        """Return the method of `genrev pretrain-recon` on a copy of the network, made ready as the stage does it."""
+        """Return the method of `genrev pretrain-recon` on a copy of the network, set up as in that command."""
         model = self.network().train().requires_grad_(True)
         method = Reconstruction(model, self.prior(), self.settings, autocast_in(self.device, precision))
         execute(method, Schedule(batch=self.batch, precision=precision, memory=memory), RunOptions())
         return method
 
     def stepper(self, method: Reconstruction, batch: int) -> Callable[[int], dict[str, Scalar]]:
-        """Return what takes a training step, given its number, on a batch that lies on the device."""
+        """Return a function that takes the training step of a given number, on a batch already on the device."""
         x, generator = self.x(batch), torch.Generator(self.device)
         labels = torch.zeros(batch, dtype=torch.int64, device=self.device)
         return lambda number: method.step(x, labels, generator.manual_seed(number))
 
     def problem(self, model: Autoencoder, batch: int, restrict: Callable[[Latents], Latents] | None = None) -> Problem:
-        """Return the loss of the training step and what it is taken of, without an optimizer.
+        """Return the loss of the training step with its inputs, without an optimizer.
 
-        restrict: z → ẑ, in the place of the prior's own projection.
+        restrict: z → ẑ, instead of the prior's own projection.
         """
         settings = self.settings
 
@@ -132,7 +132,7 @@ class Subject:
 
     @cached_property
     def seconds_per_image(self) -> float:
-        """Return the seconds of an image in a training step in fp32; 0 where it cannot be trained so, which its checks will say."""
+        """Return the seconds per image of a training step in fp32; 0 if that fails, because a check will then report it."""
         if not self.template[0].encodes:
             return 0.0
         try:
@@ -141,7 +141,7 @@ class Subject:
             step = partial(gradients, self.problem(model, batch), Network(model.encode, model.decode))
             step()
             return min(timed(step)[0] for _ in range(2)) / batch
-        except Exception:  # whatever it is, the first check that trains stumbles on it too, and tells
+        except Exception:  # the first check that trains raises it again and reports it
             return 0.0
 
 

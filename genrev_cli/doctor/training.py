@@ -1,4 +1,4 @@
-"""Checks that a training step computes what it should, and the same again."""
+"""Checks that a training step is correct and repeatable."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.bench.training_step import Network, deviation, gradients
-from genrev_cli.doctor.finding import Outcome, told, verdict
+from genrev_cli.doctor.finding import Outcome, info, verdict
 from genrev_cli.doctor.images import write_images
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.files.checkpoint import read_checkpoint
@@ -17,18 +17,18 @@ from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training.guard import REFUSE
 
 GRADIENTS = 1e-3
-"""Largest relative difference between gradients of --memory reversible and of --memory plain."""
+"""Largest allowed relative difference between the gradients of --memory reversible and --memory plain."""
 RESUMED = 1e-3
-"""Largest relative difference on CUDA, where kernels may add in another order, between weights of a resumed run and of one run."""
+"""Largest allowed relative difference on CUDA between weights of a resumed and an uninterrupted run; kernels may add in another order."""
 STEPS = 5
 SMALL = "grn-digits"
-"""The recipe of the runs that are resumed: its state is small."""
+"""The recipe of the resumed runs, because its state is small."""
 
 
 def reversible_gradients(subject: Subject) -> Outcome:
-    """Compare the gradients of --memory reversible with those of --memory plain, and recomputed inputs with the real ones.
+    """Compare the gradients of --memory reversible with those of --memory plain, and recomputed inputs with the real inputs.
 
-    ẑ = z / 2, whatever the prior: with one that restricts nothing x̂ would be x, and the gradient of |x − x̂| that of rounding.
+    ẑ = z / 2 for every prior: with a prior that restricts nothing, x̂ = x up to rounding, which would decide the gradient of |x − x̂|.
     """
     model = subject.network().requires_grad_(True)
     assert isinstance(model, Bijection)
@@ -43,14 +43,14 @@ def reversible_gradients(subject: Subject) -> Outcome:
 
 
 def determinism(subject: Subject) -> Outcome:
-    """Take the same training steps twice: on a CPU the weights are equal to the bit, on CUDA the difference is told."""
+    """Take the same training steps twice. On a CPU the weights must be equal to the bit; on CUDA the difference is only reported."""
     first, second = _trained(subject), _trained(subject)
     largest = (first - second).abs().max().item()
     numbers = {"steps": STEPS, "largest": largest}
     equal = f"differ by up to {largest:.1e}" if largest else "are equal to the bit"
     detail = f"weights of two runs of {STEPS} steps {equal}"
     if subject.cuda:
-        return told(f"{detail}; equality is promised on a CPU only", numbers)
+        return info(f"{detail}; only a CPU promises equality", numbers)
     return verdict(not largest, detail, numbers)
 
 
@@ -64,7 +64,7 @@ def _trained(subject: Subject) -> Tensor:
 
 
 def resume(subject: Subject) -> Outcome:
-    """Train for 6 steps, and for 3 and then 3 more from the saved state: equal to the bit on a CPU, within a tolerance on CUDA."""
+    """Train for 6 steps, and for 3 plus 3 from the saved state. Weights must be equal to the bit on a CPU, within a tolerance on CUDA."""
     data = write_images(subject.scratch / "digits.h5", 40, (1, 8, 8))
     run = RunOptions(device=subject.word, log_every=3, monitor_every=1 << 30, preview_every=1 << 30)
     whole, parts = (subject.scratch / name for name in ("whole.safetensors", "parts.safetensors"))
@@ -78,6 +78,6 @@ def resume(subject: Subject) -> Outcome:
 
 
 def _weights(path: Path) -> list[Tensor]:
-    """Return the weights of a checkpoint, in the order of their names."""
+    """Return the weights of a checkpoint, ordered by name."""
     _, tensors = read_checkpoint(path)
     return [tensors[name].float() for name in sorted(tensors) if name.startswith("autoencoder.")]

@@ -1,1 +1,1 @@
-"""What fid, compare and the curves of a training measure."""
+"""Scores: what fid, compare and the evaluations during training compute."""

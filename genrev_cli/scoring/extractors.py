@@ -1,4 +1,4 @@
-"""From --features, --profile, --weights and --precision to what turns images into feature vectors."""
+"""Open the feature extractor that --features, --profile, --weights and --precision name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +16,22 @@ from genrev_cli.shapes import to_float
 from genrev_cli.store.classifiers import load_classifier
 
 EFFECT_IMAGES = 256
-"""Images of each side by which the effect of bf16 is estimated."""
+"""Number of images per side used to estimate the effect of bf16."""
 
-_PROBE_SIZE = (64, 64)  # where no image size is given
-_CLASSIFIER_BATCH = 64  # a small network on small images: larger than Inception's, so that calls don't cost more than sums
+_PROBE_SIZE = (64, 64)  # used when the images have several sizes
+_CLASSIFIER_BATCH = 64  # larger than Inception's: the network and its images are small, so a small batch would mostly wait for calls
 
 
 def open_extractor(options: FeatureOptions, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:
-    """The extractor that the options name, for images of a shape; None where they have several.
+    """Return the extractor that the options name, for images of `image_shape`; None means that they have several shapes.
 
-    Raises UsageError when it cannot take such images, FileError for a file that is not what it should be, UnavailableError without
-    Inception's weights.
+    Raises UsageError if it cannot take such images, FileError for an unusable file, UnavailableError without Inception's weights.
     """
     if options.features == "inception":
         return _inception(options, device, options.precision)[0]
     if options.features == "pixel":
         if image_shape is None:
-            raise UsageError("--features pixel: the images have several sizes and must have one; resize them")
+            raise UsageError("--features pixel: the images have several sizes; resize them to one")
         return PixelExtractor(image_shape)
     if options.suffix == CLASSIFIER_SUFFIX:
         return _classifier(Path(options.features), image_shape, device)
@@ -42,10 +41,10 @@ def open_extractor(options: FeatureOptions, image_shape: tuple[int, int, int] | 
 def bf16_effect(
     options: FeatureOptions, device: torch.device, samples_pixels: Sequence[np.ndarray], reference_pixels: Sequence[np.ndarray]
 ) -> float:
-    """|FD in bf16 − FD in fp32| between the first 256 images of each side, each given as blocks (k, C, H, W) uint8.
+    """Return |FD in bf16 − FD in fp32| between the first 256 images of each side, given as blocks (k, C, H, W) uint8.
 
-    An estimate of what bf16 changes in the FID of all images, and no bound: a distance of 256 images is not that of many.
-    Raises UsageError when a side has fewer than 2 images, and like `open_extractor`.
+    It estimates how much bf16 changes the FID of all images. It is not a bound, because FD depends on the number of images.
+    Raises UsageError if a side has fewer than 2 images, and what `open_extractor` raises.
     """
     exact, fast = (
         frechet_distance(*(_statistics(extractor, side) for side in (samples_pixels, reference_pixels)))
@@ -92,7 +91,7 @@ def _classifier(path: Path, image_shape: tuple[int, int, int] | None, device: to
     if image_shape != classifier.image_shape:
         found = "of several sizes" if image_shape is None else _shape(image_shape)
         raise FileError(
-            f"{path}: was trained on images {_shape(classifier.image_shape)}, these are {found}; resize them, "
+            f"{path}: was trained on images of {_shape(classifier.image_shape)}, but these are {found}; resize them, "
             "or run 'genrev fit-features' on data of their shape"
         )
     return NetworkExtractor(

@@ -1,9 +1,9 @@
-"""Images → features, kept on the disk in shards where making them is costly.
+"""Compute features of images, and cache them on disk in shards if they are costly.
 
-A shard holds the features of 1,024 consecutive images. Its name is the digest of their content, that of its folder the digest of what
-else decides the features (the extractor with its weights, the kind of device, SCHEMA), so nothing can make it stale, and more images or
-other files with the same ones go on from it. It is written whole or not at all, and a killed run goes on behind the last one. Two
-processes at once only do the same work twice.
+A shard holds the features of 1,024 consecutive images. Its file name is the digest of these images. Its folder's name is the digest of
+everything else that decides the features (the extractor with its weights, the kind of device, SCHEMA). So a shard is never stale, and
+other files with the same images reuse it. It is written whole or not at all, and a killed run continues after the last one. Two runs
+at the same time only compute the same features twice.
 """
 
 import hashlib
@@ -31,21 +31,21 @@ from genrev_cli.scoring.images import ImageInput
 from genrev_cli.training.distributed import deals, dealt
 
 Rows = tuple[int, int]
-"""Images start, …, stop − 1."""
+"""(start, stop): images start, …, stop − 1."""
 
 SHARD = 1024
 SCHEMA = 1
-"""To be raised when equal keys come to mean other features: an extractor, the decoding of files, or sampling computes otherwise."""
+"""Raise this number when an extractor, the decoding of files or sampling changes what it computes: old shards are then ignored."""
 
 
 def shards_of(n: int) -> list[Rows]:
-    """The shards that n images fall into."""
+    """Return the shards of n images."""
     return [(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
 
 
 @final
 class FeatureSet:
-    """n features of d dimensions, made or read when they are asked for."""
+    """Features (n, dims) of n images, computed or read on demand."""
 
     def __init__(self, n: int, dims: int, read: Callable[[], Iterator[np.ndarray]]) -> None:
         self.n, self.dims = n, dims
@@ -54,17 +54,17 @@ class FeatureSet:
         self._statistics: Statistics | None = None
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All of them in order, (k, d) float32."""
+        """Yield all features in order, as blocks (k, dims) float32."""
         return self._read() if self._rows is None else iter([self._rows])
 
     def rows(self) -> np.ndarray:
-        """All of them at once, (n, d) float32; they are held from then on."""
+        """Return all features, (n, dims) float32, and keep them in memory."""
         if self._rows is None:
             self._rows = np.concatenate(list(self._read()))
         return self._rows
 
     def statistics(self) -> Statistics:
-        """Mean and covariance, in memory that does not grow with n. Raises UsageError of fewer than 2 images."""
+        """Return mean and covariance, computed in memory that does not grow with n. Raises UsageError for fewer than 2 images."""
         if self._statistics is None:
             moments = Moments(self.dims)
             for block in self.blocks():
@@ -74,14 +74,14 @@ class FeatureSet:
 
 
 def features_of(images: ImageInput, extractor: Extractor, progress: Progress, title: str, *, cache: bool = True) -> FeatureSet:
-    """The features of images; `title` is for the progress bar.
+    """Return the features of images; `title` is for the progress bar.
 
-    They are the same to the bit whether the cache had all of them, some or none (on a CPU, at one number of threads); a damaged shard
-    is made again. Without `cache` nothing is read or written.
-    Raises UsageError of fewer than 2 images, before any is looked at; reading raises UsageError or FileError for unusable images.
+    They are equal to the bit whether the cache holds all, some or none of them (on a CPU, with the same number of threads). A damaged
+    shard is computed again. Without `cache`, no shard is read or written.
+    Raises UsageError for fewer than 2 images, before any is read; reading raises UsageError or FileError for unusable images.
     """
     if images.n < 2:
-        raise UsageError(f"{images.path}: has one image; a distance needs at least 2, and an FID some 10,000")
+        raise UsageError(f"{images.path}: has one image; a distance needs at least 2, and an FID about 10,000")
     maker = _Maker(images, extractor, progress, f"features of {title}")
     return FeatureSet(images.n, extractor.dims, maker.through_cache if cache and extractor.costly else maker.straight)
 
@@ -94,12 +94,12 @@ class _Maker:
     title: str
 
     def straight(self) -> Iterator[np.ndarray]:
-        """Features made here and now."""
+        """Compute the features, without the cache."""
         with self.progress.task(self.title, self.images.n) as bar:
             yield from self._dealt(bar, set(), lambda rows: self._make(bar, *rows))
 
     def _dealt(self, bar: Task, there: set[Rows], make: Callable[[Rows], Tensor]) -> Iterator[np.ndarray]:
-        """What `make` gives of every shard, each in one process; the bar gets the ones that others make, unless they are `there`."""
+        """Yield `make(rows)` of every shard, each computed by one process. Shards of others advance the bar too, unless cached."""
         for number, (rows, features) in enumerate(zip(shards := shards_of(self.images.n), dealt(shards, make), strict=True)):
             if not deals(number) and rows not in there:
                 bar.advance(rows[1] - rows[0])
@@ -113,7 +113,7 @@ class _Maker:
         return torch.cat(features)
 
     def through_cache(self) -> Iterator[np.ndarray]:
-        """Features shard by shard, read where they are there and whole, else made and written."""
+        """Yield the features shard by shard: read from the cache if they are there and whole, else computed and written."""
         identity, n = self._identity(), self.images.n
         folder = cache_folder() / "features" / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         digests = {rows: self.images.digest(*rows) for rows in shards_of(n)}
@@ -121,14 +121,14 @@ class _Maker:
         missing = [stop - start for number, (start, stop) in enumerate(digests) if deals(number) and (start, stop) not in there]
         needed = sum(tensors_bytes(4 * count * self.extractor.dims, 1, 4096) for count in missing)
         if missing:
-            require_writable(_shard(folder, ""), "set GENREV_CACHE to another place, or give --no-cache")
-        announce(folder.parent, needed, self.progress.note, cure="make room, set GENREV_CACHE to another place, or give --no-cache")
+            require_writable(_shard(folder, ""), "set GENREV_CACHE to another folder, or pass --no-cache")
+        announce(folder.parent, needed, self.progress.note, cure="free some space, set GENREV_CACHE to another folder, or pass --no-cache")
         with self.progress.task(self.title, n, done=sum(stop - start for start, stop in there)) as bar:
 
             def make(rows: Rows) -> Tensor:
                 count, path = rows[1] - rows[0], _shard(folder, digests[rows])
                 features = self._read(path, count)
-                if (features is not None) != (rows in there):  # damaged, or written meanwhile by another run
+                if (features is not None) != (rows in there):  # damaged, or written by another run in the meantime
                     bar.advance(-count if rows in there else count)
                 if features is None:
                     begin = time.perf_counter()
@@ -139,12 +139,12 @@ class _Maker:
             yield from self._dealt(bar, there, make)
 
     def _identity(self) -> dict[str, Any]:
-        """All that decides the features of an image but the image."""
+        """Return everything that decides the features except the images."""
         device = self.extractor.device.type  # CUDA's sums differ from the CPU's in their last digits
         return {"schema": SCHEMA, "extractor": self.extractor.identity, "device": device}
 
     def _read(self, path: Path, count: int) -> Tensor | None:
-        """A shard; None where it is missing or damaged."""
+        """Read the features of a shard, (count, dims); None if it is missing or damaged."""
         if not path.exists():
             return None
         try:

@@ -1,4 +1,4 @@
-"""Images that a checkpoint makes when they are asked for, in the place of images that were written first."""
+"""Draw the samples of a checkpoint on demand, without writing them to a file first."""
 
 import hashlib
 import json
@@ -18,14 +18,13 @@ _BATCH = 64
 
 
 def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device) -> ImageInput:
-    """Samples 0 … n − 1 of a checkpoint (n = 0: 10,000), the ones that `genrev sample` would write: image i depends on
-    what is drawn and on i alone.
+    """Return samples 0 … n − 1 of a checkpoint (n = 0: 10,000). They equal those of `genrev sample`: sample i depends only on `draw` and i.
 
-    Reading raises DivergedError when an image is not finite.
+    Reading raises DivergedError if an image is not finite.
     """
 
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
-        begins = range(start - start % _BATCH, stop, _BATCH)  # whole batches, so that no image depends on where reading starts
+        begins = range(start - start % _BATCH, stop, _BATCH)  # whole batches, so that an image does not depend on where reading starts
         blocks = [range(begin, begin + _BATCH) for begin in begins]
         drawing = Drawing(model.prior, draw, device, blocks)
         for numbers in blocks:
@@ -37,10 +36,21 @@ def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device
     selection = {"n": count, **vars(draw), "sampler": model.drawn_from}
 
     def digest(start: int, stop: int) -> str:
-        network = [model.header.sha256, model.header.config["model"], model.header.config["prior"]]  # equal weights do not make it equal
+        network = [
+            model.header.sha256,
+            model.header.config["model"],
+            model.header.config["prior"],
+        ]  # equal weights in another network give other images
         sampler = [model.sampler[1].sha256, model.sampler[1].config["sampler"]] if model.sampler else []
-        parts = [*network, *sampler, device.type, *vars(draw).values(), start, stop]  # there are no pixels before they are made
+        parts = [
+            *network,
+            *sampler,
+            device.type,
+            *vars(draw).values(),
+            start,
+            stop,
+        ]  # the pixels do not exist yet, so the digest is of what decides them
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    shape = tuple(model.autoencoder.image_shape)
+    shape = model.autoencoder.image_shape
     return ImageInput(model.path, count, {shape: count}, model.header, selection, digest, read)

@@ -1,4 +1,4 @@
-"""Anything that holds images, as blocks of pixels: a folder, a zip, samples or prepared images in HDF5, an .npz or .npy."""
+"""Read images as blocks of pixels from a folder, a zip, samples or prepared images in HDF5, an .npz or .npy."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ _Read = Callable[[int, int], Iterator[np.ndarray]]
 _BLOCK = 256
 _BLOCK_BYTES = 1 << 26
 _ARRAYS = ("images", "samples", "arr_0")
-"""What the images of an .npz are called: by us, by others, and by numpy where nobody named them (ADM's)."""
+"""Names of the image array in an .npz: ours, that of other tools, and numpy's default, which ADM uses."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """n images. sizes: (C, H, W) → how many; `image_shape` is the most frequent.
+    """n images. sizes: (C, H, W) → number of images; `image_shape` is the most frequent.
 
-    header: true of the content; None where another tool made the images, or they were changed since. selection: which of them these are.
-    digest: (start, stop) → sha256 of what decides the pixels of these images, taken from the content.
+    header: matches the content; None if another tool made the images or they have changed. selection: which images of the file these are.
+    digest: (start, stop) → sha256 of everything that decides the pixels of these images.
     read: (start, stop) → blocks of these images in order, each (k, C, H, W) uint8 of one size. lossy: some come from JPEGs.
     """
 
@@ -46,44 +46,45 @@ class ImageInput:
 
     @property
     def image_shape(self) -> Shape:
+        """The most frequent shape (C, H, W)."""
         return max(self.sizes, key=self.sizes.__getitem__)
 
     @cached_property
     def sha256(self) -> str:
-        """The digest of all."""
+        """The digest of all images."""
         return self.digest(0, self.n)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """Images start … stop − 1, stop None for all that are left: (k, C, H, W) uint8."""
+        """Yield images start … stop − 1 (None: to the end) as blocks (k, C, H, W) uint8."""
         return self.read(start, self.n if stop is None else min(stop, self.n))
 
     def record(self) -> dict[str, Any]:
-        """How a score records it."""
+        """Return the entry for these images among the inputs of a score."""
         known = self.header.as_input(self.path) if self.header else {"path": str(self.path.resolve()), "sha256": self.sha256}
         return {"kind": "images", **known, "selection": self.selection}
 
     def shown_sizes(self) -> str:
-        """For messages: '64×64 (990), 32×32 (10)', the most frequent first."""
+        """Return the sizes for messages, the most frequent first: '64×64 (990), 32×32 (10)'."""
         some = sorted(self.sizes.items(), key=lambda item: -item[1])
         more = f" and {len(some) - 8} more sizes" if len(some) > 8 else ""
         return ", ".join(f"{shape[2]}×{shape[1]} ({count})" for shape, count in some[:8]) + more
 
 
 def require_one_size(images: ImageInput) -> None:
-    """Raises UsageError, listing them, when images have several sizes."""
+    """Raise UsageError, with the list of sizes, if the images have several."""
     if len(images.sizes) > 1:
         raise UsageError(f"{images.path}: the images have different sizes, width×height: {images.shown_sizes()}; resize them to one")
 
 
 def shown_shape(shape: Shape) -> str:
-    """'3×64×64'."""
+    """Return the shape for messages: '3×64×64'."""
     return "×".join(str(side) for side in shape)
 
 
 def open_image_input(path: Path, split: str, n: int, progress: Progress, *, mixed: bool = False) -> ImageInput:
-    """The first n images (0: all) of `path`; `split` selects within prepared data and means nothing elsewhere.
+    """Open the first n images (0: all) of `path`. `split` selects within prepared data and is ignored for anything else.
 
-    Raises FileError when there is nothing usable, UsageError when there are fewer than n or, unless `mixed`, of several sizes.
+    Raises FileError for an unusable file, UsageError if there are fewer than n images or, unless `mixed`, several sizes.
     """
     suffix = path.suffix.lower()
     if not path.exists():
@@ -95,7 +96,7 @@ def open_image_input(path: Path, split: str, n: int, progress: Progress, *, mixe
     else:
         found = _from_files(path, n, progress)
     if found.n < n:
-        raise UsageError(f"{path}: has {found.n} images, {n} are asked for; choose a smaller -n")
+        raise UsageError(f"{path}: has only {found.n} images; pass -n {found.n} or less")
     if not mixed:
         require_one_size(found)
     return found
@@ -106,8 +107,8 @@ def _ranges(start: int, stop: int, shape: Shape) -> Iterator[tuple[int, int]]:
     return ((begin, min(begin + step, stop)) for begin in range(start, stop, step))
 
 
-def _of_pixels(path: Path, n: int, shape: Shape, header: Header | None, selection: dict[str, Any], read: _Read) -> ImageInput:
-    """Images of one size, known by their pixels."""
+def _array_input(path: Path, n: int, shape: Shape, header: Header | None, selection: dict[str, Any], read: _Read) -> ImageInput:
+    """Return images of one size whose digest is that of their pixels."""
 
     def digest(start: int, stop: int) -> str:
         return array_digest("uint8", (stop - start, *shape), read(start, stop))
@@ -120,28 +121,30 @@ def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
     if header.kind == "data":
         return _prepared(path, split, n)
     if header.kind != "samples":
-        raise FileError(f"{path}: a file of kind '{header.kind}' holds no images; 'genrev sample' and 'genrev prepare-data' make some")
+        raise FileError(
+            f"{path}: a file of kind '{header.kind}' holds no images; give one that 'genrev sample' or 'genrev prepare-data' wrote"
+        )
     with hdf5.reading(path) as (_, file):
         if "images" not in file:
             raise FileError(f"{path}: damaged: it has no images; run 'genrev sample' again")
-        there, *shape = file["images"].shape
-    count, shape = min(n or there, there), tuple(shape)
+        total, channels, height, width = file["images"].shape
+    count, shape = min(n or total, total), (channels, height, width)
 
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         with hdf5.reading(path) as (_, file):
             yield from (file["images"][begin:end] for begin, end in _ranges(start, stop, shape))
 
-    return _of_pixels(path, count, shape, header, {"n": count}, read)
+    return _array_input(path, count, shape, header, {"n": count}, read)
 
 
 def _sound_header(path: Path) -> Header:
-    """The header, which is recorded as what the images come from and must therefore be that of the content."""
+    """Read the header and check that it matches the content, because scores record it as the images' origin."""
     try:
         header = hdf5.read_header(path)
     except FileError as error:
         raise FileError(
-            f"{error}; images of other tools are read from a folder, a zip, or an .npz or .npy of uint8, and 'genrev prepare-data folder' "
-            "makes an .h5 of a folder or zip"
+            f"{error}; give images of other tools as a folder, a zip, or an .npz or .npy of uint8, or make an .h5 of a folder or zip with "
+            "'genrev prepare-data folder'"
         ) from error
     if hdf5.read_digest(path) != header.sha256:
         raise FileError(f"{path}: damaged or edited: its content does not match the checksum in its header; make it again")
@@ -155,7 +158,7 @@ def _prepared(path: Path, split: str, n: int) -> ImageInput:
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (images.read(rows[begin:end]) for begin, end in _ranges(start, stop, shape))
 
-    return _of_pixels(path, len(rows), shape, images.header, {"split": split, "n": len(rows)}, read)
+    return _array_input(path, len(rows), shape, images.header, {"split": split, "n": len(rows)}, read)
 
 
 def _from_numpy(path: Path, n: int) -> ImageInput:
@@ -163,9 +166,11 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
         name = next((key for key in _ARRAYS if key in arrays), None)
         if name is None and ("mu" in arrays) != ("sigma" in arrays):
             there, missing = ("mu", "sigma") if "mu" in arrays else ("sigma", "mu")
-            raise FileError(f"{path}: has '{there}' and no '{missing}'; statistics need both, so make them again, or give the images")
+            raise FileError(f"{path}: has '{there}' but no '{missing}', and statistics need both; make them again, or give the images")
         if name is None and "mu" in arrays:
-            raise FileError(f"{path}: holds statistics and no images, which -n, --save-stats and all metrics but fid need; give the images")
+            raise FileError(
+                f"{path}: holds statistics but no images; -n, --save-stats and every metric except fid need the images, so give these"
+            )
         if name is None:
             raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(arrays) or 'none'})")
         images = arrays[name]
@@ -175,34 +180,35 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
     if images.dtype != np.uint8:
         raise FileError(f"{path}: {_not_bytes(images)}")
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise FileError(f"{path}: images have shape {images.shape}; (n, H, W, C) or (n, C, H, W) with 1 or 3 channels is needed")
-    count, shape = min(n or len(images), len(images)), tuple(images.shape[1:])
+        raise FileError(f"{path}: images have shape {images.shape}, but must be (n, H, W, C) or (n, C, H, W) with 1 or 3 channels")
+    total, channels, height, width = images.shape
+    count, shape = min(n or total, total), (channels, height, width)
 
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (np.array(images[begin:end], order="C") for begin, end in _ranges(start, stop, shape))
 
-    return _of_pixels(path, count, shape, header, {"n": count}, read)
+    return _array_input(path, count, shape, header, {"n": count}, read)
 
 
 def _not_bytes(images: np.ndarray) -> str:
-    """What is wrong with an array that is not uint8, and what to do about it."""
+    """Return what is wrong with an array that is not uint8, and the cure."""
     if images.dtype.kind not in "fiu":
-        return f"its images are {images.dtype}; uint8 from 0 to 255 is needed"
+        return f"its images are {images.dtype}, but must be uint8 from 0 to 255"
     if not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
-        return f"image {bad[0]} has NaN or infinite values ({len(bad)} of {len(images)} images); mend what made them, and save uint8"
+        return f"image {bad[0]} has NaN or infinite values ({len(bad)} of {len(images)} images); repair them, and save them as uint8"
     low, high = (images.min(), images.max()) if images.size else (0, 0)
     cure = "np.rint(x)" if high > 1 else "np.rint(255 * x)" if low >= 0 else "np.rint(127.5 * (x + 1))"
     return (
-        f"its images are {images.dtype} from {low:g} to {high:g}, and which of these are black and white only you know; save them as uint8 "
-        f"from 0 to 255, here perhaps by {cure}.clip(0, 255).astype(np.uint8)"
+        f"its images are {images.dtype} from {low:g} to {high:g}, and their scale is not known; save them as uint8 from 0 to 255, "
+        f"for example with {cure}.clip(0, 255).astype(np.uint8)"
     )
 
 
 def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
     files, header = open_image_files(path, n, progress), read_mark(path)
     if header and not (header.sha256 == folder_digest(path) and set(files.names) <= {file.name for file in sample_files(path)}):
-        progress.note(f"{path}: is no longer what {path / MARK} describes, so it is recorded as images of unknown origin")
+        progress.note(f"{path}: has changed since {path / MARK} was written, so its images are recorded as of unknown origin")
         header = None
     count = len(files.names)
     return ImageInput(path, count, files.sizes, header, {"n": count}, files.digest, files.blocks, files.lossy)

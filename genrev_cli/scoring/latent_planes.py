@@ -1,4 +1,4 @@
-"""Codes of images, and those that samples are drawn from, side by side: does one follow the other? (A4; D, Fig. 4a)"""
+"""Plot codes of images and generated codes on the same planes, to compare their distributions (An et al. 2020, Figure 4a)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,22 +28,25 @@ CPU = torch.device("cpu")
 
 
 def code_clouds(codes: Record, checkpoints: Sequence[Record], samplers: Sequence[Record], progress: Progress) -> list[CodeClouds]:
-    """Up to POINTS codes of a file, and as many drawn from each sampler that was fitted to them, on planes; without any from the prior.
+    """Project up to POINTS codes of a file, with as many generated codes from each sampler fitted to them, or from the prior without any.
 
-    checkpoints: where to look for the codes' own when it is not where it was; where it is gone there is a note, and nothing of the prior.
-    Raises FileError when a file is damaged.
+    checkpoints: searched for the codes' checkpoint if that has moved. If it is not found, a note says so and the result is empty.
+    Raises FileError if a file is damaged.
     """
-    real, labels = _some(codes.path)
+    real, labels = _random_codes(codes.path)
     if len(real) < 2:
-        progress.note(f"{codes.path}: has {len(real)} codes, so they are not drawn")
+        progress.note(f"{codes.path}: has only {len(real)} codes, so they are not plotted")
         return []
+    sources: list[tuple[str, Distribution]]
     fitted = [file for file in samplers if file.header.inputs.get("codes", {}).get("sha256") == codes.header.sha256]
     if fitted:
         sources = [(file.path.name, load_sampler(SamplerFile(file.path))[1]) for file in fitted]
     else:
         model = _checkpoint(codes, checkpoints)
         if model is None:
-            progress.note(f"{codes.path}: the checkpoint that it was encoded with is gone, so its codes are not drawn; give it too")
+            progress.note(
+                f"{codes.path}: the checkpoint that made these codes is missing, so they are not plotted; pass that checkpoint too"
+            )
             return []
         sources = [("the prior", load_checkpoint(model, CPU).prior)]
     classes = _classes(codes, labels)
@@ -57,19 +60,23 @@ def _planes(codes: Record, real: np.ndarray, generated: np.ndarray, progress: Pr
     require_same_dims(real.shape[1], generated.shape[1])
     with progress.task(f"planes of {codes.path.name}", 2, "planes") as bar:
         x, y, share = pca(real, generated)
-        about = f"principal axes of the real codes, with {share[0]:.0%} and {share[1]:.0%} of their variance"
+        about = f"principal axes of the real codes, which hold {share[0]:.0%} and {share[1]:.0%} of their variance"
         flat = Cloud("PCA", about, x, y)
         bar.advance()
         x, y = tsne(real, generated, SEED)
         near = Cloud(
-            "t-SNE", f"of both together, perplexity {perplexity(len(x) + len(y)):g}; only neighbourhoods have a meaning", x, y, named=True
+            "t-SNE",
+            f"of both sets together, perplexity {perplexity(len(x) + len(y)):g}; only neighbourhoods are meaningful",
+            x,
+            y,
+            named=True,
         )
         bar.advance()
     return [flat, near]
 
 
 def _checkpoint(codes: Record, given: Sequence[Record]) -> Path | None:
-    """Where the checkpoint is that the codes were made with; equal content is the same checkpoint."""
+    """Return the path of the checkpoint that made the codes, identified by its content; None if it is not found."""
     recorded = codes.inputs.get("ckpt")
     if recorded is None:
         return None
@@ -78,8 +85,8 @@ def _checkpoint(codes: Record, given: Sequence[Record]) -> Path | None:
     return next((record.path for record in given if record.header.sha256 == recorded.header.sha256), None)
 
 
-def _some(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """POINTS codes drawn at random, and their labels, read alone: all dimensions of all images can be more than fits into memory."""
+def _random_codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return up to POINTS codes chosen at random, (n, D), and their labels, (n,). Only these are read, since all may exceed the memory."""
     with hdf5.reading(path) as (_, file):
         if not {"codes", "labels"} <= file.keys():
             raise FileError(f"{path}: damaged: codes or labels are missing; run 'genrev encode' again")
@@ -90,14 +97,15 @@ def _some(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def _drawn(source: Distribution, codes: Record, n: int) -> np.ndarray:
-    """n codes; of a prior, where the file has all dimensions, among all of them, of which the others are at rest."""
+    """Draw n codes, (n, d). Codes of a prior are embedded in all D dimensions if the file holds all of them."""
     drawn = Drawing(source, Draw(SEED), CPU).codes(range(n))
-    full = isinstance(source, Prior) and codes.header.config.get("latent") == "full"
-    return (source.embed(drawn) if full else drawn).numpy()
+    if isinstance(source, Prior) and codes.header.config.get("latent") == "full":
+        drawn = source.embed(drawn)
+    return drawn.numpy()
 
 
 def _classes(codes: Record, labels: np.ndarray) -> list[str]:
-    """The names of labels; '' where one is unknown, numbers where the data set does not name them."""
+    """Return the class name of each label: '' if unknown, the number if the data set has no names."""
     data = codes.inputs.get("data")
     names = (data.header.config.get("classes") if data else None) or []
     return [("" if label < 0 else names[label] if label < len(names) else str(label)) for label in labels.tolist()]

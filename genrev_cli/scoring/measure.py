@@ -1,4 +1,4 @@
-"""fid's measurement: images, or what a checkpoint generates, against a reference."""
+"""Measure images, or the samples of a checkpoint, against a reference, as fid does."""
 
 import time
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from genrev_cli.training.devices import resolve_device
 
 @dataclass(frozen=True)
 class Measured:
-    """numbers: metric and value, further metrics, then what was measured. inputs, config: for a header."""
+    """The result of a measurement. numbers: metric and value, further metrics, then the conditions. inputs, config: for the header."""
 
     numbers: dict[str, Any]
     inputs: dict[str, Any]
@@ -32,28 +32,31 @@ class Measured:
 
 
 def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Measured:
-    """Compare images, or what a checkpoint generates, with a reference. Writes nothing but caches and what the options name.
+    """Compare images, or samples of a checkpoint, with a reference. Write only caches and the files that the options name.
 
-    With Inception features the Fréchet distance is an FID; in others it has a name of its own and is comparable with its kind only.
-    Raises UsageError for options that contradict each other, FileError for unusable files, DivergedError where a number is not finite,
+    With Inception features the Fréchet distance is the FID. With other features it has another name and compares only with its own kind.
+    Raises UsageError for contradictory options, FileError for unusable files, DivergedError if a number is not finite,
     UnavailableError without Inception's weights.
     """
     require_known_metrics(options.metrics)
     _require_one_source(samples, options)
     device = resolve_device(options.device)
     model = open_model(options.ckpt, device, options.sampler) if options.ckpt else None
-    if "bpd" in options.of_models:
-        require_density(model.autoencoder, model.own_prior)  # first: all else takes its time
+    if model and "bpd" in options.of_models:
+        require_density(model.autoencoder, model.own_prior)  # before anything slow
     reference = open_reference(options.ref, options.split, needs_images=options.needs_images, progress=progress)
     if options.of_models:
+        assert model
+        assert reference.images
         require_one_size(reference.images)
-        require_shape(reference.images, model.header, model.path)
+        require_shape(reference.images, model.header, model.path)  # type: ignore[arg-type]  # it reads only path and image_shape
     inputs = {"ckpt": model.header.as_input(model.path)} if model and (samples or not options.compares) else {}
     config: dict[str, Any] = {"metrics": list(options.metrics)}
     if reference.protocol:
         config["protocol"] = {"name": reference.protocol.name, **reference.protocol.facts()}
     split = {"split": reference.split} if reference.split else {}
-    found, about = {}, {}
+    found: dict[str, dict[str, float]] = {}
+    about: dict[str, Any] = {}
     if options.compares:
         pair, records, effect = open_pair(samples, options, model, reference, device, progress)
         for metric in options.comparisons:
@@ -62,9 +65,11 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
         inputs |= records
         config["identity"] = pair.identity
         about = {"n": pair.samples.n, "n_reference": pair.reference.n, **about, **split, **_features(pair.identity), **effect}
-    if samples is None and options.compares:
+    if samples is None and options.compares and model:
         about |= {"seed": options.seed, "temperature": options.temperature, "sampler": model.drawn_from}
     for metric in options.of_models:
+        assert model
+        assert reference.images
         found[metric] = OF_MODELS[metric](model, reference.images, device, options.seed, progress)
         inputs.setdefault("ref", reference.images.record())
         about = about or {"n": reference.images.n, **split}
@@ -73,27 +78,27 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
 
 
 def _require_one_source(samples: Path | None, options: FidOptions) -> None:
-    """Raises UsageError unless there is one set of samples: given or, by --ckpt, to be made; with recon a checkpoint may come beside."""
+    """Raise UsageError unless the samples are either given or drawn from --ckpt. Metrics of a model allow both."""
     if samples is None and options.ckpt is None:
-        raise UsageError("fid: nothing to score; give samples, or a checkpoint with --ckpt")
+        raise UsageError("fid: nothing to score; give samples, or pass a checkpoint with --ckpt")
     if samples and options.ckpt and not options.of_models:
-        raise UsageError(f"{samples} and --ckpt {options.ckpt}: both are samples to score; give one of them, or add recon to --metrics")
+        raise UsageError(f"{samples} and --ckpt {options.ckpt}: both name samples to score; give only one, or add recon to --metrics")
     if samples and options.sampler:
-        raise UsageError(f"{options.sampler.path}: nothing is drawn where samples are given; leave one of them out")
+        raise UsageError(f"{options.sampler.path}: a sampler draws samples, but samples are given; leave one of the two out")
     if samples and not options.compares:
-        raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} looks at no samples; leave them out, or add fid")
+        raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} does not use samples; leave them out, or add fid")
     if options.save_stats:
         check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), "--save-stats")
 
 
 def _features(identity: dict[str, Any]) -> dict[str, Any]:
-    """How a result tells the features; 'precision' is the name of a metric."""
+    """Return the features' identity as the result shows it; 'precision' already names a metric."""
     kept = {name: identity[name] for name in ("extractor", "profile", "layer", "weights_sha256")}
     return {**kept, "feature_precision": identity["precision"]}
 
 
 def write_score(out: Path, measured: Measured, options: FidOptions, start: float) -> Result:
-    """Write a measurement as a JSON file that says exactly what was measured. start: when it began, by `time.perf_counter`."""
+    """Write a measurement as JSON, with a header that says exactly what was measured. start: `time.perf_counter()` at its start."""
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
     header = Header("score", measured.config, json_digest(measured.numbers), 0, measured.inputs, made_by)
     write_json(out, measured.numbers, header)

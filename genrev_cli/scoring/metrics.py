@@ -1,4 +1,4 @@
-"""Two sets of features, or a model and its images → the numbers of one metric, each under its name."""
+"""The metrics: from two sets of features, or from a model and images, to named numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.latents import DiagonalGaussian
 from genrev_cli.methods.likelihood import bits_per_dim, dequantise, log_likelihood, require_density
 from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
 from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import l1, psnr, ssim
+from genrev_cli.models import Bijection
 from genrev_cli.plugins import register
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.features import FeatureSet, Rows, shards_of
@@ -26,13 +28,13 @@ from genrev_cli.training.distributed import dealt
 
 KID_SUBSET = 1000
 COLLAPSED = 1e-6
-"""Share of the reference's total variance below which samples count as copies of one image."""
+"""If the samples' total variance is below this share of the reference's, they count as copies of one image."""
 K_PRECISION, K_DENSITY = 3, 5
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """What is compared. label, kernel_label: names of the Fréchet and the kernel distance in the features that `identity` tells."""
+    """The two sides to compare. label, kernel_label: names of the Fréchet and kernel distance in features that `identity` describes."""
 
     samples: FeatureSet | StatisticsFile
     reference: FeatureSet | StatisticsFile
@@ -42,26 +44,28 @@ class Pair:
 
 
 Numbers = tuple[dict[str, float], dict[str, Any]]
-"""The metric's numbers by name, the first one standing for it, and what they depend on."""
+"""The metric's numbers by name, the main one first, and the conditions that they depend on."""
 
 
 def frechet_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """The Fréchet distance, and what the numbers of images alone would make of it between equal distributions.
+    """Return the Fréchet distance, with the value expected between equal distributions at these numbers of images (`bias_floor`).
 
-    Raises DivergedError when it is out of range.
+    Raises DivergedError if it is out of range.
     """
     samples, reference = pair.samples.statistics(), pair.reference.statistics()
     value = frechet_distance(samples, reference)
     floor = None if samples.n is None else bias_floor(reference, samples.n, reference.n or float("inf"))
     if _equal(samples, reference, value):
-        progress.note("samples and reference have the same features: are they the same images?")
+        progress.note("samples and reference have the same features; they may be the same images")
     spread, real_spread = (np.square(side.factor).sum() for side in (samples, reference))
     if spread <= COLLAPSED * real_spread:
         progress.note(
-            f"samples hardly differ from each other: the variance of their features is {spread:.2g}, the reference's {real_spread:.2g}"
+            f"samples hardly differ from each other: their features have variance {spread:.2g}, the reference's {real_spread:.2g}"
         )
     if samples.n is not None and samples.n < samples.dims:
-        progress.note(f"n = {samples.n} < {samples.dims} dimensions: the {pair.label} is biased up; compare only values of the same n")
+        progress.note(
+            f"n = {samples.n} < {samples.dims} dimensions: the {pair.label} is too high; compare it only with values of the same n"
+        )
     return {pair.label: value}, {"bias_floor": floor}
 
 
@@ -70,29 +74,31 @@ def _equal(a: Statistics, b: Statistics, value: float) -> bool:
 
 
 def kernel_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """The KID over 100 random subsets, of 1,000 where there are so many, and its standard error, if the subsets differ.
+    """Return the KID over 100 random subsets of up to 1,000 images, and its standard error if the subsets differ.
 
-    Raises FileError of statistics, UsageError of fewer than 2 images.
+    Raises FileError for statistics, UsageError for fewer than 2 images.
     """
     samples, reference = pair.samples.rows(), pair.reference.rows()
     size = min(KID_SUBSET, len(samples), len(reference))
     if size < KID_SUBSET:
-        progress.note(f"{pair.kernel_label}: subsets of {size} images, not of {KID_SUBSET:,}; compare only values of the same size")
+        progress.note(
+            f"{pair.kernel_label}: subsets have {size} images, not {KID_SUBSET:,}; compare it only with values of the same subset size"
+        )
     generator = np.random.default_rng(derive(seed, "kid"))
     value, error = kid(samples, reference, generator=generator, subset_size=size)
     if (size == len(samples)) != (size == len(reference)):
         whole, other = ("samples", "reference") if size == len(samples) else ("reference", "samples")
         progress.note(
-            f"{pair.kernel_label}: every subset has all of the {whole}; its standard error covers the subsets of the {other} alone"
+            f"{pair.kernel_label}: every subset holds all of the {whole}; the standard error covers only the choice of the {other}"
         )
     errors = {} if error is None else {f"{pair.kernel_label}_standard_error": error}
     return {pair.kernel_label: value, **errors}, {"kid_subset_size": size}
 
 
 def neighbour_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """Precision and recall, density and coverage.
+    """Return precision, recall, density and coverage.
 
-    Raises FileError of statistics, UsageError of fewer images than neighbours.
+    Raises FileError for statistics, UsageError for fewer images than neighbours.
     """
     found = prdc(pair.reference.rows(), pair.samples.rows(), k_precision=K_PRECISION, k_density=K_DENSITY)
     return found._asdict(), {"k_precision": K_PRECISION, "k_density": K_DENSITY}
@@ -103,16 +109,16 @@ COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
     "kid": kernel_numbers,
     "prdc": neighbour_numbers,
 }
-"""The metrics of a pair of sets: (pair, seed, progress) → numbers."""
+"""Metrics of two sets: (pair, seed, progress) → numbers."""
 
 
 def register_metric(name: str, measure: Callable[[Pair, int, Progress], Numbers]) -> None:
-    """Add the metric of a plugin, which compares the features of every image of two sets: `fid --metrics NAME` measures it.
+    """Add the metric of a plugin, which compares the features of two sets: `fid --metrics NAME` computes it.
 
-    measure: the rows (n, d) of features are `pair.samples.rows()` and `pair.reference.rows()`. Raises UsageError for a name that is taken.
+    measure: gets the features as `pair.samples.rows()` and `pair.reference.rows()`, (n, d). Raises UsageError if the name is taken.
     """
     if name in OF_MODELS:
-        raise UsageError(f"metric '{name}': genrev has one of this name; choose another")
+        raise UsageError(f"metric '{name}': genrev already has a metric of this name; choose another")
     register("metric", name, COMPARISONS, measure)
 
 
@@ -130,32 +136,35 @@ def metric_names() -> tuple[str, ...]:
 
 @torch.no_grad()
 def likelihood_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
-    """Bits per dimension of 8-bit images, uniformly dequantised: an upper bound in the mean over the noise, of which there is one draw.
+    """Return bits per dimension of 8-bit images with uniform dequantisation, one noise draw per image. Its mean is an upper bound.
 
     The standard error is that of the mean over images. Raises UsageError for a model without a likelihood.
     """
-    require_density(model.autoencoder, model.own_prior)
+    autoencoder, prior = model.autoencoder, model.own_prior
+    require_density(autoencoder, prior)
+    assert isinstance(autoencoder, Bijection)
+    assert isinstance(prior, DiagonalGaussian)
 
     def bits(rows: Rows) -> Tensor:
         generator, found = torch.Generator(device).manual_seed(derive(seed, "bpd", rows[0])), []
         for pixels in images.blocks(*rows):
             x = to_float(torch.from_numpy(pixels).to(device))
             x = dequantise(x, torch.rand(x.shape, generator=generator, device=device))
-            found.append(bits_per_dim(log_likelihood(model.autoencoder, model.own_prior, x), model.autoencoder.latent_dim).double())
+            found.append(bits_per_dim(log_likelihood(autoencoder, prior, x), autoencoder.latent_dim).double())
         return torch.cat(found)
 
     found = _of_every_image(images, bits, progress, "likelihood")
     if not found.isfinite().all():
-        raise DivergedError(f"{model.path}: gives {int((~found.isfinite()).sum())} of {images.n} images no finite likelihood")
+        raise DivergedError(f"{model.path}: the likelihood of {int((~found.isfinite()).sum())} of {images.n} images is not finite")
     error = found.std() / len(found) ** 0.5 if len(found) > 1 else found.new_tensor(0.0)
     return {"bits_per_dim": found.mean().item(), "bits_per_dim_standard_error": error.item()}
 
 
 @torch.no_grad()
 def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
-    """L1, PSNR (dB) and SSIM between images x and decode(clip(encode(x))), means over images (A5).
+    """Return the mean L1, PSNR (dB) and SSIM between images x and decode(restrict(encode(x))).
 
-    Raises DivergedError when a reconstruction is not finite.
+    Raises DivergedError if a reconstruction is not finite.
     """
 
     def compared(rows: Rows) -> Tensor:
@@ -168,14 +177,14 @@ def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.
 
     error, ratio, similarity = _of_every_image(images, compared, progress, "reconstruct").unbind(1)
     if not ratio.isfinite().all():
-        progress.note(f"{int(ratio.isinf().sum())} reconstructions are exact, so that their PSNR is infinite; the mean is over the others")
+        progress.note(f"{int(ratio.isinf().sum())} reconstructions are exact and have an infinite PSNR; the mean leaves them out")
     finite = ratio[ratio.isfinite()]
     ratios = {"PSNR": finite.mean().item()} if len(finite) else {}
     return {"L1": error.mean().item(), **ratios, "SSIM": similarity.mean().item()}
 
 
 def _of_every_image(images: ImageInput, make: Callable[[Rows], Tensor], progress: Progress, title: str) -> Tensor:
-    """What `make` gives of all images, in order; each shard of them in one process."""
+    """Return `make(rows)` of all images in order, (n, …). Each shard is computed by one process."""
     found = []
     with progress.task(title, images.n) as bar:
         for part in dealt(shards_of(images.n), make):
@@ -188,4 +197,4 @@ OF_MODELS: dict[str, Callable[[Checkpoint, ImageInput, torch.device, int, Progre
     "recon": reconstruction_numbers,
     "bpd": likelihood_numbers,
 }
-"""The metrics of a model and real images: (model, images, device, seed, progress) → numbers."""
+"""Metrics of a model and real images: (model, images, device, seed, progress) → numbers."""

@@ -1,4 +1,4 @@
-"""What `fid` compares: samples and reference, opened, held against each other, and turned into features or statistics."""
+"""Open samples and reference, check that they can be compared, and turn them into features or statistics."""
 
 from pathlib import Path
 from typing import Any
@@ -25,37 +25,41 @@ from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.classifiers import load_classifier
 
 Records = dict[str, dict[str, Any]]
-"""Role → how a header records that input."""
+"""Role of an input → its entry in a header."""
 
 
 def open_pair(
     samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, device: torch.device, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
-    """Both sides, their records, and what is to be said of the features' precision.
+    """Return both sides, their records, and the effect of bf16 if that is the features' precision.
 
-    samples: None where `model` is to make them. Raises UsageError or FileError where the two do not go together.
+    samples: None to draw them from `model`. Raises UsageError or FileError if the two sides cannot be compared.
     """
     ours = _open_samples(samples, options, model, device, progress)
     images = ours if isinstance(ours, ImageInput) else None
     shape = images.image_shape if images else reference.image_shape
     if shape is None:
+        assert isinstance(ours, StatisticsFile)
+        assert reference.statistics
         return _by_files(ours, reference.statistics, options, progress)
     extractor = open_extractor(options.features, shape, device)
     _check_sizes(images, reference.images, extractor, progress)
-    if images:
-        _say_compression(images, reference.images, progress)
-        left = features_of(images, extractor, progress, "samples", cache=options.cache)
+    left: FeatureSet | StatisticsFile
+    if isinstance(ours, ImageInput):
+        _note_compression(ours, reference.images, progress)
+        left = features_of(ours, extractor, progress, "samples", cache=options.cache)
     else:
         ours.require(extractor.identity, extractor.label, progress.note)
         left = ours
     right, record = _reference_side(reference, extractor, options, device, progress)
-    if options.needs_rows:  # held before a metric takes the statistics, so that no feature is made twice
+    if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
         left.rows(), right.rows()
     effect = _effect(options, device, images, reference.images, progress)
     records = {"samples": ours.record(), "ref": record}
-    if samples is None and model.sampler:
+    if samples is None and model and model.sampler:
         records["sampler"] = model.inputs["sampler"]
     if options.save_stats:
+        assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
         write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, {}, str(device))
     return Pair(left, right, extractor.label, extractor.kernel_label, extractor.identity), records, effect
 
@@ -64,6 +68,7 @@ def _open_samples(
     samples: Path | None, options: FidOptions, model: Checkpoint | None, device: torch.device, progress: Progress
 ) -> ImageInput | StatisticsFile:
     if samples is None:
+        assert model  # `_require_one_source`
         return generated_images(model, options.n, options.draw, device)
     needs_images = options.needs_rows or options.n or options.save_stats
     if not needs_images and samples.suffix.lower() == ".npz" and has_statistics(samples):
@@ -74,19 +79,21 @@ def _open_samples(
 def _by_files(
     ours: StatisticsFile, theirs: StatisticsFile, options: FidOptions, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
-    """Two files of statistics need no extractor; what they are of stands in their headers, if anywhere."""
-    told = next((file for file in (ours, theirs) if file.header), None)
-    if told is None:
+    """Compare two files of statistics. This needs no extractor: a header, if there is one, describes the features."""
+    described = next(((file.path, file.header) for file in (ours, theirs) if file.header), None)
+    if described is None:
         if options.features != FeatureOptions():
             raise UsageError(
-                f"{ours.path} and {theirs.path} are statistics that don't say of which features: "
-                "--features, --profile, --weights and --precision have no meaning for them; leave them out"
+                f"{ours.path} and {theirs.path} are statistics that don't say which features they are of; "
+                "leave out --features, --profile, --weights and --precision"
             )
         unknown = dict.fromkeys(("extractor", "profile", "layer", "weights_sha256", "precision"), "")
-        known = {"metric": "FD-unknown", "kernel_metric": "KD-unknown", "identity": unknown | {"extractor": "unknown", "dims": ours.dims}}
+        identity = {**unknown, "extractor": "unknown", "dims": ours.dims}
+        known: dict[str, Any] = {"metric": "FD-unknown", "kernel_metric": "KD-unknown", "identity": identity}
     else:
-        known = told.header.config
-        _require_asked(known["identity"], options.features, told.path)
+        path, header = described
+        known = header.config
+        _require_asked(known["identity"], options.features, path)
     for file in (ours, theirs):
         file.require(known["identity"], known["metric"], progress.note)
     pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], known["identity"])
@@ -94,7 +101,7 @@ def _by_files(
 
 
 def _require_asked(identity: dict[str, Any], asked: FeatureOptions, path: Path) -> None:
-    """Raises FileError where the options ask for other features than a file of statistics is of, or name a file that will not do."""
+    """Raise FileError if the options ask for other features than those of a file of statistics, or name an unusable file."""
     kind = asked.features if asked.features in FEATURES else "classifier" if asked.suffix == CLASSIFIER_SUFFIX else "torchscript"
     wanted = {"extractor": kind} | ({"profile": asked.profile, "precision": asked.precision} if kind == "inception" else {})
     weights = _asked_weights(asked, kind)
@@ -102,12 +109,12 @@ def _require_asked(identity: dict[str, Any], asked: FeatureOptions, path: Path) 
         wanted["weights_sha256"] = weights
     for name, value in wanted.items():
         if identity.get(name) != value:
-            said = f"{SAID.get(name, name)} '{short(identity.get(name))}', not of '{short(value)}'"
-            raise FileError(f"{path}: is of {said}, which is asked for; ask for what it is of")
+            found = f"{SAID.get(name, name)} '{short(identity.get(name))}', but the options ask for '{short(value)}'"
+            raise FileError(f"{path}: was computed with {found}; pass the --features, --profile, --weights and --precision that made it")
 
 
 def _asked_weights(asked: FeatureOptions, kind: str) -> str:
-    """sha256 of the weights that the options name; '' where they name none. Raises FileError where these cannot be used."""
+    """Return the sha256 of the weights that the options name, '' if none. Raises FileError if they cannot be used."""
     if asked.weights:
         return load_inception_weights(find_inception_weights(asked.weights))[1]
     if kind == "classifier":
@@ -116,31 +123,32 @@ def _asked_weights(asked: FeatureOptions, kind: str) -> str:
 
 
 def _check_sizes(samples: ImageInput | None, reference: ImageInput | None, extractor: Extractor, progress: Progress) -> None:
-    """Note or, where the extractor cannot take them, refuse images of several sizes."""
+    """Note images of several sizes. Raise UsageError if the extractor cannot take them."""
     sides = [side for side in (samples, reference) if side]
     for side in sides:
         if not extractor.any_size:
             require_one_size(side)
         elif len(side.sizes) > 1:
-            progress.note(f"{side.path}: images of several sizes, width×height: {side.shown_sizes()}; each is resized by itself")
-    if len(sides) < 2 or samples.image_shape == reference.image_shape:
+            progress.note(f"{side.path}: images have several sizes, width×height: {side.shown_sizes()}; each is resized on its own")
+    if samples is None or reference is None or samples.image_shape == reference.image_shape:
         return
-    found = f"images are {shown_shape(samples.image_shape)}, those of {reference.path} {shown_shape(reference.image_shape)}"
+    found = f"images are {shown_shape(samples.image_shape)}, but those of {reference.path} are {shown_shape(reference.image_shape)}"
     if not extractor.any_size:
         raise UsageError(f"{samples.path}: {found}, and {extractor.name} features cannot compare them; resize one of the two")
     if len(samples.sizes) == len(reference.sizes) == 1 and samples.image_shape[1:] != reference.image_shape[1:]:
-        progress.note(f"{samples.path}: {found}; a difference of resolution counts as a difference of images")
+        progress.note(f"{samples.path}: {found}; the distance includes this difference in resolution")
 
 
-def _say_compression(samples: ImageInput, reference: ImageInput | None, progress: Progress) -> None:
+def _note_compression(samples: ImageInput, reference: ImageInput | None, progress: Progress) -> None:
     if reference and samples.lossy != reference.lossy:
         lossy, other = (samples, reference) if samples.lossy else (reference, samples)
-        progress.note(f"{lossy.path}: has JPEG files, {other.path} has none; the compression alone makes a distance")
+        progress.note(f"{lossy.path}: has JPEG files, {other.path} has none; JPEG compression alone increases the distance")
 
 
 def _reference_side(
     reference: Reference, extractor: Extractor, options: FidOptions, device: torch.device, progress: Progress
 ) -> tuple[FeatureSet | StatisticsFile, dict[str, Any]]:
+    found: StatisticsFile
     if reference.statistics:
         found = reference.statistics
         found.require(extractor.identity, extractor.label, progress.note)
@@ -150,6 +158,7 @@ def _reference_side(
             build=options.build_ref, device=device, cache=options.cache, progress=progress,
         )  # fmt: skip
     else:
+        assert reference.images  # there are no statistics
         return features_of(reference.images, extractor, progress, "reference", cache=options.cache), reference.images.record()
     return found, found.record()
 
@@ -160,10 +169,10 @@ def _effect(
     if options.features.precision != "bf16":
         return {}
     if not (samples and reference):
-        progress.note("--precision bf16: its effect cannot be estimated from statistics; give the images, or use fp32 where it matters")
+        progress.note("--precision bf16: its effect cannot be estimated from statistics; give the images, or use fp32 for exact scores")
         return {}
     first = [list(side.blocks(0, EFFECT_IMAGES)) for side in (samples, reference)]
     effect = bf16_effect(options.features, device, *first)
     ours, theirs = (sum(map(len, blocks)) for blocks in first)
-    progress.note(f"bf16 changes the distance of the first {ours} samples and {theirs} images of the reference by {effect:.3g}")
+    progress.note(f"bf16 changes the distance of the first {ours} samples and {theirs} reference images by {effect:.3g}")
     return {"bf16_effect": effect}

@@ -1,4 +1,4 @@
-"""The statistics of a reference by name: made once, found again, and refused when they are of other images."""
+"""Statistics of named references: computed once, then read from a file that must match the reference."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from genrev_cli.training.distributed import any_rank, rank
 def build_reference(
     protocol: Protocol, images: ImageInput, extractor: Extractor, out: Path, *, device: torch.device, cache: bool, progress: Progress
 ) -> None:
-    """Measure the images of a protocol and write their statistics.
+    """Compute the statistics of a protocol's images and write them.
 
-    Raises FileError when something else stands at `out`.
+    Raises FileError if `out` exists and is something else.
     """
     check_target(out, "statistics", (".npz",), [images.path])
     features = features_of(images, extractor, progress, "reference", cache=cache)
@@ -38,23 +38,23 @@ def protocol_statistics(
     cache: bool,
     progress: Progress,
 ) -> StatisticsFile:
-    """The statistics of a reference by name, from its file; where there is none, with `build`, it is made of the images first.
+    """Read the statistics of a named reference. If the file is missing and `build` is true, compute it from the images first.
 
-    Raises FileError when there is neither, or the file is of other features, another protocol or other images than are there now.
+    Raises FileError if there is neither, or the file has other features, another protocol or other images than `images`.
     """
     path = protocol.statistics_file(extractor.identity)
     again = f"'genrev fid-ref {protocol.name}{'' if protocol.own_split else f' --split {protocol.split}'}' with the same options makes it"
-    if any_rank(rank() == 0 and not path.exists()):  # others do not ask: they might be told of it for a while after it was written
+    if any_rank(rank() == 0 and not path.exists()):  # only rank 0 looks: on a network file system others may see the file late
         if images is None:
-            raise FileError(f"--ref {protocol.name}: there is neither {path} nor {protocol.data}; {protocol.cure}")
+            raise FileError(f"--ref {protocol.name}: neither {path} nor {protocol.data} exists; {protocol.cure}")
         if not build:
-            raise FileError(f"--ref {protocol.name}: there is no {path}; {again}, or leave out --no-build-ref")
-        progress.note(f"--ref {protocol.name}: its statistics are kept in {path}")
+            raise FileError(f"--ref {protocol.name}: {path} does not exist; {again}, or leave out --no-build-ref")
+        progress.note(f"--ref {protocol.name}: its statistics are saved to {path}")
         build_reference(protocol, images, extractor, path, device=device, cache=cache, progress=progress)
     found = open_statistics(path)
     if found.header is None or found.header.config.get("protocol") != protocol.facts():
-        raise FileError(f"{path}: is not of the images that '{protocol.name}' means; {again} again")
+        raise FileError(f"{path}: was not made from the images of '{protocol.name}'; {again} again")
     found.require(extractor.identity, extractor.label, progress.note)
-    if images and found.header.inputs["images"]["sha256"] != images.header.sha256:
-        raise FileError(f"{path}: stale: it was made from other images than {images.path} has now; {again} again")
+    if images and images.header and found.header.inputs["images"]["sha256"] != images.header.sha256:
+        raise FileError(f"{path}: out of date: {images.path} has changed since it was made; {again} again")
     return found

@@ -1,4 +1,4 @@
-"""References by name: a name is a protocol, which says what was done to which images, and not just a data set."""
+"""Named references. A name stands for a protocol: a data set, a split, and how its images were prepared."""
 
 import difflib
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from genrev_cli.scoring.images import ImageInput, Shape, open_image_input
 from genrev_cli.scoring.statistics import StatisticsFile, open_statistics
 
 FOLDER = Path("data")
-"""Where prepared images and the statistics of references by name are looked for."""
+"""Folder with the prepared images and the statistics of named references."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a name means.
+    """The images that a name stands for.
 
-    source, prepare: what `prepare-data` was asked for. transform, image_shape, counts (split → images): what it wrote into the header.
-    own_split: `split` is the protocol's, and not one asked for in its place. file: name of the prepared file, '' for that of the source.
+    source, prepare: the source and options of `prepare-data`. transform, image_shape, counts (split → images): what its header then says.
+    own_split: `split` is the protocol's own, not one chosen by --split. file: stem of the prepared file's name, '' for the source's name.
     """
 
     name: str
@@ -38,21 +38,21 @@ class Protocol:
 
     @property
     def data(self) -> Path:
-        """The prepared images."""
+        """Path of the prepared images."""
         return FOLDER / f"{self.file or self.source}.h5"
 
     @property
     def cure(self) -> str:
-        """How to make them."""
+        """How to make the prepared images, for messages."""
         return f"make it with 'genrev prepare-data {self.source}{self.prepare} --out {self.data}'"
 
     @property
     def n(self) -> int:
-        """How many images the split has."""
+        """Number of images in the split."""
         return sum(self.counts.values()) if self.split == "all" else self.counts[self.split]
 
     def facts(self) -> dict[str, Any]:
-        """What makes two references the same."""
+        """Return what identifies the images; equal facts mean the same reference."""
         return {
             "source": self.source,
             "transform": self.transform,
@@ -68,11 +68,11 @@ class Protocol:
         return f"--ref {self.name}: {self.source}, the {self.n:,} images of split '{self.split}'{chosen}, {prepared}, {size}"
 
     def statistics_file(self, identity: dict[str, Any]) -> Path:
-        """Where statistics of these images in these features are kept."""
+        """Return the path of the statistics of these images in the features that `identity` describes."""
         return FOLDER / f"{self._stem}.{tag(identity)}.npz"
 
     def any_statistics(self) -> bool:
-        """Whether statistics in some features are there."""
+        """Return True if statistics exist, in any features."""
         return any(FOLDER.glob(f"{self._stem}.*.npz"))
 
     @property
@@ -81,7 +81,7 @@ class Protocol:
 
 
 def tag(identity: dict[str, Any]) -> str:
-    """Short name of an extractor: 'inception-pytorch-fid', 'pixel', 'classifier-1a2b3c4d'. The whole identity is in the file's header."""
+    """Return a short name of an extractor: 'inception-pytorch-fid', 'pixel', 'classifier-1a2b3c4d'. The header has its whole identity."""
     weights, precision = identity["weights_sha256"][:8], identity["precision"]
     profile = identity["profile"] if identity["extractor"] == "inception" else ""
     unusual = "" if weights == SHA256_PREFIX else weights
@@ -100,30 +100,32 @@ _MNIST = Protocol("mnist", "mnist", "test", "none", (1, 28, 28), {"train": 60_00
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        _celeba("celeba", "140", 64, ""),  # WAE's, and that of the reversible networks (A5)
-        _celeba("celeba-crop108", "108", 64, " --crop 108"),  # DCGAN's
-        _celeba("celeba-nocrop", "none", 128, " --crop none --size 128"),  # that of the invertible networks
-        _CIFAR10,  # the literature measures to the training images
+        _celeba("celeba", "140", 64, ""),  # Tolstikhin et al. 2018 (WAE); Schirrmeister et al. 2018, section 3.1
+        _celeba("celeba-crop108", "108", 64, " --crop 108"),  # Zhang et al. 2020, after DCGAN
+        _celeba("celeba-nocrop", "none", 128, " --crop none --size 128"),  # Nguyen et al. 2019
+        _CIFAR10,  # papers usually compare with the training images
         replace(_CIFAR10, name="cifar10-test", split="test"),
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
-        Protocol("digits", "digits", "train", "none", (1, 8, 8), {"train": 1442, "test": 355}),  # the test split is small for statistics
+        Protocol(
+            "digits", "digits", "train", "none", (1, 8, 8), {"train": 1442, "test": 355}
+        ),  # the test split is too small for statistics
     )
 }
 
 
 def find_protocol(name: str, split: str = "") -> Protocol:
-    """The protocol of a name, with another split where one is given.
+    """Return the protocol of a name, with another split if one is given.
 
     Raises UsageError for an unknown name or split.
     """
     if name not in PROTOCOLS:
-        raise UsageError(f"{name}: none of the references {_names(name)}")
+        raise UsageError(f"{name}: no such reference; choose from {_names(name)}")
     protocol = PROTOCOLS[name]
     if split in ("", protocol.split):
         return protocol
     if split not in (*protocol.counts, "all"):
-        raise UsageError(f"--split {split}: {protocol.source} has {', '.join(protocol.counts)}, or all")
+        raise UsageError(f"--split {split}: {protocol.source} has no such split; choose {', '.join(protocol.counts)} or all")
     return replace(protocol, split=split, own_split=False)
 
 
@@ -133,12 +135,12 @@ def _names(word: str) -> str:
 
 
 def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> ImageInput:
-    """The images that a protocol means, from a prepared file.
+    """Open the images of a protocol from a prepared file.
 
-    Raises FileError when the file is missing, or was prepared otherwise than the protocol says.
+    Raises FileError if the file is missing, or was prepared differently from the protocol.
     """
     if not data.exists():
-        raise FileError(f"--ref {protocol.name}: there is no {data}; {protocol.cure}")
+        raise FileError(f"--ref {protocol.name}: {data} does not exist; {protocol.cure}")
     config = open_images(data).header.config
     counts = config.get("counts", {})
     found = {
@@ -152,15 +154,15 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
         if value != wanted[name]:
             what = f"number of '{protocol.split}' images" if name == "n" else name.replace("_", " ")
             raise FileError(
-                f"{data}: is not what '{protocol.name}' means: its {what} is {value}, not {wanted[name]}; {protocol.cure}, "
-                "or give the file's path as --ref"
+                f"{data}: does not match '{protocol.name}': its {what} is {value}, not {wanted[name]}; {protocol.cure}, "
+                "or pass this file's path as --ref"
             )
     return open_image_input(data, protocol.split, 0, progress)
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What a --ref leads to. images: None where only statistics are there. statistics: of a file that was named itself."""
+    """An opened --ref. images: None if there are only statistics. statistics: set if --ref is a file of statistics."""
 
     images: ImageInput | None
     protocol: Protocol | None = None
@@ -168,7 +170,7 @@ class Reference:
 
     @property
     def split(self) -> str:
-        """Of prepared data, '' elsewhere."""
+        """Split of prepared data; '' for anything else."""
         if self.images:
             return self.images.selection.get("split", "")
         recorded = self.statistics.header.config.get("protocol", {}) if self.statistics and self.statistics.header else {}
@@ -176,23 +178,23 @@ class Reference:
 
     @property
     def image_shape(self) -> Shape | None:
-        """None where only statistics are known."""
+        """Shape (C, H, W); None if only statistics are known."""
         if self.images:
             return self.images.image_shape
         return self.protocol.image_shape if self.protocol else None
 
 
 def open_reference(ref: str, split: str, *, needs_images: bool, progress: Progress) -> Reference:
-    """What `ref` names: a protocol, whose expansion is noted, or a path to images or statistics.
+    """Open `ref`: the name of a protocol, whose meaning is noted, or a path to images or statistics.
 
-    Raises FileError when it is not there or, with `needs_images`, holds none, UsageError for a split that has no meaning.
+    Raises FileError if it does not exist or, with `needs_images`, has no images, UsageError for a split of something without splits.
     """
     if ref in PROTOCOLS:
         return _by_name(find_protocol(ref, split), needs_images, progress)
     path = Path(ref)
     if not path.exists():
-        raise FileError(f"--ref {ref}: no such file or folder, and none of the names {_names(ref)}")
-    # Where ADM's files hold both, the statistics are of all images and the images a part of them.
+        raise FileError(f"--ref {ref}: no such file or folder; give a path or a name: {_names(ref)}")
+    # In ADM's files that hold both, the statistics cover all images and the array only some of them, so statistics come first.
     images = None
     if needs_images or path.suffix.lower() != ".npz" or not has_statistics(path):
         images = open_image_input(path, split or "test", 0, progress, mixed=True)

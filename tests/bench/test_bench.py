@@ -1,4 +1,4 @@
-"""The benchmarks: that both sides do the same work, and that the numbers around the times are right. No time is asserted."""
+"""Benchmarks: both sides do the same work, and ratios, memory and threads are right. Times are not tested."""
 
 import json
 from functools import partial
@@ -47,8 +47,8 @@ def test_the_clock_waits_for_the_gpu(monkeypatch):
     assert order == ["run", *["wait", "run", "wait"] * 2]
 
 
-def test_ratios_are_taken_within_the_rounds():
-    # The machine was slower by 10 in the second round; a ratio of the medians would say 2, each neighbouring pair says otherwise.
+def test_ratios_are_medians_over_rounds():
+    # The machine was 10 times slower in the second round. The ratio of medians would be 2, unlike the ratio in any round.
     slow = Timing(Variant("slow", print), (4.0, 30.0, 6.0), (8.0, 8.0, 8.0), 1.0)
     fast = Timing(Variant("fast", print, target=2.5), (1.0, 10.0, 3.0), (4.0, 2.0, 1.0), 1.5)
     baseline, row = compared([slow, fast], lambda value: abs(value - 1))
@@ -59,13 +59,13 @@ def test_ratios_are_taken_within_the_rounds():
     assert (baseline["ratio"], baseline["error"]) == (1, 0)
 
 
-def test_peak_memory_is_that_of_the_work():
+def test_peak_memory_counts_the_work_only():
     here = np.ones(40_000_000)  # 320 MB of this process must not hide the child's
     assert extra_peak_mb(partial, np.ones, 8_000_000) == pytest.approx(64, abs=8)
     assert len(here)
 
 
-def test_threads_hold_within_the_block():
+def test_threads_are_set_within_the_block():
     before = torch.get_num_threads()
     with threads(2):
         found = conditions(CPU)["threads"]
@@ -82,7 +82,7 @@ def test_bf16_is_read_from_the_flags(tmp_path, monkeypatch, flags, expected):
     assert has_bf16(CPU) is expected
 
 
-def test_random_weights_keep_the_activations_alive(weights):
+def test_random_weights_keep_activations_in_range(weights):
     trunk = inception_trunk(weights)
     spread = []
     for module in trunk.modules():
@@ -108,7 +108,7 @@ def test_extraction_does_the_same_work_on_both_sides(weights):
 
 
 @pytest.mark.parametrize(("n", "d"), [(80, 20), (12, 20)])
-def test_the_closed_form_is_what_every_formula_gives(n, d):
+def test_every_formula_gives_the_closed_form(n, d):
     given = fid_frechet.problem(n, d, 1)
     first, second = (fid_frechet._matrices(rows) for rows in (given.x, given.y))
     commutator = first[1] @ second[1] - second[1] @ first[1]
@@ -127,7 +127,7 @@ def test_the_square_root_without_disp(monkeypatch):
 
 
 @pytest.mark.parametrize("n", [fid_moments.POOL_ROWS + 130, 75])
-def test_both_ways_to_the_moments_agree(n):
+def test_both_methods_give_the_same_moments(n):
     pool = fid_moments._pool(30)
     rows = np.concatenate(list(fid_moments._batches(pool, n)))
     assert len(rows) == n
@@ -139,7 +139,7 @@ def test_both_ways_to_the_moments_agree(n):
 
 @pytest.fixture
 def fast(monkeypatch):
-    """A bench with one section that takes no time."""
+    """Replace the sections by fast ones."""
     rows = [{"variant": "theirs", "ratio": 1.0, "target": None}, {"variant": "ours", "ratio": 3.25, "target": 2.0, "extra": 7}]
     seen = []
     section = lambda options, device, progress: seen.append(options) or [Table("a table", rows, ("a note",))]  # noqa: E731
@@ -160,12 +160,16 @@ def test_the_command_writes_the_tables_and_their_conditions(fast, tmp_path, caps
     assert len(numbers["tables"]) == len(fast) == 1
     assert numbers["conditions"]["threads"]["torch"] == 1
     assert {"cpu", "flags", "versions", "device"} <= set(numbers["conditions"])
-    assert main(["bench", "fid", "--out", str(out), "--json", "--device", "cpu"]) == 0  # what it made itself may be replaced
+    assert main(["bench", "fid", "--out", str(out), "--json", "--device", "cpu"]) == 0  # its own results may be replaced
     assert len(json.loads(capsys.readouterr()[0])["tables"]) == 2
 
 
 @pytest.mark.parametrize(
-    ("name", "only", "says"), [("fd", (), "there is batches, fid"), ("fid", ("speed",), "bench fid has extraction, frechet, moments")]
+    ("name", "only", "says"),
+    [
+        ("fd", (), "bench fd: unknown; choose batches, fid"),
+        ("fid", ("speed",), "bench fid has no such section; choose extraction, frechet, moments"),
+    ],
 )
 def test_unknown_names_are_refused(tmp_path, name, only, says):
     with pytest.raises(UsageError, match=says):
@@ -175,12 +179,12 @@ def test_unknown_names_are_refused(tmp_path, name, only, says):
 @pytest.mark.parametrize(
     ("name", "option"), [("ot", {"images": 3}), ("fid", {"batch": 2}), ("revnet", {"path": "x"}), ("inn", {"images": 9})]
 )
-def test_an_option_without_meaning_is_refused(tmp_path, name, option):
-    with pytest.raises(UsageError, match=f"--{next(iter(option))} has no meaning for bench {name}"):
+def test_an_option_that_the_benchmark_does_not_use_is_refused(tmp_path, name, option):
+    with pytest.raises(UsageError, match=f"--{next(iter(option))}: bench {name} does not use it"):
         run.bench(name, tmp_path / "b.json", BenchOptions(device="cpu", **option))
 
 
-def test_a_foreign_target_is_kept(fast, tmp_path):
+def test_a_file_of_another_kind_is_not_overwritten(fast, tmp_path):
     (tmp_path / "b.json").write_text("{}")
     with pytest.raises(FileError, match="choose another --out"):
         run.bench("fid", tmp_path / "b.json", BenchOptions(device="cpu"))

@@ -1,4 +1,4 @@
-"""The benchmarks of networks: that the published layers and ours are one network, and that what is counted is what is kept."""
+"""Benchmarks of networks: the published layers and genrev's are the same network, and saved memory is counted correctly."""
 
 import pickle
 import sys
@@ -26,7 +26,7 @@ def options(*only, **others):
 
 @pytest.fixture
 def one_process(monkeypatch):
-    """The processes of the peaks are tested with the harness."""
+    """Replace peak measurements in other processes; tests of the harness cover them."""
     monkeypatch.setattr(training_step, "extra_peak_mb", lambda *_, device: 7.0)
 
 
@@ -57,7 +57,7 @@ def test_the_published_layers_are_the_same_network(scales):
     torch.testing.assert_close(port.decode(port.encode(x)), x, rtol=1e-10, atol=1e-10)
 
 
-def test_the_published_squeeze_is_a_checkerboard_of_each_half():
+def test_the_published_squeeze_splits_each_half_as_a_checkerboard():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     expected = torch.tensor([[[0, 2], [8, 10]], [[5, 7], [13, 15]], [[1, 3], [9, 11]], [[4, 6], [12, 14]]]).float()
     assert torch.equal(CheckerboardSqueeze(1)(x)[0], expected)
@@ -82,7 +82,7 @@ def test_every_network_has_the_same_gradient(make):
 
 
 @pytest.mark.parametrize("make", [revnet_step.make, inn_step.make])
-def test_a_process_of_its_own_can_run_each_step(make):
+def test_another_process_can_run_each_step(make):
     assert pickle.loads(pickle.dumps(make)) is make
     _, networks = make(1, True, CPU)
     for name in networks:
@@ -93,7 +93,7 @@ def test_a_process_of_its_own_can_run_each_step(make):
     ("make", "module", "name"), [(revnet_step.make, "memcnn", "memcnn"), (inn_step.make, "FrEIA", "FrEIA SequenceINN")]
 )
 def test_the_peers_are_the_same_networks(make, module, name):
-    pytest.importorskip(module, reason="a peer of the extra 'bench'")
+    pytest.importorskip(module, reason="needs a tool of the extra 'bench'")
     problem, networks = make(3, True, CPU)
     require_equal(problem, networks)
     assert deviation(gradients(problem, networks[name]), gradients(problem, networks[PLAIN])) < 1e-5
@@ -108,7 +108,7 @@ def test_another_network_is_refused():
             require_equal(problem, {**networks, "wrong": wrong})
 
 
-def test_networks_share_their_parameters_and_not_their_memory():
+def test_networks_share_parameters_but_not_the_memory_mode():
     model, _ = revnet(SCALES[1])
     other = training_step.sharing(model, "reversible")
     assert [id(p) for p in other.parameters()] == [id(p) for p in model.parameters()]
@@ -132,7 +132,7 @@ def test_saved_bytes_of_known_operations():
         assert saved_bytes(lambda: x.exp(), []) == 0
 
 
-def test_what_is_kept_grows_with_depth_but_for_the_reversible():
+def test_saved_memory_grows_with_depth_except_for_reversible():
     one, two, three = (revnet_step.saved_by_depth(blocks, True) for blocks in (1, 2, 3))
     assert one[REVERSIBLE] == two[REVERSIBLE] == three[REVERSIBLE] > 0
     for name in ("published layers", PLAIN, CHECKPOINT):
@@ -142,7 +142,7 @@ def test_what_is_kept_grows_with_depth_but_for_the_reversible():
 
 
 @pytest.mark.parametrize("name", [PLAIN, CHECKPOINT, REVERSIBLE])
-def test_what_is_kept_is_the_same_on_the_device_that_computes_nothing(name):
+def test_saved_memory_is_the_same_on_the_device_meta(name):
     model = revnet_step.celeba_revnet(True)
     problem = revnet_step._problem(model, torch.rand(2, *model.image_shape))
     network = own_networks(model, None, None)[name]
@@ -159,7 +159,7 @@ def test_a_missing_peer_is_named(tmp_path, monkeypatch, one_process, name, peer)
 
 
 @pytest.mark.parametrize("name", ["inn", "revnet"])
-def test_the_steps(tmp_path, one_process, name):
+def test_the_step_section(tmp_path, one_process, name):
     step, memory = run.bench(name, tmp_path / "b.json", options("step", batch=3)).numbers["tables"]
     own = {row["variant"]: row for row in step["rows"] if row["variant"].startswith("genrev")}
     assert list(own) == [PLAIN, "genrev bf16", REVERSIBLE, CHECKPOINT]
@@ -184,7 +184,7 @@ def test_bf16_is_left_out_where_it_is_emulated(tmp_path, monkeypatch, one_proces
         assert any(note.startswith("bf16 left out") for note in table["notes"])
 
 
-def test_the_depths(tmp_path):
+def test_the_depth_section(tmp_path):
     (table,) = run.bench("revnet", tmp_path / "b.json", options("depth")).numbers["tables"]
     rows = {row["variant"]: row for row in table["rows"]}
     assert rows[REVERSIBLE]["saved_kb_2_blocks"] == rows[REVERSIBLE]["saved_kb_4_blocks"]
@@ -217,7 +217,7 @@ def test_both_sides_sample_the_same_images(n, batch):
     assert len(ours.unique()) > 20
 
 
-def test_loading_of_images_that_are_drawn(tmp_path):
+def test_loading_generated_images(tmp_path):
     (table,) = run.bench("batches", tmp_path / "b.json", options()).numbers["tables"]
     theirs, ours = table["rows"]
     assert set(ours) == TIMES | {"images_per_second"}
@@ -226,7 +226,7 @@ def test_loading_of_images_that_are_drawn(tmp_path):
     assert theirs["images_per_second"] == pytest.approx(32 / theirs["seconds"])
 
 
-def test_loading_of_a_folder_reads_the_same_pixels(tmp_path):
+def test_loading_a_folder_reads_the_same_pixels(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "photos"
     for number in range(19):
@@ -241,7 +241,7 @@ def test_loading_of_a_folder_reads_the_same_pixels(tmp_path):
 
 
 def test_a_folder_without_enough_images_is_refused(tmp_path):
-    with pytest.raises(FileError, match="at least 8 images"):
+    with pytest.raises(FileError, match="fewer than 8 images"):
         run.bench("batches", tmp_path / "b.json", options(path=tmp_path))
 
 

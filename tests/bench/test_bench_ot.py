@@ -1,4 +1,4 @@
-"""The transport benchmarks: that the published algorithms are what they should be, and that both sides do the same work."""
+"""Benchmarks of transport: the published algorithms are implemented correctly, and both sides do the same work."""
 
 import math
 
@@ -20,13 +20,13 @@ def options(*only):
 
 
 def test_the_published_loss_of_points_on_a_line():
-    # Sorted points are matched in their order: |0 − 1|, |2 − 4| and a pair that coincides.
+    # Sorted points are matched in order: |0 − 1|, |2 − 4| and two equal points.
     x, s = torch.tensor([[2.0], [7.0], [0.0]], dtype=torch.float64), torch.tensor([[1.0], [4.0], [7.0]], dtype=torch.float64)
     assert published_loss(x, s).item() == pytest.approx((1 + 2 + math.sqrt(LEAST_SQUARE)) / 3, rel=1e-12)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_all_ways_have_the_same_loss_and_gradient(classes):
+def test_all_variants_have_the_same_loss_and_gradient(classes):
     given = ot_minibatch.Problem(*(tensor.detach().double().requires_grad_() for tensor in problem(classes, 40, 16, CPU)))
     published, *ours = (step(loss, given) for loss in WAYS.values())
     assert published.gradient.shape == (classes * (40 + 2) * 16,)
@@ -44,7 +44,7 @@ def test_the_mini_batch_section(tmp_path):
     assert one["rows"][1]["extra_peak_mb"] < differences
 
 
-def test_the_mixture_has_modes_far_apart():
+def test_the_mixture_has_distant_modes():
     codes = mixture(2000, 32)
     modes = codes.unflatten(0, (-1, 10))  # (200, 10, d)
     assert codes.std().item() == pytest.approx(1, abs=0.2)
@@ -55,7 +55,7 @@ def test_the_mixture_has_modes_far_apart():
 
 
 def test_the_first_published_step():
-    # Of three codes on a line the middle one has no cell at h = 0, so |g| is 1/3 or 1/6 and Adam, not corrected, steps 0.05 · 0.1/√0.001.
+    # The middle one of three codes on a line has no cell at h = 0, so |g| is 1/3 or 1/6, and uncorrected Adam steps 0.05 · 0.1/√0.001.
     codes = torch.tensor([[-1.0], [0.0], [1.0]])
     first = published_heights(codes, Budget(iterations=1, batch=256, batches=1))
     up = 0.05 * 0.1 / math.sqrt(0.001)
@@ -70,14 +70,14 @@ def test_the_published_solver_finds_known_heights_and_stops():
     torch.testing.assert_close(found.heights.double(), line_heights(merge(codes)), rtol=0, atol=0.01)
 
 
-def test_the_published_samples_come_again_and_are_doubled(monkeypatch):
+def test_the_published_solver_repeats_and_doubles_its_samples(monkeypatch):
     monkeypatch.setattr(ot_semidiscrete, "RATE", 0.0)  # heights stay, so the gradient is the same whenever the points are
     codes = mixture(30, 4)
     samples = [published_heights(codes, Budget(iterations, 50, 2)).samples for iterations in (32, 33)]
     assert samples == [32 * 100, 32 * 100 + 200]
 
 
-def test_ours_stops_where_it_is_no_worse():
+def test_genrev_stops_when_it_is_no_worse():
     contest = Contest(mixture(500, 16), Budget(iterations=40, batch=100, batches=20))
     theirs, first, second = contest.published(), contest.genrev("fp32"), contest.genrev("fp32")
     assert torch.equal(first.heights, second.heights)
@@ -85,7 +85,7 @@ def test_ours_stops_where_it_is_no_worse():
     assert first.accuracy.rel <= theirs.accuracy.rel + 2 * theirs.accuracy.rel_std
 
 
-def test_ours_stops_at_the_samples_of_the_published_solver(monkeypatch):
+def test_genrev_stops_at_the_samples_of_the_published_solver(monkeypatch):
     contest = Contest(mixture(100, 16), Budget(iterations=4, batch=500, batches=1))
     monkeypatch.setattr(ot_semidiscrete.Accuracy, "within", lambda *_: False)
     assert contest.genrev("fp32").samples == 2000

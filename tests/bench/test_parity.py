@@ -1,4 +1,4 @@
-"""The FID of every profile against the tool that it is named after, on the same images and random weights."""
+"""The FID of every profile equals that of the tool with its name, on the same images and random weights."""
 
 import functools
 
@@ -14,7 +14,7 @@ from genrev_cli.metrics.features import InceptionExtractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 
 for peer, version in (("torch_fidelity", "0.3"), ("torchmetrics", "1.8")):  # 1.8: the antialiased resize of the profile
-    pytest.importorskip(peer, minversion=version, reason=f"{peer} {version} is needed, which the extra 'bench' installs")
+    pytest.importorskip(peer, minversion=version, reason=f"{peer} {version} is needed; the extra 'bench' installs it")
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ N, BATCH = 10, 5
 
 
 def images(sharpest, seed):
-    """Mixtures of smooth images and noise, so that the sets differ in mean and covariance; sharpest: the greatest share of noise."""
+    """Return mixtures of smooth images and noise, so that sets differ in mean and covariance. sharpest: the largest share of noise."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randint(0, 256, (N, 3, 32, 32), generator=generator).float()
     smooth = interpolate(torch.randint(0, 256, (N, 3, 5, 5), generator=generator).float(), (32, 32), mode="bilinear")
@@ -47,7 +47,7 @@ def weights_file(weights, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ours(weights):
-    """A profile → our FID between the two sets."""
+    """Return a function from a profile to genrev's FID between the two sets."""
 
     @functools.cache
     def fid(profile):
@@ -99,7 +99,7 @@ def test_torchmetrics(ours, weights_file):
 
 
 def test_the_profiles_differ(ours):
-    """Else the comparisons above could not tell one profile from another."""
+    """Otherwise the tests above could not detect a mixed-up profile."""
     values = np.array([ours(profile) for profile in ("pytorch-fid", "tf", "torchmetrics")])
     gaps = np.abs(values[:, None] - values[None])[~np.eye(3, dtype=bool)]
     assert gaps.min() > 1e-3 * values.max()

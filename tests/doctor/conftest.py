@@ -22,7 +22,7 @@ batch = 8
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """What checks work on beside the network, at sizes that take no time."""
+    """Shrink the data of the checks, so that they are fast."""
     monkeypatch.setattr(codes, "CODES", 300)
     monkeypatch.setattr(codes, "DIM", 4)
     monkeypatch.setattr(storage, "MEGABYTES", 0)
@@ -32,7 +32,7 @@ def small(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty home folder."""
+    """Return an empty home folder."""
     folder = tmp_path / "home" / "jane"
     folder.mkdir(parents=True)
     for name in ("GENREV_WEIGHTS", "GENREV_CACHE", "XDG_CACHE_HOME", "TORCH_HOME"):
@@ -45,7 +45,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A recipe whose name says that its images are the digits'."""
+    """Return a recipe whose name tells that its images are digits."""
     path = tmp_path / "tiny-digits.toml"
     path.write_text(RECIPE)
     return str(path)
@@ -53,7 +53,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def open_examination(tmp_path, tiny):
-    """(option=value, …) → an examination on the CPU, of the tiny recipe unless something else is given."""
+    """Return a function that opens an examination on the CPU, by default of the tiny recipe."""
 
     def open_one(**options):
         chosen = {"recipe": tiny} if not {"recipe", "ckpt"} & set(options) else {}
@@ -66,19 +66,19 @@ def open_examination(tmp_path, tiny):
 
 @pytest.fixture
 def subject(open_examination):
-    """The tiny recipe on the CPU."""
+    """Return the subject of the tiny recipe on the CPU."""
     return open_examination().subject
 
 
 @pytest.fixture
 def only(monkeypatch):
-    """(check, …): there are no other checks."""
+    """Return a function that replaces all checks by its arguments."""
     return lambda *checks: monkeypatch.setattr(examination, "CHECKS", checks)
 
 
 @pytest.fixture
 def run(capsys, tiny):
-    """Run `genrev doctor` on the CPU with the tiny recipe: its exit code, stdout and stderr."""
+    """Return a function that runs `genrev doctor` on the CPU with the tiny recipe and returns exit code, stdout and stderr."""
 
     def command(*words):
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Every check: that it says something, and that it says so when a promise is broken."""
+"""Every check gives one line, and fails if its promise is broken."""
 
 import subprocess
 import sys
@@ -35,15 +35,15 @@ def test_names_are_short_and_different():
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) <= 26
-    assert names[0] == "device words"  # where the device cannot be used, this one says so
+    assert names[0] == "device words"  # this check reports a device that cannot be used
 
 
 @pytest.mark.parametrize("name", dict.fromkeys(check.name.partition(",")[0] for check in CHECKS))
-def test_the_page_explains_every_line(name):
+def test_docs_explain_every_line(name):
     assert f"`{name}" in PAGE.read_text(encoding="utf-8"), f"docs/doctor.md does not say how to read '{name}'"
 
 
-def test_a_round_trip_that_misses_fails(subject, monkeypatch):
+def test_a_wrong_round_trip_fails(subject, monkeypatch):
     decode = Bijection.decode
     monkeypatch.setattr(Bijection, "decode", lambda self, z: decode(self, z) + 2e-4)
     outcome = inverse.round_trip(subject, precision="fp32")
@@ -51,7 +51,7 @@ def test_a_round_trip_that_misses_fails(subject, monkeypatch):
     assert outcome.numbers["largest"] == pytest.approx(2e-4, rel=0.01)
 
 
-def test_bits_that_do_not_come_back_fail(subject, monkeypatch):
+def test_changed_pixels_fail(subject, monkeypatch):
     decode = Bijection.decode
     monkeypatch.setattr(Bijection, "decode", lambda self, z: decode(self, z) + 2**-16)
     outcome = inverse.exact_bits(subject, precision="fp32")
@@ -59,7 +59,7 @@ def test_bits_that_do_not_come_back_fail(subject, monkeypatch):
     assert "by up to 1.5e-05" in outcome.detail
 
 
-def test_codes_that_change_fail(subject, monkeypatch):
+def test_changed_codes_fail(subject, monkeypatch):
     encode, calls = Bijection.encode, []
     monkeypatch.setattr(Bijection, "encode", lambda self, x: encode(self, x) + (calls.append(1) or len(calls) % 2 == 0) * 2**-16)
     outcome = inverse.exact_bits(subject, precision="fp32")
@@ -68,14 +68,14 @@ def test_codes_that_change_fail(subject, monkeypatch):
 
 
 @pytest.mark.parametrize(("bits", "state"), [(0, INFO), (16, FAIL)])
-def test_streams_beyond_the_range_are_named(subject, bits, state):
+def test_streams_beyond_the_range_are_reported(subject, bits, state):
     model, prior = subject.template
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(60)
     outcome = inverse.exact_bits(replace(subject, bits=bits, template=(model, prior)), precision="fp32")
     assert outcome.state == state
-    assert "have room for 256" in outcome.detail
+    assert "the range of 16 bits is 256" in outcome.detail
 
 
 def test_wrong_gradients_fail(subject, monkeypatch):
@@ -90,14 +90,14 @@ def _scaled(gradients, factor):
     return [factor * gradient for gradient in gradients]
 
 
-def test_inputs_that_are_recomputed_wrongly_fail(subject, monkeypatch):
+def test_wrongly_recomputed_inputs_fail(subject, monkeypatch):
     monkeypatch.setattr(Bijection, "take_roundtrip", lambda self: torch.tensor(0.02))
     assert training.reversible_gradients(subject).state == FAIL
     monkeypatch.setattr(Bijection, "take_roundtrip", lambda self: None)  # nothing was recomputed at all
     assert training.reversible_gradients(subject).state == FAIL
 
 
-def test_runs_that_differ_fail(subject, monkeypatch):
+def test_different_runs_fail(subject, monkeypatch):
     real, noise = training._trained, iter((0.0, 1e-7))
     monkeypatch.setattr(training, "_trained", lambda subject: real(subject) + next(noise))
     outcome = training.determinism(subject)
@@ -105,7 +105,7 @@ def test_runs_that_differ_fail(subject, monkeypatch):
     assert "differ by up to" in outcome.detail
 
 
-def test_a_state_that_is_not_read_back_fails(subject, monkeypatch):
+def test_a_state_that_is_not_loaded_fails(subject, monkeypatch):
     monkeypatch.setattr(Optimizer, "load_tensors", lambda self, tensors: None)
     outcome = training.resume(subject)
     assert outcome.state == FAIL
@@ -113,7 +113,7 @@ def test_a_state_that_is_not_read_back_fails(subject, monkeypatch):
 
 
 @pytest.mark.parametrize("said", ["", "called a synchronizing CUDA operation"])
-def test_a_wait_is_told_in_torchs_words(monkeypatch, said):
+def test_a_wait_is_reported_with_the_message_of_torch(monkeypatch, said):
     modes = []
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
 
@@ -149,7 +149,7 @@ def test_the_host_is_busy_until_the_call_returns(monkeypatch):
     assert speed.clocked(lambda: None) == (5.0, 2.0)
 
 
-def test_no_round_begins_after_the_time(monkeypatch):
+def test_no_round_starts_after_the_time_limit(monkeypatch):
     clock = iter((0.0, 4.0, 11.0))
     monkeypatch.setattr(speed.time, "monotonic", lambda: next(clock))
     assert len(speed.rounds(lambda: 1, 10)) == 2
@@ -177,7 +177,7 @@ def test_processes_sum_together(tmp_path):
         ("raise SystemExit(7)", 60.0, "process 0: exit code 7"),
     ],
 )
-def test_a_process_that_does_not_sum_is_told(tmp_path, monkeypatch, code, limit, said):
+def test_a_failing_process_is_reported(tmp_path, monkeypatch, code, limit, said):
     pipe = subprocess.PIPE
     started = lambda words: subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)  # noqa: E731
     monkeypatch.setattr(nccl, "_started", started)
@@ -187,7 +187,7 @@ def test_a_process_that_does_not_sum_is_told(tmp_path, monkeypatch, code, limit,
 def test_a_wrong_sum_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(all_reduce, "NUMBERS", 10)
     monkeypatch.setattr(all_reduce.dist, "all_reduce", lambda numbers: numbers[3:].add_(1))
-    with pytest.raises(RuntimeError, match=r"the sum is 1\.7 on average, and 1 is right"):
+    with pytest.raises(RuntimeError, match=r"the sum is 1\.7 on average, but should be 1"):
         all_reduce.main("gloo", "cpu", "0", "1", str(tmp_path / "meeting"), "10")
     assert not torch.distributed.is_initialized()
 
@@ -196,7 +196,7 @@ def _never(*_):
     raise AssertionError("the doctor fetches nothing")
 
 
-def test_weights_are_looked_for_and_not_fetched(subject, home, monkeypatch):
+def test_weights_are_searched_but_not_downloaded(subject, home, monkeypatch):
     monkeypatch.setattr(weights, "_download", _never)
     (check,) = (check for check in CHECKS if check.name == "Inception weights")
     outcome = check.run(subject)

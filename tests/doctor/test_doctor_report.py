@@ -1,4 +1,4 @@
-"""The report as a whole: what it says, how it looks, what it leaves out."""
+"""The whole report: its content, its layout, and what it leaves out."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def _raise(subject):
 RAISING = Check("raising", _raise, 0.0)
 
 
-def test_the_report_is_stdout(run, only):
+def test_the_report_goes_to_stdout(run, only):
     only(GOOD)
     code, out, err = run()
     assert code == 0
@@ -45,7 +45,7 @@ def test_the_report_is_stdout(run, only):
     assert err == "genrev: good\n"  # stdout is no terminal here, so progress goes to stderr
 
 
-def test_a_terminal_shows_what_is_being_done(capsys, monkeypatch):
+def test_a_terminal_shows_progress(capsys, monkeypatch):
     monkeypatch.setattr(console, "stdout_shows", lambda: True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     console.now_doing("round trip\x1b")
@@ -53,7 +53,7 @@ def test_a_terminal_shows_what_is_being_done(capsys, monkeypatch):
     assert capsys.readouterr() == ("", "\rround trip\\x1b …\x1b[K\r\x1b[K")
 
 
-def test_what_fails_is_named_and_the_rest_is_done(run, only):
+def test_failed_checks_are_named_and_the_others_run(run, only):
     only(BAD, RAISING, GOOD)
     code, out, err = run()
     assert code == 5
@@ -103,7 +103,7 @@ def test_the_switches_are_read_before_genrev_sets_them(open_examination):
     assert [found["convolutions"] for found in precision.values()] == ["tf32", "ieee"]
 
 
-def test_a_gpu_that_does_not_answer_is_described_all_the_same(monkeypatch):
+def test_a_gpu_that_does_not_answer_is_still_listed(monkeypatch):
     def refuse(number):
         raise RuntimeError("CUDA error: all CUDA-capable devices are busy\nand more")
 
@@ -113,11 +113,11 @@ def test_a_gpu_that_does_not_answer_is_described_all_the_same(monkeypatch):
     assert machine.devices() == [{"device": "cuda:0", "error": "CUDA error: all CUDA-capable devices are busy"}]
 
 
-def test_no_time_is_a_reason(open_examination):
+def test_too_little_time_is_a_reason(open_examination):
     never = Check("never", _raise, seconds=1e6)
     finding = open_examination(minutes=1.0).carry_out(never)
     assert finding.outcome.state == SKIP
-    assert re.match(r"no time left: needs some 1000000 s, has \d+ s", finding.outcome.detail)
+    assert re.match(r"no time left: needs about 1000000 s, has \d+ s", finding.outcome.detail)
 
 
 def test_too_little_time_skips_everything_and_measures_nothing(open_examination):
@@ -125,34 +125,34 @@ def test_too_little_time_skips_everything_and_measures_nothing(open_examination)
     findings = [exam.carry_out(check) for check in CHECKS]
     assert {finding.outcome.state for finding in findings} == {SKIP}
     late = sum("no time left" in finding.outcome.detail for finding in findings)
-    assert summary(findings, 1.0) == f"0 PASS, 0 FAIL, {len(CHECKS)} SKIP, 0 INFO in 1 s; {late} had no time left: give more --minutes"
+    assert summary(findings, 1.0) == f"0 PASS, 0 FAIL, {len(CHECKS)} SKIP, 0 INFO in 1 s; {late} had no time left: pass a larger --minutes"
     assert "seconds_per_image" not in vars(exam.subject)
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("inf"), float("nan")])
-def test_a_time_that_is_none_is_refused(minutes):
+def test_invalid_minutes_are_refused(minutes):
     with pytest.raises(UsageError, match="--minutes .*: must be (more than 0|finite)"):
         DoctorOptions(minutes=minutes)
 
 
-def test_a_device_that_is_missing_is_a_finding(run):
+def test_a_missing_device_is_a_finding(run):
     code, out, _ = run("--device", "cuda:77")
     assert code == 5
     rows = [line for line in out.splitlines() if line[:4] in (PASS, FAIL, SKIP)]
     assert rows[0].startswith("FAIL  device words")
     assert "UnavailableError" in rows[0]
-    assert "device cuda:77, which cannot be used" in out
+    assert "device cuda:77, not usable" in out
     assert len(rows) == len(CHECKS)
     assert all(row.startswith("SKIP") and row.endswith("the device cannot be used") for row in rows[1:])
 
 
-def test_a_word_that_is_no_device_is_a_mistake(run):
+def test_an_unknown_device_is_a_usage_error(run):
     code, out, err = run("--device", "abacus")
     assert (code, out) == (2, "")
     assert "choose auto, cpu, cuda or cuda:N" in err
 
 
-def test_the_home_folder_and_secrets_stay_at_home(run, only, home, monkeypatch):
+def test_the_home_folder_and_secrets_are_not_shown(run, only, home, monkeypatch):
     monkeypatch.setenv("GENREV_CACHE", str(home / "cache"))
     monkeypatch.setenv("GENREV_API_TOKEN", "sesame")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -213,7 +213,7 @@ def _interrupt(subject):
 
 
 @pytest.mark.parametrize(("check", "code"), [(GOOD, 0), (BAD, 5), (Check("interrupted", _interrupt, 0.0), 130)])
-def test_nothing_is_left_behind(run, only, home, tmp_path, monkeypatch, check, code):
+def test_temporary_files_are_deleted(run, only, home, tmp_path, monkeypatch, check, code):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     only(check)
@@ -222,13 +222,13 @@ def test_nothing_is_left_behind(run, only, home, tmp_path, monkeypatch, check, c
     assert not list(home.iterdir())
 
 
-def test_a_path_is_not_broken(monkeypatch):
+def test_a_path_is_not_wrapped(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     path = "/a/very/long/path/" + "x" * 60
     assert path in "\n".join(layout.row_lines("PASS", "name", f"found: {path}", 10))
 
 
-def test_the_checkpoint_is_what_is_examined(run, only, recon, tmp_path):
+def test_a_given_checkpoint_is_examined(run, only, recon, tmp_path):
     ckpt = recon(tmp_path / "r.safetensors", steps=1, precision="bf16").out
     only(*(check for check in CHECKS if check.name in ("round trip, fp32", "round trip, bf16", "exact bits, fp32")))
     code, out, err = run("--ckpt", ckpt)
@@ -267,16 +267,16 @@ def test_a_damaged_checkpoint_is_an_error(run, tmp_path):
 def test_one_network_at_a_time(run, tiny, tmp_path):
     code, _, err = run("--ckpt", tmp_path / "x.safetensors", "--recipe", tiny)
     assert code == 2
-    assert "give one of them" in err
+    assert "pass only one of them" in err
 
 
-def test_a_shape_that_is_not_known_is_guessed_and_said(open_examination, tiny, tmp_path):
+def test_an_unknown_shape_is_guessed_and_reported(open_examination, tiny, tmp_path):
     odd = tmp_path / "mine.toml"
     shutil.copy(tiny, odd)
-    assert open_examination(recipe=str(odd)).subject.name.endswith("revnet for 3×64×64, 8,732 parameters, a shape that was guessed")
+    assert open_examination(recipe=str(odd)).subject.name.endswith("revnet for 3×64×64, 8,732 parameters, a guessed shape")
 
 
-def test_a_shape_that_does_not_fit_is_asked_for(tmp_path, open_examination, monkeypatch):
+def test_a_recipe_that_fits_no_shape_is_refused(tmp_path, open_examination, monkeypatch):
     odd = tmp_path / "mine.toml"
     odd.write_text('[model]\nname = "revnet"\nscales = []\n[prior]\nname = "active-gaussian"\ndim = 4\n')
     with pytest.raises(UsageError, match="the shape of its images is not known.*put one of celebahq256"):

@@ -1,4 +1,4 @@
-"""Small sets of images in every form that `fid` takes, and what is said about them."""
+"""Write small sets of images in every format that `fid` reads, and collect its notes."""
 
 import zipfile
 
@@ -18,7 +18,7 @@ DIMS = 192
 
 
 class Notes(Progress):
-    """Keeps what is noted."""
+    """Keep all notes."""
 
     def __init__(self):
         self.said = []

@@ -1,3 +1,5 @@
+"""Feature extractors opened from options."""
+
 import hashlib
 import shutil
 import warnings
@@ -43,7 +45,7 @@ def script(tmp_path):
 
 @pytest.fixture
 def classifier(tmp_path):
-    """A classifier of 8×8 gray images, and its file."""
+    """Return a classifier of 8×8 gray images and its file."""
     network, path = Classifier((1, 8, 8), classes=3, width=4, dims=6), tmp_path / "c.safetensors"
     tensors = prefixed("classifier", network)
     write_checkpoint(path, tensors, Header("classifier", {"classifier": network.config}, tensors_digest(tensors)))
@@ -52,7 +54,7 @@ def classifier(tmp_path):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file of random Inception weights."""
+    """Return a file of random Inception weights."""
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     save_file(drawn_weights(0), path)
     return path
@@ -72,13 +74,13 @@ def weights(tmp_path_factory):
         ({"features": "c.safetensors", "profile": "tf"}, "no meaning for --features c.safetensors"),
     ],
 )
-def test_impossible_options(options, message):
+def test_invalid_options(options, message):
     with pytest.raises(UsageError, match=message):
         FeatureOptions(**options)
 
 
 @pytest.mark.parametrize("features", ["inception", "pixel", "a/net.PT", "net.pth", "net.ts", "net.torchscript", "c.safetensors"])
-def test_possible_options(features):
+def test_valid_options(features):
     assert FeatureOptions(features).features == features
 
 
@@ -103,7 +105,7 @@ def test_torchscript(script, image_shape):
     torch.testing.assert_close(extractor(x), x.float().mean((2, 3)).expand(-1, 3), rtol=1e-6, atol=0)
 
 
-def test_torchscript_is_known_by_its_content(script):
+def test_torchscript_is_identified_by_its_content(script):
     copy = script.with_name("copy.ts")
     shutil.copy(script, copy)
     first, second = (open_extractor(FeatureOptions(str(path)), (3, 8, 8), CPU) for path in (script, copy))
@@ -132,8 +134,8 @@ def test_classifier(classifier):
 
 
 @pytest.mark.parametrize(("image_shape", "found"), [((3, 8, 8), "3×8×8"), ((1, 8, 9), "1×8×9"), (None, "of several sizes")])
-def test_classifier_of_other_images(classifier, image_shape, found):
-    with pytest.raises(FileError, match=f"trained on images 1×8×8, these are {found}"):
+def test_a_classifier_refuses_other_image_shapes(classifier, image_shape, found):
+    with pytest.raises(FileError, match=f"trained on images of 1×8×8, but these are {found}"):
         open_extractor(FeatureOptions(str(classifier[1])), image_shape, CPU)
 
 
@@ -146,7 +148,7 @@ def test_inception(weights):
 
 
 class Scaled(Extractor):
-    """Pixels times a number, as features of a lower precision might come out."""
+    """Pixels times a number; this imitates the error of a lower precision."""
 
     dims = 64
 
@@ -159,7 +161,7 @@ class Scaled(Extractor):
 
 @pytest.fixture
 def bf16_scale(monkeypatch):
-    """A number → Inception's place is taken by pixels, times that number in bf16."""
+    """Return a function that replaces Inception by pixels, multiplied by its argument in bf16."""
 
     def put(scale):
         monkeypatch.setattr(extractors, "InceptionExtractor", lambda *_, precision, **__: Scaled({"fp32": 1, "bf16": scale}[precision]))
@@ -171,7 +173,7 @@ def bf16_scale(monkeypatch):
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.25])
 def test_bf16_effect_closed_form(bf16_scale, scale):
-    """Features times c give c² times the distance: the effect is |c² − 1| FD, of the first images of both sides, in whatever blocks."""
+    """Features times c multiply FD by c². The effect is |c² − 1| FD of the first images of both sides, for any division into blocks."""
     bf16_scale(scale)
     x, y = pixels(EFFECT_IMAGES + 9).numpy(), 255 - pixels(20, seed=1).numpy() // 2
     sides = []

@@ -1,4 +1,4 @@
-"""The cache of features: whatever was in it, the numbers are the same to the bit, and nothing makes it stale."""
+"""The cache of features: results are equal to the bit whatever it holds, and it is never stale."""
 
 from contextlib import contextmanager
 
@@ -23,7 +23,7 @@ N = 22
 
 
 class Costly(Extractor):
-    """A random projection that counts, and dies after so many images."""
+    """A random projection that counts images and raises KeyboardInterrupt after `lives` of them."""
 
     name, label, kernel_label, dims, any_size, costly = "costly", "FD-costly", "KD-costly", 5, True, True
 
@@ -41,7 +41,7 @@ class Costly(Extractor):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache with shards of 4 images."""
+    """Use an empty cache with shards of 4 images, and return its folder."""
     monkeypatch.setattr(features, "SHARD", 4)
     monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"
@@ -66,7 +66,7 @@ def shards(cache):
     return sorted(cache.rglob("*.safetensors"))
 
 
-def test_killed_and_gone_on_with_equals_straight(images, cache):
+def test_a_killed_run_continues_and_equals_an_uninterrupted_one(images, cache):
     straight = rows(images, Costly(), cache=False)
     assert not cache.exists()
     with pytest.raises(KeyboardInterrupt):
@@ -101,7 +101,7 @@ def test_a_damaged_shard_is_made_again(images, cache, damage):
 
 
 class Bar(Progress, Task):
-    """How many images were done after every step."""
+    """Record the number of images done after every step."""
 
     @contextmanager
     def task(self, title, total, unit="images", done=0):
@@ -112,22 +112,22 @@ class Bar(Progress, Task):
         self.done.append(self.done[-1] + units)
 
 
-@pytest.mark.parametrize("touched", ["damaged", "missing", "written meanwhile"])
+@pytest.mark.parametrize("touched", ["damaged", "missing", "written by another run"])
 def test_every_image_is_counted_once(images, cache, touched):
     rows(images, Costly())
     path = shards(cache)[2]
     whole, bar = path.read_bytes(), Bar()
     path.write_bytes(whole[:-9]) if touched == "damaged" else path.unlink()
     blocks = features_of(open_image_input(images, "", 0, bar), Costly(), bar, "x").blocks()
-    next(blocks)  # the first shard of six; which of them was touched depends on their digests
-    if touched == "written meanwhile":
+    next(blocks)  # the first of six shards; their digests decide which one was touched
+    if touched == "written by another run":
         path.write_bytes(whole)
     list(blocks)
     assert bar.done[-1] == bar.total == N
     assert max(bar.done) <= N
 
 
-def test_content_is_the_key_and_not_the_name(images, cache):
+def test_the_key_is_the_content_not_the_name(images, cache):
     before = rows(images, Costly())
     copy = images.with_name("copy.npy")
     copy.write_bytes(images.read_bytes())
@@ -136,14 +136,14 @@ def test_content_is_the_key_and_not_the_name(images, cache):
     assert (rows(images, Costly()) != before).any()
     assert (rows(copy, Costly(weights="other")) != before).any()
     elsewhere = Costly()
-    elsewhere.device = torch.device("cuda")  # whose sums are not to be mixed with the CPU's
+    elsewhere.device = torch.device("cuda")  # its sums must not be mixed with the CPU's
     rows(copy, elsewhere)
     assert elsewhere.seen == N
-    assert len(list(cache.iterdir())) == 3  # of three extractors
+    assert len(list(cache.iterdir())) == 3  # one folder per extractor
     assert len(shards(cache)) == 4 * 6
 
 
-def test_another_way_to_make_features_is_another_key(images, monkeypatch):
+def test_another_schema_is_another_key(images, monkeypatch):
     rows(images, Costly())
     monkeypatch.setattr(features, "SCHEMA", features.SCHEMA + 1)
     again = Costly()
@@ -152,14 +152,14 @@ def test_another_way_to_make_features_is_another_key(images, monkeypatch):
 
 
 @pytest.mark.parametrize("write", [npy, h5, pngs, zipped])
-def test_more_files_go_on_from_fewer(tmp_path, images, write):
+def test_more_files_reuse_the_shards_of_fewer(tmp_path, images, write):
     path = write(tmp_path / f"x.{write.__name__}".replace(".zipped", ".zip"), np.load(images))
     before, more = rows(path, Costly(), n=10), Costly()
     assert (rows(path, more, n=N)[:10] == before).all()
     assert more.seen == N - 8  # the last shard of the ten was not whole
 
 
-def test_equal_pixels_are_measured_once_whatever_holds_them(tmp_path, images, data, write_images):
+def test_equal_pixels_share_features_across_file_formats(tmp_path, images, data, write_images):
     found = rows(images, Costly())
     assert (rows(h5(tmp_path / "x.h5", np.load(images)), Costly(lives=0)) == found).all()
     first = rows_of(data, "all", 0, Costly16())
@@ -167,19 +167,19 @@ def test_equal_pixels_are_measured_once_whatever_holds_them(tmp_path, images, da
     assert (rows_of(other_splits, "all", 0, Costly16(lives=0)) == first).all()
 
 
-def test_gray_files_beside_coloured_ones_are_other_images(tmp_path):
+def test_gray_files_become_other_images_when_a_coloured_one_is_added(tmp_path):
     folder = pngs(tmp_path / "f", [*np.zeros((4, 1, 4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8)])
     gray, coloured = (open_image_input(folder, "", n, Progress()) for n in (4, 5))
     assert (gray.image_shape, coloured.image_shape) == ((1, 4, 4), (3, 4, 4))
     assert gray.digest(0, 4) != coloured.digest(0, 4)
 
 
-def test_one_image_is_refused_before_it_is_looked_at(tmp_path):
+def test_one_image_is_refused_before_it_is_read(tmp_path):
     with pytest.raises(UsageError, match="one.npy: has one image"):
         rows(npy(tmp_path / "one.npy", np.zeros((1, *SHAPE), np.uint8)), Costly(lives=0))
 
 
-def test_more_images_go_on_from_fewer(data):
+def test_more_images_reuse_the_shards_of_fewer(data):
     before = rows_of(data, "train", 10, Costly16())
     more = Costly16()
     assert (rows_of(data, "train", 22, more)[:10] == before).all()
@@ -190,7 +190,7 @@ def test_more_images_go_on_from_fewer(data):
 
 
 class Costly16(Costly):
-    """Of 8×8 images."""
+    """The same for 8×8 images."""
 
     def __call__(self, pixels):
         return super().__call__(pixels[:, :, ::2, ::2])
@@ -209,7 +209,7 @@ def test_without_the_cache_nothing_is_read_or_written(images, cache):
     assert {path: path.stat().st_mtime_ns for path in shards(cache)} == kept
 
 
-def test_cheap_features_are_not_kept(images, cache):
+def test_cheap_features_are_not_cached(images, cache):
     extractor = Costly()
     extractor.costly = False
     rows(images, extractor)
@@ -240,8 +240,8 @@ def test_a_checkpoint_samples_only_what_is_missing(tmp_path, recon, monkeypatch)
     assert (made(64, temperature=0.5) != few).any()
 
 
-def test_two_at_once(images, cache):
-    """While the first makes its first shard another one starts and finishes; both go by whole files alone."""
+def test_two_runs_at_the_same_time(images, cache):
+    """A second run starts and finishes while the first computes its first shard. Both read only whole files."""
 
     class Overtaken(Costly):
         def __call__(self, pixels):
@@ -257,7 +257,7 @@ def test_two_at_once(images, cache):
     assert all(path.suffix == ".safetensors" for path in cache.rglob("*") if path.is_file())
 
 
-def test_an_unreadable_image_is_no_reason_to_keep_half(tmp_path, cache):
+def test_an_unreadable_image_leaves_no_partial_shard(tmp_path, cache):
     folder = tmp_path / "f"
     folder.mkdir()
     for i in range(6):
@@ -269,13 +269,13 @@ def test_an_unreadable_image_is_no_reason_to_keep_half(tmp_path, cache):
     assert len(shards(cache)) <= 1
 
 
-def test_a_cache_that_cannot_be_written_is_said_before_any_work(images, cache, monkeypatch):
-    """What it has is read all the same."""
+def test_a_read_only_cache_is_reported_before_any_work(images, cache, monkeypatch):
+    """Existing shards are still read."""
     extractor = Costly()
     wanted = rows(images, extractor)
     monkeypatch.setattr("os.access", lambda *_: False)
     np.testing.assert_array_equal(rows(images, Costly()), wanted)
     extractor = Costly("other")
-    with pytest.raises(FileError, match="cannot be written: Permission denied; set GENREV_CACHE to another place, or give --no-cache"):
+    with pytest.raises(FileError, match="cannot be written: Permission denied; set GENREV_CACHE to another folder, or pass --no-cache"):
         rows(images, extractor)
     assert extractor.seen == 0

@@ -1,4 +1,4 @@
-"""What `fid` reads: files of every kind and condition, and what is said of those that will not do."""
+"""Inputs of `fid`: files of every kind and condition, and the errors for unusable ones."""
 
 import shutil
 from contextlib import contextmanager
@@ -23,25 +23,25 @@ from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.stages.sample import sample
 
 
-def test_a_folder_that_was_changed_is_no_longer_ours(tmp_path, model, data, notes):
+def test_a_changed_folder_of_samples_has_an_unknown_origin(tmp_path, model, data, notes):
     sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     assert open_image_input(tmp_path / "s", "", 0, notes).record()["kind"] == "samples"
     shutil.copy(tmp_path / "s" / "000000.png", tmp_path / "s" / "000001.png")
     assert open_image_input(tmp_path / "s", "", 0, notes).record()["kind"] == "images"
-    assert "no longer what" in notes
+    assert "has changed since" in notes
 
 
 @pytest.mark.parametrize("more", ["sub/x.png", "-1.png", "000004.jpg", "000004.PNG"])
-def test_a_folder_with_other_images_in_it_is_no_longer_ours(tmp_path, model, data, notes, more):
+def test_a_folder_of_samples_with_other_images_has_an_unknown_origin(tmp_path, model, data, notes, more):
     sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     (tmp_path / "s" / "sub").mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "s" / more)
     found = open_image_input(tmp_path / "s", "", 0, notes)
     assert (found.n, found.record()["kind"]) == (5, "images")
-    assert "no longer what" in notes
+    assert "has changed since" in notes
 
 
-def test_the_first_images_are_ours_whatever_lies_below_them(tmp_path, model, data, notes):
+def test_the_first_samples_keep_their_origin_despite_images_in_subfolders(tmp_path, model, data, notes):
     sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     pngs(tmp_path / "s" / "sub", np.zeros((2, 1, 8, 8), np.uint8))
     assert open_image_input(tmp_path / "s", "", 3, notes).record()["kind"] == "samples"
@@ -69,11 +69,14 @@ def test_a_file_that_was_edited_is_refused(tmp_path, model, data, kind):
 def test_an_h5_of_another_tool(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((3, *SHAPE), np.uint8)
-    with pytest.raises(FileError, match=r"x.h5: not written by genrev.*\.npz or \.npy of uint8, and 'genrev prepare-data folder' makes"):
+    with pytest.raises(
+        FileError,
+        match=r"x.h5: not written by genrev.*\.npz or \.npy of uint8, or make an .h5 of a folder or zip with 'genrev prepare-data folder'",
+    ):
         open_image_input(tmp_path / "x.h5", "", 0, Progress())
 
 
-def test_16_bits_are_scaled_and_not_clipped(tmp_path):
+def test_16_bits_are_scaled_not_clipped(tmp_path):
     levels = np.array([0, 257, 32768, 65535], np.uint16)
     folder = tmp_path / "deep"
     folder.mkdir()
@@ -83,28 +86,28 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path):
     assert pixels[:, 0, 0, 0].tolist() == [0, 1, 128, 255]
 
 
-def test_transparent_parts_are_white_and_said(tmp_path, notes):
+def test_transparent_parts_become_white_with_a_note(tmp_path, notes):
     folder = tmp_path / "rgba"
     folder.mkdir()
     for name, alpha in (("clear", 0), ("opaque", 255)):
         Image.fromarray(np.full((8, 8, 4), (0, 0, 0, alpha), np.uint8)).save(folder / f"{name}.png")
     (pixels,) = open_image_input(folder, "", 0, notes).blocks()
     assert pixels[:, 0, 0, 0].tolist() == [255, 0]
-    assert notes.said == [f"{folder}: 1 images have transparent parts, which are taken as white"]
+    assert notes.said == [f"{folder}: 1 images have transparent parts, which become white"]
 
 
-def test_jpegs_against_others_are_noted(tmp_path, sets, notes):
+def test_a_comparison_of_jpegs_with_other_images_is_noted(tmp_path, sets, notes):
     numbers(pngs(tmp_path / "j", np.load(sets[0]), ".jpg"), sets[1], notes)
-    assert "the compression alone makes a distance" in notes
+    assert "JPEG compression alone increases the distance" in notes
 
 
 BAD = {
     "floats in [0, 1]": (FileError, lambda x: x / np.float32(255), r"float32 from 0 to 1.*np.rint\(255 \* x\)"),
     "floats in [-1, 1]": (FileError, lambda x: x / 127.5 - 1, r"float64 from -1 to 1.*np.rint\(127.5 \* \(x \+ 1\)\)"),
     "NaN": (FileError, lambda x: np.where(np.arange(40)[:, None, None, None] == 7, np.nan, x / 255), r"image 7 has NaN.*\(1 of 40"),
-    "text": (FileError, lambda x: np.array(["a"]), "uint8 from 0 to 255 is needed"),
-    "three axes": (FileError, lambda x: x[:, 0], "with 1 or 3 channels is needed"),
-    "no images": (FileError, lambda x: x[:0], "with 1 or 3 channels is needed"),
+    "text": (FileError, lambda x: np.array(["a"]), "must be uint8 from 0 to 255"),
+    "three axes": (FileError, lambda x: x[:, 0], "with 1 or 3 channels"),
+    "no images": (FileError, lambda x: x[:0], "with 1 or 3 channels"),
     "one image": (UsageError, lambda x: x[:1], "has one image"),
     "another size": (UsageError, lambda x: x[..., :4], "resize one of the two"),
     "another number of channels": (UsageError, lambda x: x[:, :1], "resize one of the two"),
@@ -112,23 +115,23 @@ BAD = {
 
 
 @pytest.mark.parametrize(("kind", "change", "sentence"), BAD.values(), ids=BAD)
-def test_arrays_that_are_no_images(tmp_path, sets, kind, change, sentence):
+def test_arrays_that_are_not_images_are_refused(tmp_path, sets, kind, change, sentence):
     with pytest.raises(kind, match=sentence):
         numbers(npy(tmp_path / "x.npy", change(np.load(sets[0]))), sets[1])
 
 
 class NothingMade(Progress):
-    """Has no patience for features."""
+    """Fail if any features are computed."""
 
     @contextmanager
     def task(self, title, total, unit="images", done=0):
         if title.startswith("features"):
-            pytest.fail(f"{title} are made")
+            pytest.fail(f"computed {title}")
         yield Task()
 
 
 @pytest.mark.parametrize("metrics", [("fid",), ("kid",)])
-def test_one_image_is_no_reference(tmp_path, sets, metrics):
+def test_a_reference_of_one_image_is_refused(tmp_path, sets, metrics):
     one = pngs(tmp_path / "one", np.load(sets[0])[:1])
     with pytest.raises(UsageError, match=f"{one}: has one image; a distance needs at least 2"):
         numbers(sets[0], one, NothingMade(), metrics=metrics)
@@ -138,29 +141,29 @@ FALSE_STATISTICS = {
     "NaN in mu": ({"mu": np.full(DIMS, np.nan), "sigma": np.eye(DIMS)}, "x.npz: 'mu' has NaN"),
     "infinite sigma": ({"mu": np.zeros(DIMS), "sigma": np.full((DIMS, DIMS), np.inf)}, "x.npz: 'sigma' has NaN or infinite"),
     "complex": ({"mu": np.zeros(DIMS), "sigma": np.eye(DIMS) * 1j}, "complex128, but must be real numbers"),
-    "other dimensions": ({"mu": np.zeros(64), "sigma": np.eye(64)}, "x.npz: statistics of 64 dimensions, where FD-pixel has 192"),
+    "other dimensions": ({"mu": np.zeros(64), "sigma": np.eye(64)}, "x.npz: has statistics of 64 dimensions, but FD-pixel needs 192"),
     "shapes": ({"mu": np.zeros(3), "sigma": np.eye(4)}, "must have shapes"),
     "no covariance": ({"mu": np.zeros(DIMS), "sigma": -np.eye(DIMS)}, "x.npz: .*not a covariance"),
-    "no sigma": ({"mu": np.zeros(DIMS)}, "x.npz: has 'mu' and no 'sigma'; statistics need both"),
-    "no mu": ({"sigma": np.eye(DIMS)}, "x.npz: has 'sigma' and no 'mu'"),
+    "no sigma": ({"mu": np.zeros(DIMS)}, "x.npz: has 'mu' but no 'sigma', and statistics need both"),
+    "no mu": ({"sigma": np.eye(DIMS)}, "x.npz: has 'sigma' but no 'mu'"),
     "neither": ({"mean": np.zeros(DIMS)}, "has no array 'images', 'samples' or 'arr_0'"),
 }
 
 
 @pytest.mark.parametrize(("arrays", "sentence"), FALSE_STATISTICS.values(), ids=FALSE_STATISTICS)
-def test_statistics_that_are_none(tmp_path, sets, arrays, sentence):
+def test_invalid_statistics_are_refused(tmp_path, sets, arrays, sentence):
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(FileError, match=sentence):
         numbers(sets[0], tmp_path / "x.npz")
 
 
-def test_statistics_cannot_do_everything(tmp_path, sets):
+def test_metrics_that_need_images_refuse_statistics(tmp_path, sets):
     numbers(sets[0], sets[1], save_stats=tmp_path / "a.npz")
-    with pytest.raises(FileError, match="holds statistics and no images"):
+    with pytest.raises(FileError, match="holds statistics but no images"):
         numbers(tmp_path / "a.npz", sets[1], metrics=("fid", "kid"))
-    with pytest.raises(FileError, match="holds statistics and no images"):
+    with pytest.raises(FileError, match="holds statistics but no images"):
         numbers(sets[1], tmp_path / "a.npz", metrics=("prdc",))
-    with pytest.raises(FileError, match="a.npz: holds statistics and no images, which -n"):
+    with pytest.raises(FileError, match="a.npz: holds statistics but no images; -n"):
         numbers(tmp_path / "a.npz", sets[1], n=3)
     with pytest.raises(UsageError, match="has no splits"):
         numbers(sets[1], tmp_path / "a.npz", split="test")
@@ -171,7 +174,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, sets):
     whole = (folder / "2.png").read_bytes()
     (folder / "2.png").write_bytes(whole[: len(whole) * 2 // 3])
     (folder / "3.png").write_text("no image")
-    with pytest.raises(FileError, match=r"1 files are no usable images: .*3\.png \(its content"):
+    with pytest.raises(FileError, match=r"1 files are not usable images: .*3\.png \(its content"):
         numbers(folder, sets[1])
     (folder / "3.png").unlink()
     with pytest.raises(FileError, match=r"2\.png \(.*truncated"):
@@ -180,7 +183,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, sets):
 
 def test_a_folder_without_images_says_what_is_there(tmp_path, sets):
     (tmp_path / "f" / "deep").mkdir(parents=True)
-    with pytest.raises(FileError, match="no files at all"):
+    with pytest.raises(FileError, match="it has no files"):
         numbers(tmp_path / "f", sets[1])
     (tmp_path / "f" / "deep" / "a.txt").write_text("")
     with pytest.raises(FileError, match=r"1 other files \(\.txt\)"):
@@ -201,14 +204,14 @@ class AnySize(Extractor):
 
 @pytest.fixture
 def any_size(monkeypatch):
-    """Features that take images of any size, as Inception's do; and how its bf16 is looked at."""
+    """Use features that accept images of any size, like Inception's. Return the numbers of images that bf16_effect gets."""
     seen = []
     monkeypatch.setattr(pairs, "open_extractor", lambda *_: AnySize())
     monkeypatch.setattr(pairs, "bf16_effect", lambda options, device, *sides: seen.append([sum(map(len, side)) for side in sides]) or 0.25)
     return seen
 
 
-def test_mixed_sizes_where_they_are_allowed(tmp_path, sets, notes, any_size):
+def test_mixed_sizes_for_features_that_accept_them(tmp_path, sets, notes, any_size):
     x = np.load(sets[0])
     mixed = pngs(tmp_path / "f", [*x[:3], x[3, :, :4, :6], *x[4:9]])
     images = open_image_input(mixed, "", 0, notes, mixed=True)
@@ -217,14 +220,14 @@ def test_mixed_sizes_where_they_are_allowed(tmp_path, sets, notes, any_size):
     alone = [AnySize()(torch.from_numpy(pixels)[None]) for pixels in (x[3, :, :4, :6], x[4])]
     assert found[3:5] == pytest.approx(torch.cat(alone).numpy(), rel=1e-6)
     assert measure(mixed, FidOptions(str(sets[1]), cache=False), notes).numbers["n"] == 9
-    assert "images of several sizes, width×height: 8×8 (8), 6×4 (1); each is resized by itself" in notes
+    assert "images have several sizes, width×height: 8×8 (8), 6×4 (1); each is resized on its own" in notes
 
 
 def test_another_resolution_is_noted(tmp_path, sets, notes, any_size):
     small = npy(tmp_path / "small.npy", np.load(sets[0])[:, :, :4, :4])
     measure(small, FidOptions(str(sets[1]), cache=False), notes)
-    assert "images are 3×4×4, those of" in notes
-    assert "a difference of resolution" in notes
+    assert "images are 3×4×4, but those of" in notes
+    assert "difference in resolution" in notes
 
 
 def test_the_effect_of_bf16_is_in_the_result(tmp_path, notes, any_size):
@@ -233,14 +236,14 @@ def test_the_effect_of_bf16_is_in_the_result(tmp_path, notes, any_size):
     found = measure(many, FidOptions(str(few), features=FeatureOptions(precision="bf16"), cache=False), notes).numbers
     assert (found["bf16_effect"], found["metric"], found["feature_precision"]) == (0.25, "FID (bf16)", "bf16")
     assert any_size == [[256, 100]]
-    assert "bf16 changes the distance of the first 256 samples and 100 images of the reference by 0.25" in notes
+    assert "bf16 changes the distance of the first 256 samples and 100 reference images by 0.25" in notes
 
 
 def test_adm_files_with_statistics_and_images(tmp_path, sets, notes):
     x, rows = np.load(sets[1]), np.load(sets[1]).reshape(50, -1) / 255
     both = npz(tmp_path / "adm.npz", x, arr_0=x.transpose(0, 2, 3, 1), mu=rows.mean(0), sigma=np.cov(rows.T))
     assert numbers(sets[0], both, notes)["n_reference"] is None
-    assert "unknown provenance" in notes
+    assert "unknown origin" in notes
     assert numbers(sets[0], both, metrics=("kid",)) == numbers(sets[0], sets[1], metrics=("kid",))
 
 

@@ -1,4 +1,4 @@
-"""References by name: a prepared file is what the name means or is refused, and statistics are of what they say."""
+"""Named references: a prepared file must match its name, and statistics must match their images and features."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch, digits):
-    """A folder with data/digits.h5 and samples.npy, in which commands run."""
+    """Return the current folder of the test, with data/digits.h5 and samples.npy."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "digits.h5").write_bytes(digits.read_bytes())
     np.save(tmp_path / "samples.npy", np.random.default_rng(0).integers(0, 256, (100, 1, 8, 8), np.uint8))
@@ -44,7 +44,7 @@ def numbers(here, ref="digits", progress=None, **options):
 
 
 def prepared(path, protocol, **changes):
-    """A file that says that it was prepared as a protocol wants, but for the changes; with one image of each split only."""
+    """Write a prepared file with one image per split whose header matches a protocol, except for `changes`."""
     config = {"source": {"name": protocol.source}, "transform": protocol.transform}
     config |= {"image_shape": list(protocol.image_shape), "counts": protocol.counts, **changes}
     arrays = {"images": np.zeros((3, 1, 1, 1), np.uint8), "labels": np.zeros(3, np.int64), "split": np.arange(3, dtype=np.uint8)}
@@ -56,7 +56,7 @@ def prepared(path, protocol, **changes):
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_file_prepared_as_the_name_says_is_taken(tmp_path, name):
+def test_a_file_that_matches_the_protocol_is_accepted(tmp_path, name):
     protocol = PROTOCOLS[name]
     assert protocol_images(protocol, prepared(tmp_path / "x.h5", protocol), Progress()).selection["split"] == protocol.split
 
@@ -71,19 +71,19 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("changes", "sentence"), CHANGES.values(), ids=CHANGES)
-def test_a_file_prepared_otherwise_is_refused(tmp_path, changes, sentence):
+def test_a_file_that_does_not_match_the_protocol_is_refused(tmp_path, changes, sentence):
     path = prepared(tmp_path / "x.h5", PROTOCOLS["celeba"], **changes)
     with pytest.raises(FileError, match=sentence + r".*genrev prepare-data celeba --out data/celeba.h5"):
         protocol_images(PROTOCOLS["celeba"], path, Progress())
 
 
-def test_prepared_digits_are_what_the_table_says(digits):
+def test_prepared_digits_match_their_protocol(digits):
     for split in ("", "test", "all"):
         protocol = find_protocol("digits", split)
         assert protocol_images(protocol, digits, Progress()).n == protocol.n
 
 
-def test_the_expansion_is_said():
+def test_the_note_describes_the_protocol():
     assert str(PROTOCOLS["celeba"]) == (
         "--ref celeba: celeba, the 19,962 images of split 'test', centre crop 140x140 (left 19, top 39 of 178x218), "
         "resized to 64x64 (Lanczos), 64×64"
@@ -92,12 +92,12 @@ def test_the_expansion_is_said():
     assert "by --split" not in str(find_protocol("cifar10", "train"))
 
 
-def test_names_that_are_none():
+def test_unknown_names_and_splits():
     with pytest.raises(UsageError, match="did you mean 'celeba'"):
         find_protocol("celebs")
-    with pytest.raises(UsageError, match="mnist has train, test, or all"):
+    with pytest.raises(UsageError, match="mnist has no such split; choose train, test or all"):
         find_protocol("mnist", "val")
-    with pytest.raises(FileError, match="none of the names celeba, .*did you mean 'cifar10'"):
+    with pytest.raises(FileError, match="give a path or a name: celeba, .*did you mean 'cifar10'"):
         open_reference("cifar", "", needs_images=False, progress=Progress())
 
 
@@ -110,7 +110,7 @@ def test_names_that_are_none():
         ({"extractor": "classifier", "profile": "classifier", "weights_sha256": 64 * "b", "precision": "fp32"}, "classifier-bbbbbbbb"),
     ],
 )
-def test_tags(identity, name):
+def test_short_names_of_extractors(identity, name):
     assert tag(identity) == name
 
 
@@ -118,23 +118,23 @@ def test_built_once_and_then_read(here, monkeypatch):
     notes = Notes()
     first = numbers(here, progress=notes)
     assert notes.said[0].startswith("--ref digits: digits, the 1,442 images of split 'train', as published, 8×8")
-    assert "--ref digits: its statistics are kept in data/digits.pixel.npz" in notes.said
+    assert "--ref digits: its statistics are saved to data/digits.pixel.npz" in notes.said
     again = Notes()
     assert numbers(here, progress=again) == first
-    assert not any("are kept in" in message for message in again.said)
-    (here / "data" / "digits.h5").unlink()  # the statistics suffice
+    assert not any("are saved to" in message for message in again.said)
+    (here / "data" / "digits.h5").unlink()  # the statistics are enough
     assert numbers(here) == first
     assert (first["n_reference"], first["split"]) == (1442, "train")
 
 
-def test_a_name_equals_the_path_that_it_means(here):
+def test_a_name_gives_the_same_result_as_its_path(here):
     by_path = numbers(here, "data/digits.h5", split="train")
     assert numbers(here)["value"] == pytest.approx(by_path["value"], rel=1e-12)
     assert {**numbers(here), "value": 0, "bias_floor": 0} == {**by_path, "value": 0, "bias_floor": 0}
     assert numbers(here, metrics=("fid", "kid", "prdc"))["value"] == by_path["value"]  # from the images themselves
 
 
-def test_fid_ref_writes_what_fid_looks_for(here):
+def test_fid_reads_the_statistics_that_fid_ref_writes(here):
     result = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"))
     assert result.out.as_posix() == "data/digits.pixel.npz"
     assert numbers(here, build_ref=False)["value"] > 0
@@ -144,36 +144,36 @@ def test_fid_ref_writes_what_fid_looks_for(here):
     assert numbers(here, build_ref=False, split="test")["n_reference"] == 355
 
 
-def test_missing_statistics_are_made_only_if_asked(here):
-    with pytest.raises(FileError, match="there is no data/digits.pixel.npz; 'genrev fid-ref digits'"):
+def test_missing_statistics_are_made_unless_build_ref_is_off(here):
+    with pytest.raises(FileError, match="data/digits.pixel.npz does not exist; 'genrev fid-ref digits'"):
         numbers(here, build_ref=False)
     (here / "data" / "digits.h5").unlink()
-    with pytest.raises(FileError, match="there is no data/digits.h5; make it with 'genrev prepare-data digits --out data/digits.h5'"):
+    with pytest.raises(FileError, match="data/digits.h5 does not exist; make it with 'genrev prepare-data digits --out data/digits.h5'"):
         numbers(here)
 
 
 def test_images_are_needed_for_more_than_fid(here):
     fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"))
     (here / "data" / "digits.h5").unlink()
-    with pytest.raises(FileError, match="there is no data/digits.h5"):
+    with pytest.raises(FileError, match="data/digits.h5 does not exist"):
         numbers(here, metrics=("fid", "kid"))
 
 
-def test_stale_statistics_are_refused(here, monkeypatch):
+def test_statistics_that_are_out_of_date_are_refused(here, monkeypatch):
     out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     prepare_data(PrepareConfig("digits", limit=200), here / "data" / "digits.h5")
     counts = hdf5.read_header(here / "data" / "digits.h5").config["counts"]
     fewer = replace(PROTOCOLS["digits"], counts={"train": counts["train"], "test": counts["test"]})
     monkeypatch.setitem(references.PROTOCOLS, "digits", fewer)
-    with pytest.raises(FileError, match="is not of the images that 'digits' means; 'genrev fid-ref digits'"):
+    with pytest.raises(FileError, match="was not made from the images of 'digits'; 'genrev fid-ref digits'"):
         numbers(here)
     header, n, mu, sigma = read_statistics(out)
     write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "protocol": fewer.facts()}))
-    with pytest.raises(FileError, match=r"stale: it was made from other images than data/digits\.h5 has now; 'genrev fid-ref digits'"):
+    with pytest.raises(FileError, match=r"out of date: data/digits\.h5 has changed since it was made; 'genrev fid-ref digits'"):
         numbers(here)
 
 
-def test_data_that_were_edited_are_not_taken_for_those_of_the_statistics(here):
+def test_edited_data_are_refused_despite_existing_statistics(here):
     numbers(here)
     with h5py.File(here / "data" / "digits.h5", "r+") as file:
         file["images"][0] = 16 - file["images"][0]
@@ -181,7 +181,7 @@ def test_data_that_were_edited_are_not_taken_for_those_of_the_statistics(here):
         numbers(here)
 
 
-def test_statistics_of_other_features_under_the_name_are_refused(here):
+def test_statistics_with_the_right_name_and_other_features_are_refused(here):
     out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     header, n, mu, sigma = read_statistics(out)
     other = {**header.config["identity"], "profile": "tf"}
@@ -189,11 +189,11 @@ def test_statistics_of_other_features_under_the_name_are_refused(here):
     with pytest.raises(FileError, match="profile tf, not pixel"):
         numbers(here)
     np.savez(out, mu=mu, sigma=sigma)
-    with pytest.raises(FileError, match="is not of the images that 'digits' means"):
+    with pytest.raises(FileError, match="was not made from the images of 'digits'"):
         numbers(here)
 
 
-def test_nothing_else_is_overwritten(here):
+def test_other_files_are_not_overwritten(here):
     with pytest.raises(FileError, match="exists and is not a file of kind 'statistics'"):
         np.savez(here / "x.npz", a=np.zeros(2))
         fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"), out=here / "x.npz")

@@ -1,4 +1,4 @@
-"""Two files of statistics need no features; the options that name some are held against what the files are of all the same."""
+"""Two files of statistics are compared without an extractor, but the options must still match the features in their headers."""
 
 import hashlib
 import warnings
@@ -53,7 +53,7 @@ def inception(path, scale):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-# Kind of features → how a file of their weights is written, and which options name it.
+# Kind of features → function that writes a file of weights, its suffix, and the options that name it.
 KINDS = {
     "torchscript": (script, ".pt", lambda path: FeatureOptions(str(path))),
     "classifier": (classifier, ".safetensors", lambda path: FeatureOptions(str(path))),
@@ -62,7 +62,7 @@ KINDS = {
 
 
 def statistics(path, **identity):
-    """A file of statistics of such features."""
+    """Write a file of statistics with these features in its header."""
     common = {"profile": "pytorch-fid", "layer": "x", "dims": DIMS, "precision": "fp32"}
     config = {"metric": "FD-x", "kernel_metric": "KD-x", "identity": {**common, **identity}}
     write_statistics(path, np.zeros(DIMS), np.eye(DIMS), 50, Header("statistics", config, ""))
@@ -80,7 +80,7 @@ def score(samples, ref, features=FeatureOptions()):  # noqa: B008 (frozen)
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("told_by", ["both", "samples", "ref"])
-def test_weights_that_are_asked_for_must_be_theirs(tmp_path, kind, told_by):
+def test_the_weights_in_the_options_must_match_the_statistics(tmp_path, kind, told_by):
     write, suffix, options = KINDS[kind]
     right, wrong, missing = (tmp_path / f"{name}{suffix}" for name in ("right", "wrong", "missing"))
     sha256, _ = write(right, 1.0), write(wrong, 2.0)
@@ -88,7 +88,7 @@ def test_weights_that_are_asked_for_must_be_theirs(tmp_path, kind, told_by):
     theirs = foreign(tmp_path / "theirs.npz") if told_by != "both" else ours
     files = (theirs, ours) if told_by == "ref" else (ours, theirs)
     assert score(*files, options(right))["value"] == 0
-    with pytest.raises(FileError, match=rf"ours.npz: is of weights '{sha256[:8]}', not of '[0-9a-f]{{8}}', which is asked for"):
+    with pytest.raises(FileError, match=rf"ours.npz: was computed with weights '{sha256[:8]}', but the options ask for '[0-9a-f]{{8}}'"):
         score(*files, options(wrong))
     with pytest.raises(FileError, match=f"missing{suffix}: no such file"):
         score(*files, options(missing))
@@ -97,12 +97,12 @@ def test_weights_that_are_asked_for_must_be_theirs(tmp_path, kind, told_by):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"profile": "tf"}, "is of profile 'pytorch-fid', not of 'tf'"),
-        ({"precision": "bf16"}, "is of precision 'fp32', not of 'bf16'"),
-        ({"features": "pixel"}, "is of features 'inception', not of 'pixel'"),
+        ({"profile": "tf"}, "computed with profile 'pytorch-fid', but the options ask for 'tf'"),
+        ({"precision": "bf16"}, "computed with precision 'fp32', but the options ask for 'bf16'"),
+        ({"features": "pixel"}, "computed with features 'inception', but the options ask for 'pixel'"),
     ],
 )
-def test_features_that_are_asked_for_must_be_theirs(tmp_path, options, sentence):
+def test_the_features_in_the_options_must_match_the_statistics(tmp_path, options, sentence):
     ours = statistics(tmp_path / "ours.npz", extractor="inception", weights_sha256="")
     assert score(ours, ours)["value"] == 0
     with pytest.raises(FileError, match=sentence):
@@ -110,8 +110,8 @@ def test_features_that_are_asked_for_must_be_theirs(tmp_path, options, sentence)
 
 
 @pytest.mark.parametrize("options", [{"features": "pixel"}, {"features": "net.pt"}, {"profile": "tf"}, {"precision": "bf16"}])
-def test_of_unknown_features_none_can_be_asked_for(tmp_path, options):
+def test_statistics_with_unknown_features_refuse_feature_options(tmp_path, options):
     theirs = foreign(tmp_path / "theirs.npz")
     assert score(theirs, theirs)["metric"] == "FD-unknown"
-    with pytest.raises(UsageError, match="have no meaning for them; leave them out"):
+    with pytest.raises(UsageError, match="don't say which features they are of; leave out --features"):
         score(theirs, theirs, FeatureOptions(**options))

@@ -1,4 +1,4 @@
-"""Real codes and the prior's, drawn by report from a code file and the checkpoint that it was encoded with."""
+"""Planes of real and generated codes in the report, from a code file and the checkpoint that made it."""
 
 import shutil
 from dataclasses import replace
@@ -27,7 +27,7 @@ def model(tmp_path, recon):
 
 @pytest.fixture
 def codes(tmp_path, model):
-    """The record of 22 codes; `full`: of all 64 dimensions."""
+    """Return a function that encodes 22 images; `full`: all 64 dimensions."""
 
     def write(full=False):
         path = encode(model, tmp_path / "codes.h5", EncodeSettings(full=full)).out
@@ -37,14 +37,14 @@ def codes(tmp_path, model):
 
 
 def moved(model, name):
-    """The checkpoint under another name, and nothing where it was."""
+    """Rename the checkpoint."""
     there = model.with_name(name)
     shutil.move(model, there)
     return Record(there, read_checkpoint_header(there))
 
 
 @pytest.mark.parametrize(("full", "dim"), [(False, 4), (True, 64)])
-def test_as_many_codes_of_the_prior_as_of_images(codes, full, dim):
+def test_equal_numbers_of_prior_codes_and_real_codes(codes, full, dim):
     (found,) = code_clouds(codes(full), [], [], SILENT)
     assert found.dim == dim
     assert [cloud.title for cloud in found.clouds] == ["PCA", "t-SNE"]
@@ -53,8 +53,8 @@ def test_as_many_codes_of_the_prior_as_of_images(codes, full, dim):
         assert found.classes == [str(label) for label in file["labels"][:]]
 
 
-def test_the_drawing_holds_every_point_inside_its_frame_and_both_axes_alike(codes):
-    """Distances on the page are those of the plane up to one factor; each class is named once, at one of its own points."""
+def test_every_point_lies_in_the_frame_and_both_axes_have_the_same_scale(codes):
+    """Distances on the page are proportional to those in the plane. Each class is named once."""
     (clouds,) = code_clouds(codes(), [], [], SILENT)
     drawn = figure(clouds)
     flat, near = drawn.plots
@@ -70,7 +70,7 @@ def test_the_drawing_holds_every_point_inside_its_frame_and_both_axes_alike(code
     assert sorted(name for *_, name in near.names) == sorted(set(clouds.classes))
 
 
-def test_a_checkpoint_that_moved_is_found_among_the_given_by_its_content(codes, model):
+def test_a_moved_checkpoint_is_found_by_its_content(codes, model):
     record = codes()
     (before,) = code_clouds(record, [], [], SILENT)
     there = moved(model, "elsewhere.safetensors")
@@ -78,8 +78,8 @@ def test_a_checkpoint_that_moved_is_found_among_the_given_by_its_content(codes, 
     np.testing.assert_array_equal(after.clouds[0].generated, before.clouds[0].generated)
 
 
-def test_without_its_checkpoint_there_is_a_note_and_no_picture(codes, model, recon, tmp_path):
-    """Another model at the same place is not taken for it."""
+def test_without_the_checkpoint_there_is_a_note_and_no_plot(codes, model, recon, tmp_path):
+    """Another model at the same path is not used instead."""
     record, notes = codes(), []
     moved(model, "elsewhere.safetensors")
     shutil.copy(recon(tmp_path / "other.safetensors", steps=1, seed=5).out, model)
@@ -94,7 +94,7 @@ def test_without_its_checkpoint_there_is_a_note_and_no_picture(codes, model, rec
     assert "codes.h5" in notes[0]
 
 
-def test_the_report_says_what_is_drawn(codes, model, tmp_path):
+def test_the_report_describes_the_plots(codes, model, tmp_path):
     report([codes().path, model], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="codes">') : page.index("</section>", page.index('<section id="codes">'))]
@@ -109,8 +109,8 @@ def test_the_report_says_what_is_drawn(codes, model, tmp_path):
         assert fact in section, fact
 
 
-def test_codes_of_a_sampler_that_is_given(codes, tmp_path):
-    """In the prior's place, and of those alone that were fitted to these codes."""
+def test_codes_of_a_given_sampler(codes, tmp_path):
+    """They replace those of the prior, but only if the sampler was fitted to these codes."""
     record = codes()
     gmm = fit_gmm(record.path, tmp_path / "gmm.safetensors", FitGmmSettings(components=2)).out
     sampler = Record(gmm, read_checkpoint_header(gmm))
