@@ -32,6 +32,7 @@ soak: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(READY)
 	$(BIN)/python -m genrev_cli.cli.reference > docs/cli.md

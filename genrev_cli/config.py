@@ -49,7 +49,7 @@ def defaults_of(cls: type) -> dict[str, Any]:
         if field.default is not MISSING or field.default_factory is not MISSING
     }
     inner = {name: get_args(kind)[0] for name, kind in get_type_hints(cls).items() if get_origin(kind) is tuple}
-    return own | {f"{name}[]": defaults_of(kind) for name, kind in inner.items() if is_dataclass(kind)}
+    return own | {f"{name}[]": defaults_of(kind) for name, kind in inner.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
 def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:

@@ -11,13 +11,15 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.errors import FileError
 from genrev_cli.files.images import open_images
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
+from genrev_cli.settings.prepare import PrepareConfig
 from genrev_cli.shapes import Scalar
-from genrev_cli.stages.prepare_data import PrepareConfig, prepare_data
+from genrev_cli.stages.prepare_data import prepare_data
 from genrev_cli.training.batches import Batches
 
 SIDE = 64

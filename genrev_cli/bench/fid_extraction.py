@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.bench.random_inception import pytorch_fid_network, random_inception_weights
 from genrev_cli.metrics.features import InceptionExtractor
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Pixels
 from genrev_cli.training.devices import has_bf16
 

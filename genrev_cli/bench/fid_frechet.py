@@ -9,10 +9,11 @@ import torch
 from pytorch_fid.fid_score import calculate_frechet_distance
 from scipy.linalg import sqrtm
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.metrics.frechet import Moments, Statistics, frechet_distance
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 
 TARGET_FULL, TARGET_FEW = 8.0, 100.0
 

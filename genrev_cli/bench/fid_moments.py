@@ -6,12 +6,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.bench.machine import threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.metrics.frechet import Moments
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 
 BATCH = 50
 POOL_ROWS = 4000  # the batches repeat after these rows, so that the memory measured is not that of the input

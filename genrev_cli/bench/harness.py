@@ -3,33 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
 from genrev_cli.progress import Progress
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """only: sections to run, () for all. rounds: timed runs of every variant. threads: 0 for what the libraries would take.
-
-    images: per run, where images are run; batch: of them at a time; 0 for as many as the section takes by itself.
-    path: a folder of images, None for those that the section draws. quick: small sizes, to see that it works.
-    bf16: also where the CPU only emulates it.
-    """
-
-    only: tuple[str, ...] = ()
-    rounds: int = 3
-    threads: int = 0
-    images: int = 0
-    batch: int = 0
-    path: Path | None = None
-    device: str = "auto"
-    quick: bool = False
-    bf16: bool = False
 
 
 @dataclass(frozen=True)

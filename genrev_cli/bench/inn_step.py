@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.harness import Table
 from genrev_cli.bench.peers import installed, left_out
 from genrev_cli.bench.training_step import REVERSIBLE, Network, Problem, own_networks, peak_of_step, step_tables
 from genrev_cli.config import read_recipe
@@ -17,6 +17,7 @@ from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling
 from genrev_cli.models.invertible.affine import SLOPE
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Images, Latents, Scalar
 
 RECIPE = "inn-mnist"

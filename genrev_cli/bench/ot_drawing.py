@@ -6,7 +6,7 @@ from statistics import median
 
 import torch
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.bench.training_step import deviation
 from genrev_cli.latents.streams import uniforms
 from genrev_cli.latents.transport import TransportMap
@@ -14,8 +14,10 @@ from genrev_cli.ot.extension import Extension
 from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Codes
-from genrev_cli.store.drawing import Draw, Drawing
+from genrev_cli.store.drawing import Drawing
 
 BATCH = 64
 CODES = 512

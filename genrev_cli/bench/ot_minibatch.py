@@ -13,12 +13,13 @@ import ot as pot
 import torch
 from torch import Tensor
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.bench.machine import threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.ot.discrete import LEAST_SQUARE, classwise_transport_loss, transport_loss
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Codes, Scalar
 
 CLASSES = 10

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.ot.cells import Accuracy, judge
 from genrev_cli.ot.semidiscrete import Solver, SolverConfig, build_solver
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Codes
 from genrev_cli.training.devices import has_bf16
 

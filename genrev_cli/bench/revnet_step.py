@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.harness import Table
 from genrev_cli.bench.peers import installed, left_out
 from genrev_cli.bench.published_revnet import PublishedRevNet, memcnn_block
 from genrev_cli.bench.saved import saved_bytes
@@ -18,6 +18,7 @@ from genrev_cli.models import build_model
 from genrev_cli.models.revnet import RevNet
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Images, Latents, Scalar
 
 RECIPE = "grn-celeba64"

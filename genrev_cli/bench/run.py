@@ -11,7 +11,7 @@ from genrev_cli.bench.batches_loading import loading
 from genrev_cli.bench.fid_extraction import extraction
 from genrev_cli.bench.fid_frechet import frechet
 from genrev_cli.bench.fid_moments import moments
-from genrev_cli.bench.harness import BenchOptions, Table
+from genrev_cli.bench.harness import Table
 from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.bench.ot_drawing import drawing
@@ -26,6 +26,7 @@ from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.training.devices import resolve_device
 
 Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table]]
@@ -68,7 +69,8 @@ def bench(name: str, out: Path, options: BenchOptions, *, progress: Progress = S
     config = {
         "bench": name,
         "sections": list(chosen),
-        **{key: getattr(options, key) for key in ("rounds", "threads", "images", "batch", "quick", "bf16")},
+        **{key: getattr(options, key) or 0 for key in ("rounds", "threads", "images", "batch")},
+        **{key: getattr(options, key) for key in ("quick", "bf16")},
         "path": str(options.path or ""),
     }
     numbers = {"conditions": {**before, "load_after": load_after}, "tables": [table.as_json() for table in tables]}

@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.invocation import cores
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
+from genrev_cli.settings.bench import BenchOptions
 
 BATCH = 64
 IMAGES = 2000

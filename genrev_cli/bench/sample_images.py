@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from genrev_cli.bench.harness import BenchOptions, Table, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Variant, alternate, compared
 from genrev_cli.bench.published_revnet import PublishedRevNet
 from genrev_cli.bench.revnet_step import RECIPE, celeba_revnet, drawn
 from genrev_cli.bench.training_step import EQUAL, NO_BF16, deviation
@@ -12,8 +12,10 @@ from genrev_cli.config import read_recipe
 from genrev_cli.latents import Prior, build_prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.progress import Progress
+from genrev_cli.settings.bench import BenchOptions
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Pixels, to_pixels
-from genrev_cli.store.drawing import Draw, Drawing, draw_pixels
+from genrev_cli.store.drawing import Drawing, draw_pixels
 from genrev_cli.training.devices import has_bf16
 
 BATCH = 64

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.bench.harness import BenchOptions, Table, Timing, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Timing, Variant, alternate, compared
 from genrev_cli.bench.machine import threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.models import Bijection, build_model
 from genrev_cli.progress import Progress
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.shapes import Images, Latents, Scalar
 from genrev_cli.training.devices import has_bf16
 

@@ -1,4 +1,4 @@
-"""The app and its one entry point. Importing this must stay fast: torch is imported by the stages, when one runs."""
+"""The app and its entry point. Its import must stay fast: torch is imported only when a command runs."""
 
 import os
 import re
@@ -27,10 +27,10 @@ app = typer.Typer(
 
 
 PEER_MINUTES = 10.0
-"""Default of --peer-timeout."""
+"""Default of --peer-timeout, in minutes."""
 
 MOST_SECONDS = 7 * 24 * 3600.0
-"""The longest --peer-timeout."""
+"""Maximum of --peer-timeout, in seconds."""
 
 
 def _version(asked: bool) -> None:
@@ -56,7 +56,7 @@ def root(
 
 
 _interrupts: list[int] = []
-"""Signals of Ctrl-C that arrived."""
+"""Every SIGINT that arrived."""
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -65,19 +65,19 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def run() -> None:
-    """The console script. Ctrl-C is remembered, for a library that is being loaded when it comes turns it into another error."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is to be ignored, as behind nohup
+    """Run as the console script. Ctrl-C is remembered, because a library that is loading at that time raises another error for it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # SIGINT stays ignored where it is, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
     process_began.set(time.monotonic())
     open_streams()
     code = close_streams(main())
     if code == LostProcessError.exit_code:
-        os._exit(code)  # NCCL's own end may wait for the lost process
+        os._exit(code)  # NCCL may wait for the lost process when it shuts down
     sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 ok, 1 a bug of ours, else the error's own (see genrev_cli.errors)."""
+    """Run one command and return its exit code: 0 for success, 1 for a bug of ours, else the error's own (see genrev_cli.errors)."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -91,20 +91,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.arrange()
         code = _run(words, peer_seconds)
         return code if isinstance(code, int) else 0
-    except SystemExit as ended:  # typer's own commands; 1 is rich's, for help that nobody reads
+    except SystemExit as ended:  # raised by Typer; rich exits with 1 when the reader of a help has gone
         return UnreadError.exit_code if ended.code == 1 else int(ended.code or 0)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback_lines(traceback.format_exc())
         code, sentence = _explain(error)
         if not first_process() and isinstance(error, typer.TyperException | KeyboardInterrupt):
-            return code  # all have the same command line, and the same terminal
-        error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # one line, whatever a library put into its message
+            return code  # every process has this error; rank 0 reports it
+        error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
         return code
 
 
 def _take_peer_seconds(words: list[str]) -> float:
-    """Take --peer-timeout out of the words, wherever it stands, and return it in seconds. Raises BadParameter for what is no time."""
+    """Remove --peer-timeout from the words and return it in seconds. Raises BadParameter for a value that is not a time."""
     minutes = str(PEER_MINUTES)
     while place := next((i for i, word in enumerate(words, 1) if word.partition("=")[0] == "--peer-timeout"), 0):
         _, given, minutes = words.pop(place - 1).partition("=")
@@ -120,17 +120,17 @@ def _take_peer_seconds(words: list[str]) -> float:
 
 
 def _run(words: list[str], peer_seconds: float) -> object:
-    """One command, alone or with the other processes that torchrun started."""
+    """Run one command, alone or with the other processes that torchrun started."""
     if not many_processes():
         return app(words, prog_name="genrev", standalone_mode=False)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of a process that is gone say less than ours
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # our error for a lost process says more than torch's warnings
     from genrev_cli.runs.processes import run_among
 
     return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False), patience=peer_seconds, tell=error_line)
 
 
 def _lacking(said: str) -> str:
-    """The sentence of an error that says in torch's or the system's words that memory is not enough."""
+    """Return a sentence for an error of torch or the system that means too little memory."""
     asked = re.search(r"allocate ([\d.]+ \w+)", said)
     more = f" ({asked[1]} more were needed)" if asked else ""
     gpu = re.search(r"GPU (\d+) has a total capacity of ([\d.]+ \w+)", said)
@@ -140,7 +140,7 @@ def _lacking(said: str) -> str:
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and sentence of what escaped from a command."""
+    """Return the exit code and the sentence for an error that a command raised."""
     if lacks_memory(error):
         return 5, _lacking(str(error))
     if isinstance(error, GenrevError):

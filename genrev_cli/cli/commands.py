@@ -1,4 +1,4 @@
-"""Every command, imported for its registration."""
+"""Import every command, which registers it."""
 
 from genrev_cli.cli import (
     app,
@@ -22,7 +22,7 @@ from genrev_cli.settings.trainers import TRAINERS
 
 
 def arrange() -> None:
-    """Add the commands of trainers that have none yet, and sort all into the order of the pipeline, which is that of the help."""
+    """Add the commands of trainers that have none yet, and sort all commands into the order of the help."""
     known = {command.name for command in app.registered_commands}
     for trainer in TRAINERS.values():
         if trainer.name not in known:

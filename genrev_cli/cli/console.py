@@ -1,6 +1,6 @@
-"""The one place that prints. stdout is exactly the result; everything else goes to stderr. Of many processes one speaks.
+"""The one place that prints. stdout is exactly the result; everything else goes to stderr. Under torchrun only rank 0 prints.
 
-Names and other people's headers may hold anything: what is printed of them keeps to its line and does nothing to a terminal.
+Names and headers of other people's files may hold any character. They are printed on one line and cannot control the terminal.
 """
 
 import json
@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO, Any, cast
 
 from genrev_cli.errors import FileError, GenrevError, UnreadError
 from genrev_cli.invocation import first_process
@@ -20,18 +22,18 @@ PLAIN_SECONDS = 10.0
 
 
 def visible(text: str) -> str:
-    r"""`text` with what is not printed as Python writes it: ends of lines \n, escape sequences \x1b, bytes that are no text \udcff."""
+    r"""Return `text` with unprintable characters escaped as in Python: line ends \n, escape sequences \x1b, undecodable bytes \udcff."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _visible_json(value: object) -> str:
-    """One line of JSON; whatever is not printed, or not in stdout's encoding, is escaped in it and means the same."""
+    """Return one line of JSON. Characters that are unprintable, or not in stdout's encoding, are escaped and mean the same."""
     text = json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"))
     return "".join(letter if letter.isprintable() else json.dumps(letter).strip('"') for letter in text)
 
 
 class _Stderr:
-    """stderr, which may fail: then nobody reads it, which is no reason to end a run."""
+    """stderr, whose failures are ignored: a run goes on when nobody reads its messages."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(sys.stderr, name)
@@ -50,12 +52,12 @@ _STDERR = _Stderr()
 
 
 def _tell(text: str = "") -> None:
-    """A line for the user."""
+    """Print a line for the user."""
     print(visible(text), file=_STDERR, flush=True)
 
 
 def put_out(text: str, *, exact: bool = False) -> None:
-    """A line of the result, `exact` with whatever is in it. Raises like `_unprinted`."""
+    """Print a line of the result; with `exact`, unprintable characters too. Raises like `_unprinted`."""
     try:
         try:
             print(text if exact else visible(text), flush=True)
@@ -66,12 +68,12 @@ def put_out(text: str, *, exact: bool = False) -> None:
 
 
 def _unprinted(error: OSError) -> GenrevError:
-    """What it means that stdout cannot be written: nobody reads it any more, or a file that it goes to has no room."""
+    """Return the error for a stdout that cannot be written: its reader has gone, or the disk is full."""
     return UnreadError() if isinstance(error, BrokenPipeError) else FileError(f"the result cannot be printed: {error.strerror}")
 
 
 def _put_out_path(path: Path) -> None:
-    """A path as the result: for a program as it is, on a terminal as it can be shown."""
+    """Print a path as the result: unchanged for a program, escaped on a terminal."""
     put_out(str(path), exact=not stdout_shows())
 
 
@@ -81,7 +83,7 @@ def stdout_shows() -> bool:
 
 
 def now_doing(what: str) -> None:
-    """Say what is being done: on a terminal that shows stdout too in a line that goes with `done`, elsewhere as a line for the user."""
+    """Print what is being done. On a terminal that also shows stdout, the line is removed by `done`."""
     if stdout_shows() and sys.stderr.isatty():
         print(f"\r{visible(what)} …\x1b[K", end="", file=_STDERR, flush=True)
     else:
@@ -89,29 +91,29 @@ def now_doing(what: str) -> None:
 
 
 def done() -> None:
-    """Take away the line of `now_doing`, where it has not ended."""
+    """Remove the line of `now_doing` from the terminal."""
     if stdout_shows() and sys.stderr.isatty():
         print("\r\x1b[K", end="", file=_STDERR, flush=True)
 
 
 def open_streams() -> None:
-    """Take care of streams that are closed, and let paths through that are no text.
+    """Replace closed streams, and let stdout print paths that cannot be decoded.
 
-    A file that is opened next would get a closed stream's number, and libraries print to it.
+    Otherwise the next opened file would get a closed stream's number, and libraries would print into it.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (it is there until the end); None would mean stdout
-    if sys.stdout:
+    if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def close_streams(code: int) -> int:
-    """The exit code of a process whose command has `code`: another one where the rest of the result cannot be printed.
+    """Flush the streams and return the exit code: `code`, or another one if the rest of the result cannot be printed.
 
-    Nothing is left that the interpreter would try to print once more, with a traceback.
+    Nothing is left for the interpreter to print at its end, which would fail again with a traceback.
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
@@ -126,13 +128,13 @@ def close_streams(code: int) -> int:
 
 
 def error_line(message: str) -> None:
-    """An error, as one line."""
-    if message:  # none where help was shown
+    """Print an error as one line."""
+    if message:  # it is empty if help was shown
         _tell(f"genrev: error: {message}")
 
 
 def traceback_lines(text: str) -> None:
-    """The traceback of an error."""
+    """Print the traceback of an error."""
     for line in text.splitlines():
         _tell(line)
 
@@ -162,7 +164,7 @@ def _shown(value: object) -> str:
 
 
 def _print_tables(result: Result) -> None:
-    """Tables and the conditions they hold under."""
+    """Print tables and the conditions under which they were measured."""
     for table in result.numbers["tables"]:
         _print_table(table)
     for name, value in result.numbers.get("conditions", {}).items():
@@ -171,8 +173,8 @@ def _print_tables(result: Result) -> None:
         _put_out_path(result.out)
 
 
-def _print_table(table: dict) -> None:
-    rows = sorted(table["rows"], key=len, reverse=True)  # the fullest row has the columns in their order
+def _print_table(table: dict[str, Any]) -> None:
+    rows = sorted(table["rows"], key=len, reverse=True)  # the longest row has all columns in order
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
@@ -190,7 +192,7 @@ def _cell(value: object) -> str:
 
 
 def listener() -> Progress:
-    """A bar on a terminal; elsewhere a plain line now and then."""
+    """Return a progress that draws bars on a terminal, and prints a plain line now and then elsewhere."""
     if not first_process():
         return SILENT
     return _Bars() if sys.stderr.isatty() else _Lines()
@@ -207,7 +209,7 @@ class _PlainTask(Task):
         self.began, self.before, self.last = time.monotonic(), done, time.monotonic()
 
     def advance(self, units: int = 1, **numbers: float) -> None:
-        """Print a line when the last one is old, and at the end."""
+        """Print a line when the last one is old enough, and at the end."""
         self.done += units
         now = time.monotonic()
         if now - self.last >= PLAIN_SECONDS or self.done >= self.total:
@@ -225,7 +227,7 @@ class _Lines(_Noting):
 class _Bars(_Noting):
     @contextmanager
     def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A bar that stays on the terminal when it is done."""
+        """Show a bar, which stays on the terminal when it is done."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -234,12 +236,15 @@ class _Bars(_Noting):
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit, markup=False),
             TimeRemainingColumn(), TextColumn("{task.fields[numbers]}", markup=False),
         )  # fmt: skip
-        with RichProgress(*columns, console=Console(file=_STDERR)) as bars:
+        with RichProgress(*columns, console=Console(file=cast(IO[str], _STDERR))) as bars:
             number = bars.add_task(visible(title), total=total, completed=done, numbers="")
 
             class Bar(Task):
                 def advance(self, units: int = 1, **numbers: float) -> None:
-                    bars.update(number, advance=units, **({"numbers": _numbers(numbers)} if numbers else {}))
+                    if numbers:
+                        bars.update(number, advance=units, numbers=_numbers(numbers))
+                    else:
+                        bars.update(number, advance=units)
 
             yield Bar()
 
@@ -249,14 +254,14 @@ def _numbers(numbers: dict[str, float]) -> str:
 
 
 def show(result: Result) -> None:
-    """A header and its chain, as an indented list on stdout."""
+    """Print a header and its chain as an indented list on stdout."""
     put_out(str(result.out))
     _show_record(result.numbers, 1)
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 
 
-def _show_record(record: dict, depth: int) -> None:
+def _show_record(record: dict[str, Any], depth: int) -> None:
     pad, made = "  " * depth, record.get("made_by", {})
     put_out(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
     for key, value in record.get("config", {}).items():

@@ -1,55 +1,28 @@
 """genrev doctor"""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from genrev_cli.cli import options
 from genrev_cli.cli.console import done, listener, now_doing, put_out, report, traceback_lines
-from genrev_cli.cli.generate import registered
+from genrev_cli.cli.generate import Group, add_command
 from genrev_cli.cli.layout import head_lines, row_lines
 from genrev_cli.errors import UnavailableError
 from genrev_cli.invocation import debugging
 from genrev_cli.result import Result
+from genrev_cli.settings.doctor import DoctorOptions
 
 if TYPE_CHECKING:
     from genrev_cli.doctor.examination import Examination
     from genrev_cli.doctor.finding import Check, Finding
 
 
-@registered("doctor", "genrev doctor --device cuda:0 --minutes 7")
-def doctor(
-    ckpt: Annotated[
-        Path | None,
-        typer.Option("--ckpt", help="Examine the network of this checkpoint (.safetensors).", rich_help_panel=options.FILES),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            help="Examine the network of this built-in recipe or .toml file.",
-            show_default="grn-celeba64 on CUDA, grn-mnist on a CPU",
-            rich_help_panel=options.FILES,
-        ),
-    ] = "",
-    minutes: Annotated[
-        float,
-        typer.Option("--minutes", help="Time for all checks; those that it is too short for are skipped.", rich_help_panel=options.RUN),
-    ] = 3.0,
-    device: options.Device = "auto",
-    json: options.Json = False,
-) -> None:
-    """Say what this machine is and whether genrev does on it what it promises, in one line for each check.
+def _doctor(settings: DoctorOptions, *, as_json: bool) -> None:
+    from genrev_cli.doctor.examination import examination, failed, summary
 
-    PASS: a promise is kept. FAIL: it is not, and the exit code is 5. SKIP: not checked, and why. INFO: a measurement. Nothing is fetched,
-    and nothing is left behind. The report has no name of a person, a machine or a home folder in it: paste it into a bug report.
-    """
-    from genrev_cli.doctor.examination import DoctorOptions, examination, failed, summary
-
-    with examination(DoctorOptions(device, ckpt, recipe, minutes)) as exam:
-        findings = _as_json(exam) if json else _as_lines(exam)
-        if not json:
+    with examination(settings) as exam:
+        findings = _as_json(exam) if as_json else _as_lines(exam)
+        if not as_json:
             put_out("")
             put_out(summary(findings, exam.seconds))
     if failed(findings):
@@ -57,7 +30,7 @@ def doctor(
 
 
 def _as_lines(exam: "Examination") -> "list[Finding]":
-    """Print the head, and each line when its check ends: what is printed stays, should one of them end the process."""
+    """Print the head, then each check's line when it ends, so that a crash leaves the earlier lines."""
     for line in head_lines(exam.machine):
         put_out(line)
     put_out("")
@@ -84,7 +57,7 @@ def _as_json(exam: "Examination") -> "list[Finding]":
 
 
 def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check") -> "Finding":
-    """Carry out a check and keep what it finds; with --debug show the traceback of what it raised."""
+    """Carry out a check and keep its finding; with --debug print the traceback of an error."""
     finding = exam.carry_out(check)
     findings.append(finding)
     if finding.error and debugging.get():
@@ -92,3 +65,17 @@ def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check")
 
         traceback_lines("".join(traceback.format_exception(finding.error)))
     return finding
+
+
+add_command(
+    "doctor",
+    """Say what this machine is and whether genrev keeps its promises on it, in one line for each check.
+
+    PASS: a promise is kept. FAIL: it is not, and the exit code is 5. SKIP: not checked, and why. INFO: a measurement. Nothing is fetched,
+    and nothing is left behind. The report names no person, no machine and no home folder: paste it into a bug report.
+    """,
+    example="genrev doctor --device cuda:0 --minutes 7",
+    parts={"settings": Group(DoctorOptions)},
+    run=_doctor,
+    prints=True,
+)

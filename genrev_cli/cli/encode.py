@@ -1,32 +1,29 @@
 """genrev encode"""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener, report
-from genrev_cli.cli.generate import registered
+from genrev_cli.cli.console import listener
+from genrev_cli.cli.generate import Group, One, add_command, out_option
+from genrev_cli.result import Result
+from genrev_cli.settings.codes import EncodeSettings
 
 
-@registered("encode", "genrev encode --ckpt adversarial.safetensors --out codes.h5")
-def encode(
-    ckpt: options.Ckpt,
-    data: options.CkptData = None,
-    out: Annotated[Path, typer.Option("--out", help="Codes to write (.h5).", rich_help_panel=options.FILES)] = Path("codes.h5"),
-    split: options.Split = "train",
-    full: Annotated[
-        bool,
-        typer.Option(
-            "--full", help="All latent dimensions, not clipped; without it, the active ones, clipped.", rich_help_panel=options.METHOD
-        ),
-    ] = False,
-    batch: options.BatchSize = 256,
-    device: options.Device = "auto",
-    json: options.Json = False,
-) -> None:
-    """Encode every image of a split to its latent code."""
+def _encode(ckpt: Path, data: Path | None, out: Path, settings: EncodeSettings) -> Result:
     from genrev_cli.stages.encode import encode
 
-    report(encode(ckpt, out, data=data, split=split, full=full, batch=batch, device=device, progress=listener()), as_json=json)
+    return encode(ckpt, out, settings, data=data, progress=listener())
+
+
+add_command(
+    "encode",
+    "Encode every image of a split to its latent code.",
+    example="genrev encode --ckpt adversarial.safetensors --out codes.h5",
+    parts={
+        "ckpt": One("ckpt", options.Ckpt),
+        "data": One("data", options.CkptData, None),
+        "out": out_option(Path("codes.h5"), "Codes to write (.h5)."),
+        "settings": Group(EncodeSettings),
+    },
+    run=_encode,
+)

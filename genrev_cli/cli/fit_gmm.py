@@ -1,26 +1,28 @@
 """genrev fit-gmm"""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener, report
-from genrev_cli.cli.generate import registered
+from genrev_cli.cli.console import listener
+from genrev_cli.cli.generate import Group, One, add_command, out_option
+from genrev_cli.result import Result
+from genrev_cli.settings.codes import FitGmmSettings
 
 
-@registered("fit-gmm", "genrev fit-gmm codes.h5 --components 10 --out gmm.safetensors")
-def fit_gmm(
-    codes: options.Codes,
-    out: Annotated[Path, typer.Option("--out", help="Sampler to write (.safetensors).", rich_help_panel=options.FILES)] = Path(
-        "gmm.safetensors"
-    ),
-    components: Annotated[int, typer.Option("--components", min=1, help="How many Gaussians.", rich_help_panel=options.METHOD)] = 10,
-    seed: options.Seed = 0,
-    json: options.Json = False,
-) -> None:
-    """Fit a mixture of Gaussians to codes, from which sample, fid and compare can draw in the place of the prior."""
+def _fit_gmm(codes: Path, out: Path, settings: FitGmmSettings) -> Result:
     from genrev_cli.stages.fit_gmm import fit_gmm
 
-    report(fit_gmm(codes, out, components=components, seed=seed, progress=listener()), as_json=json)
+    return fit_gmm(codes, out, settings, progress=listener())
+
+
+add_command(
+    "fit-gmm",
+    "Fit a mixture of Gaussians to codes; sample, fid and compare can draw from it instead of the prior.",
+    example="genrev fit-gmm codes.h5 --components 10 --out gmm.safetensors",
+    parts={
+        "codes": One("codes", options.Codes),
+        "out": out_option(Path("gmm.safetensors"), "Sampler to write (.safetensors)."),
+        "settings": Group(FitGmmSettings),
+    },
+    run=_fit_gmm,
+)

@@ -18,7 +18,7 @@ def _fit_ot(codes: Path, out: Path, choices: FitOtOptions) -> Result:
 add_command(
     "fit-ot",
     "Fit a semi-discrete transport map from the uniform cube to codes: a sampler that draws between neighbouring codes.\n\n"
-    "Run again, it goes on where it stopped.",
+    "Run the same command again to go on after an interruption.",
     example="genrev fit-ot codes.h5 --target-error 0.2 --out ot.safetensors",
     parts={
         "codes": One("codes", options.Codes),

@@ -1,10 +1,11 @@
-"""Options and commands from settings: flags, types, defaults, choices, bounds, panels and help are those of the dataclasses' fields."""
+"""Make options and commands from settings: a dataclass field gives the flag, type, default, choices, panel and help of an option."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, dataclass, fields
+from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, get_type_hints
+from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -12,27 +13,43 @@ from genrev_cli.cli import app
 from genrev_cli.cli.console import report
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
-from genrev_cli.settings.base import ADVANCED, FEATURES, FILES, METHOD, RUN, SCORE, TRAINING, Settings, Spec, flag_of, spec_of
+from genrev_cli.settings.base import (
+    ADVANCED,
+    FEATURES,
+    FILES,
+    IMAGES,
+    METHOD,
+    PROTOCOL,
+    RUN,
+    SCORE,
+    SIZE,
+    TRAINING,
+    Settings,
+    Spec,
+    flag_of,
+    spec_of,
+)  # fmt: skip
 from genrev_cli.settings.commands import all_commands
-from genrev_cli.settings.schedule import RunOptions, Schedule
+from genrev_cli.settings.sampling import Sampling
+from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import TableOption
 
-PANELS = (FILES, TRAINING, METHOD, "Map", "Solver", "Protocol", FEATURES, SCORE, RUN, ADVANCED)
-"""The order of the panels of a help."""
+PANELS = (FILES, IMAGES, TRAINING, METHOD, "Map", "Solver", SIZE, PROTOCOL, FEATURES, SCORE, RUN, ADVANCED)
+"""Panels of a command's help, in order."""
 
 
 class Part(Protocol):
-    """A part of a command's options, and what the command gets of their values."""
+    """Some of a command's options, and how their values become one argument of its function."""
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """The options, as Typer wants them; their names are unique within a command."""
+        """Yield the options as parameters for Typer; their names are unique within a command."""
 
     def collect(self, values: dict[str, Any]) -> Any:
-        """Take the part's own values out of those of all options and return what they make."""
+        """Remove the part's values from those of all options and return the argument that they make."""
 
 
 class One:
-    """A single option or argument, written by hand: what the command gets is its value."""
+    """One option or argument, written by hand; the function gets its value."""
 
     def __init__(self, name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> None:
         self.name, self.annotation, self.default = name, annotation, default
@@ -44,24 +61,39 @@ class One:
         return values.pop(self.name)
 
 
-class Group:
-    """All options of some settings: what the command gets is an instance."""
+class Converted:
+    """Another part whose value is converted; the function gets the result."""
 
-    def __init__(self, settings: type[Settings], **made: Callable[[dict[str, Any]], Any]) -> None:
-        """made: fields that are no options, from the values of all options."""
-        self.settings, self.made = settings, made
+    def __init__(self, part: Part, convert: Callable[[Any], Any]) -> None:
+        self.part, self.convert = part, convert
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        return self.part.parameters()
+
+    def collect(self, values: dict[str, Any]) -> Any:
+        return self.convert(self.part.collect(values))
+
+
+class Group:
+    """The options of a class of settings; the function gets an instance."""
+
+    def __init__(self, settings: type[Settings], **inner: Part) -> None:
+        """inner: a part for each field that has no option of its own."""
+        self.settings, self.inner = settings, inner
 
     def parameters(self) -> Iterator[inspect.Parameter]:
         for field, kind, spec in options_of(self.settings):
-            yield _parameter(field.name, kind, spec, field.default)
+            yield _parameter(field.name, kind, spec, inspect.Parameter.empty if field.default is MISSING else field.default)
+        for part in self.inner.values():
+            yield from part.parameters()
 
     def collect(self, values: dict[str, Any]) -> Any:
-        own = {field.name: values.pop(_name(field.name, spec)) for field, _, spec in options_of(self.settings)}
-        return self.settings(**own, **{name: make(values) for name, make in self.made.items()})
+        own = {field.name: _taken(values, field.name, kind, spec) for field, kind, spec in options_of(self.settings)}
+        return self.settings(**own, **{name: part.collect(values) for name, part in self.inner.items()})
 
 
 class Overrides:
-    """Options that replace keys of a recipe's table: what the command gets is key → value of those that were given."""
+    """Options that replace keys of a recipe's table; the function gets key → value of those that were given."""
 
     def __init__(self, *settings: type[Settings], without: Sequence[str] = ()) -> None:
         found = {field.name: (kind, spec) for one in reversed(settings) for field, kind, spec in options_of(one)}
@@ -72,12 +104,12 @@ class Overrides:
             yield _parameter(name, kind, spec)
 
     def collect(self, values: dict[str, Any]) -> dict[str, Any]:
-        own = {name: values.pop(_name(name, spec)) for name, (_, spec) in self.options.items()}
-        return {name: value for name, value in own.items() if value is not None}
+        given = {name: option for name, option in self.options.items() if values[_name(name, option[1])] is not None}
+        return {name: _taken(values, name, kind, spec) for name, (kind, spec) in given.items()}
 
 
 class ScheduleOverrides(Overrides):
-    """The options of `Schedule`. Raises UsageError for steps and epochs together; epochs replace a recipe's number of steps."""
+    """The options of `Schedule`; --epochs replaces a recipe's steps. Raises UsageError for --steps and --epochs together."""
 
     def __init__(self) -> None:
         super().__init__(Schedule)
@@ -85,12 +117,14 @@ class ScheduleOverrides(Overrides):
     def collect(self, values: dict[str, Any]) -> dict[str, Any]:
         given = super().collect(values)
         if {"steps", "epochs"} <= given.keys():
-            raise UsageError(f"--steps {given['steps']} and --epochs {given['epochs']:g} say the same thing twice; give one of them")
+            raise UsageError(
+                f"--steps {given['steps']} and --epochs {given['epochs']:g} both set the length of the training; give one of them"
+            )
         return {**given, "steps": 0} if "epochs" in given else given
 
 
 class TableOverrides:
-    """Options for keys of a recipe's other tables: what the command gets is table → key → value of those that were given."""
+    """Options that replace keys of other tables of a recipe; the function gets table → key → value of those that were given."""
 
     def __init__(self, options: Sequence[TableOption]) -> None:
         self.options = options
@@ -102,14 +136,13 @@ class TableOverrides:
     def collect(self, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
         tables: dict[str, dict[str, Any]] = {}
         for option in self.options:
-            value = values.pop(_name(option.key, option.spec))
-            if value is not None:
-                tables.setdefault(option.table, {})[option.key] = value
+            if values[_name(option.key, option.spec)] is not None:
+                tables.setdefault(option.table, {})[option.key] = _taken(values, option.key, option.kind, option.spec)
         return tables
 
 
 def options_of(settings: type[Settings]) -> Iterator[tuple[Field, Any, Spec]]:
-    """Each field of some settings that has an option: (field, its type, what is said of it)."""
+    """Yield each field of some settings that has an option: (field, type, spec)."""
     hints = get_type_hints(settings)
     for field in fields(settings):  # type: ignore[arg-type]  # every subclass is a dataclass
         if (spec := spec_of(field)).help:
@@ -117,21 +150,63 @@ def options_of(settings: type[Settings]) -> Iterator[tuple[Field, Any, Spec]]:
 
 
 def _name(name: str, spec: Spec) -> str:
-    """The parameter's name of an option: that of its flag."""
-    return flag_of(name, spec).lstrip("-").replace("-", "_")
+    """Return the name of an option's parameter, which is made from its flag."""
+    word = flag_of(name, spec).lstrip("-").replace("-", "_")
+    return f"{word}_" if iskeyword(word) else word
 
 
 def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect.Parameter:
-    """Return the parameter of an option; the default None of one that replaces a recipe's value is not shown.
+    """Return the parameter of an option. The default None is not shown in the help.
 
-    Bounds are not Typer's to check: the settings do, with the same sentence for a recipe.
+    The settings check bounds, so that an option and a recipe get the same error.
     """
-    how = {"help": spec.help, "rich_help_panel": spec.panel, "show_default": spec.shown or True}
-    if kind is bool:
-        how["metavar"] = ""  # a flag takes no value
-    shape = Literal[spec.choices] if spec.choices else kind
-    annotation = Annotated[shape if default is not None else shape | None, typer.Option(spec.flag or flag_of(name, spec), **how)]
+    if isinstance(default, tuple):
+        default = None if spec.repeated else ",".join(map(str, default))
+    elif default == "" and "" in spec.choices:
+        default = None
+    shape = _shape(kind, spec)
+    option = typer.Option(
+        *filter(None, (spec.short, spec.flag or flag_of(name, spec))),
+        help=spec.help, rich_help_panel=spec.panel, show_default=spec.shown or True,
+        metavar=_metavar(kind, spec),
+    )  # fmt: skip
+    annotation: Any = Annotated[shape | None if default is None else shape, option]
     return inspect.Parameter(_name(name, spec), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _metavar(kind: Any, spec: Spec) -> str | None:
+    """Return what the help shows as the type of an option: nothing for a flag, which takes no value; None leaves it to Typer."""
+    if get_origin(kind) is tuple:
+        entry = get_args(kind)[0].__name__
+        return f"<{entry}>" if spec.repeated else f"<{entry},…>"
+    return "" if kind is bool else None
+
+
+def _shape(kind: Any, spec: Spec) -> Any:
+    """Return the type that Typer parses an option as."""
+    if words := tuple(filter(None, spec.choices)):
+        return Literal[words]
+    if get_origin(kind) is tuple:
+        return list[get_args(kind)[0]] if spec.repeated else str  # type: ignore[misc]  # a type that is known when this runs
+    return kind
+
+
+def _taken(values: dict[str, Any], name: str, kind: Any, spec: Spec) -> Any:
+    """Remove the value of an option from those of all options and return it with the type of its setting.
+
+    Raises UsageError for a list with an entry that is not a number.
+    """
+    value = values.pop(_name(name, spec))
+    if get_origin(kind) is not tuple:
+        return "" if value is None and "" in spec.choices else value
+    if spec.repeated:
+        return tuple(value or ())
+    entry = get_args(kind)[0]
+    try:
+        return tuple(entry(word.strip()) for word in value.split(",")) if value else ()
+    except ValueError as error:
+        numbers = "whole numbers" if entry is int else "numbers"
+        raise UsageError(f"{flag_of(name, spec)} {value}: must be {numbers} with commas between them") from error
 
 
 JSON = One(
@@ -139,38 +214,60 @@ JSON = One(
 )
 
 
-def registered(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the decorator that makes a function the command of this name, in the panel that it has in `all_commands`."""
-    return app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")
+@dataclass(frozen=True)
+class Built:
+    """A command of `add_command`: its parts, and the function that runs with what they make."""
+
+    parts: Mapping[str, Part]
+    run: Callable[..., Result | None]
 
 
-def add_command(name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result]) -> None:
-    """Register a command. run is called with what each part makes of its options, by the part's name."""
-    parts = {**parts, "json": JSON}
-    parameters = [parameter for part in parts.values() for parameter in part.parameters()]
+BUILT: dict[str, Built] = {}
+"""Name → command, of all that `add_command` made."""
+
+
+def add_command(
+    name: str, help: str, *, example: str, parts: Mapping[str, Part], run: Callable[..., Result | None], prints: bool = False
+) -> None:
+    """Register a command that calls run(name of a part=what the part makes, …) and prints the result.
+
+    prints: run prints by itself; it takes `as_json` too and returns nothing.
+    """
+    BUILT[name] = Built({**parts, "as_json": JSON}, run)
+    parameters = [parameter for part in BUILT[name].parts.values() for parameter in part.parameters()]
     parameters.sort(key=_place)
 
     def command(**values: Any) -> None:
-        made = {key: part.collect(values) for key, part in parts.items()}
-        as_json = made.pop("json")
-        report(run(**made), as_json=as_json)
+        built = BUILT[name]
+        made = {key: part.collect(values) for key, part in built.parts.items()}
+        as_json = made["as_json"] if prints else made.pop("as_json")
+        result = built.run(**made)
+        if result is not None:
+            report(result, as_json=as_json)
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    registered(name, example)(command)
+    app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
 
 
 def _place(parameter: inspect.Parameter) -> int:
-    """Where an option's panel stands; arguments come first."""
+    """Return the place of an option's panel; arguments come first."""
     info = parameter.annotation.__metadata__[0]
     return PANELS.index(info.rich_help_panel) if getattr(info, "rich_help_panel", None) else -1
 
 
 def out_option(default: Path | None, help: str = "Checkpoint to write.") -> One:
-    """The option --out."""
-    kind = Path if default else Path | None
+    """Return the option --out."""
+    kind: Any = Path if default else Path | None
     return One("out", Annotated[kind, typer.Option("--out", help=help, rich_help_panel=FILES)], default)
 
 
-__all__ = ["JSON", "Group", "One", "Overrides", "RunOptions", "ScheduleOverrides", "TableOverrides", "add_command", "out_option"]
+def path_option(name: str, help: str) -> One:
+    """Return the option of a file that is not required."""
+    return One(name, Annotated[Path | None, typer.Option(f"--{name}", help=help, rich_help_panel=FILES)], None)
+
+
+def sampler_part() -> Part:
+    """Return the options --ot, --gmm and --sampler; the function gets the sampler's file, None for the prior."""
+    return Converted(Group(Sampling), Sampling.file)

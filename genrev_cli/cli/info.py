@@ -5,37 +5,50 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli import options
 from genrev_cli.cli.console import listener, report, show
-from genrev_cli.cli.generate import registered
+from genrev_cli.cli.generate import Group, One, add_command, out_option
+from genrev_cli.result import Result
+from genrev_cli.settings.pages import InfoSettings, ReportSettings
 
 
-@registered("info", "genrev info adversarial.safetensors --verify")
-def info(
-    file: Annotated[Path, typer.Argument(help="Any file or folder that genrev made.")],
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read all of it, and of its inputs still there, and check the checksums.")
-    ] = False,
-    json: options.Json = False,
-) -> None:
-    """Print a file's header and the whole chain of what it was made from."""
+def _info(file: Path, settings: InfoSettings, *, as_json: bool) -> None:
     from genrev_cli.stages.info import info
 
-    result = info(file, verify=verify)
-    if json:
+    result = info(file, settings)
+    if as_json:
         report(result, as_json=True)
     else:
         show(result)
 
 
-@registered("report", "genrev report *.safetensors *.png *.json --out report.html")
-def make_report(
-    files: Annotated[list[Path], typer.Argument(help="Checkpoints, pictures, scores, samples, codes, data: any files that genrev made.")],
-    out: Annotated[Path, typer.Option("--out", help="Page to write (.html).", rich_help_panel=options.FILES)] = Path("report.html"),
-    title: Annotated[str, typer.Option("--title", help="Its heading.")] = "",
-    json: options.Json = False,
-) -> None:
-    """Make one self-contained page of pictures, curves, numbers and the commands behind them."""
-    from genrev_cli.stages.report import report as build
+def _report(files: list[Path], out: Path, settings: ReportSettings) -> Result:
+    from genrev_cli.stages.report import report
 
-    report(build(files, out, title=title, progress=listener()), as_json=json)
+    return report(files, out, settings, progress=listener())
+
+
+_FILES = "Checkpoints, pictures, scores, samples, codes, data: any files that genrev made."
+
+add_command(
+    "info",
+    "Print a file's header and the whole chain of what it was made from.",
+    example="genrev info adversarial.safetensors --verify",
+    parts={
+        "file": One("file", Annotated[Path, typer.Argument(help="Any file or folder that genrev made.")]),
+        "settings": Group(InfoSettings),
+    },
+    run=_info,
+    prints=True,
+)
+
+add_command(
+    "report",
+    "Make one self-contained page of pictures, curves, numbers and the commands behind them.",
+    example="genrev report *.safetensors *.png *.json --out report.html",
+    parts={
+        "files": One("files", Annotated[list[Path], typer.Argument(help=_FILES)]),
+        "out": out_option(Path("report.html"), "Page to write (.html)."),
+        "settings": Group(ReportSettings),
+    },
+    run=_report,
+)

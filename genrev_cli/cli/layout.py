@@ -24,12 +24,12 @@ def head_lines(machine: dict[str, Any]) -> Iterator[str]:
 
 
 def row_lines(state: str, name: str, detail: str, longest: int) -> list[str]:
-    """Return one line of the table: state, check, detail; what is too long goes on below the detail."""
+    """Return one line of the table: state, check, detail; a long detail continues below itself."""
     return list(_wrapped(f"{state:<4}  {name:<{longest}}  ", detail))
 
 
 def _wrapped(begin: str, text: str) -> Iterator[str]:
-    """Yield `begin` and the text beside it, in as many lines as it takes; a path or a word that is too long stays whole."""
+    """Yield `begin` and the text beside it, wrapped; a long path or word is not broken."""
     room = max(width() - len(begin), 20)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
     yield (begin + lines[0]).rstrip()
@@ -38,7 +38,7 @@ def _wrapped(begin: str, text: str) -> Iterator[str]:
 
 
 def _parts(value: Any) -> list[str]:
-    """Return the lines that a value is: one for each entry of a list, or of a table of tables."""
+    """Return a value as lines: one for each entry of a list, or of a table of tables."""
     if isinstance(value, list):
         return [_said(entry) for entry in value] or ["none"]
     if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):

@@ -1,39 +1,36 @@
-"""genrev pretrain-recon, train-…: a command for each trainer, and the three that begin with something else."""
+"""The training commands: one for each trainer, and train-adversarial, train-gan and fit-features."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from genrev_cli.cli import options
 from genrev_cli.cli.console import listener
-from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option
+from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option, path_option
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
 from genrev_cli.settings.adversarial import AdversarialConfig, MatchingConfig
 from genrev_cli.settings.aeotgan import AEOTGANConfig
-from genrev_cli.settings.base import FILES, METHOD
+from genrev_cli.settings.base import METHOD
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
 
-_RESUMES = "Options that are left out have the recipe's values. Run again, it goes on where it stopped."
+_RESUMES = "Options that are left out have the recipe's values. Run the same command again to go on after an interruption."
+
+Table = dict[str, Any]
+"""Key → value of a recipe's table."""
 
 Latent = Annotated[
-    str,
-    typer.Option(
-        "--latent", help="What generated codes are drawn from: ot or gaussian.", show_default="ot with --ot", rich_help_panel=METHOD
-    ),
+    Literal["ot", "gaussian"] | None,
+    typer.Option("--latent", help="What generated codes are drawn from.", show_default="ot with --ot", rich_help_panel=METHOD),
 ]
 
 
-def _path(flag: str, help: str) -> Any:
-    return Annotated[Path | None, typer.Option(flag, help=help, rich_help_panel=FILES)]
-
-
 def _common(*settings: type, evaluated: bool = True) -> dict[str, Part]:
-    """The parts that every training command has: overrides of its table, of the schedule, and how the run behaves."""
+    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run."""
     scores: dict[str, Part] = {"evaluation": Group(EvalOptions)} if evaluated else {}
     return {
         "recipe": One("recipe", options.Recipe, ""),
@@ -48,7 +45,7 @@ def add_trainer(trainer: Trainer) -> None:
     """Register the command of a trainer."""
 
     def run(
-        data: Path, out: Path, schedule: dict, method: dict, tables: dict, evaluation: EvalOptions, run: RunOptions, recipe: str
+        data: Path, out: Path, schedule: Table, method: Table, tables: Table, evaluation: EvalOptions, run: RunOptions, recipe: str
     ) -> Result:
         from genrev_cli.runs.train import train
 
@@ -72,7 +69,7 @@ def add_trainer(trainer: Trainer) -> None:
 
 
 def _train_adversarial(
-    ckpt: Path, data: Path | None, out: Path | None, recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions
+    ckpt: Path, data: Path | None, out: Path | None, recipe: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions
 ) -> Result:
     from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
 
@@ -81,13 +78,13 @@ def _train_adversarial(
 
 
 def _train_gan(
-    ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str,
-    recipe: str, schedule: dict, method: dict, evaluation: EvalOptions, run: RunOptions,
+    ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str | None,
+    recipe: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
+    from genrev_cli.settings.sampling import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
-    from genrev_cli.store.samplers import SamplerFile
 
-    require_latent(latent, ot)
+    require_latent(latent or "", ot)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
     return train_gan(
         target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, recipe=recipe,
@@ -97,15 +94,13 @@ def _train_gan(
 
 def require_latent(latent: str, ot: Path | None) -> None:
     """Raise UsageError where --latent and --ot contradict each other."""
-    if latent not in ("", "ot", "gaussian"):
-        raise UsageError(f"--latent {latent}: choose ot or gaussian")
     if latent == "ot" and ot is None:
         raise UsageError("--latent ot: needs --ot FILE; 'genrev fit-ot' makes one")
     if latent == "gaussian" and ot is not None:
         raise UsageError(f"--latent gaussian: contradicts --ot {ot}; leave one of them out")
 
 
-def _fit_features(data: Path, out: Path, recipe: str, schedule: dict, method: dict, tables: dict, run: RunOptions) -> Result:
+def _fit_features(data: Path, out: Path, recipe: str, schedule: Table, method: Table, tables: Table, run: RunOptions) -> Result:
     from genrev_cli.stages.fit_features import STAGE, fit_features
 
     overrides = {STAGE: schedule | method, **tables}
@@ -132,23 +127,11 @@ add_command(
     f"Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …). {_RESUMES}",
     example="genrev train-gan --ckpt recon.safetensors --ot ot.safetensors",
     parts={
-        "ckpt": One("ckpt", _path("--ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."), None),
-        "ot": One("ot", _path("--ot", "Transport map of fit-ot to draw generated codes from, instead of the prior."), None),
-        "data": One("data", _path("--data", "Prepared images (.h5); default: those that --ckpt was trained on."), None),
+        "ckpt": path_option("ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."),
+        "ot": path_option("ot", "Transport map of fit-ot to draw generated codes from, instead of the prior."),
+        "data": path_option("data", "Prepared images (.h5); default: those that --ckpt was trained on."),
         "out": out_option(None, "Checkpoint to write; default: gan.safetensors beside --ckpt, or here."),
-        "latent": One(
-            "latent",
-            Annotated[
-                str,
-                typer.Option(
-                    "--latent",
-                    help="What generated codes are drawn from: ot or gaussian.",
-                    show_default="ot with --ot",
-                    rich_help_panel=METHOD,
-                ),
-            ],
-            "",
-        ),
+        "latent": One("latent", Latent, None),
         **_common(AEOTGANConfig),
     },
     run=_train_gan,

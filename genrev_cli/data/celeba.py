@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.container import Container, Folder, image_names, open_container
 from genrev_cli.data.decode import FileSource
 from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PARTITION = "list_eval_partition.txt"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.data.checksum import require_file_md5, require_md5
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.data.unpickle import unpickle
 from genrev_cli.errors import FileError
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 FOLDER = "cifar-10-batches-py"

@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 _EVERY = 5
 

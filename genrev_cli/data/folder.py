@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.container import Container, image_names, natural_key, open_container
 from genrev_cli.data.decode import FileSource, run
 from genrev_cli.data.pixels import centre_crop, decode, probe, to_array
 from genrev_cli.data.source import TEST, TRAIN, VAL, Damage, refuse_damaged
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _BY_FOLDERS = "by folders"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from genrev_cli.data.checksum import require_md5
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.errors import FileError
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 PAGE = "http://yann.lecun.com/exdb/mnist"
 

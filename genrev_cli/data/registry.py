@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from genrev_cli.data.celeba import open_celeba
 from genrev_cli.data.cifar10 import open_cifar10
-from genrev_cli.data.config import USED, PrepareConfig, check
+from genrev_cli.data.config import USED, check
 from genrev_cli.data.digits import open_digits
 from genrev_cli.data.download import download
 from genrev_cli.data.folder import open_folder
@@ -12,6 +12,7 @@ from genrev_cli.data.mnist import open_mnist
 from genrev_cli.data.source import Source
 from genrev_cli.plugins import register
 from genrev_cli.progress import Progress
+from genrev_cli.settings.prepare import PrepareConfig
 
 FACTORIES: dict[str, Callable[[PrepareConfig, Progress], Source]] = {
     "digits": open_digits,

@@ -11,7 +11,8 @@ from genrev_cli.doctor.subject import Subject
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.seeds import derive
-from genrev_cli.store.drawing import Draw, Drawing
+from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.drawing import Drawing
 from genrev_cli.training.devices import has_bf16
 
 CODES, DIM = 60_000, 32

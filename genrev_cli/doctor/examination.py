@@ -1,11 +1,10 @@
 """Run the checks within a time limit."""
 
 import gc
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +18,7 @@ from genrev_cli.doctor.opening import open_subject
 from genrev_cli.doctor.privacy import cleaned
 from genrev_cli.doctor.subject import Subject
 from genrev_cli.errors import UsageError
+from genrev_cli.settings.doctor import DoctorOptions
 from genrev_cli.training.devices import resolve_device
 
 NO_TIME = "no time left"
@@ -26,20 +26,6 @@ NO_TIME = "no time left"
 
 MOST_LETTERS = 300
 """Maximum length of an error in the report; some of torch's fill a screen."""
-
-
-@dataclass(frozen=True)
-class DoctorOptions:
-    """Options. device: as --device. ckpt, recipe: the network to examine, at most one of them. minutes: for all checks together."""
-
-    device: str = "auto"
-    ckpt: Path | None = None
-    recipe: str = ""
-    minutes: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.minutes < math.inf:
-            raise UsageError(f"--minutes {self.minutes:g}: must be a positive number of minutes")
 
 
 class Examination:

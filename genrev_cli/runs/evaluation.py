@@ -15,7 +15,8 @@ from genrev_cli.scoring.extractors import open_extractor
 from genrev_cli.scoring.features import features_of
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.settings.evaluation import EvalOptions
-from genrev_cli.store.drawing import Draw, Drawing, draw_pixels
+from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.drawing import Drawing, draw_pixels
 from genrev_cli.training.distributed import dealt, rank, size
 
 BATCH = 64

@@ -13,8 +13,9 @@ from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_pic
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.metrics.sliced import relative_sliced_wasserstein
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Pixels, to_float, to_pixels
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
+from genrev_cli.store.drawing import Drawing, draw_images
 from genrev_cli.training.method import AutoencoderMethod, Method, parts_of
 
 IMAGES = 1000

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from genrev_cli.scoring.images import ImageInput
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.store.checkpoints import Checkpoint
-from genrev_cli.store.drawing import Draw, Drawing, decode_samples
+from genrev_cli.store.drawing import Drawing, decode_samples
 
 DEFAULT_N = 10_000
 

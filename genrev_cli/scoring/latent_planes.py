@@ -17,9 +17,10 @@ from genrev_cli.progress import Progress
 from genrev_cli.report.chain import Record
 from genrev_cli.report.material import Cloud, CodeClouds
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw, Drawing
-from genrev_cli.store.samplers import SamplerFile, load_sampler
+from genrev_cli.store.drawing import Drawing
+from genrev_cli.store.samplers import load_sampler
 
 POINTS = 1000
 SEED = 0

@@ -13,10 +13,10 @@ from genrev_cli.methods.likelihood import require_density
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.scoring.images import require_one_size
-from genrev_cli.scoring.metrics import COMPARISONS, OF_MODELS
-from genrev_cli.scoring.options import FidOptions
+from genrev_cli.scoring.metrics import COMPARISONS, OF_MODELS, require_known_metrics
 from genrev_cli.scoring.pair import open_pair
 from genrev_cli.scoring.references import open_reference
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.store.checkpoints import require_shape
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
@@ -38,6 +38,7 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
     Raises UsageError for contradictory options, FileError for unusable files, DivergedError if a number is not finite,
     UnavailableError without Inception's weights.
     """
+    require_known_metrics(options.metrics)
     _require_one_source(samples, options)
     device = resolve_device(options.device)
     model = open_model(options.ckpt, device, options.sampler) if options.ckpt else None

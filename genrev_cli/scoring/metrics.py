@@ -1,6 +1,6 @@
 """The metrics: from two sets of features, or from a model and images, to named numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,6 @@ from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.training.distributed import dealt
-
-BY_STATISTICS = ("fid",)
-"""Metrics that need only the mean and covariance of the features; all others need the features of every image."""
 
 KID_SUBSET = 1000
 COLLAPSED = 1e-6
@@ -123,6 +120,13 @@ def register_metric(name: str, measure: Callable[[Pair, int, Progress], Numbers]
     if name in OF_MODELS:
         raise UsageError(f"metric '{name}': genrev already has a metric of this name; choose another")
     register("metric", name, COMPARISONS, measure)
+
+
+def require_known_metrics(names: Sequence[str]) -> None:
+    """Raise UsageError for a metric that there is not."""
+    for name in names:
+        if name not in metric_names():
+            raise UsageError(f"--metrics {name}: no such metric; choose from {', '.join(metric_names())}, with commas between them")
 
 
 def metric_names() -> tuple[str, ...]:

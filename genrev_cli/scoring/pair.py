@@ -16,11 +16,11 @@ from genrev_cli.scoring.features import FeatureSet, features_of
 from genrev_cli.scoring.generated import generated_images
 from genrev_cli.scoring.images import ImageInput, open_image_input, require_one_size, shown_shape
 from genrev_cli.scoring.metrics import Pair
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference
 from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
 from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.classifiers import load_classifier
 

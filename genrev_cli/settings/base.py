@@ -6,7 +6,8 @@ from typing import Any
 
 from genrev_cli.errors import UsageError
 
-FILES, TRAINING, METHOD, SCORE, FEATURES, RUN, ADVANCED = "Files", "Training", "Method", "Score", "Features", "Run", "Advanced"
+FILES, IMAGES, TRAINING, METHOD, SIZE, PROTOCOL = "Files", "Images", "Training", "Method", "Size", "Protocol"
+FEATURES, SCORE, RUN, ADVANCED = "Features", "Score", "Run", "Advanced"
 """Panels of `--help`, in order."""
 
 _SPEC = "spec"
@@ -17,7 +18,9 @@ class Spec:
     """Properties of a setting besides its name, type and default.
 
     help: '' for a setting that only recipes have, without an option. flag: '' means --name-of-the-field. shown: --help shows it instead of
-    the default. choices: the allowed words. at_least, at_most, above, below: bounds of the number, or of each number in a tuple.
+    the default. short: a second flag, '-n'. choices: the allowed words, with '' if the option may be left out.
+    repeated: a tuple whose option is given once per entry; otherwise entries are given in one option, with commas.
+    at_least, at_most, above, below: bounds of the number, or of each number in a tuple.
     """
 
     help: str = ""
@@ -29,11 +32,13 @@ class Spec:
     at_most: float = math.inf
     above: float = -math.inf
     below: float = math.inf
+    short: str = ""
+    repeated: bool = False
 
     def complaint(self, value: Any) -> str:
         """Return what is wrong with a value; '' if it is allowed."""
         if self.choices and value not in self.choices:
-            return f"choose {listed(self.choices)}"
+            return f"choose {listed(tuple(filter(None, self.choices)))}"
         numbers = [number for number in (value if isinstance(value, tuple) else (value,)) if isinstance(number, int | float)]
         bounds = (
             (self.at_least, "at least", lambda number: number >= self.at_least),
@@ -61,9 +66,11 @@ def setting(
     at_most: float = math.inf,
     above: float = -math.inf,
     below: float = math.inf,
+    short: str = "",
+    repeated: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting, see `Spec`. Without a default, every table must have the key."""
-    spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below)
+    spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below, short, repeated)
     return field(default=default, metadata={_SPEC: spec})
 
 

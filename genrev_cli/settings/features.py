@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
+from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.base import FEATURES as PANEL
-from genrev_cli.settings.base import Settings, setting
 
 FEATURES = ("inception", "pixel")
 PROFILES = ("pytorch-fid", "tf", "torchmetrics")
@@ -24,9 +24,9 @@ class FeatureOptions(Settings):
         "distances in all but the first have other names.",
         panel=PANEL,
     )
-    profile: str = setting("pytorch-fid", "Package whose image preparation to follow.", panel=PANEL, choices=PROFILES)
+    profile: str = setting("pytorch-fid", "Package whose image preparation to follow.", panel=ADVANCED, choices=PROFILES)
     weights: Path | None = setting(None, "Inception's weights; default: $GENREV_WEIGHTS, the usual folders, else fetched.", panel=PANEL)
-    precision: str = setting("fp32", "Precision of Inception; the effect of bf16 is estimated.", panel=PANEL, choices=PRECISIONS)
+    precision: str = setting("fp32", "Precision of Inception; the effect of bf16 is estimated.", panel=ADVANCED, choices=PRECISIONS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

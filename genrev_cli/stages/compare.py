@@ -1,10 +1,12 @@
-"""compare: several checkpoints of one data set → one page with a table, pictures from the same seeds, and all curves (Table 1, Fig. 10)."""
+"""compare: checkpoints of one data set → a page with a table, pictures from the same seeds, and all curves.
+
+It is made for comparisons like Schirrmeister et al. 2018, Table 1 and Figure 10.
+"""
 
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,14 @@ from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of
 from genrev_cli.scoring.measure import Measured, measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
-from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.compare import CompareOptions
+from genrev_cli.settings.fid import FidOptions
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import data_of
-from genrev_cli.store.drawing import Draw, Drawing, decode_samples
-from genrev_cli.store.samplers import KIND, SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, decode_samples
+from genrev_cli.store.samplers import KIND, open_model
 from genrev_cli.training.devices import resolve_device
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
@@ -40,26 +43,12 @@ RECONSTRUCTIONS = 12
 _TABLE_NOTE = "_std: over the k seeds of a row, with k − 1; training_seconds: of all stages; images_per_second: of the last"
 
 
-@dataclass(frozen=True)
-class CompareOptions:
-    """How to measure: as `FidOptions`. data: the prepared images, None for those that the first model was trained on; so is ref = ''."""
-
-    data: Path | None = None
-    ref: str = ""
-    split: str = ""
-    n: int = 2000
-    metrics: tuple[str, ...] = ("fid", "recon")
-    seed: int = 0
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    device: str = "auto"
-
-
-def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title: str = "", progress: Progress = SILENT) -> Result:
+def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progress: Progress = SILENT) -> Result:
     """Measure checkpoints under the same conditions and write one self-contained HTML page.
 
     models: paths, each with LABEL= before it or not, and with + and the file of a sampler behind it or not; those without a label that
-    differ in nothing but their seeds become one row, with their spread. title: '' names how many models on which data. The tables are in
-    the result, and in the page's header.
+    differ in nothing but their seeds become one row, with their spread. The tables are in the result, and in the
+    page's header.
     Raises UsageError for fewer than two models or unusable options, FileError for files that are unusable or do not belong together, and
     what `measure` raises.
     """
@@ -74,12 +63,14 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, title:
     files = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file]
     inputs = {str(file.path): file.header.as_input(file.path) for file in files}
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    write_page(out, render_comparison(comparison, title), Header("report", {"title": title, **found}, "", 0, inputs, made_by))
+    write_page(
+        out, render_comparison(comparison, options.title), Header("report", {"title": options.title, **found}, "", 0, inputs, made_by)
+    )
     return Result(out, found)
 
 
 def _rival(model: str) -> Rival:
-    """[LABEL=]CKPT[+SAMPLER]; a path may have = and + itself."""
+    """Read [LABEL=]CKPT[+SAMPLER]; a path may have = and + itself."""
     label, equals, name = model.partition("=")
     if Path(model).exists() or not equals:
         label, name = "", model
@@ -98,7 +89,7 @@ def _sampler_file(record: Record) -> SamplerFile | None:
 
 
 def _require_comparable(rivals: Sequence[Rival]) -> None:
-    """Raises UsageError for fewer than two different models, FileError for other images or other data than those of the first."""
+    """Raise UsageError for fewer than two different models, FileError for other images or other data than those of the first."""
     if len(rivals) < 2:
         raise UsageError("compare: one model cannot be compared; give two checkpoints or more")
     first = rivals[0].record
@@ -116,14 +107,14 @@ def _require_comparable(rivals: Sequence[Rival]) -> None:
 
 
 def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]:
-    """The shape of a model's images, and the content of its training data where that is known, each with how to call it."""
+    """Return the shape of a model's images, and the digest of its training data where it is known, each with its name for messages."""
     shape, data = model.header.config["model"]["image_shape"], model.inputs.get("data")
     named = (data.header.sha256, f"{data.path} (content {data.header.sha256[:12]})") if data else None
     return (shape, "×".join(map(str, shape))), named
 
 
 def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> tuple[Comparison, dict[str, Any]]:
-    """Every group measured and drawn, and the conditions under which all were."""
+    """Measure and draw every group; return the comparison and the conditions of all measurements."""
     device = resolve_device(options.device)
     rows: list[Row] = []
     measured: list[Measured] = []
@@ -146,14 +137,14 @@ def _name(record: Record, group: Group) -> str:
 
 def _measured(record: Record, images: ImageSet, options: CompareOptions, progress: Progress) -> Measured:
     choices = FidOptions(
-        options.ref or str(images.path), options.split, options.n, options.metrics, options.seed, options.features,
-        ckpt=record.path, sampler=_sampler_file(record), device=options.device,
+        ref=options.ref or str(images.path), split=options.split, n=options.n, metrics=options.metrics, seed=options.seed,
+        features=options.features, ckpt=record.path, sampler=_sampler_file(record), device=options.device,
     )  # fmt: skip
     return measure(None, choices, progress)
 
 
 def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray, str]:
-    """RECONSTRUCTIONS images of the split that is asked for, else of test, val or train; and which split it is."""
+    """Return RECONSTRUCTIONS images of the split in the options, else of test, val or train, and the name of the split."""
     present = [name for name in ("test", "val", "train") if (images.split == SPLITS.index(name)).any()]
     split = options.split if options.split in (*present, "all") else present[0]
     rows = images.rows(split)
@@ -163,7 +154,7 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
 
 @torch.no_grad()
 def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """A grid of the first samples, and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
+    """Return a grid of the first samples and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
     model = open_model(record.path, device, _sampler_file(record))
     samples = decode_samples(model, Drawing(model.prior, Draw(seed), device), range(SAMPLES))
     z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
@@ -172,19 +163,19 @@ def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.devic
 
 
 class _Named(Progress):
-    """Another listener, whose bars say which model they are of; what has been told of one model is not told again of the next."""
+    """A progress that names the model on every bar, and prints a note only once for all models."""
 
     def __init__(self, listener: Progress, name: str, told: set[str]) -> None:
         self.listener, self.name, self.told = listener, name, told
 
     @contextmanager
     def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A bar of the listener's."""
+        """Show a bar with the model's name."""
         with self.listener.task(f"{self.name}: {title}", total, unit, done) as bar:
             yield bar
 
     def note(self, message: str) -> None:
-        """A note of the listener's."""
+        """Print a note unless it was printed before."""
         if message not in self.told:
             self.told.add(message)
             self.listener.note(message)

@@ -1,4 +1,4 @@
-"""encode: images → latent codes (A2, D2)."""
+"""encode: images → latent codes (Schirrmeister et al. 2018, section 2; An et al. 2020, section 3.1)."""
 
 import time
 from dataclasses import replace
@@ -16,6 +16,7 @@ from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint, data_of, load_checkpoint
 from genrev_cli.training.devices import resolve_device
@@ -23,23 +24,15 @@ from genrev_cli.training.distributed import dealt, follow, rank
 
 
 @torch.no_grad()
-def encode(
-    ckpt: Path,
-    out: Path,
-    *,
-    data: Path | None = None,
-    split: str = "train",
-    full: bool = False,
-    batch: int = 256,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> Result:
+def encode(ckpt: Path, out: Path, settings: EncodeSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
     """Encode every image of a split and write the codes.
 
     The codes are y, the active dimensions of clip(E(x)); with `full` z = E(x), all dimensions and not clipped.
-    Raises FileError for unusable files, UsageError for an unknown split, DivergedError when a code is not finite.
+    data: prepared images, None for those that the checkpoint was trained on.
+    Raises FileError for unusable files, UsageError for a split without images, DivergedError when a code is not finite.
     """
-    start, place = time.perf_counter(), resolve_device(device)
+    start, place = time.perf_counter(), resolve_device(settings.device)
+    split, full, batch = settings.split, settings.full, settings.batch
     model = load_checkpoint(ckpt, place)
     images = data_of(model.header, data, ckpt)
     check_target(out, "codes", (".h5",), [ckpt, images.path])

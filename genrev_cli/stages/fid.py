@@ -7,7 +7,7 @@ from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.scoring.measure import measure, score_inputs, write_score
-from genrev_cli.scoring.options import FidOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.training.distributed import rank
 
 

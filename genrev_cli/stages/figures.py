@@ -1,6 +1,5 @@
-"""The pictures of A5: reconstructions in three rows, interpolations, traversals."""
+"""Pictures of a model: reconstructions, interpolations, traversals (Schirrmeister et al. 2018, Figures 6 to 9 and 12)."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +15,27 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.targets import check_target
-from genrev_cli.latents import Prior
+from genrev_cli.latents import Distribution, Prior
 from genrev_cli.latents.paths import PATHS
+from genrev_cli.latents.samplers import Resampled
+from genrev_cli.latents.transport import TransportMap
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
-from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
+from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
+from genrev_cli.settings.sampling import SamplerFile
+from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint, data_of
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
-
-LATENTS = ("restricted", "full")
 
 
 @dataclass
 class _Figure:
-    """One picture in the making: the model, its data and the clock."""
+    """A picture that is being made: the model, its data and the clock."""
 
     ckpt: Path
     out: Path
@@ -50,7 +51,7 @@ class _Figure:
         self.inputs = self.model.inputs
 
     def images(self) -> ImageSet:
-        """The image set, recorded as an input of the picture."""
+        """Open the image set and record it as an input of the picture."""
         images = data_of(self.model.header, self.data, self.ckpt)
         self.inputs["data"] = images.header.as_input(images.path)
         return images
@@ -68,32 +69,18 @@ class _Figure:
 
 
 @torch.no_grad()
-def reconstruct(
-    ckpt: Path,
-    out: Path,
-    *,
-    data: Path | None = None,
-    split: str = "test",
-    columns: int = 16,
-    exact_bits: int = 0,
-    verify_exact: bool = False,
-    precision: str = "fp32",
-    seed: int = 0,
-    batch: int = 256,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> Result:
-    """Fig. 6, three rows: originals, reconstructions from the restricted latent, from the full latent; and the errors over the whole split.
+def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
+    """Write three rows: originals, reconstructions from the restricted and from the full latent (Figure 6); measure the whole split.
 
-    columns: how many images, drawn at random by `seed`. exact_bits: of the network, 0 being its own. verify_exact: that the full round
-    trip gives back every image to the bit. Raises FileError for unusable files and where a network does not keep that, UsageError for an
-    unknown split and for a network that promises no such thing.
+    Raises FileError for unusable files and for an image that does not come back to the bit where `verify_exact` is set, UsageError for
+    a split without images and for `verify_exact` with a network that is not exact.
     """
-    figure = _Figure(ckpt, out, device, data, precision=precision)
+    split, batch, seed = settings.split, settings.batch, settings.seed
+    figure = _Figure(ckpt, out, settings.device, data, precision=settings.precision)
     images, prior = figure.images(), figure.model.prior
-    autoencoder = exact(figure.model.autoencoder, exact_bits) if exact_bits else figure.model.autoencoder
-    autocast = autocast_in(figure.place, precision)
-    check = Exactness(autoencoder) if verify_exact else None
+    autoencoder = exact(figure.model.autoencoder, settings.exact_bits) if settings.exact_bits else figure.model.autoencoder
+    autocast = autocast_in(figure.place, settings.precision)
+    check = Exactness(autoencoder) if settings.verify_exact else None
     rows = images.rows(split)
     restricted, full, widest = L1(), L1(), 0.0
     with progress.task("reconstruct", len(rows)) as bar, autocast():
@@ -110,7 +97,9 @@ def reconstruct(
             bar.advance(n)
     if check:
         check.require(ckpt)
-    chosen = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[:columns].numpy()]
+    chosen = rows[
+        torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[: settings.columns].numpy()
+    ]
     pixels = figure.read(images, np.sort(chosen))
     with autocast():
         z = autoencoder.encode(to_float(pixels))
@@ -128,41 +117,26 @@ def reconstruct(
 def interpolate(
     ckpt: Path,
     out: Path,
+    settings: InterpolateSettings,
     *,
     pairs: Sequence[tuple[str, str]] = (),
     data: Path | None = None,
-    split: str = "test",
-    latent: str = "restricted",
-    path: str = "linear",
-    ot: Path | None = None,
-    steps: int = 9,
-    random_pairs: int = 6,
-    seed: int = 0,
-    device: str = "auto",
 ) -> Result:
-    """Figs. 7 and 8: a row per pair, the two originals at the ends and `steps` decoded points between them.
+    """Write a row per pair: the two originals at the ends, and `steps` decoded points between them (Figures 7 and 8).
 
-    pairs: two of row numbers within the split, or image files; none draws `random_pairs` of the split. latent: 'restricted' goes
-    between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b). path: 'linear' or 'spherical'. ot: a map of fit-ot, along which
-    the path goes straight in the map's cube, and so only through codes that the map can make; both ends are then the codes nearest to
-    the images' that it was fitted to. Raises UsageError for an unknown choice or row, FileError for unusable files.
+    pairs: two row numbers within the split, or image files; none draws `random_pairs` of the split. With a transport map, both ends are
+    the codes nearest to the images' that the map was fitted to. Raises UsageError for an unknown row, FileError for unusable files.
     """
-    if latent not in LATENTS or path not in PATHS:
-        raise UsageError(f"--latent {latent} --path {path}: choose {' or '.join(LATENTS)}, and {' or '.join(PATHS)}")
-    if steps < 2:
-        raise UsageError(f"--steps {steps}: at least 2 are needed, the codes of both ends")
-    if ot and (latent, path) != ("restricted", "linear"):
-        raise UsageError(f"--ot {ot}: the path is that of the map; leave --latent and --path out")
-    figure = _Figure(ckpt, out, device, data, SamplerFile(ot, "ot") if ot else None)
+    latent, path, ot, steps, split = settings.latent, settings.path, settings.ot, settings.steps, settings.split
+    figure = _Figure(ckpt, out, settings.device, data, SamplerFile(ot, "ot") if ot else None)
     model = figure.model
-    ends = _ends(figure, pairs, split, random_pairs, seed)
+    ends = _ends(figure, pairs, settings)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
     for a, b in ends:
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
         if ot:
-            y = model.prior.select(model.prior.restrict(z))
-            line = model.prior.embed(model.prior.sampler.between(y[0], y[1], t))
+            line = _along_the_map(model.prior, z, t)
         else:
             z = model.prior.restrict(z) if latent == "restricted" else z
             line = PATHS[path](z[0], z[1], t)
@@ -170,79 +144,83 @@ def interpolate(
     latent, path = ("restricted", "OT map") if ot else (latent, path)
     shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
     config = {"shows": shows, "path": path, "steps": steps, "split": split}
-    return figure.write(torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, seed)
+    return figure.write(
+        torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, settings.seed
+    )
 
 
-def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], split: str, random_pairs: int, seed: int) -> list[tuple[Pixels, Pixels]]:
-    named = [end for pair in pairs for end in pair]
-    images = figure.images() if not pairs or any(end.isdigit() for end in named) else None
+def _along_the_map(prior: Prior, z: Latents, t: torch.Tensor) -> Latents:
+    """Return the path between two latents through codes that the transport map in the prior's place can make: (2, D), (n,) → (n, D)."""
+    assert isinstance(prior, Resampled)
+    assert isinstance(prior.sampler, TransportMap)
+    y = prior.select(prior.restrict(z))
+    return prior.embed(prior.sampler.between(y[0], y[1], t))
+
+
+def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], settings: InterpolateSettings) -> list[tuple[Pixels, Pixels]]:
+    """Read the images at both ends of each pair, or of pairs drawn at random where there are none."""
+    names = [end for pair in pairs for end in pair]
     if not pairs:
-        rows = images.rows(split)
-        if len(rows) < 2:
-            raise UsageError(f"{images.path}: split '{split}' has one image, an interpolation needs two")
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "interpolate")))[: 2 * random_pairs]
-        named = [str(i) for i in order[: len(order) // 2 * 2].tolist()]
-    loaded = [_end(figure, images, split, end) for end in named]
+        images = figure.images()
+        n = len(images.rows(settings.split))
+        if n < 2:
+            raise UsageError(f"{images.path}: split '{settings.split}' has one image, but an interpolation needs two")
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(settings.seed, "interpolate")))
+        order = order[: 2 * settings.random_pairs]
+        names = [str(i) for i in order[: len(order) // 2 * 2].tolist()]
+    loaded = _images_named(figure, names, settings.split)
     return list(zip(loaded[::2], loaded[1::2], strict=True))
 
 
-def _end(figure: _Figure, images: ImageSet | None, split: str, end: str) -> Pixels:
-    """(C, H, W) uint8 of a row number within the split, or of an image file."""
-    if end.isdigit():
-        rows = images.rows(split)
-        if int(end) >= len(rows):
-            raise UsageError(f"{images.path}: has no image {end} in split '{split}' (0 to {len(rows) - 1})")
-        return figure.read(images, rows[[int(end)]])[0]
+def _images_named(figure: _Figure, names: Sequence[str], split: str) -> list[Pixels]:
+    """Read images (C, H, W) uint8, each the row number within the split or an image file. The data is opened only for row numbers."""
+    images = figure.images() if any(name.isdigit() for name in names) else None
+    return [_row(figure, images, split, int(name)) if images and name.isdigit() else _picture(figure, Path(name)) for name in names]
+
+
+def _row(figure: _Figure, images: ImageSet, split: str, number: int) -> Pixels:
+    rows = images.rows(split)
+    if number >= len(rows):
+        raise UsageError(f"{images.path}: has no image {number} in split '{split}' (0 to {len(rows) - 1})")
+    return figure.read(images, rows[[number]])[0]
+
+
+def _picture(figure: _Figure, path: Path) -> Pixels:
     channels, height, width = figure.model.autoencoder.image_shape
     try:
-        picture = decode(Path(end).read_bytes(), channels)
+        picture = decode(path.read_bytes(), channels)
     except (OSError, DamagedImage) as error:
-        raise FileError(f"{end}: not a readable image ({error})") from error
+        raise FileError(f"{path}: not a readable image ({error})") from error
     if picture.size != (width, height):
         raise FileError(
-            f"{end}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
+            f"{path}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
         )
     return torch.from_numpy(to_array(picture).copy()).to(figure.place)
 
 
 @torch.no_grad()
-def traverse(
-    ckpt: Path,
-    out: Path,
-    *,
-    dims: Sequence[int] = (),
-    count: int = 5,
-    steps: int = 9,
-    extent: float = 3.0,
-    around: str = "",
-    label: int | None = None,
-    data: Path | None = None,
-    split: str = "test",
-    seed: int = 0,
-    device: str = "auto",
-) -> Result:
-    """Figs. 9 and 12: a row per active dimension, going from −extent to +extent standard deviations of the prior.
+def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None) -> Result:
+    """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12).
 
-    dims: numbers among the active dimensions; none takes the `count` widest of the prior, at random where all are as wide (A5, A6).
-    around: the other dimensions are those of an image (a row number within the split, or a file); '' is the mean of the prior, and of
-    each class in turn where it has some. label: the class alone whose prior is meant, None for all.
-    Raises UsageError for an unknown dimension or class.
+    Without `dims`, the widest of the prior are shown, at random where all are as wide. With `around`, the other dimensions are those of
+    an image, else those of the prior's mean, or of each class's in turn where it has classes.
+    Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    figure = _Figure(ckpt, out, device, data)
+    steps, extent, around, label, split = settings.steps, settings.extent, settings.around, settings.label, settings.split
+    figure = _Figure(ckpt, out, settings.device, data)
     prior = figure.model.prior
-    dims = list(dims) or _widest(prior, count, seed)
+    dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:
         if not 0 <= dim < prior.dim:
             raise UsageError(f"--dim {dim}: {ckpt} has active dimensions 0 to {prior.dim - 1}")
-    if steps < 2 or not math.isfinite(extent):
-        raise UsageError(f"--steps {steps} --extent {extent}: at least 2 steps and a finite extent are needed")
+    priors: list[Distribution]
     if label is not None:
         priors = [prior.given(label)]
     else:
         priors = [prior.given(k) for k in range(prior.classes)] if prior.classes and not around else [prior]
     centre = None
     if around:
-        x = to_float(_end(figure, figure.images() if around.isdigit() else None, split, around)[None])
+        x = to_float(torch.stack(_images_named(figure, [around], split)))
         centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
     lines = [prior.embed(_line(one, centre, dim, extent, steps)) for one in priors for dim in dims]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
@@ -252,7 +230,7 @@ def traverse(
         "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
         "classes": [label] if label is not None else list(range(len(priors))) if prior.classes and not around else [],
     }
-    return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, seed)
+    return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, settings.seed)
 
 
 def _widest(prior: Prior, count: int, seed: int) -> list[int]:
@@ -263,8 +241,8 @@ def _widest(prior: Prior, count: int, seed: int) -> list[int]:
     return order[:count].sort().values.tolist()
 
 
-def _line(prior: Prior, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
-    """(steps, d): dimension `dim` over the width of the prior, the others at `centre`, None being the prior's mean."""
+def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
+    """Return codes (steps, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
     mean, std = prior.moments()
     codes = (mean if centre is None else centre).repeat(steps, 1)
     codes[:, dim] = mean[dim] + std[dim] * torch.linspace(-extent, extent, steps, device=codes.device)

@@ -41,7 +41,7 @@ def fit_features(
     Raises FileError for unusable data, UsageError for images without labels or unusable settings, and what `run_job` raises.
     """
     images = open_images(data)
-    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
+    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
     tables = overlaid(origin["recipe_tables"], overrides)
     classifier = {**table_of(tables, "classifier", recipe), "image_shape": list(images.image_shape), "classes": _classes(images)}
     classifier = build_classifier(classifier, f"{recipe} [classifier]").config
@@ -69,11 +69,11 @@ def _classes(images: ImageSet) -> int:
 
 @final
 class ClassifierMonitor(Monitor):
-    """How often it is right on held-out images."""
+    """Monitor of a classifier: how often it is right on held-out images."""
 
     @torch.no_grad()
     def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
-        """accuracy in [0, 1] and cross_entropy in nats."""
+        """Return accuracy in [0, 1] and cross_entropy in nats."""
         model.eval()
         logits = torch.cat([model(to_float(pixels)) for pixels in self.pixels.split(BATCH)])
         model.train()

@@ -13,10 +13,11 @@ from genrev_cli.latents.samplers import Mixture
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.codes import FitGmmSettings
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
 
 
-def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, progress: Progress = SILENT) -> Result:
+def fit_gmm(codes: Path, out: Path, settings: FitGmmSettings, *, progress: Progress = SILENT) -> Result:
     """Fit Gaussians with full covariances by expectation maximisation (scikit-learn) and write them as a sampler.
 
     Raises UsageError for fewer codes than components, FileError for an unusable file.
@@ -30,9 +31,10 @@ def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, prog
     n, dim = given.codes.shape
     if n < 2:
         raise UsageError(f"{codes}: a covariance needs at least 2 codes")
-    if not 1 <= components <= n:
-        raise UsageError(f"--components {components}: from 1 to the number of codes, {n}, are possible")
-    fitted = GaussianMixture(components, covariance_type="full", random_state=derive(seed, "gmm") % 2**32)
+    components = settings.components
+    if components > n:
+        raise UsageError(f"--components {components}: must be at most the number of codes, {n}")
+    fitted = GaussianMixture(components, covariance_type="full", random_state=derive(settings.seed, "gmm") % 2**32)
     with warnings.catch_warnings(), progress.task("fit-gmm", 1, "fits") as bar:
         warnings.simplefilter("ignore", ConvergenceWarning)  # told below
         fitted.fit(given.codes.astype(np.float64))
@@ -45,8 +47,8 @@ def fit_gmm(codes: Path, out: Path, *, components: int = 10, seed: int = 0, prog
     likelihood = float(fitted.lower_bound_)
     write_sampler(
         out, sampler,
-        config={"fit": {"components": components, "seed": seed}, "log_likelihood": likelihood},
+        config={"fit": {"components": components, "seed": settings.seed}, "log_likelihood": likelihood},
         inputs={"codes": given.header.as_input(codes)},
-        made_by=provenance(seconds=time.perf_counter() - start, seed=seed, device="cpu"),
+        made_by=provenance(seconds=time.perf_counter() - start, seed=settings.seed, device="cpu"),
     )  # fmt: skip
     return Result(out, {"codes": n, "dim": dim, "components": components, "log_likelihood": likelihood, "iterations": fitted.n_iter_})

@@ -1,4 +1,4 @@
-"""fit-ot: codes → a semi-discrete transport map that samples between them (D3, D4)."""
+"""fit-ot: codes → a semi-discrete transport map that draws codes between them (An et al. 2020, section 3.2)."""
 
 import json
 import math
@@ -33,14 +33,14 @@ from genrev_cli.training.loop import Stop
 from genrev_cli.training.peers import waiting
 
 STAGE = "fit-ot"
-SAMPLES_PER_CODE = 200  # where no limit is given: rel is about 0.08 then
+SAMPLES_PER_CODE = 200  # the default limit; rel is about 0.08 then
 JUDGES_PER_CODE, LEAST_JUDGES = 3, 100_000
 
 
 def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress = SILENT) -> Result:
     """Solve for the heights of all codes, or of those of each class, and write the extended map as a sampler.
 
-    Run again it goes on from the state in the run folder; other settings of the map alone, or a smaller error, need no new start.
+    Run again, it resumes from the state in the run folder, even with other settings of the map or a smaller target error.
     Raises FileError for unusable files, UsageError for unusable options or labels, InterruptedRun after SIGINT or SIGTERM.
     """
     check_sampler_target(out, "ot", codes)
@@ -50,28 +50,28 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
 
 
 def _parts(given: CodeSet, per_class: bool) -> list[Tensor]:
-    """The rows of each map's codes."""
+    """Return the rows of each map's codes."""
     labels = torch.from_numpy(given.labels)
     if not per_class:
         return [torch.arange(len(labels))]
     if labels.min() < 0:
-        raise UsageError(f"{given.path}: some codes have no label; --per-class needs one for each")
+        raise UsageError(f"{given.path}: some codes have no label; --per-class needs a label for each")
     found = [(labels == k).nonzero().squeeze(1) for k in range(int(labels.max()) + 1)]
     empty = [k for k, rows in enumerate(found) if not len(rows)]
     if empty:
-        raise UsageError(f"{given.path}: no code is of class {empty[0]}; --per-class needs some of each")
+        raise UsageError(f"{given.path}: class {empty[0]} has no codes; --per-class needs some of each class")
     return found
 
 
 class _Fit:
-    """One fit: owns the solvers of all maps, and the clock."""
+    """One fit: the solvers of all maps, and the clock."""
 
     def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, progress: Progress) -> None:
         self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
         parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in _parts(given, options.per_class)]
         precision = self._precision(parts)
         solving = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
-        self.identity = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
+        self.identity: dict[str, Any] = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
         self.state = run_folder(out) / "state.safetensors"
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
         self.solvers = [
@@ -87,28 +87,28 @@ class _Fit:
         return "bf16" if suffices else "fp32"
 
     def seed(self, number: int) -> int:
-        """Of map number `number`."""
+        """Return the seed of a map."""
         return derive(self.options.seed, STAGE, number)
 
     @property
     def samples(self) -> int:
-        """How many were used so far, for all maps."""
+        """Samples used so far, by all maps together."""
         return sum(solver.samples for solver in self.solvers)
 
     def limit(self, solver: Solver) -> int:
-        """How many samples a map may take, in whole steps."""
+        """Return the most samples that a map may use, a whole number of steps."""
         samples = self.options.max_samples or SAMPLES_PER_CODE * len(solver.target.codes)
         return math.ceil(samples / solver.batch) * solver.batch
 
     def go(self) -> Result:
-        """Solve every map, and write them."""
+        """Solve every map and write the sampler."""
         found = None if self.options.restart else earlier_run(STAGE, self.identity, self.out, self.state)
         if self.first:
             announce(self.out, self._disk_estimate().needed(self.out), self.progress.note)
         if found is not None and self.state.exists():
             self._load()
         elif self.options.restart and (self.state.exists() or self.out.exists()):
-            self._save()  # from now on the run is this one, also when it is killed
+            self._save()  # now this run replaces the earlier one, even if it is killed
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
         try:
             limit = sum(map(self.limit, self.solvers))
@@ -133,7 +133,7 @@ class _Fit:
         )
 
     def _solve(self, number: int, stop: Stop, log: Log | None, bar: Task) -> Accuracy:
-        """Steps until fresh samples find the error small enough; they are asked when there are 2n samples, 4n, 8n, …, and at the limit."""
+        """Step until the error on fresh samples is small enough; it is measured after 2n, 4n, 8n, … samples, and at the limit."""
         solver, options = self.solvers[number], self.options
         n, stepped = len(solver.target.codes), False
         while True:
@@ -147,7 +147,7 @@ class _Fit:
                 )
                 bar.advance(0, map=number, error=error.rel)
                 self._log(log, number, error)
-                if stepped:  # a run that goes on judges again, and is to get further whatever its time
+                if stepped:  # a resumed run measures again first, and must make at least one step
                     self._heed(stop)
                 if error.within(options.target_error) or solver.samples >= self.limit(solver):
                     return error
@@ -158,17 +158,17 @@ class _Fit:
             self._heed(stop)
 
     def _heed(self, stop: Stop) -> None:
-        """Save the state now and then, and when the run is to stop."""
+        """Save the state at intervals, and stop if that is asked for. Raises InterruptedRun."""
         stopping = distributed.any_rank(stop.requested)
         if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * self.options.save_minutes) or stop.unsure:
             with stop.saving():
                 self._save()
-            stopping = distributed.any_rank(stop.requested)  # there may be no time for another save now
+            stopping = distributed.any_rank(stop.requested)  # another save may not fit in the time that is left
         if stopping:
             raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
 
     def _log(self, log: Log | None, number: int, error: Accuracy) -> None:
-        """One line for each judgement, also when a run that goes on makes it again."""
+        """Log each measurement of the error once, even if a resumed run repeats it."""
         found = {"map": number, "map_samples": self.solvers[number].samples}
         path = run_folder(self.out) / "log.jsonl"
         if log and not any(found.items() <= line.items() for line in read_log(path)):
@@ -221,7 +221,7 @@ class _Fit:
             if not error.within(options.target_error):
                 self.progress.note(
                     f"map {number}: the error of its cells is {error.rel:.3g} ± {error.rel_std:.2g} after {self.solvers[number].samples:,} "
-                    f"samples, not surely below {options.target_error:g}; --max-samples allows more"
+                    f"samples, not surely below {options.target_error:g}; raise --max-samples to go on"
                 )
         config = {
             "fit": {**{name: value for name, value in self.identity.items() if name not in ("stage", "inputs")}, "theta": options.theta},

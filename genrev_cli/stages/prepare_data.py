@@ -2,13 +2,13 @@
 
 import contextlib
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.registry import open_source
 from genrev_cli.data.source import TRAIN, Damage, Source, refuse_damaged
 from genrev_cli.errors import FileError
@@ -19,8 +19,7 @@ from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-
-__all__ = ["PrepareConfig", "prepare_data"]
+from genrev_cli.settings.prepare import PrepareConfig
 
 
 class Moments:
@@ -30,13 +29,13 @@ class Moments:
         self._pixels, self._sum, self._squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
 
     def add(self, pixels: np.ndarray) -> None:
-        """Take in (k, C, H, W) uint8."""
+        """Add (k, C, H, W) uint8."""
         self._pixels += pixels.size // pixels.shape[1]
         self._sum += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
         self._squares += np.square(pixels, dtype=np.int32).sum(axis=(0, 2, 3), dtype=np.int64)
 
     def mean_std(self) -> tuple[list[float], list[float]]:
-        """μ = Σx / n, σ = √(Σx² / n − μ²), both / 255."""
+        """Return μ = Σx / n and σ = √(Σx² / n − μ²), both divided by 255."""
         mean = self._sum / self._pixels
         variance = self._squares / self._pixels - mean**2
         return (mean / 255).tolist(), (np.sqrt(np.maximum(variance, 0)) / 255).tolist()
@@ -60,7 +59,7 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
         writer.write("labels", 0, source.labels[written.rows])
         writer.create("split", written.rows.shape, "uint8")
         writer.write("split", 0, source.split[written.rows])
-        # What a header says of the pixels is known only now, and still in time: it is written when this block ends.
+        # The pixels' mean and std are known only now; the header is written when this block ends.
         header = writer.header = replace(
             header,
             config=_describe(source, written, config.limit),
@@ -85,7 +84,7 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
 
 @dataclass(frozen=True)
 class _Written:
-    """rows: (n,) the images of the source that are in the file, in order. moments: of those in the train split."""
+    """The images in the file. rows: (n,) their rows in the source, in order. moments: of those in the train split."""
 
     rows: np.ndarray
     moments: Moments
@@ -97,7 +96,10 @@ def _write_images(source: Source, writer: hdf5.Writer, config: PrepareConfig, pr
     start = time.perf_counter()
     done, rows, damaged, moments = 0, [np.empty(0, np.int64)], [*source.damaged], Moments(source.image_shape[0])
     writer.create("images", (len(source), *source.image_shape), "uint8")
-    with progress.task("decode", len(source), "images") as bar, contextlib.closing(source.blocks()) as blocks:
+    with progress.task("decode", len(source), "images") as bar, contextlib.ExitStack() as stack:
+        blocks = source.blocks()
+        if isinstance(blocks, Generator):
+            stack.callback(blocks.close)  # a source that stops early must end its processes
         for block in blocks:
             refuse_damaged(block.damaged, config.skip_damaged)
             writer.write("images", done, block.pixels)
@@ -111,7 +113,7 @@ def _write_images(source: Source, writer: hdf5.Writer, config: PrepareConfig, pr
 
 
 def _describe(source: Source, written: _Written, limit: int) -> dict[str, Any]:
-    """The header's config, as files.images.ImageSet describes it."""
+    """Return the header's config, as files.images.ImageSet describes it."""
     counts = {name: int((source.split[written.rows] == i).sum()) for i, name in enumerate(SPLITS)}
     if not counts["train"]:
         raise FileError(f"{source.name}: none of its {len(written.rows)} usable images is in the train split; add some, or raise --limit")

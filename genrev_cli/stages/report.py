@@ -22,17 +22,17 @@ from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of, trained_as
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.latent_planes import code_clouds
+from genrev_cli.settings.pages import ReportSettings
 from genrev_cli.store.samplers import KIND
 
 TILES = 64
 
 
-def report(files: Sequence[Path], out: Path, *, title: str = "", progress: Progress = SILENT) -> Result:
+def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progress: Progress = SILENT) -> Result:
     """Write one self-contained HTML page about any of our files, in any order.
 
     Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given;
     codes bring a picture of them and of those drawn from a sampler that is given, else from the prior of their checkpoint.
-    title: '' names model and data.
     Raises FileError when a file is missing, damaged, or not of genrev's.
     """
     start = time.perf_counter()
@@ -46,9 +46,9 @@ def report(files: Sequence[Path], out: Path, *, title: str = "", progress: Progr
             bar.advance()
     material = _material(records, progress)
     inputs = {str(record.path): record.header.as_input(record.path) for record in records}
-    html = render(material, title)
+    html = render(material, settings.title)
     made_by = provenance(seconds=time.perf_counter() - start)
-    write_page(out, html, Header("report", {"title": title}, "", 0, inputs, made_by))
+    write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs, made_by))
     return Result(
         out,
         {
@@ -87,7 +87,7 @@ def _material(records: list[Record], progress: Progress) -> Material:
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:
-    """Equal for samples and for a grid of the same samples."""
+    """Return a key that is equal for samples and for a grid of the same samples."""
     checkpoint, config = checkpoint_of(record), record.header.config
     sampler = record.inputs.get("sampler")
     drawn = sampler and (sampler.header.sha256, str(sampler.header.config["sampler"]))
@@ -95,7 +95,7 @@ def _drawn_by(record: Record) -> tuple[Any, ...]:
 
 
 def _first_images(record: Record, progress: Progress) -> Picture:
-    """The first images of a sample file or folder, as a grid."""
+    """Return the first images of a sample file or folder, as a grid."""
     first = open_image_input(record.path, "all", min(TILES, record.header.config.get("n", TILES)), progress)
     header = replace(record.header, config={"shows": "samples", **record.header.config})
     return Picture(Record(record.path, header), grid(np.concatenate(list(first.blocks())), 8))

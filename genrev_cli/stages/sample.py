@@ -1,4 +1,4 @@
-"""sample: a checkpoint → images drawn from its prior (A5, Fig. 5)."""
+"""sample: a checkpoint → images drawn from its prior (Schirrmeister et al. 2018, Figure 5)."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.samples import samples_bytes, writing_samples
@@ -14,8 +13,10 @@ from genrev_cli.files.space import announce
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.store.drawing import Draw, Drawing, decode_samples
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.settings.sample import SampleSettings
+from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.drawing import Drawing, decode_samples
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank, size
 
@@ -23,32 +24,19 @@ GRID, GRID_COLUMNS = 64, 8
 
 
 @torch.no_grad()
-def sample(
-    ckpt: Path,
-    out: Path,
-    *,
-    n: int = 64,
-    draw: Draw = Draw(),  # noqa: B008 (frozen)
-    sampler: SamplerFile | None = None,
-    grid_file: Path | None = None,
-    batch: int = 64,
-    device: str = "auto",
-    progress: Progress = SILENT,
-) -> Result:
+def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progress = SILENT) -> Result:
     """Draw n images; number i depends on what is drawn and on i alone.
 
-    out: a folder of PNGs, or a .h5 or .npz file. grid_file: a PNG of the first 64, in columns of a class where classes take turns.
-    sampler: the file of another distribution of codes than the prior. Images are decoded in blocks of `batch` whose last one is filled up,
-    so that n does not change any of them to the bit.
+    out: a folder of PNGs, or a .h5 or .npz file. The grid is a PNG of the first 64, with a column for each class where classes take
+    turns. Images are decoded in blocks of `batch` whose last one is filled up, so that n does not change any of them to the bit.
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
-    if n < 1:
-        raise UsageError(f"-n {n}: at least one image is needed")
+    n, draw, sampler, batch = settings.n, settings.draw, settings.sampler, settings.batch
     inputs = [ckpt, sampler.path] if sampler else [ckpt]
     check_target(out, "samples", ("", ".h5", ".npz"), inputs)
-    if grid_file:
-        check_target(grid_file, "picture", (".png",), [*inputs, out])
-    start, place = time.perf_counter(), resolve_device(device)
+    if settings.grid:
+        check_target(settings.grid, "picture", (".png",), [*inputs, out])
+    start, place = time.perf_counter(), resolve_device(settings.device)
     model = open_model(ckpt, place, sampler)
     config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
     header = Header("samples", config, "", model.header.step, model.inputs)
@@ -68,15 +56,15 @@ def sample(
             writer.add(pixels.numpy())
             bar.advance(len(pixels))
         header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
-    if grid_file:
-        _write_grid(grid_file, torch.cat(first), draw, replace(header, kind="picture", config={"shows": "samples", **config}))
+    if settings.grid:
+        _write_grid(settings.grid, torch.cat(first), draw, replace(header, kind="picture", config={"shows": "samples", **config}))
     speed = round(n / (time.perf_counter() - start), 1)
     numbers = {"images": n, "seed": draw.seed, "sampler": model.drawn_from, "images_per_second": speed}
-    return Result(out, numbers | ({"grid": str(grid_file)} if grid_file else {}))
+    return Result(out, numbers | ({"grid": str(settings.grid)} if settings.grid else {}))
 
 
 def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) -> None:
-    """The first samples in whole rows, a column for each class where classes take turns."""
+    """Write the first samples in whole rows, with a column for each class where classes take turns."""
     turns = len(draw.labels)
     columns, shown = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
     picture = grid(pixels[:shown].numpy(), columns)

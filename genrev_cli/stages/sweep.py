@@ -1,4 +1,4 @@
-"""sweep-bottleneck: how well each model reconstructs through d latent dimensions, for many d (invertible networks, Figs. 5 and 6)."""
+"""sweep-bottleneck: how well each model reconstructs through d latent dimensions, for many d (Nguyen et al. 2019, Figures 5 and 6)."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet, open_images
@@ -22,10 +21,11 @@ from genrev_cli.result import Result
 from genrev_cli.runs.records import parameters_of
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.measure import measure, write_score
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.sweep import SweepSettings
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.training.devices import resolve_device
@@ -35,7 +35,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Point:
-    """One model with d latent dimensions, trained. score: the result of `fid --metrics recon` on it. row: of the table."""
+    """One trained model with d latent dimensions. score: the result of `fid --metrics recon` on it. row: its row of the table."""
 
     model: str
     dim: int
@@ -47,29 +47,26 @@ class Point:
 def sweep_bottleneck(
     data: Path,
     out: Path,
+    settings: SweepSettings,
     *,
-    recipes: Sequence[str],
-    dims: Sequence[int],
-    split: str = "test",
     schedule: dict[str, Any],
     run: RunOptions,
     progress: Progress = SILENT,
 ) -> Result:
     """Train every recipe with every number of latent dimensions and measure the L1 error of its reconstructions on `split`.
 
-    out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Fig. 5), `reconstructions.png` (Fig. 6).
-    schedule: what replaces the recipes'. Run again, points that are done are not done again, and one that was interrupted goes on.
-    Raises UsageError for an empty or repeated choice, and what training and scoring raise.
+    out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Figure 5), `reconstructions.png`
+    (Figure 6).
+    schedule: replaces keys of the recipes'. Run again, finished points are kept, and an unfinished one goes on.
+    Raises what training and scoring raise.
     """
     start = time.perf_counter()
-    for what, chosen in (("--recipes", list(recipes)), ("--dims", list(dims))):
-        if not all(chosen) or not chosen or len(set(chosen)) < len(chosen):
-            raise UsageError(f"{what} {','.join(map(str, chosen))}: at least one is needed, and each once")
+    split = settings.split
     images = open_images(data)
     images.rows(split)
     table = out / "sweep.json"
     check_target(table, "sweep", (".json",), [data])
-    points, combinations = [], [(recipe, dim) for recipe in recipes for dim in dims]
+    points, combinations = [], [(recipe, dim) for recipe in settings.recipes for dim in settings.dims]
     with progress.task("sweep-bottleneck", len(combinations), "points") as bar:
         for recipe, dim in combinations:
             points.append(_trained(data, out, recipe, dim, schedule, run, progress))
@@ -102,10 +99,10 @@ def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, A
 
 
 def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Progress) -> None:
-    """Score a trained point, unless that was done before, and complete its row."""
+    """Score a trained point, unless it has its score already, and complete its row."""
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):
-        choices = FidOptions(str(data), split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
+        choices = FidOptions(ref=str(data), split=split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
         write_score(point.score, measure(None, choices, progress), choices, time.perf_counter())
     found = read_json(point.score)[1]
     point.row.update(
@@ -115,7 +112,7 @@ def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Pr
 
 
 def _is_score_of(score: Path, ckpt: Header, split: str) -> bool:
-    """Whether a point has been measured: on the weights that are there, and on this split."""
+    """Return True where a score exists for these weights and this split."""
     if not score.exists():
         return False
     header, numbers = read_json(score)
@@ -123,10 +120,10 @@ def _is_score_of(score: Path, ckpt: Header, split: str) -> bool:
 
 
 def _curves(points: Sequence[Point]) -> np.ndarray:
-    """Fig. 5."""
+    """Draw error and size against the number of latent dimensions (Figure 5)."""
     models = dict.fromkeys(point.model for point in points)
 
-    def lines(quantity: str) -> dict[str, list[tuple[float, float]]]:
+    def lines(quantity: str) -> dict[str, Sequence[tuple[float, float]]]:
         return {model: sorted((point.dim, point.row[quantity]) for point in points if point.model == model) for model in models}
 
     x = "latent dimensions d"
@@ -142,13 +139,13 @@ def _meaning(points: Sequence[Point]) -> str:
 
 
 def _widest(points: Sequence[Point]) -> list[Point]:
-    """Of each model the one with the most dimensions."""
+    """Return the point of each model with the most dimensions."""
     return list({point.model: point for point in sorted(points, key=lambda point: point.dim)}.values())
 
 
 @torch.no_grad()
 def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> np.ndarray:
-    """Fig. 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
+    """Draw the pictures of Figure 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
     device = resolve_device(run.device)
     rows = images.rows(split)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(0, "reconstruct")))

@@ -1,4 +1,7 @@
-"""train-adversarial: a pretrained reversible network → one whose codes follow the prior, by an adversary or a distance (A4, A7)."""
+"""train-adversarial: a pretrained network → one whose codes follow the prior, by an adversary or a distance.
+
+The adversary is that of Schirrmeister et al. 2018, sections 2.2 and 3.1; their section 4 proposes a distance in its place.
+"""
 
 import copy
 from dataclasses import fields
@@ -37,16 +40,16 @@ def train_adversarial(
 ) -> Result:
     """Train a checkpoint's encoder until its active dimensions follow the prior and write a checkpoint.
 
-    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own. By the key `matcher` of its table what
-    pulls the codes to the prior: 'adversary', or a distance of `MATCHERS`.
+    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own. The key `matcher` of its table chooses
+    what pulls the codes to the prior: 'adversary', or a distance of `MATCHERS`.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
-    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
+    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table, method, settings = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
-    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, settings)
+    table, method, kind = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
+    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, kind)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
 
@@ -54,7 +57,7 @@ def train_adversarial(
         autoencoder = copy.deepcopy(start.autoencoder).to(device).train().requires_grad_(True)
         return method(autoencoder, copy.deepcopy(start.prior).to(device), config, autocast_in(device, schedule.precision))
 
-    defaults = defaults_for(start.autoencoder.config, start.prior.config, settings)
+    defaults = defaults_for(start.autoencoder.config, start.prior.config, kind)
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
@@ -63,9 +66,9 @@ def train_adversarial(
 
 
 def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
-    """The method that the key `matcher` chooses, its settings, and the table without those keys that only the other one has.
+    """Return the table without the keys of the other method, the method that its key `matcher` chooses, and the class of its settings.
 
-    Raises UsageError when such a key was asked for, and not just in the recipe for both.
+    Raises UsageError when such a key was given as an option; a recipe may have those of both.
     """
     adversarial = table.get("matcher", ADVERSARY) == ADVERSARY
     method, settings, other = (

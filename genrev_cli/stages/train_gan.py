@@ -1,4 +1,7 @@
-"""train-gan: a pretrained autoencoder and a map of its codes → a GAN that starts from its decoder; or a GAN from noise (D6, E)."""
+"""train-gan: a pretrained autoencoder and a map of its codes → a GAN whose generator starts as its decoder (An et al. 2020, section 3.3).
+
+Without a checkpoint it trains a GAN from noise, such as those of Table 1.
+"""
 
 import copy
 import math
@@ -27,16 +30,17 @@ from genrev_cli.runs.planning import defaults_for, job_from_images
 from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
 from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import data_of, recipe_of, write_autoencoder
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, draw_images
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training.method import Method
 
 STAGE = "train-gan"
-FAMILY = "gan"  # of the recipes for training from noise
-DEFAULT_BATCH = 64  # as the rivals have it, and most recipes; rounded up to what can be split
+FAMILY = "gan"  # of recipes, for training from noise
+DEFAULT_BATCH = 64  # of most recipes; it is rounded up to a multiple of the method's parts
 
 
 def train_gan(
@@ -52,10 +56,10 @@ def train_gan(
 ) -> Result:
     """Train a generator against a discriminator and write a checkpoint.
 
-    ckpt: its decoder is where the generator starts, and its codes are what it is trained on; those of `ot`, or of the checkpoint's prior.
-    recipe: '' is the checkpoint's own; where that says nothing of this stage, all is as `AEOTGANConfig` has it. ckpt None: a fresh network
-    and the prior of a recipe, '' being the one for the data's source.
-    The checkpoint has the prior, and not the codes: to draw from them again, give the same map to what draws.
+    ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
+    checkpoint's own, or the defaults of `AEOTGANConfig` if it has no table for this command. ckpt None: a fresh network and the prior of
+    a recipe, '' being the one for the data's source.
+    The checkpoint holds the prior and not the map: to sample from it, give the same map again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     job = _from_checkpoint(ckpt, data, ot, recipe, overrides) if ckpt else _from_noise(data, ot, recipe, overrides)
@@ -67,9 +71,9 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
-    origin = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
+    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table = table_of(tables, STAGE, name) if recipe or STAGE in tables else {}  # networks of other recipes make good starts too
+    table = table_of(tables, STAGE, name) if recipe or STAGE in tables else {}  # a network of any recipe is a good start
     schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, AEOTGANConfig)
     if "batch" not in table:
         schedule = replace(schedule, batch=math.ceil(DEFAULT_BATCH / config.parts) * config.parts)
@@ -85,7 +89,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
     if start.sampler:
         path, header = start.sampler
         inputs["ot"] = header.as_input(path)
-        settings["ot"] = header.config["sampler"]  # its digest is that of the cells: how they are joined must not change either
+        settings["ot"] = header.config["sampler"]  # the digest covers the cells only; the rule that joins them must not change either
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
     shared = {"a batch": (schedule.batch, config.parts)}
     return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, defaults, shared, write=_write)
@@ -93,7 +97,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
 
 def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
     if ot:
-        raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that one as --ckpt")
+        raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
     job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, recipe=recipe, overrides=overrides)
@@ -105,7 +109,7 @@ def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, override
 
 
 def _require_trained(network: Autoencoder) -> None:
-    """Raise UsageError for a network of which a GAN from noise trains the decoder alone, and which has an encoder all the same."""
+    """Raise UsageError for a network with an encoder that a GAN from noise does not train."""
     trained = sum(parameter.numel() for module in network.decoder_modules() for parameter in module.parameters())
     if trained < network.parameter_count():
         raise UsageError(
@@ -115,12 +119,12 @@ def _require_trained(network: Autoencoder) -> None:
 
 
 def base_of(prior: Prior) -> Prior:
-    """A checkpoint's own prior, whatever codes are drawn from in its place."""
+    """Return a checkpoint's own prior, even where codes are drawn from a sampler."""
     return prior.base if isinstance(prior, Resampled) else prior
 
 
 def _without_codes(prior: Prior) -> Prior:
-    """The same, whose sampler stays out of states: its tensors, among them all codes, are in a file of their own."""
+    """Return the prior with its sampler's tensors kept out of saved states: they are in a file of their own."""
     if isinstance(prior, Resampled):
         for name, tensor in list(prior.sampler.named_buffers(recurse=False)):
             prior.sampler.register_buffer(name, tensor, persistent=False)
@@ -131,37 +135,43 @@ def _write(
     path: Path, model: nn.ModuleDict, *, settings: dict[str, Any], step: int, inputs: dict[str, Any], made_by: dict[str, Any]
 ) -> None:
     """Write the generator's checkpoint, with its own prior."""
-    pair = nn.ModuleDict({"autoencoder": model["autoencoder"], "prior": base_of(model["prior"])})
+    prior = model["prior"]
+    assert isinstance(prior, Prior)
+    pair = nn.ModuleDict({"autoencoder": model["autoencoder"], "prior": base_of(prior)})
     write_autoencoder(path, pair, settings=settings, step=step, inputs=inputs, made_by=made_by)
 
 
 @final
 class GeneratorMonitor(Monitor):
-    """Samples of a generator that has no encoder."""
+    """Monitor of a generator that has no encoder: its samples."""
 
     @torch.no_grad()
-    def numbers(self, method: Method, model: nn.ModuleDict) -> dict[str, float]:
-        """Sliced Wasserstein distance of the pixels of as many samples to those of the held-out images."""
+    def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
+        """Return the sliced Wasserstein distance between the pixels of samples and of the held-out images, as many of each."""
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "directions"))
         samples = self._samples(model, [range(first, min(first + BATCH, len(self.pixels))) for first in range(0, len(self.pixels), BATCH)])
         distance = sliced_wasserstein(samples.flatten(1), to_float(self.pixels).flatten(1), projections=256, generator=generator)
         return {"pixel_swd": distance.item()}
 
     @torch.no_grad()
-    def preview(self, step: int, model: nn.ModuleDict, made_by: dict[str, Any]) -> None:
-        """Write a grid of samples, the same seeds every time."""
+    def preview(self, step: int, model: nn.Module, made_by: dict[str, Any]) -> None:
+        """Write a grid of samples from the same seeds every time."""
         name = f"step-{step:07d}-samples.png"
         picture = grid(to_pixels(self._samples(model, [range(64)])).cpu().numpy(), 8)
         write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:
-        """A grid of samples."""
+        """Return the largest size of a grid of samples, in bytes."""
         return grid_bytes((64, *image_shape))
 
-    def _samples(self, model: nn.ModuleDict, blocks: list[range]) -> torch.Tensor:
-        drawing = Drawing(model["prior"], Draw(self.seed), self.device, blocks)
-        model["autoencoder"].eval()
-        samples = torch.cat([draw_images(model["autoencoder"], drawing, numbers) for numbers in blocks])
-        model["autoencoder"].train()
+    def _samples(self, model: nn.Module, blocks: list[range]) -> torch.Tensor:
+        assert isinstance(model, nn.ModuleDict)
+        autoencoder, prior = model["autoencoder"], model["prior"]
+        assert isinstance(autoencoder, Autoencoder)
+        assert isinstance(prior, Prior)
+        drawing = Drawing(prior, Draw(self.seed), self.device, blocks)
+        autoencoder.eval()
+        samples = torch.cat([draw_images(autoencoder, drawing, numbers) for numbers in blocks])
+        autoencoder.train()
         return samples.clamp(0, 1)

@@ -1,33 +1,19 @@
 """Draw codes and images. Sample i depends only on the settings of the draw and on i."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.models import Autoencoder
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint
 
 AHEAD, AHEAD_VALUES = 2048, 1 << 22
 """Largest number of codes, and of their values, that are drawn at once when the next ones are known."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Settings of a draw. temperature: below 1, codes lie nearer to the mean. labels: classes of the samples, in turn; () mixes all."""
-
-    seed: int = 0
-    temperature: float = 1.0
-    labels: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.temperature):
-            raise UsageError(f"--temperature {self.temperature}: must be a finite number")
 
 
 @final

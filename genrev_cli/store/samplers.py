@@ -1,7 +1,7 @@
 """Files with a distribution of codes, made by fit-ot and fit-gmm: write and read them, and use them instead of a checkpoint's prior."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,10 @@ from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Distribution, build_sampler
 from genrev_cli.latents.samplers import Resampled
+from genrev_cli.settings.sampling import MAKERS, SamplerFile
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
 
 KIND = "sampler"
-MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
-"""A sampler's name → the command that makes it."""
-
-
-@dataclass(frozen=True)
-class SamplerFile:
-    """A file to open. name: the sampler that it must hold, 'ot' or 'gmm'; '' for either."""
-
-    path: Path
-    name: str = ""
 
 
 def check_sampler_target(out: Path, name: str, codes: Path) -> None:

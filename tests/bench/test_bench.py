@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genrev_cli.bench import fid_extraction, fid_frechet, fid_moments, run
-from genrev_cli.bench.harness import BenchOptions, Table, Timing, Variant, alternate, compared
+from genrev_cli.bench.harness import Table, Timing, Variant, alternate, compared
 from genrev_cli.bench.machine import conditions, threads
 from genrev_cli.bench.memory import extra_peak_mb
 from genrev_cli.bench.random_inception import pytorch_fid_network, random_inception_weights
@@ -19,6 +19,7 @@ from genrev_cli.files.pictures import read_json
 from genrev_cli.metrics.features import InceptionExtractor, inception_trunk
 from genrev_cli.metrics.frechet import frechet_distance
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.bench import BenchOptions
 from genrev_cli.training.devices import has_bf16
 
 CPU = torch.device("cpu")

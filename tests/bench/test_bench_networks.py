@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from genrev_cli.bench import batches_loading, inn_step, revnet_step, run, sample_images, training_step
-from genrev_cli.bench.harness import BenchOptions
 from genrev_cli.bench.published_revnet import CheckerboardSqueeze, PublishedRevNet
 from genrev_cli.bench.saved import saved_bytes
 from genrev_cli.bench.training_step import CHECKPOINT, MODES, PLAIN, REVERSIBLE, Network, deviation, gradients, own_networks, require_equal
 from genrev_cli.errors import FileError
 from genrev_cli.models.revnet import RevNet, Scale
+from genrev_cli.settings.bench import BenchOptions
 
 CPU = torch.device("cpu")
 TIMES = {"variant", "seconds", "ratio", "ratio_min", "ratio_max", "ratio_cpu", "ratio_cpu_min", "ratio_cpu_max", "target", "error"}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from genrev_cli.bench import ot_minibatch, ot_semidiscrete, run
-from genrev_cli.bench.harness import BenchOptions
 from genrev_cli.bench.ot_minibatch import WAYS, problem, published_loss, step
 from genrev_cli.bench.ot_semidiscrete import Budget, Contest, mixture, published_heights
 from genrev_cli.ot.discrete import LEAST_SQUARE
 from genrev_cli.ot.initial import line_heights, merge
+from genrev_cli.settings.bench import BenchOptions
 
 CPU = torch.device("cpu")
 

@@ -72,7 +72,7 @@ CASES = {
     "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
     "no images": (3, "fid {bad}/empty --ref {chain}/digits.h5 --features pixel", "image"),
     "too few images": (2, "fid {chain}/samples --ref {chain}/digits.h5 --features pixel -n 1000", "has only 70 images; pass -n 70 or less"),
-    "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "choose one of train, val, test or all"),
+    "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "'dev' is not one of 'train', 'val', 'test', 'all'"),
     "empty split": (2, "encode --ckpt {chain}/recon.safetensors --split val", "has no images in split 'val'"),
     "unknown source": (2, "prepare-data imagenet", "unknown source of images"),
     "missing source": (3, "prepare-data mnist --path {bad}/none", "--download"),

@@ -48,7 +48,7 @@ def test_everything_takes_what_it_makes(trained, run, tmp_path):
     [
         (["--latent", "gaussian", "--ot", "ae-ot.safetensors"], "contradicts --ot"),
         (["--latent", "ot"], "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--latent", "uniform"], "choose ot or gaussian"),
+        (["--latent", "uniform"], "'uniform' is not one of 'ot', 'gaussian'"),
         (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "'lsgan' is not one of 'vanilla', 'hinge-sn'"),
     ],
 )

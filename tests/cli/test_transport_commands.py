@@ -114,13 +114,13 @@ def test_where_codes_come_from(maps, run_json, tmp_path, words, sampler):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--ot", "ot.safetensors", "--gmm", "gmm.safetensors"], 2, "both are given; say with --sampler"),
+        (["--ot", "ot.safetensors", "--gmm", "gmm.safetensors"], 2, "both are given; choose one with --sampler"),
         (["--sampler", "ot"], 2, "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--sampler", "vae"], 2, "choose prior, ot, gmm"),
+        (["--sampler", "vae"], 2, "'vae' is not one of 'prior', 'ot', 'gmm'"),
         (["--ot", "gmm.safetensors"], 3, "holds a sampler 'gmm' where 'ot' is needed"),
         (["--ot", "ot.safetensors", "--temperature", "0.5"], 2, "no width to scale"),
         (["--ot", "ot.safetensors", "--class", "1"], 2, "'ot' has no classes"),
-        (["--class", "one"], 2, "--class one: whole numbers are needed"),
+        (["--class", "one"], 2, "--class one: must be whole numbers"),
     ],
 )
 def test_what_cannot_be_drawn(maps, run, tmp_path, words, code, said):

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from genrev_cli.data import cifar10, mnist
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.digits import every_fifth, open_digits
 from genrev_cli.data.mnist import open_mnist, read_idx
 from genrev_cli.data.source import TEST, TRAIN, resize_all
 from genrev_cli.data.unpickle import unpickle
 from genrev_cli.errors import FileError
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.prepare import PrepareConfig
 
 
 def pixels_of(source):

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from genrev_cli.data.celeba import PARTITION, faces, open_celeba, parse_partition, split_by_number
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.pixels import DamagedImage
 from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.errors import FileError
 from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.prepare import PrepareConfig
 
 NUMBERS = [1, 162_770, 162_771, 182_637, 182_638, 202_599]
 OFFICIAL = [TRAIN, TRAIN, VAL, VAL, TEST, TEST]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genrev_cli.data.config import PrepareConfig
 from genrev_cli.data.folder import Square, open_folder, random_split, read_tree
 from genrev_cli.data.source import TEST, TRAIN, VAL, refuse_damaged
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.prepare import PrepareConfig
 
 
 @pytest.fixture

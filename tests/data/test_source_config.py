@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torchvision.datasets.utils
 
-from genrev_cli.data.config import USED, PrepareConfig, check
+from genrev_cli.data.config import USED, check
 from genrev_cli.data.download import download
 from genrev_cli.data.registry import FACTORIES, open_source
 from genrev_cli.errors import FileError, UnavailableError, UsageError
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.prepare import PrepareConfig
 
 
 @pytest.mark.parametrize("source", USED)
@@ -28,12 +29,12 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
         ("celeba", {"val_fraction": 0.2}, "--val-fraction does not apply to 'celeba'"),
         ("digits", {"path": Path("x")}, "--path does not apply to 'digits'"),
         ("digits", {"download": True}, "--download does not apply to 'digits'"),
-        ("celeba", {"crop": "64"}, "--crop 64: choose one of 140, 108, none"),
+        ("celeba", {"crop": "64"}, "--crop 64: choose 140, 108 or none"),
         ("folder", {"path": Path("x"), "channels": 2}, "--channels 2: choose 1, 3"),
         ("folder", {"path": Path("x"), "val_fraction": 0.5, "test_fraction": 0.5}, "their sum must be below 1"),
         ("folder", {"path": Path("x"), "test_fraction": -0.1}, "at least 0"),
-        ("digits", {"limit": -1}, "--limit -1: must not be negative"),
-        ("digits", {"workers": -1}, "--workers -1: must not be negative"),
+        ("digits", {"limit": -1}, "--limit -1: must be at least 0"),
+        ("digits", {"workers": -1}, "--workers -1: must be at least 0"),
     ],
 )
 def test_invalid_settings_are_named(source, options, message):

@@ -2,7 +2,8 @@ import pytest
 
 from genrev_cli.cli import main
 from genrev_cli.doctor import codes, examination, storage
-from genrev_cli.doctor.examination import DoctorOptions, Examination
+from genrev_cli.doctor.examination import Examination
+from genrev_cli.settings.doctor import DoctorOptions
 
 RECIPE = """
 [model]

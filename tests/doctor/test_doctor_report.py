@@ -13,12 +13,13 @@ from genrev_cli.cli import console, layout
 from genrev_cli.config import read_recipe
 from genrev_cli.doctor import machine, opening
 from genrev_cli.doctor.checks import CHECKS
-from genrev_cli.doctor.examination import DoctorOptions, summary
+from genrev_cli.doctor.examination import summary
 from genrev_cli.doctor.finding import FAIL, PASS, SKIP, Check, Outcome, verdict
 from genrev_cli.doctor.privacy import cleaned, value_of
 from genrev_cli.errors import UsageError
 from genrev_cli.precision import allow_tf32
 from genrev_cli.runs.train import train
+from genrev_cli.settings.doctor import DoctorOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
 
@@ -130,7 +131,7 @@ def test_too_little_time_skips_everything_and_measures_nothing(open_examination)
 
 @pytest.mark.parametrize("minutes", [0, -1, float("inf"), float("nan")])
 def test_invalid_minutes_are_refused(minutes):
-    with pytest.raises(UsageError, match="must be a positive number of minutes"):
+    with pytest.raises(UsageError, match="--minutes .*: must be (more than 0|finite)"):
         DoctorOptions(minutes=minutes)
 
 

@@ -10,6 +10,7 @@ from surroundings import PAGE, content, fill, filled, left_behind, limited, smal
 
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.runs.state import RunState
+from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.stages.info import info
 
 Usage = namedtuple("Usage", "total used free")
@@ -89,7 +90,10 @@ def test_a_run_resumes_from_its_last_state(training, tmp_path, run, monkeypatch)
         (folder / "balloon").unlink()
         assert "resuming" in (again := run(*training(folder))).err
         assert again.code == 0
-        assert info(folder / "out.safetensors").numbers["sha256"] == info(tmp_path / "out.safetensors").numbers["sha256"]
+        assert (
+            info(folder / "out.safetensors", InfoSettings()).numbers["sha256"]
+            == info(tmp_path / "out.safetensors", InfoSettings()).numbers["sha256"]
+        )
 
 
 def test_a_log_that_cannot_be_written_is_an_error(training, tmp_path, run):

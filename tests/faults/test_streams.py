@@ -18,6 +18,7 @@ from genrev_cli.cli import main
 from genrev_cli.cli.console import listener
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files import checkpoint
+from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.stages import info
 
 GENREV = [sys.executable, "-m", "genrev_cli"]
@@ -70,7 +71,7 @@ def test_closed_streams_do_not_change_files_and_paths_are_printed_exactly(sound,
     target = tmp_path / os.fsdecode(b"\xff\n\x1b[31m.h5")
     words = ("prepare-data", "folder", "--path", sound / "images", "--size", "8", "--test-fraction", "0", "--out", target)
     assert command(*words, closed=[0, 2]) == (0, f"{target}\n", "")
-    assert info.info(target, verify=True).numbers["verified"] == [str(target)]
+    assert info.info(target, InfoSettings(verify=True)).numbers["verified"] == [str(target)]
 
 
 def test_an_error_is_not_printed_on_stdout(tmp_path):

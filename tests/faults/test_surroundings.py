@@ -18,6 +18,7 @@ from genrev_cli.files.targets import check_target
 from genrev_cli.runs import run as training
 from genrev_cli.runs.state import RunState
 from genrev_cli.scoring import image_files
+from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.stages import fit_ot
 from genrev_cli.stages.info import info
 
@@ -120,7 +121,7 @@ def test_training_survives_deleted_data_and_resumes_after_truncated_data(sound, 
         assert run(*line).code == 3
         large.write_bytes(whole)
         assert "resuming" in run(*line).err
-    assert info(out).numbers["sha256"] == info(tmp_path / "whole" / "m.safetensors").numbers["sha256"]
+    assert info(out, InfoSettings()).numbers["sha256"] == info(tmp_path / "whole" / "m.safetensors", InfoSettings()).numbers["sha256"]
     assert left_behind(tmp_path) == []
 
 
@@ -232,7 +233,7 @@ def test_a_run_does_not_depend_on_file_times_or_the_clock(sound, run, tmp_path, 
         outcome = run(*words(line.replace("{n}", str(steps)), sound, tmp_path / "out", data))
         assert outcome.code == 0
         assert message in outcome.err
-    assert info(tmp_path / "out" / "m.safetensors").numbers["made_by"]["seconds"] > 0
+    assert info(tmp_path / "out" / "m.safetensors", InfoSettings()).numbers["made_by"]["seconds"] > 0
     assert (tmp_path / "out" / "m.safetensors").stat().st_mtime not in (0, 4_000_000_000)  # make compares it
 
 
@@ -252,7 +253,7 @@ def test_a_target_may_be_a_link_to_another_disk(sound, run, tmp_path, name):
             assert run(*words(line, sound, out), *again).code == 0
             assert (out / target).is_symlink()
             assert os.listdir(disk / "deep") == [target]
-        assert info(disk / "deep" / target, verify=True).numbers["verified"]
+        assert info(disk / "deep" / target, InfoSettings(verify=True)).numbers["verified"]
         assert left_behind(tmp_path) == []
 
 

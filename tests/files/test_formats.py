@@ -20,6 +20,7 @@ from genrev_cli.files.header import FORMAT, Header, array_digest, content_digest
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture, write_json, write_picture
 from genrev_cli.files.samples import read_npz_header
 from genrev_cli.files.statistics import read_statistics, write_statistics
+from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.stages.info import info
 
 RNG = np.random.default_rng(0)
@@ -288,7 +289,7 @@ def test_unknown_fields_are_ignored_if_the_checksum_is_correct(tmp_path, suffix)
     header = FORMATS[suffix][1](path)
     FOREIGN[suffix](path, signed(**fields, a_field_of_the_future={"a": [1]}))
     assert FORMATS[suffix][1](path) == header
-    assert info(path).numbers == asdict(header)
+    assert info(path, InfoSettings()).numbers == asdict(header)
     FOREIGN[suffix](path, json.dumps({**json.loads(known), "a_field_of_the_future": 1}))
     check_refused(FORMATS[suffix][1], path, "damaged: its header")  # the checksum does not cover the new field
 

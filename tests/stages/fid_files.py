@@ -9,8 +9,8 @@ from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 
 PIXEL = FeatureOptions("pixel")
 SHAPE = (3, 8, 8)

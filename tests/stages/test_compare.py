@@ -11,8 +11,8 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.page import page_digest, read_page
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.stages.compare import CompareOptions, compare
 
 OPTIONS = CompareOptions(n=16, features=FeatureOptions("pixel"), device="cpu", metrics=("fid", "recon"))

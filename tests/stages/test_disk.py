@@ -22,6 +22,7 @@ from genrev_cli.progress import SILENT
 from genrev_cli.runs import run as training
 from genrev_cli.scoring import features as cache
 from genrev_cli.scoring.images import open_image_input
+from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.stages import encode as encoding
@@ -144,7 +145,7 @@ def test_encode(tmp_path, write_images, model, most, told):
     data = write_images(tmp_path / "many.h5", counts=(20_000, 5, 3))
     before = on_disk(tmp_path)
     most(0), told.clear()
-    encoding.encode(model, tmp_path / "codes.h5", data=data, full=True, batch=4096, device="cpu")
+    encoding.encode(model, tmp_path / "codes.h5", EncodeSettings(full=True, batch=4096, device="cpu"), data=data)
     assert_close(told[0], most(before))
 
 

@@ -8,8 +8,9 @@ from genrev_cli.latents import ActiveGaussian
 from genrev_cli.latents.samplers import Mixture, Resampled
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.store import drawing
-from genrev_cli.store.drawing import Draw, Drawing
+from genrev_cli.store.drawing import Drawing
 
 CPU = torch.device("cpu")
 DIM = 3

@@ -15,10 +15,11 @@ from genrev_cli.runs import evaluation
 from genrev_cli.runs.evaluation import Evaluator
 from genrev_cli.runs.resume import best_file, run_folder
 from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
+from genrev_cli.store.drawing import Drawing, draw_images
 from genrev_cli.training.log import read_log
 
 N = 100  # two blocks of samples, the second not full

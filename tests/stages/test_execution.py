@@ -22,6 +22,7 @@ from genrev_cli.runs.execution import effect_of_precision
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.exactness import Exactness, exact, filled
+from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.stages.figures import reconstruct
@@ -261,7 +262,7 @@ def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_
     overrides = {"pretrain-recon": {"steps": 3}, "model": model}
     ckpt = train(PRETRAIN_RECON, data, tmp_path / "a.safetensors", recipe=recipe, overrides=overrides, run=RUN).out
     settings = {"split": "train", "batch": 16, "verify_exact": True, "precision": precision, "device": "cpu"}
-    numbers = reconstruct(ckpt, tmp_path / "r.png", exact_bits=0 if trained_so else 16, **settings).numbers
+    numbers = reconstruct(ckpt, tmp_path / "r.png", ReconstructSettings(exact_bits=0 if trained_so else 16, **settings)).numbers
     assert (numbers["images"], numbers["images_differing"], numbers["exact_error"]) == (22, 0, 0.0)
     assert 0 < numbers["largest_stream"] < numbers["exact_range"] == 256
     assert numbers["roundtrip_max"] <= 2**-17
@@ -270,11 +271,11 @@ def test_images_come_back_to_the_bit(data, recipe, tmp_path, precision, trained_
 def test_inexact_round_trips_are_refused(recon, tmp_path):
     ckpt = recon(tmp_path / "a.safetensors", steps=2).out
     with pytest.raises(UsageError, match="inverts up to rounding only"):
-        reconstruct(ckpt, tmp_path / "r.png", verify_exact=True, device="cpu")
+        reconstruct(ckpt, tmp_path / "r.png", ReconstructSettings(verify_exact=True, device="cpu"))
     with pytest.raises(UsageError, match="exact_bits = 30 must be"):
-        reconstruct(ckpt, tmp_path / "r.png", verify_exact=True, exact_bits=30, device="cpu")
+        reconstruct(ckpt, tmp_path / "r.png", ReconstructSettings(verify_exact=True, exact_bits=30, device="cpu"))
     with pytest.raises(UsageError, match="--precision fp16"):
-        reconstruct(ckpt, tmp_path / "r.png", precision="fp16", device="cpu")
+        reconstruct(ckpt, tmp_path / "r.png", ReconstructSettings(precision="fp16", device="cpu"))
     assert not (tmp_path / "r.png").exists()
 
 

@@ -15,15 +15,16 @@ from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import psnr, ssim
 from genrev_cli.progress import Progress
 from genrev_cli.scoring import measure as measuring
+from genrev_cli.scoring import metrics as metrics_of_pairs
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.seeds import derive
+from genrev_cli.settings.fid import OF_MODELS, FidOptions
+from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.fid import fid
 from genrev_cli.stages.sample import sample
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw
 
 WRITERS = {
     "folder": lambda path, x: pngs(path, x),
@@ -131,7 +132,7 @@ def test_samples_that_are_copies_of_one_image_are_noted(tmp_path, sets, notes, l
 
 
 def test_a_checkpoint_is_scored_by_its_samples(tmp_path, model, data):
-    sample(model, tmp_path / "s.npz", n=130, draw=Draw(5, 0.7), device="cpu")
+    sample(model, tmp_path / "s.npz", SampleSettings(n=130, seed=5, temperature=0.7, device="cpu"))
     made = measure(None, FidOptions(str(data), n=130, seed=5, temperature=0.7, ckpt=model, features=PIXEL, device="cpu"), Progress())
     assert made.numbers == numbers(tmp_path / "s.npz", data, device="cpu") | {"seed": 5, "temperature": 0.7, "sampler": "prior"}
     record = made.inputs["samples"]
@@ -172,17 +173,25 @@ def test_the_result_records_what_was_measured(tmp_path, sets):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"metrics": ("fid", "is")}, "choose from fid, kid, prdc, recon"),
         ({"metrics": ("fid", "fid")}, "each once"),
-        ({"metrics": ()}, "choose from"),
+        ({"metrics": ()}, "at least one metric"),
         ({"metrics": ("recon",)}, "give it with --ckpt"),
         ({"n": 1}, "at least 2 images"),
-        ({"temperature": 0.5}, "--ckpt that it belongs to"),
+        ({"temperature": 0.5}, "only with --ckpt"),
     ],
 )
 def test_invalid_options_are_refused(options, sentence):
     with pytest.raises(UsageError, match=sentence):
         FidOptions("digits", **options)
+
+
+def test_an_unknown_metric_is_named(sets):
+    with pytest.raises(UsageError, match="--metrics is: no such metric; choose from fid, kid, prdc, recon"):
+        numbers(*sets, metrics=("fid", "is"))
+
+
+def test_the_metrics_of_models_are_those_that_the_settings_name():
+    assert tuple(metrics_of_pairs.OF_MODELS) == OF_MODELS
 
 
 @pytest.mark.parametrize("metrics", [("fid", "bpd"), ("bpd",), ("recon", "bpd")])

@@ -15,8 +15,8 @@ from genrev_cli.scoring import features
 from genrev_cli.scoring import generated as generated_input
 from genrev_cli.scoring.features import features_of
 from genrev_cli.scoring.images import open_image_input
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw
 
 SHAPE = (1, 4, 4)
 N = 22

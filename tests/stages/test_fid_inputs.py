@@ -17,13 +17,14 @@ from genrev_cli.scoring import pair as pairs
 from genrev_cli.scoring.features import features_of
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
+from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.stages.sample import sample
 
 
 def test_a_changed_folder_of_samples_has_an_unknown_origin(tmp_path, model, data, notes):
-    sample(model, tmp_path / "s", n=4, device="cpu")
+    sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     assert open_image_input(tmp_path / "s", "", 0, notes).record()["kind"] == "samples"
     shutil.copy(tmp_path / "s" / "000000.png", tmp_path / "s" / "000001.png")
     assert open_image_input(tmp_path / "s", "", 0, notes).record()["kind"] == "images"
@@ -32,7 +33,7 @@ def test_a_changed_folder_of_samples_has_an_unknown_origin(tmp_path, model, data
 
 @pytest.mark.parametrize("more", ["sub/x.png", "-1.png", "000004.jpg", "000004.PNG"])
 def test_a_folder_of_samples_with_other_images_has_an_unknown_origin(tmp_path, model, data, notes, more):
-    sample(model, tmp_path / "s", n=4, device="cpu")
+    sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     (tmp_path / "s" / "sub").mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "s" / more)
     found = open_image_input(tmp_path / "s", "", 0, notes)
@@ -41,7 +42,7 @@ def test_a_folder_of_samples_with_other_images_has_an_unknown_origin(tmp_path, m
 
 
 def test_the_first_samples_keep_their_origin_despite_images_in_subfolders(tmp_path, model, data, notes):
-    sample(model, tmp_path / "s", n=4, device="cpu")
+    sample(model, tmp_path / "s", SampleSettings(n=4, device="cpu"))
     pngs(tmp_path / "s" / "sub", np.zeros((2, 1, 8, 8), np.uint8))
     assert open_image_input(tmp_path / "s", "", 3, notes).record()["kind"] == "samples"
 
@@ -58,7 +59,7 @@ def edit_npz(path):
 
 @pytest.mark.parametrize("kind", ["prepared", "samples.h5", "samples.npz"])
 def test_a_file_that_was_edited_is_refused(tmp_path, model, data, kind):
-    path = data if kind == "prepared" else sample(model, tmp_path / kind, n=4, device="cpu").out
+    path = data if kind == "prepared" else sample(model, tmp_path / kind, SampleSettings(n=4, device="cpu")).out
     assert open_image_input(path, "train", 0, Progress()).header.sha256
     (edit_npz if path.suffix == ".npz" else edit_h5)(path)
     with pytest.raises(FileError, match="damaged.*its content does not match the checksum in its header; make it again"):

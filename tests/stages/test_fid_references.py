@@ -15,10 +15,11 @@ from genrev_cli.files.statistics import read_statistics, write_statistics
 from genrev_cli.progress import Progress
 from genrev_cli.scoring import references
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.scoring.references import PROTOCOLS, find_protocol, open_reference, protocol_images, tag
+from genrev_cli.settings.fid import FidOptions, FidRefSettings
+from genrev_cli.settings.prepare import PrepareConfig
 from genrev_cli.stages.fid_ref import fid_ref
-from genrev_cli.stages.prepare_data import PrepareConfig, prepare_data
+from genrev_cli.stages.prepare_data import prepare_data
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +135,11 @@ def test_a_name_gives_the_same_result_as_its_path(here):
 
 
 def test_fid_reads_the_statistics_that_fid_ref_writes(here):
-    result = fid_ref("digits", features=PIXEL, device="cpu")
+    result = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"))
     assert result.out.as_posix() == "data/digits.pixel.npz"
     assert numbers(here, build_ref=False)["value"] > 0
     assert measure(here / "samples.npy", FidOptions(str(result.out), features=PIXEL), Progress()).numbers["split"] == "train"
-    other = fid_ref("digits", split="test", features=PIXEL, device="cpu")
+    other = fid_ref("digits", FidRefSettings(split="test", features=PIXEL, device="cpu"))
     assert other.out.as_posix() == "data/digits.test.pixel.npz"
     assert numbers(here, build_ref=False, split="test")["n_reference"] == 355
 
@@ -152,14 +153,14 @@ def test_missing_statistics_are_made_unless_build_ref_is_off(here):
 
 
 def test_images_are_needed_for_more_than_fid(here):
-    fid_ref("digits", features=PIXEL, device="cpu")
+    fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"))
     (here / "data" / "digits.h5").unlink()
     with pytest.raises(FileError, match="data/digits.h5 does not exist"):
         numbers(here, metrics=("fid", "kid"))
 
 
 def test_statistics_that_are_out_of_date_are_refused(here, monkeypatch):
-    out = fid_ref("digits", features=PIXEL, device="cpu").out
+    out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     prepare_data(PrepareConfig("digits", limit=200), here / "data" / "digits.h5")
     counts = hdf5.read_header(here / "data" / "digits.h5").config["counts"]
     fewer = replace(PROTOCOLS["digits"], counts={"train": counts["train"], "test": counts["test"]})
@@ -181,7 +182,7 @@ def test_edited_data_are_refused_despite_existing_statistics(here):
 
 
 def test_statistics_with_the_right_name_and_other_features_are_refused(here):
-    out = fid_ref("digits", features=PIXEL, device="cpu").out
+    out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     header, n, mu, sigma = read_statistics(out)
     other = {**header.config["identity"], "profile": "tf"}
     write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "identity": other}))
@@ -195,7 +196,7 @@ def test_statistics_with_the_right_name_and_other_features_are_refused(here):
 def test_other_files_are_not_overwritten(here):
     with pytest.raises(FileError, match="exists and is not a file of kind 'statistics'"):
         np.savez(here / "x.npz", a=np.zeros(2))
-        fid_ref("digits", features=PIXEL, out=here / "x.npz", device="cpu")
+        fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"), out=here / "x.npz")
     with pytest.raises(FileError, match="its number of 'train' images"):
         prepare_data(PrepareConfig("digits", limit=200), here / "few.h5")
-        fid_ref("digits", data=here / "few.h5", features=PIXEL, device="cpu")
+        fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu"), data=here / "few.h5")

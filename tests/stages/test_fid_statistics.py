@@ -16,8 +16,8 @@ from genrev_cli.files.statistics import write_statistics
 from genrev_cli.models.classifier import Classifier
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
 from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.store.checkpoints import prefixed
 
 DIMS = 4

@@ -17,14 +17,18 @@ from genrev_cli.files.header import Header
 from genrev_cli.ot import semidiscrete
 from genrev_cli.progress import Progress, Task
 from genrev_cli.runs.resume import run_folder
+from genrev_cli.settings.codes import EncodeSettings, FitGmmSettings
+from genrev_cli.settings.figures import InterpolateSettings
+from genrev_cli.settings.sample import SampleSettings
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import interpolate
 from genrev_cli.stages.fit_gmm import fit_gmm
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.sample import sample
-from genrev_cli.store.drawing import Draw, Drawing
-from genrev_cli.store.samplers import SamplerFile, load_sampler, open_model
+from genrev_cli.store.drawing import Drawing
+from genrev_cli.store.samplers import load_sampler, open_model
 from genrev_cli.training.log import read_log
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
@@ -198,7 +202,7 @@ def test_a_restart_is_final_also_when_it_is_interrupted(codes, tmp_path):
 def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
     result = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.01, max_samples=500), progress=notes)
     assert result.numbers["samples"] == 500
-    assert any("not surely below 0.01; --max-samples allows more" in note for note in notes.said)
+    assert any("not surely below 0.01; raise --max-samples to go on" in note for note in notes.said)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_options_without_meaning(settings, said):
         replace(OPTIONS, **settings)
 
 
-@pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "no code is of class 1")])
+@pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "class 1 has no codes")])
 def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
     with edited(codes) as file:
         file["labels"][...] = labels
@@ -228,10 +232,10 @@ def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
 @pytest.fixture
 def fitted(model, tmp_path):
     """A checkpoint, and both kinds of samplers of its 22 codes."""
-    codes = encode(model, tmp_path / "own.h5", device="cpu").out
+    codes = encode(model, tmp_path / "own.h5", EncodeSettings(device="cpu")).out
     files = {
         "ot": fit_ot(codes, tmp_path / "own-ot.safetensors", replace(OPTIONS, per_class=False)).out,
-        "gmm": fit_gmm(codes, tmp_path / "own-gmm.safetensors", components=2).out,
+        "gmm": fit_gmm(codes, tmp_path / "own-gmm.safetensors", FitGmmSettings(components=2)).out,
     }
     return model, {name: SamplerFile(path, name) for name, path in files.items()}
 
@@ -239,7 +243,7 @@ def fitted(model, tmp_path):
 @pytest.mark.parametrize("name", ["ot", "gmm"])
 def test_samples_are_decoded_codes_of_the_sampler(fitted, tmp_path, name):
     ckpt, files = fitted
-    result = sample(ckpt, tmp_path / "s.h5", n=5, draw=Draw(3), sampler=files[name], batch=5, device="cpu")
+    result = sample(ckpt, tmp_path / "s.h5", SampleSettings(n=5, seed=3, sampler=files[name], batch=5, device="cpu"))
     model = open_model(ckpt, CPU, files[name])
     codes = Drawing(load_sampler(files[name])[1], Draw(3), CPU).codes(range(5))
     with torch.no_grad(), h5py.File(result.out) as file:
@@ -255,7 +259,7 @@ def test_a_sampler_of_another_model_is_refused(fitted, recon, tmp_path):
     _, files = fitted
     other = recon(tmp_path / "other.safetensors", steps=3).out
     with pytest.raises(FileError, match=r"was fitted to codes of .*, not of .*other.safetensors; run 'genrev encode"):
-        sample(other, tmp_path / "s.h5", sampler=files["ot"], device="cpu")
+        sample(other, tmp_path / "s.h5", SampleSettings(sampler=files["ot"], device="cpu"))
 
 
 def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
@@ -268,19 +272,21 @@ def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
 
 def test_a_path_along_the_map(fitted, data, tmp_path):
     ckpt, files = fitted
-    result = interpolate(ckpt, tmp_path / "p.png", pairs=[("0", "1")], split="train", ot=files["ot"].path, steps=4, device="cpu")
+    result = interpolate(
+        ckpt, tmp_path / "p.png", InterpolateSettings(split="train", ot=files["ot"].path, steps=4, device="cpu"), pairs=[("0", "1")]
+    )
     assert result.numbers["path"] == "OT map"
     with pytest.raises(UsageError, match="leave --latent and --path out"):
-        interpolate(ckpt, tmp_path / "p.png", ot=files["ot"].path, path="spherical", device="cpu")
+        interpolate(ckpt, tmp_path / "p.png", InterpolateSettings(ot=files["ot"].path, path="spherical", device="cpu"))
 
 
 def test_gmm_is_scikit_learns(codes, tmp_path):
-    result = fit_gmm(codes, tmp_path / "gmm.safetensors", components=2)
+    result = fit_gmm(codes, tmp_path / "gmm.safetensors", FitGmmSettings(components=2))
     _, sampler = load_sampler(SamplerFile(result.out, "gmm"))
     assert sorted(round(x) for x in sampler.mean[:, 0].tolist()) == [-5, 5]
     torch.testing.assert_close(sampler.weight, torch.tensor([0.5, 0.5]))
-    with pytest.raises(UsageError, match="--components 61: from 1 to the number of codes, 60"):
-        fit_gmm(codes, tmp_path / "gmm.safetensors", components=61)
+    with pytest.raises(UsageError, match="--components 61: must be at most the number of codes, 60"):
+        fit_gmm(codes, tmp_path / "gmm.safetensors", FitGmmSettings(components=61))
 
 
 def test_a_signal_during_the_last_judgement_is_heard(codes, tmp_path, monkeypatch):
@@ -314,10 +320,12 @@ def test_a_map_that_could_draw_nothing_is_not_written(codes, tmp_path, settings)
 def test_one_sampler_does_not_replace_another(codes, tmp_path):
     out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
     with pytest.raises(FileError, match="is not a sampler 'gmm'"):
-        fit_gmm(codes, out, components=2)
+        fit_gmm(codes, out, FitGmmSettings(components=2))
 
 
-@pytest.mark.parametrize("fit", [lambda codes, out: fit_ot(codes, out, OPTIONS), lambda codes, out: fit_gmm(codes, out, components=2)])
+@pytest.mark.parametrize(
+    "fit", [lambda codes, out: fit_ot(codes, out, OPTIONS), lambda codes, out: fit_gmm(codes, out, FitGmmSettings(components=2))]
+)
 def test_codes_that_are_not_finite(codes, tmp_path, fit):
     with edited(codes) as file:
         file["codes"][3, 1] = np.nan
@@ -327,7 +335,7 @@ def test_codes_that_are_not_finite(codes, tmp_path, fit):
 
 def test_what_a_model_reconstructs_is_no_matter_of_its_sampler(fitted, data, tmp_path):
     from genrev_cli.scoring.measure import measure
-    from genrev_cli.scoring.options import FidOptions
+    from genrev_cli.settings.fid import FidOptions
 
     ckpt, files = fitted
     options = FidOptions(str(data), "train", 20, ("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)

@@ -13,6 +13,8 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record
 from genrev_cli.report.clouds import SIDE, figure
 from genrev_cli.scoring.latent_planes import code_clouds
+from genrev_cli.settings.codes import EncodeSettings, FitGmmSettings
+from genrev_cli.settings.pages import ReportSettings
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_gmm import fit_gmm
 from genrev_cli.stages.report import report
@@ -28,7 +30,7 @@ def codes(tmp_path, model):
     """Return a function that encodes 22 images; `full`: all 64 dimensions."""
 
     def write(full=False):
-        path = encode(model, tmp_path / "codes.h5", full=full).out
+        path = encode(model, tmp_path / "codes.h5", EncodeSettings(full=full)).out
         return Record(path, hdf5.read_header(path))
 
     return write
@@ -86,14 +88,14 @@ def test_without_the_checkpoint_there_is_a_note_and_no_plot(codes, model, recon,
         def note(self, message):
             notes.append(message)
 
-    report([record.path], tmp_path / "report.html", progress=Listener())
+    report([record.path], tmp_path / "report.html", ReportSettings(), progress=Listener())
     assert '<section id="codes">' not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(notes) == 1
     assert "codes.h5" in notes[0]
 
 
 def test_the_report_describes_the_plots(codes, model, tmp_path):
-    report([codes().path, model], tmp_path / "report.html")
+    report([codes().path, model], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="codes">') : page.index("</section>", page.index('<section id="codes">'))]
     for fact in (
@@ -110,7 +112,7 @@ def test_the_report_describes_the_plots(codes, model, tmp_path):
 def test_codes_of_a_given_sampler(codes, tmp_path):
     """They replace those of the prior, but only if the sampler was fitted to these codes."""
     record = codes()
-    gmm = fit_gmm(record.path, tmp_path / "gmm.safetensors", components=2).out
+    gmm = fit_gmm(record.path, tmp_path / "gmm.safetensors", FitGmmSettings(components=2)).out
     sampler = Record(gmm, read_checkpoint_header(gmm))
     (found,) = code_clouds(record, [], [sampler], SILENT)
     assert found.source == "gmm.safetensors"

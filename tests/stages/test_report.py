@@ -19,6 +19,9 @@ from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, write_json, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.report import curves
+from genrev_cli.settings.codes import EncodeSettings
+from genrev_cli.settings.figures import ReconstructSettings
+from genrev_cli.settings.pages import ReportSettings
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.figures import reconstruct
 from genrev_cli.stages.report import report
@@ -105,7 +108,7 @@ def family(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def page(family: dict[str, Path], tmp_path: Path) -> str:
-    report(list(family.values()), tmp_path / "report.html")
+    report(list(family.values()), tmp_path / "report.html", ReportSettings())
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -132,7 +135,7 @@ def test_the_last_file_alone_tells_the_whole_chain(family: dict[str, Path], tmp_
     score = family.pop("fid")
     for file in family.values():
         file.unlink()
-    result = report([score], tmp_path / "report.html")
+    result = report([score], tmp_path / "report.html", ReportSettings())
     assert {name: result.numbers[name] for name in ("pictures", "scores", "stages", "commands")} == {
         "pictures": 0, "scores": 1, "stages": 2, "commands": 5,
     }  # fmt: skip
@@ -149,13 +152,13 @@ def test_pictures_come_in_the_readers_order_with_rows_and_numbers(page: str):
 def test_samples_are_not_drawn_again_where_their_grid_is_given(family: dict[str, Path], tmp_path: Path):
     inputs = hdf5.read_header(family["samples"]).inputs
     write_grid(tmp_path / "grid.png", 30, {"shows": "samples", "n": 4, "seed": 5, "temperature": 1.0}, inputs)
-    assert report([family["samples"], tmp_path / "grid.png"], tmp_path / "a.html").numbers["pictures"] == 1
-    assert report([family["samples"]], tmp_path / "b.html").numbers["pictures"] == 1
+    assert report([family["samples"], tmp_path / "grid.png"], tmp_path / "a.html", ReportSettings()).numbers["pictures"] == 1
+    assert report([family["samples"]], tmp_path / "b.html", ReportSettings()).numbers["pictures"] == 1
 
 
 def test_text_of_files_cannot_become_markup(family: dict[str, Path], tmp_path: Path):
     out = tmp_path / "report.html"
-    report(list(family.values()), out, title=EVIL)
+    report(list(family.values()), out, ReportSettings(title=EVIL))
     page = out.read_text(encoding="utf-8")
     assert page.count("<script") == 1
     assert "alert('x')</script>" not in page
@@ -171,7 +174,7 @@ def test_nothing_is_loaded_from_elsewhere(page: str):
 
 def test_the_page_carries_its_own_header(family: dict[str, Path], tmp_path: Path):
     out = tmp_path / "report.html"
-    result = report([family["fid"], family["data"], family["data"]], out)
+    result = report([family["fid"], family["data"], family["data"]], out, ReportSettings())
     header, text = read_page(out)
     assert header.kind == "report"
     assert set(header.inputs) == {str(family["fid"]), str(family["data"])}
@@ -180,7 +183,7 @@ def test_the_page_carries_its_own_header(family: dict[str, Path], tmp_path: Path
 
 
 def test_a_single_file_makes_a_page_without_empty_sections(family: dict[str, Path], tmp_path: Path):
-    report([family["data"]], tmp_path / "report.html")
+    report([family["data"]], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert re.findall(r'<section id="(\w+)"', page) == ["settings", "commands", "machine"]
 
@@ -188,24 +191,24 @@ def test_a_single_file_makes_a_page_without_empty_sections(family: dict[str, Pat
 def test_files_that_are_not_ours_are_refused(family: dict[str, Path], tmp_path: Path):
     Image.new("L", (4, 4)).save(tmp_path / "foreign.png")
     (tmp_path / "note.txt").write_text("x")
-    report([family["data"]], tmp_path / "report.html")
+    report([family["data"]], tmp_path / "report.html", ReportSettings())
     for name in ("foreign.png", "note.txt", "missing.png", "report.html"):
         with pytest.raises(FileError, match=name):
-            report([family["data"], tmp_path / name], tmp_path / "out.html")
+            report([family["data"], tmp_path / name], tmp_path / "out.html", ReportSettings())
     assert not (tmp_path / "out.html").exists()
 
 
 @pytest.mark.parametrize(("count", "name"), [(0, "report.html"), (1, "report.pdf")])
 def test_wrong_use(family: dict[str, Path], tmp_path: Path, count: int, name: str):
     with pytest.raises(UsageError):
-        report([family["data"]][:count], tmp_path / name)
+        report([family["data"]][:count], tmp_path / name, ReportSettings())
 
 
 def test_a_log_that_is_not_one_is_named(family: dict[str, Path], tmp_path: Path):
     log = family["recon"].with_name("recon.safetensors.run") / "log.jsonl"
     log.write_text('{"loss": 1}\n')
     with pytest.raises(FileError, match=r"log\.jsonl"):
-        report([family["recon"]], tmp_path / "report.html")
+        report([family["recon"]], tmp_path / "report.html", ReportSettings())
 
 
 def test_a_later_stage_is_drawn_after_the_one_it_went_on_from(page: str):
@@ -229,7 +232,7 @@ def scored(path: Path, family: dict[str, Path], **result) -> Path:
 def test_scores_share_a_table_whose_conditions_stand_once_where_they_are_equal(family: dict[str, Path], tmp_path: Path):
     """A column for each metric, with what its standard error is; n and features are columns where they differ, a list where not."""
     more = {"KID": 0.0125, "KID_standard_error": 0.0004, "precision": 0.75, "feature_precision": "fp32", "kid_subset_size": 50}
-    report([family["fid"], scored(tmp_path / "more.json", family, n=500, **more)], tmp_path / "report.html")
+    report([family["fid"], scored(tmp_path / "more.json", family, n=500, **more)], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="scores">') : page.index('<section id="settings">')]
     columns = [shown(cell) for cell in re.findall(r"<th scope=\"col\".*?</th>", section)]
@@ -249,7 +252,7 @@ def test_scores_in_training_are_a_group_of_curves_with_the_best_marked(family: d
     log = family["adversarial"].with_name("adversarial.safetensors.run") / "log.jsonl"
     lines = [{"step": step, "kind": "eval", "n": 500, "FID": value} for step, value in ((5, 9.0), (10, 4.0), (20, 6.0))]
     log.write_text(log.read_text() + "".join(json.dumps(line) + "\n" for line in lines))
-    report([family["recon"], family["adversarial"]], tmp_path / "report.html")
+    report([family["recon"], family["adversarial"]], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert [shown(heading) for heading in re.findall(r"<h3>.*?</h3>", page)][:3] == [
         "Generated samples",
@@ -272,9 +275,9 @@ def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width
     """A real family, codes among it."""
     model = adversarial(tmp_path / "adversarial.safetensors", steps=3).out
     files = [tmp_path / "start.safetensors", model, tmp_path / "codes.h5", tmp_path / "rows.png"]
-    encode(model, files[2])
-    reconstruct(model, files[3])
-    report(files, tmp_path / "report.html")
+    encode(model, files[2], EncodeSettings())
+    reconstruct(model, files[3], ReconstructSettings())
+    report(files, tmp_path / "report.html", ReportSettings())
     text = [("body", "color"), (".about", "color"), ("nav a", "color"), (".tick", "fill"), (".class", "fill")]
     lines = [(".line.c0 path", "stroke"), (".line.c1 path", "stroke"), (".cloud.c0", "stroke"), (".cloud.c1", "stroke")]
     seen = look(tmp_path / "report.html", tmp_path, width, scheme, text=text, lines=lines)
@@ -297,7 +300,7 @@ def test_a_card_says_what_its_number_is(family: dict[str, Path], tmp_path: Path,
     if found["n_reference"] is None:  # reconstructions are of real images
         del found["n_reference"]
         write_json(path, found, replace(header, sha256=json_digest(found)))
-    report([path, family["adversarial"]], tmp_path / "report.html")
+    report([path, family["adversarial"]], tmp_path / "report.html", ReportSettings())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     card = shown(page[page.index('class="cards"') : page.index('class="two"')])
     assert says in card

@@ -8,7 +8,9 @@ from genrev_cli.errors import InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.pictures import read_json, read_picture
 from genrev_cli.progress import SILENT
+from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.sweep import SweepSettings
 from genrev_cli.stages.figures import reconstruct
 from genrev_cli.stages.sweep import sweep_bottleneck
 
@@ -43,7 +45,7 @@ def sweep(tmp_path, data):
 
     def run(*, run=RUN, dims=(2, 5), recipes=[str(path) for path in recipes], schedule={}, progress=SILENT):  # noqa: B006
         return sweep_bottleneck(
-            data, tmp_path / "sweep", recipes=recipes, dims=dims, schedule=schedule, run=run, progress=progress
+            data, tmp_path / "sweep", SweepSettings(tuple(recipes), dims), schedule=schedule, run=run, progress=progress
         )  # fmt: skip
 
     return run
@@ -61,7 +63,7 @@ def test_the_table(tmp_path, data, sweep):
         ckpt = tmp_path / "sweep" / f"{row['model']}-d{row['d']}.safetensors"
         config = read_checkpoint_header(ckpt).config
         assert config["prior"]["dim"] == row["d"]
-        again = reconstruct(ckpt, tmp_path / "rows.png", data=data, device="cpu")
+        again = reconstruct(ckpt, tmp_path / "rows.png", ReconstructSettings(device="cpu"), data=data)
         assert row["L1"] == pytest.approx(again.numbers["l1_restricted"], rel=1e-6)
     flat, wider, *invertible = (row["parameters"] for row in table)
     assert wider - flat == 3 * 8 + 3 + 3 * 8  # three more units behind the hidden layer and before its mirror image
@@ -122,5 +124,5 @@ def test_dry_run_writes_nothing(tmp_path, sweep):
 
 @pytest.mark.parametrize("wrong", [{"dims": ()}, {"dims": (2, 2)}, {"dims": (0,)}, {"recipes": []}, {"recipes": ["a", "a"]}])
 def test_choices_that_mean_nothing(sweep, wrong):
-    with pytest.raises(UsageError, match="at least one is needed"):
+    with pytest.raises(UsageError, match="give at least one, and each once|must be at least 1|must have at least one"):
         sweep(**wrong)

@@ -12,11 +12,12 @@ from genrev_cli.progress import SILENT
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.measure import measure
-from genrev_cli.scoring.options import FidOptions
+from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.likelihood import TRAIN_FLOW
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.store.checkpoints import load_checkpoint
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
+from genrev_cli.store.drawing import Drawing, draw_images
 from genrev_cli.training.log import read_log
 
 RUN = RunOptions(device="cpu", log_every=1)

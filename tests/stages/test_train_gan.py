@@ -10,14 +10,16 @@ from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
+from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
+from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.train_gan import train_gan
-from genrev_cli.store.drawing import Draw, Drawing, draw_images
-from genrev_cli.store.samplers import SamplerFile, open_model
+from genrev_cli.store.drawing import Drawing, draw_images
+from genrev_cli.store.samplers import open_model
 from genrev_cli.training import distributed
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
@@ -66,7 +68,7 @@ def noise(tmp_path):
 def start(data, recipe, tmp_path):
     """An autoencoder, and the map of its 22 codes."""
     ckpt = train(PRETRAIN_RECON, data, tmp_path / "ae.safetensors", recipe=recipe, overrides={}, run=RUN).out
-    codes = encode(ckpt, tmp_path / "codes.h5", device="cpu").out
+    codes = encode(ckpt, tmp_path / "codes.h5", EncodeSettings(device="cpu")).out
     options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu")
     return ckpt, SamplerFile(fit_ot(codes, tmp_path / "ot.safetensors", options).out, "ot")
 
@@ -159,7 +161,7 @@ def test_from_noise(data, noise, tmp_path):
     model = open_model(result.out, CPU)
     assert draw_images(model.autoencoder, Drawing(model.prior, Draw(), CPU), range(3)).shape == (3, 1, 8, 8)
     with pytest.raises(UsageError, match="has no encoder"):
-        encode(result.out, tmp_path / "codes.h5", device="cpu")
+        encode(result.out, tmp_path / "codes.h5", EncodeSettings(device="cpu"))
 
 
 def test_a_reversible_network_as_the_generator(data, tmp_path):
@@ -170,7 +172,7 @@ def test_a_reversible_network_as_the_generator(data, tmp_path):
     )
     result = train_gan(tmp_path / "gan.safetensors", data=data, recipe=str(path), overrides={}, run=RUN)
     assert result.numbers["roundtrip_max"] < 1e-5
-    assert encode(result.out, tmp_path / "codes.h5", device="cpu").numbers["dim"] == 4
+    assert encode(result.out, tmp_path / "codes.h5", EncodeSettings(device="cpu")).numbers["dim"] == 4
 
 
 @pytest.mark.parametrize("said", [{}, {"generated_per_real": 4}], ids=str)

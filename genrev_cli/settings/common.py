@@ -1,0 +1,27 @@
+"""Settings that several commands have, each written once."""
+
+from typing import Any
+
+from genrev_cli.settings.base import ADVANCED, FILES, RUN, setting
+
+SPLITS = ("train", "val", "test", "all")
+
+
+def split_setting(default: str) -> Any:
+    """Return the split of the images that a command reads."""
+    return setting(default, "Images to use.", flag="--split", panel=FILES, choices=SPLITS)
+
+
+def seed_setting() -> Any:
+    """Return the seed of a command that draws at random."""
+    return setting(0, "Seed of everything random.", panel=RUN)
+
+
+def batch_setting(default: int) -> Any:
+    """Return how many images are run at once."""
+    return setting(default, "Images at a time.", panel=ADVANCED, at_least=1)
+
+
+def device_setting() -> Any:
+    """Return the device that a command runs on."""
+    return setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)

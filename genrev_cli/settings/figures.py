@@ -1,0 +1,72 @@
+"""Settings of reconstruct, interpolate and traverse."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from genrev_cli.errors import UsageError
+from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
+from genrev_cli.settings.common import batch_setting, device_setting, seed_setting, split_setting
+from genrev_cli.settings.schedule import PRECISIONS
+
+LATENTS = ("restricted", "full")
+PATHS = ("linear", "spherical")
+
+
+@dataclass(frozen=True)
+class ReconstructSettings(Settings):
+    """columns: how many images, drawn at random by `seed`. exact_bits: 0 is the network's own."""
+
+    split: str = split_setting("test")
+    columns: int = setting(16, "Images in the picture.", panel=METHOD, at_least=1)
+    exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K; 0: as they were trained.", panel=ADVANCED)
+    verify_exact: bool = setting(False, "Fail unless every image comes back to the bit.", panel=METHOD)
+    precision: str = setting(
+        "fp32",
+        "fp32; bf16: networks in bfloat16, streams in float32; tf32 (CUDA): faster, less exact float32.",
+        panel=ADVANCED,
+        choices=PRECISIONS,
+    )
+    seed: int = seed_setting()
+    batch: int = batch_setting(256)
+    device: str = device_setting()
+
+
+@dataclass(frozen=True)
+class InterpolateSettings(Settings):
+    """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
+
+    ot: a transport map of fit-ot; the path is straight in the map's cube. Raises UsageError for --ot with another latent or path.
+    """
+
+    split: str = split_setting("test")
+    latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
+    path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
+    ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
+    steps: int = setting(9, "Decoded points per pair, both ends included.", panel=METHOD, at_least=2)
+    random_pairs: int = setting(6, "Number of pairs to draw if none is given.", panel=METHOD, at_least=1)
+    seed: int = seed_setting()
+    device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ot and (self.latent, self.path) != ("restricted", "linear"):
+            raise UsageError(f"--ot {self.ot}: the path is that of the map; leave --latent and --path out")
+
+
+@dataclass(frozen=True)
+class TraverseSettings(Settings):
+    """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean."""
+
+    dims: tuple[int, ...] = setting(
+        (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
+    )
+    count: int = setting(5, "Number of dimensions to show if none is given.", panel=METHOD, at_least=1)
+    steps: int = setting(9, "Images per dimension.", panel=METHOD, at_least=2)
+    extent: float = setting(3.0, "How far to go, in standard deviations of the prior.", panel=METHOD)
+    around: str = setting(
+        "", "Start from this image: a row number within the split, or a file.", panel=METHOD, shown="the mean of the prior"
+    )
+    label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
+    split: str = split_setting("test")
+    seed: int = seed_setting()
+    device: str = device_setting()

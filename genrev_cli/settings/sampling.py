@@ -1,0 +1,55 @@
+"""Settings of what samples are drawn from, and how."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from genrev_cli.errors import UsageError
+from genrev_cli.settings.base import FILES, METHOD, Settings, setting
+
+MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
+"""Name of a sampler → the command that makes it."""
+
+
+@dataclass(frozen=True)
+class SamplerFile:
+    """A sampler's file. name: what it must hold, '' for any sampler."""
+
+    path: Path
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is drawn. temperature: below 1 nearer to the mean. labels: the classes that samples take in turn, () as the prior mixes them."""
+
+    seed: int = 0
+    temperature: float = 1.0
+    labels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.temperature):
+            raise UsageError(f"--temperature {self.temperature}: must be finite")
+
+
+@dataclass(frozen=True)
+class Sampling(Settings):
+    """The distribution that codes are drawn from: the checkpoint's prior, or one that was fitted to codes."""
+
+    ot: Path | None = setting(None, "Draw codes from this transport map of fit-ot instead of the prior.", panel=FILES)
+    gmm: Path | None = setting(None, "Draw codes from this mixture of fit-gmm instead of the prior.", panel=FILES)
+    sampler: str = setting(
+        "", "Which to draw from if both are given.", panel=METHOD, shown="the one that is given", choices=("", "prior", *MAKERS)
+    )
+
+    def file(self) -> SamplerFile | None:
+        """Return the sampler's file, None for the prior. Raises UsageError where the choice is unclear or its file is missing."""
+        files = {name: path for name, path in (("ot", self.ot), ("gmm", self.gmm)) if path}
+        if len(files) > 1 and not self.sampler:
+            raise UsageError("--ot and --gmm: both are given; choose one with --sampler")
+        name = self.sampler or next(iter(files), "prior")
+        if name == "prior":
+            return None
+        if name not in files:
+            raise UsageError(f"--sampler {name}: needs --{name} FILE; '{MAKERS[name]}' makes one")
+        return SamplerFile(files[name], name)
