@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from genrev_cli.cli.console import close_streams, error_line, open_streams, put_
 from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 from genrev_cli.plugins import load_asked
+from genrev_cli.settings.base import listed
 
 app = typer.Typer(
     name="genrev",
@@ -41,14 +43,22 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="With any command: show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", metavar="", help="With any command: show the traceback of an error.")] = False,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--plugin", metavar="FILE", help="With any command: load networks, methods, sources or metrics from this Python file."
+        ),
+    ] = None,
     peer_timeout: Annotated[
         float,
         typer.Option(
             "--peer-timeout",
             metavar="MINUTES",
-            help="With any command under torchrun: minutes after which a process ends if another one does not answer or keeps it waiting.",
+            help="With any command under torchrun: end a process that has waited this many minutes for another one.",
         ),
     ] = PEER_MINUTES,
 ) -> None:
@@ -139,6 +149,15 @@ def _lacking(said: str) -> str:
     return f"{who}there is not enough memory{where}{more}: make --batch smaller where there is one, or free some"
 
 
+def _mistake(message: str) -> str:
+    """Return Typer's message, a wrong choice in the words of all other errors."""
+    choice = re.fullmatch(r"Invalid value for '(--[\w-]+)[^:]*: (?:Value error, )?'(.*)' is not one of (.+?)\.?", message)
+    if not choice:
+        return message
+    words = tuple(word for word in re.findall(r"'([^']*)'", choice[3]) if word)
+    return f"{choice[1]} {choice[2]}: choose {listed(words)}"
+
+
 def _explain(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the sentence for an error that a command raised."""
     if lacks_memory(error):
@@ -146,7 +165,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, error.format_message().replace("Value error, ", "")  # before the words of a choice
+        return 2, _mistake(error.format_message())
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

@@ -96,8 +96,10 @@ class Overrides:
     """Options that replace keys of a recipe's table; the function gets key → value of those that were given."""
 
     def __init__(self, *settings: type[Settings], without: Sequence[str] = ()) -> None:
-        found = {field.name: (kind, spec) for one in reversed(settings) for field, kind, spec in options_of(one)}
-        self.options = {name: option for name, option in found.items() if name not in without}
+        self.options: dict[str, tuple[Any, Spec]] = {}
+        for field, kind, spec in (option for one in settings for option in options_of(one)):
+            if field.name not in without:
+                self.options.setdefault(field.name, (kind, spec))
 
     def parameters(self) -> Iterator[inspect.Parameter]:
         for name, (kind, spec) in self.options.items():

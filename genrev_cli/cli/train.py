@@ -8,6 +8,7 @@ import typer
 from genrev_cli.cli import options
 from genrev_cli.cli.console import listener
 from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option, path_option
+from genrev_cli.config import recipe_names
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
 from genrev_cli.settings.adversarial import AdversarialConfig, MatchingConfig
@@ -54,9 +55,12 @@ def add_trainer(trainer: Trainer) -> None:
 
     first = next(iter(trainer.variants.values())).family
     of = "of the variant " if "" not in trainer.variants else ""
+    chosen = f"Without --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …)."
+    if not any(name.startswith(f"{first}-") for name in recipe_names()):
+        chosen = "--recipe FILE.toml is needed: there is no built-in recipe."
     add_command(
         trainer.name,
-        f"{trainer.help}\n\nWithout --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …). {_RESUMES}",
+        f"{trainer.help}\n\n{chosen} {_RESUMES}",
         example=trainer.example,
         parts={
             "data": One("data", options.Data),
@@ -109,7 +113,7 @@ def _fit_features(data: Path, out: Path, recipe: str, schedule: Table, method: T
 
 add_command(
     "train-adversarial",
-    "Train a pretrained network against an adversary, or a distance in its place, so that its codes follow the prior.\n\n"
+    "Train a pretrained network against an adversary, or with a distance instead, so that its codes follow the prior.\n\n"
     f"Without --recipe, the checkpoint's own is used. {_RESUMES}",
     example="genrev train-adversarial --ckpt recon.safetensors",
     parts={

@@ -70,6 +70,15 @@ def require_text(path: Path) -> None:
         raise FileError(f"{path}: the name of a .safetensors file must be UTF-8; rename it") from error
 
 
+HDF5_BEGINS = b"\x89HDF"
+
+
+def starts_with(path: Path, begin: bytes) -> bool:
+    """Tell whether a file begins with these bytes."""
+    with path.open("rb") as file:
+        return file.read(len(begin)) == begin
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     require_text(path)
@@ -77,6 +86,8 @@ def _reading(path: Path) -> Iterator[Any]:
         raise FileError(f"{path}: is a folder, but a .safetensors file is needed")
     if not path.is_file():
         raise FileError(f"{path}: no such file")
+    if starts_with(path, HDF5_BEGINS):
+        raise FileError(f"{path}: is an HDF5 file, but a .safetensors file is needed; were two files swapped?")
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file

@@ -11,7 +11,11 @@ class EvalOptions(Settings):
     """Scores of samples during training (Schirrmeister et al. 2018, Figure 10: 5,000 samples each)."""
 
     every: int = setting(
-        0, "Steps between two scores of samples; the best checkpoint is kept too. 0: never.", flag="--eval-every", panel=SCORE, at_least=0
+        0,
+        "Score samples after every N steps and keep the best checkpoint too; 0: never.",
+        flag="--eval-every",
+        panel=SCORE,
+        at_least=0,
     )
     n: int = setting(5000, "Samples per score.", flag="--eval-n", panel=SCORE, at_least=2)
     split: str = setting("", "Real images to compare with.", flag="--eval-split", panel=SCORE, shown="val, else test, else train")

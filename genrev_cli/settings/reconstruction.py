@@ -20,7 +20,7 @@ class ReconstructionConfig(Settings):
     weight_z: float = weight(10.0, "Weight of the latent loss.")  # section 2.2; the authors' notebook has 0 in this phase
     image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
     weight_code: float = weight(0.0, "Weight of the codes' mean square.")
-    weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE.")
+    weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE (Nguyen et al. 2019).")
     mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
     lr: float = learning_rate(1e-4)
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
@@ -31,7 +31,7 @@ class ReconstructionConfig(Settings):
 
 PRETRAIN_RECON = Trainer(
     "pretrain-recon",
-    "Train an autoencoder to reconstruct images from a restricted latent.",
+    "Train an autoencoder to reconstruct images from a few of its latent dimensions (the restricted latent).",
     "genrev pretrain-recon --data data/mnist.h5 --out recon.safetensors",
     "recon.safetensors",
     {"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},

@@ -25,16 +25,16 @@ class Schedule(Settings):
     seed: int = setting(0, "Seed of weights, order and noise.", panel=TRAINING)
     precision: str = setting(
         "fp32",
-        "fp32; bf16: networks in bfloat16, streams in float32; tf32 (CUDA): faster float32 with a less exact round trip.",
+        "fp32 is exact up to rounding; tf32 (CUDA) is faster and less exact; bf16 mixes bfloat16 and float32.",
         panel=TRAINING,
         choices=PRECISIONS,
     )
     ema_halflife_images: int = setting(
-        0, "Average the weights with this half-life in images; 0 does not average.", panel=ADVANCED, at_least=0
+        0, "Keep a moving average of the weights (EMA), with this half-life in images; 0: off.", panel=ADVANCED, at_least=0
     )
     lr_drop_epochs: tuple[float, ...] = setting(())
     memory: str = setting(
-        "plain", "What invertible networks keep for the backward pass; reversible keeps least.", panel=TRAINING, choices=MEMORY
+        "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=TRAINING, choices=MEMORY
     )
 
 
@@ -52,9 +52,7 @@ class RunOptions(Settings):
     monitor_every: int = setting(500, "Steps between two measurements on held-out images.", panel=ADVANCED, at_least=1)
     preview_every: int = setting(500, "Steps between two preview pictures.", panel=ADVANCED, at_least=1)
     save_minutes: float = setting(10.0, "Minutes between two saves of the state.", panel=ADVANCED, above=0)
-    time_limit: float = setting(
-        0.0, "Stop and save in time to exit within this many minutes of starting; 0: no limit.", panel=RUN, at_least=0
-    )
+    time_limit: float = setting(0.0, "Save and exit before this many minutes have passed; 0: no limit.", panel=RUN, at_least=0)
     resident_megabytes: int = setting(
         4096, "Keep the images on the device up to this size, else read them as needed.", panel=ADVANCED, at_least=0
     )

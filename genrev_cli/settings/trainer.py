@@ -22,7 +22,7 @@ EXACT_BITS = TableOption(
     "model",
     "exact_bits",
     int,
-    Spec("Keep additive couplings on a grid of 2^-K, so that their inverse is exact to the bit; 16 is a good K, 0 is off.", METHOD),
+    Spec("Make the inverse of additive couplings exact to the bit by rounding to 2^-K; try 16; 0: off.", METHOD),
 )
 
 

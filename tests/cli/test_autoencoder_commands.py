@@ -49,8 +49,8 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train-pga", "--variant", "pga"], "'pga' is not one of 'lpga', 'vpga', 'lvpga'"),
-        (["train-vae", "--variant", "gan"], "'gan' is not one of 'vae', 'wae-mmd', 'wae-gan'"),
+        (["train-pga", "--variant", "pga"], "pga: choose lpga, vpga or lvpga"),
+        (["train-vae", "--variant", "gan"], "gan: choose vae, wae-mmd or wae-gan"),
         (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "unknown key 'decoder_std'"),
         (["train-pga", "--variant", "vpga", "--recipe", "lpga-digits"], "lpga-digits is a recipe for lpga; leave out"),
         (["train-vae", "--variant", "vae", "--recipe", "wae-mmd-digits"], "wae-mmd-digits is a recipe for wae-mmd"),

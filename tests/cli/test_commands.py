@@ -218,4 +218,4 @@ def test_the_reference_lists_every_command():
     assert registered == set(all_commands())
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
-    assert "| `--peer-timeout` | With any command under torchrun: minutes" in text
+    assert "| `--peer-timeout` | With any command under torchrun: end a process" in text

@@ -182,7 +182,7 @@ def test_the_paths_of_interpolate_are_those_that_there_are():
         ("sample --ckpt x -n 0", "--n 0: must be at least 1"),
         ("sample --ckpt x --ot a --gmm b", "--ot and --gmm: both are given; choose one with --sampler"),
         ("sample --ckpt x --sampler ot", "--sampler ot: needs --ot FILE; 'genrev fit-ot' makes one"),
-        ("fid x --ref y --split dev", "'dev' is not one of 'train', 'val', 'test', 'all'"),
+        ("fid x --ref y --split dev", "dev: choose train, val, test or all"),
         ("interpolate --ckpt x --steps 1", "--steps 1: must be at least 2"),
         ("sweep-bottleneck --data x --recipes a --dims 2,2", "--dims 2,2: give at least one, and each once"),
         ("fid x --ref y --metrics fid,fid", "--metrics fid,fid: name at least one metric, and each once"),

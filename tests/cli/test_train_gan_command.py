@@ -48,8 +48,8 @@ def test_everything_takes_what_it_makes(trained, run, tmp_path):
     [
         (["--latent", "gaussian", "--ot", "ae-ot.safetensors"], "contradicts --ot"),
         (["--latent", "ot"], "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--latent", "uniform"], "'uniform' is not one of 'ot', 'gaussian'"),
-        (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "'lsgan' is not one of 'vanilla', 'hinge-sn'"),
+        (["--latent", "uniform"], "uniform: choose ot or gaussian"),
+        (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "lsgan: choose vanilla, hinge-sn"),
     ],
 )
 def test_contradictions(trained, run, tmp_path, words, said):

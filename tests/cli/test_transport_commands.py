@@ -85,7 +85,7 @@ def test_a_matcher_and_what_only_the_adversary_has(chain, run, tmp_path):
     assert "--lr-adversary: has no meaning with --matcher mmd" in err
     code, _, err = run(*words[:-4], "--matcher", "gan", "--out", tmp_path / "m.safetensors")
     assert code == 2
-    assert "'gan' is not one of 'adversary', 'mmd', 'sliced', 'ot'" in err
+    assert "gan: choose adversary, mmd, sliced or ot" in err
 
 
 def test_fit_ot_prints_its_path_and_does_nothing_twice(maps, run):
@@ -116,7 +116,7 @@ def test_where_codes_come_from(maps, run_json, tmp_path, words, sampler):
     [
         (["--ot", "ot.safetensors", "--gmm", "gmm.safetensors"], 2, "both are given; choose one with --sampler"),
         (["--sampler", "ot"], 2, "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--sampler", "vae"], 2, "'vae' is not one of 'prior', 'ot', 'gmm'"),
+        (["--sampler", "vae"], 2, "vae: choose prior, ot or gmm"),
         (["--ot", "gmm.safetensors"], 3, "holds a sampler 'gmm' where 'ot' is needed"),
         (["--ot", "ot.safetensors", "--temperature", "0.5"], 2, "no width to scale"),
         (["--ot", "ot.safetensors", "--class", "1"], 2, "'ot' has no classes"),

@@ -125,7 +125,7 @@ def test_missing_and_truncated_files_are_refused(tmp_path, suffix):
 def test_files_of_another_format_are_refused(tmp_path, suffix, content):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(content)
-    check_refused(FORMATS[suffix][1], path, "not a|not readable")
+    check_refused(FORMATS[suffix][1], path, "not a|not readable|is an HDF5 file, but")
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "h5", "json", "png", "npz"])

@@ -30,7 +30,7 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("data.h5", "not a readable safetensors"),
+        ("data.h5", "is an HDF5 file, but a .safetensors file is needed"),
         ("start.safetensors.run/state.safetensors", "kind 'state', but 'checkpoint' is needed"),
         ("no", "no such file"),
     ],
