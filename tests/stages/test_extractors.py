@@ -68,10 +68,10 @@ def weights(tmp_path_factory):
         ({"features": ""}, "choose"),
         ({"profile": "tensorflow"}, "--profile tensorflow: choose pytorch-fid, tf or torchmetrics"),
         ({"precision": "fp16"}, "--precision fp16: choose fp32 or bf16"),
-        ({"features": "pixel", "profile": "tf"}, "no meaning for --features pixel"),
-        ({"features": "pixel", "precision": "bf16"}, "no meaning for --features pixel"),
-        ({"features": "net.pt", "weights": Path("w.pth")}, "no meaning for --features net.pt"),
-        ({"features": "c.safetensors", "profile": "tf"}, "no meaning for --features c.safetensors"),
+        ({"features": "pixel", "profile": "tf"}, "do not apply to --features pixel"),
+        ({"features": "pixel", "precision": "bf16"}, "do not apply to --features pixel"),
+        ({"features": "net.pt", "weights": Path("w.pth")}, "do not apply to --features net.pt"),
+        ({"features": "c.safetensors", "profile": "tf"}, "do not apply to --features c.safetensors"),
     ],
 )
 def test_invalid_options(options, message):
