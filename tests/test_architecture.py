@@ -45,8 +45,8 @@ MAY_IMPORT = {
     "__main__": ("cli",),
 }
 
-# What is imported by name: a trainer's method, and the files of settings/ that hold trainers.
-LATE = ("training/method.py", "settings/trainers.py")
+# What is imported by name: a trainer's method, and what registers itself: trainers, networks and sources.
+LATE = ("training/method.py", "settings/trainers.py", "models/__init__.py", "data/registry.py")
 
 # The two places where bytes of others that are pickles are read, and how they keep code in them from running.
 PICKLES = {"data/unpickle.py": "four admitted names", "metrics/weights.py": "weights_only=True"}

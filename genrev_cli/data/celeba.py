@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, Folder, image_names, open_container
 from genrev_cli.data.decode import FileSource
 from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
@@ -157,3 +158,6 @@ def _partition(container: Container) -> dict[int, int] | None:
     if len(data) > _MAX_PARTITION:
         raise FileError(f"{place.where(name)}: is larger than CelebA's; get the file again from {PAGE}")
     return parse_partition(data.decode("ascii", "replace"), place.where(name))
+
+
+SOURCE = Entry("celeba", open_celeba, ("path", "size", "download", "crop"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.data.checksum import require_file_md5, require_md5
+from genrev_cli.data.config import Entry
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.data.unpickle import unpickle
 from genrev_cli.errors import FileError
@@ -92,3 +93,6 @@ def _members(path: Path) -> Iterator[tuple[str, bytes, str]]:
                     yield wanted[member.name], content.read(_MAX_BYTES), f"{path}: {member.name}"
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise FileError(f"{path}: not a readable tar archive, or truncated ({error})") from error
+
+
+SOURCE = Entry("cifar10", open_cifar10, ("path", "size", "download"))

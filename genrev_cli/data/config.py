@@ -1,19 +1,26 @@
 """Which settings of `prepare-data` each source uses."""
 
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from genrev_cli.errors import UsageError
+from genrev_cli.progress import Progress
 from genrev_cli.settings.base import flag_of, spec_of
 from genrev_cli.settings.prepare import PrepareConfig
 
-USED: dict[str, tuple[str, ...]] = {
-    "digits": ("size",),
-    "mnist": ("path", "size", "download"),
-    "cifar10": ("path", "size", "download"),
-    "celeba": ("path", "size", "download", "crop"),
-    "folder": ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"),
-}
-"""Source → the options that it uses."""
+
+@dataclass(frozen=True)
+class Entry:
+    """A source. open: (config, progress) → the source. options: the fields of `PrepareConfig` that it uses."""
+
+    name: str
+    open: Callable[[PrepareConfig, Progress], Any]
+    options: tuple[str, ...]
+
+
+USED: dict[str, tuple[str, ...]] = {}
+"""Source → the options that it uses. The registry fills it."""
 _COMMON = ("source", "skip_damaged", "workers", "limit")
 
 

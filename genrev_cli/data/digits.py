@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from genrev_cli.data.config import Entry
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
@@ -39,3 +40,6 @@ def every_fifth(labels: np.ndarray) -> np.ndarray:
     for label in np.unique(labels):
         split[np.flatnonzero(labels == label)[_EVERY - 1 :: _EVERY]] = TEST
     return split
+
+
+SOURCE = Entry("digits", open_digits, ("size",))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, image_names, natural_key, open_container
 from genrev_cli.data.decode import FileSource, run
 from genrev_cli.data.pixels import centre_crop, decode, probe, to_array
@@ -153,3 +154,6 @@ def _common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple
         raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
     ((width, height),) = sizes
     return height, width
+
+
+SOURCE = Entry("folder", open_folder, ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"))

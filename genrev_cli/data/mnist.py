@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from genrev_cli.data.checksum import require_md5
+from genrev_cli.data.config import Entry
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
 from genrev_cli.errors import FileError
 from genrev_cli.progress import Progress
@@ -90,3 +91,6 @@ def _read(folder: Path, name: str) -> tuple[bytes, str]:
 def _at_most(path: Path, size: int) -> bytes:
     with path.open("rb") as file:
         return file.read(size)
+
+
+SOURCE = Entry("mnist", open_mnist, ("path", "size", "download"))

@@ -1,26 +1,28 @@
-"""The sources by name."""
+"""The sources by name: the SOURCE of every file of this folder, and those of plugins."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 
-from genrev_cli.data.celeba import open_celeba
-from genrev_cli.data.cifar10 import open_cifar10
-from genrev_cli.data.config import USED, check
-from genrev_cli.data.digits import open_digits
+from genrev_cli import data
+from genrev_cli.data.config import USED, Entry, check
 from genrev_cli.data.download import download
-from genrev_cli.data.folder import open_folder
-from genrev_cli.data.mnist import open_mnist
 from genrev_cli.data.source import Source
 from genrev_cli.plugins import register
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
-FACTORIES: dict[str, Callable[[PrepareConfig, Progress], Source]] = {
-    "digits": open_digits,
-    "mnist": open_mnist,
-    "cifar10": open_cifar10,
-    "celeba": open_celeba,
-    "folder": open_folder,
-}
+FACTORIES: dict[str, Callable[[PrepareConfig, Progress], Source]] = {}
+"""Source → what opens it."""
+
+
+def _add(entry: Entry) -> None:
+    FACTORIES[entry.name], USED[entry.name] = entry.open, entry.options
+
+
+for _module in iter_modules(data.__path__, f"{data.__name__}."):
+    if _module.name != __name__ and (_entry := getattr(import_module(_module.name), "SOURCE", None)):
+        _add(_entry)
 
 
 def register_source(name: str, open: Callable[[PrepareConfig, Progress], Source], options: Sequence[str] = ("path", "size")) -> None:

@@ -2,29 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from genrev_cli.config import build
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import MEMORY, Autoencoder, Bijection
-from genrev_cli.models.convolutional import Convolutional, ConvolutionalConfig
-from genrev_cli.models.dense import Dense, DenseConfig
-from genrev_cli.models.gan import FAMILIES, mirrored
-from genrev_cli.models.inn import INN, INNConfig
-from genrev_cli.models.revnet import RevNet, RevNetConfig
-from genrev_cli.models.variational import ResidualConfig, StridedConfig, Variational, residual, strided
+from genrev_cli.models.revnet import RevNet
+from genrev_cli.models.variational import Variational
 from genrev_cli.plugins import register
 
-MODELS: dict[str, tuple[type, Callable[..., Autoencoder]]] = {
-    "revnet": (RevNetConfig, RevNet),
-    "inn": (INNConfig, INN),
-    "dense": (DenseConfig, Dense),
-    "convolutional": (ConvolutionalConfig, Convolutional),
-    "strided": (StridedConfig, strided),
-    "residual": (ResidualConfig, residual),
-    **{name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()},
-}
+Networks = dict[str, tuple[type, Callable[..., Autoencoder]]]
+
+
+def _built_in() -> Networks:
+    """Collect the NETWORKS of every file of this folder."""
+    found: Networks = {}
+    for module in iter_modules(__path__, f"{__name__}."):
+        found |= getattr(import_module(module.name), "NETWORKS", {})
+    return found
+
+
+MODELS = _built_in()
 """Name of a model → the dataclass of its settings, and the function or class that builds it from them."""
 
 

@@ -115,3 +115,6 @@ def _check(image_shape: Shape, latent_dim: int, stages: tuple[Stage, ...]) -> No
     for stage in stages:
         if min(stage.channels, stage.kernel, stage.stride) < 1 or min(stage.padding) < 0:
             raise UsageError(f"convolutional: {stage}: channels, kernel and stride must be positive and padding not negative")
+
+
+NETWORKS = {"convolutional": (ConvolutionalConfig, Convolutional)}

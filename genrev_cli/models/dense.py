@@ -62,3 +62,6 @@ def xavier_linear(inputs: int, outputs: int) -> nn.Linear:
     nn.init.xavier_uniform_(linear.weight)
     nn.init.constant_(linear.bias, 0.01)
     return linear
+
+
+NETWORKS = {"dense": (DenseConfig, Dense)}

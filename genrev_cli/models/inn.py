@@ -110,3 +110,6 @@ def _check(image_shape: tuple[int, int, int], levels: tuple[Level, ...], hidden_
             f"inn: images of {height}×{width} cannot be halved {len(levels)} times; "
             f"prepare them with a --size that is a multiple of {factor}, or use fewer levels"
         )
+
+
+NETWORKS = {"inn": (INNConfig, INN)}

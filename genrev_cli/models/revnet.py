@@ -118,3 +118,6 @@ def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None
         raise UsageError(
             f"revnet: {len(scales)} scales are too many for images of {height}×{width}, because the last would see only padding; use fewer"
         )
+
+
+NETWORKS = {"revnet": (RevNetConfig, RevNet)}

@@ -181,3 +181,6 @@ def residual(**settings: Any) -> Variational:
     )
     width = prod(halved(c.image_shape, 2, w))
     return Variational({"name": "residual", **vars(c)}, nn.Sequential(*down, nn.ReLU(), nn.Flatten()), width, decoder)
+
+
+NETWORKS = {"strided": (StridedConfig, strided), "residual": (ResidualConfig, residual)}

@@ -23,7 +23,7 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("mnits", {}, "mnits: unknown source of images; choose one of digits, mnist"),
+        ("mnits", {}, "mnits: unknown source of images; choose one of celeba, cifar10"),
         ("folder", {}, "folder: --path is missing"),
         ("mnist", {"crop": "108"}, "--crop does not apply to 'mnist'"),
         ("celeba", {"val_fraction": 0.2}, "--val-fraction does not apply to 'celeba'"),

@@ -59,7 +59,7 @@ def test_coupling_is_the_equation():
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "name = None is unknown; choose revnet"),
+        ({}, "name = None is unknown; choose convolutional"),
         ({"name": "renvet"}, "name = 'renvet' is unknown"),
         ({"name": "revnet", "image_shape": [1, 8, 8]}, "key 'scales' is missing"),
         (revnet((1, 8, 8)), "0 scales at least 1"),

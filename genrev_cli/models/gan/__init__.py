@@ -5,6 +5,7 @@ They are the architectures that An et al. 2020, section 4, train.
 
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
+from functools import partial
 from typing import Any, ClassVar, final
 
 from torch import nn
@@ -159,3 +160,6 @@ def _fitting(image_shape: Shape) -> tuple[str, dict[str, Any]]:
 
 
 __all__ = ["FAMILIES", "NORMS", "Family", "Mirrored", "build_discriminator", "mirrored", "span_of"]
+
+
+NETWORKS = {name: (family.settings, partial(mirrored, name)) for name, family in FAMILIES.items()}
