@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from genrev_cli.data.config import USED
 from genrev_cli.data.registry import FACTORIES
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.models import MEMORY, MODELS
-from genrev_cli.scoring.metrics import COMPARISONS
+from genrev_cli.scoring.metrics import COMPARISONS, register_metric
 from genrev_cli.settings.trainers import TRAINERS
 from genrev_cli.store.checkpoints import load_checkpoint
 
@@ -202,3 +203,20 @@ def test_faulty_plugins_are_errors(genrev, words, code, said):
         Path(f"{name}.py").write_text(f"from genrev_cli.scoring.metrics import register_metric\nregister_metric({metric!r}, len)\n")
     found, _, err = genrev(*words)
     assert (found, said in err) == (code, True), err
+
+
+def test_an_installed_package_brings_its_plugins(genrev, monkeypatch):
+    """By an entry point, which is loaded once."""
+    loaded = []
+
+    def load():
+        loaded.append("mine")
+        register_metric("mine", lambda pair, seed, progress: ({"mine": 0.0}, {}))
+
+    point = SimpleNamespace(name="mine", dist=SimpleNamespace(version="1.2"), load=load)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "genrev.plugins" else [])
+    for _ in range(2):
+        assert genrev("info", "data.h5")[0] == 0
+    assert "mine" in COMPARISONS
+    assert loaded == ["mine"]
+    assert plugins.needed([("metric", "mine")]) == {"mine": "1.2"}
