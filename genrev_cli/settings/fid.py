@@ -30,7 +30,7 @@ def cache_setting() -> Any:
 
 @dataclass(frozen=True)
 class FidOptions(Settings):
-    """What is measured. Raises UsageError for settings that have no meaning together.
+    """Settings of fid. Raises UsageError for settings that do not apply together.
 
     ref: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
     metrics: the first one gives the result its name. seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from

@@ -25,5 +25,5 @@ class SampleSettings(Settings):
 
     @property
     def draw(self) -> Draw:
-        """What is drawn."""
+        """Return the settings of the draw."""
         return Draw(self.seed, self.temperature, self.labels)

@@ -21,7 +21,7 @@ class SamplerFile:
 
 @dataclass(frozen=True)
 class Draw:
-    """What is drawn. temperature: below 1 nearer to the mean. labels: the classes that samples take in turn, () as the prior mixes them."""
+    """Settings of a draw. temperature: below 1, codes lie nearer to the mean. labels: classes of the samples, in turn; () mixes all."""
 
     seed: int = 0
     temperature: float = 1.0

@@ -39,7 +39,7 @@ class Method(ABC):
     @property
     @abstractmethod
     def model(self) -> nn.Module:
-        """What a checkpoint holds of the modules; an average of weights is an average of it."""
+        """Return the modules that the checkpoint saves; averaged weights are averages of these."""
 
     def start(self, passes: Passes) -> None:  # noqa: B027 (optional on purpose)
         """Set up, once before step 0, what depends on the data."""
