@@ -17,7 +17,8 @@ def _sample(ckpt: Path, out: Path, settings: SampleSettings) -> Result:
 
 add_command(
     "sample",
-    "Generate images from the prior, or from a distribution fitted to codes. The same seed always gives the same image i, however many are drawn.\n\n"
+    "Generate images from the prior, or from a distribution fitted to codes. The same seed always gives the same image i, "
+    "however many are drawn.\n\n"
     "With --class 0,1,2 image i is of class i mod 3, and the grid has a column for each.",
     example="genrev sample --ckpt adversarial.safetensors -n 10000 --out samples/ --grid samples.png",
     parts={
