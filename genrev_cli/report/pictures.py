@@ -85,7 +85,7 @@ def _rows(picture: Picture) -> str:
     if named.strip():
         return f"Rows from top to bottom: {named.strip()}."
     if group == "samples" and "n" in config:
-        return f"The first of {config['n']:,} images drawn from the {config.get('sampler', 'prior')}."
+        return f"The first of {config['n']:,} images drawn from the {words.SOURCES.get(config.get('sampler', ''), 'prior')}."
     if group == "interpolations" and "steps" in numbers:
         return f"Each row goes from one real image to another: the originals are at both ends, {numbers['steps']} decoded images between."
     if group == "traversals" and "dims" in config:

@@ -43,7 +43,8 @@ def cards(material: Material) -> list[Card]:
 def _score_card(result: dict[str, Any]) -> Card:
     label, split = result.get("metric", "score"), result.get("split", "")
     compared = "n_reference" in result  # else it is a score of real images, such as a reconstruction error or a likelihood
-    note = (f"{result['n']:,} samples" if compared else f"{result['n']:,} {split} images") if result.get("n") else ""
+    of = f" of the {source}" if (source := words.SOURCES.get(result.get("sampler", ""))) else ""
+    note = (f"{result['n']:,} samples{of}" if compared else f"{result['n']:,} {split} images") if result.get("n") else ""
     if result.get("n_reference"):
         note += f" against {words.number(result['n_reference'])} {split} images"
     floor = result.get("bias_floor") if label.startswith(("FID", "FD")) else None

@@ -128,3 +128,7 @@ def image_size(shape: list[int]) -> str:
     """Return [C, H, W] as text: 64×64, 3 channels."""
     channels, height, width = shape
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
+
+
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians"}
+"""Name of a sampler, as headers and results have it → what a reader calls it."""

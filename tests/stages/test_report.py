@@ -289,10 +289,11 @@ def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width
     [
         ({"metric": "FD-pixel", "bias_floor": 0.5}, "real images would score about 0.5", "nothing"),
         ({"metric": "FD-pixel", "bias_floor": None}, "1,000 samples against 55 test images", "would score"),
+        ({"sampler": "ot"}, "1,000 samples of the transport map against 55 test images", "no such word"),
         ({"metric": "KD-pixel", "FD-pixel": 40.5, "bias_floor": 0.5}, "1,000 samples", "would score"),
         ({"metric": "L1", "n_reference": None}, "1,000 test images", "1,000 samples"),
     ],
-    ids=["floor", "no floor", "another metric", "reconstructions"],
+    ids=["floor", "no floor", "a transport map", "another metric", "reconstructions"],
 )
 def test_a_card_says_what_its_number_is(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
     path = scored(tmp_path / "one.json", family, **result)
