@@ -72,7 +72,7 @@ def _infogan(shape: Shape, model: dict[str, Any]) -> float:
 
 def _wgan_resnet(shape: Shape, model: dict[str, Any]) -> float:
     """Two 3×3 convolutions for each block, at its larger size, in the generator and in its mirror."""
-    pixels, total = prod(shape[1:]), 0.0
+    pixels, total = float(prod(shape[1:])), 0.0
     for a, b in pairwise(model["channels"][::-1]):
         total += 2 * 9 * (a * a + a * b) * pixels
         pixels /= 4
