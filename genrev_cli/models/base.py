@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.invertible import MEMORY, Chain, Coupling, Streams
-from genrev_cli.models.margin import Margin
+from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Images, Latents, Scores
 
 
@@ -64,7 +64,7 @@ class Bijection(Autoencoder):
     """
 
     bijective: ClassVar[bool] = True
-    margin: Margin = Margin()
+    margin: Margin = NO_MARGIN
     chain: Chain
 
     @property

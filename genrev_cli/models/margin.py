@@ -63,6 +63,9 @@ class Margin:
         return torch.where(inside, self.pad(x), border)
 
 
+NO_MARGIN = Margin()
+
+
 def _missing(image_shape: Shape, halvings: int) -> tuple[int, int]:
     """Return the pixels that height and width lack to be multiples of 2^halvings."""
     _, height, width = image_shape

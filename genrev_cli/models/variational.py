@@ -30,7 +30,7 @@ from genrev_cli.models.blocks import (
     spread_block,
     transposed,
 )
-from genrev_cli.models.margin import Margin
+from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Codes, Images, Latents
 
 NORMALISED = ("none", "inner", "all")
@@ -47,7 +47,7 @@ class Variational(Autoencoder):
 
     bijective: ClassVar[bool] = False
 
-    def __init__(self, config: dict[str, Any], features: nn.Module, width: int, decoder: nn.Module, *, margin: Margin = Margin()) -> None:
+    def __init__(self, config: dict[str, Any], features: nn.Module, width: int, decoder: nn.Module, *, margin: Margin = NO_MARGIN) -> None:
         """margin: of the images that features and decoder see, (B, C, H', W').
 
         features: (B, C, H', W') in [−1, 1] → (B, width). decoder: (B, d) → (B, C, H', W'), before the tanh.
