@@ -44,13 +44,14 @@ def _families(result: Result) -> Iterator[str]:
 def _fitting(result: Result) -> Iterator[str]:
     """Yield a table of what fits some images."""
     found = result.numbers
-    yield from wrapped("", f"{found['images']} in {found['data']}; a step on {found['device']}, {found['threads']} threads")
+    yield from wrapped("", f"{found['images']} in {found['data']}; threads of a step on {found['device']}: {found['threads']}")
     yield f"{'recipe, or rule (size)':<24}{'command':<15}{'param.':>7}{'steps':>8}{'s/step':>9}{'MB':>7}{'all':>8}"
     for row in found["fitting"]:
         cells = f"{row['name']:<24}{row['command']:<15}{count(row['parameters']):>7}{row['steps']:>8}"
         if "seconds_per_step" in row:
-            about = "~" if row["scaled"] else ""
-            cells += f"{about + format(row['seconds_per_step'], '.3g'):>9}{row['megabytes']:>7.0f}{span(row['hours']):>8}"
+            seconds = ("~" if row["scaled"] else "") + format(row["seconds_per_step"], ".3g")
+            megabytes = format(row["megabytes"], ".0f" if row["megabytes"] >= 9.5 else ".2g")
+            cells += f"{seconds:>9}{megabytes:>7}{span(row['hours']):>8}"
         yield cells
         if "failed" in row:
             yield from wrapped("    ", row["failed"])
