@@ -36,7 +36,7 @@ AFTER = {"train-adversarial": "2", "train-gan": "4"}
 """Command that goes on from a checkpoint → its smallest batch."""
 CHEAP = ("gray-8x8-30", "colour-48x64", "gray-33x47", "colour-32x32-train-only", "gray-28x28", "gray-16x200")
 TRIED = [(family, CHEAP[i % len(CHEAP)]) for i, family in enumerate(CASES) if family != "features"]
-"""Each family on one of the data sets whose networks are quick, in turn. tests/models/test_any_shape.py has every network on every shape."""
+"""Each family on one of the data sets whose networks are quick, in turn; tests/models/test_any_shape.py has every network and shape."""
 QUICK = ["--size-of-model", "small", "--device", "cpu", "--steps", "2"]
 
 
