@@ -46,21 +46,21 @@ def _misfit(tables: dict[str, Any], images: ImageSet) -> str:
 
 
 def recipe_for_checkpoint(
-    header: Header, ckpt: Path, images: ImageSet, command: str, family: str, *, recipe: str, size: str, optional: bool = False
+    header: Header, ckpt: Path, images: ImageSet, command: str, family: str, *, recipe: str, optional: bool = False
 ) -> Choice:
     """Return the recipe of a command that goes on from a checkpoint: --recipe, else the checkpoint's own.
 
-    If the checkpoint's recipe lacks the command's table, or a size is asked for, the table of `family`'s rule is added to it.
+    If the checkpoint's recipe lacks the command's table, that of `family`'s rule is added to it, in the size of the checkpoint's rule.
     optional: a recipe that is no rule's may lack the table. Raises UsageError like `choose`, and for a checkpoint without a recipe.
     """
     if recipe:
-        return recipe_for_images(images, command, family, recipe=recipe, size=size)
+        return recipe_for_images(images, command, family, recipe=recipe, size="")
     own = recipe_of(header, ckpt)
-    name, tables, own_size = own["recipe"], own["recipe_tables"], own.get("recipe_size", "")
-    if not size and (command in tables or (optional and not own_size)):
-        return Choice(name, tables, own_size)
-    reason = f"--size-of-model {size}" if size else f"the recipe of {ckpt} has no table [{command}]"
-    rule = by_rule(family, facts_of(images), size or own_size, reason)
+    name, tables, size = own["recipe"], own["recipe_tables"], own.get("recipe_size", "")
+    if command in tables or (optional and not size):
+        return Choice(name, tables, size)
+    reason = f"the recipe of {ckpt} has no table [{command}]"
+    rule = by_rule(family, facts_of(images), size, reason)
     return Choice(f"{name} + {rule.name}", {**tables, command: rule.tables[command]}, rule.size, reason)
 
 

@@ -135,6 +135,8 @@ def test_a_checkpoint_of_another_family_gets_the_rules_table(data, tmp_path, cap
     assert "has no table [train-adversarial]: adversary, batch and steps are sized for 1×8×8, 24 images (small; see --dry-run)" in err
     assert plan["recipe"] == "rule vae (small) for 1×8×8, 24 images + rule grn (small) for 1×8×8, 24 images"
     run(capsys, "train-adversarial", "--ckpt", vae, "--out", out, "--device", "cpu", "--steps", 2, "--batch", 2)
+    assert main(["train-gan", "--ckpt", str(vae), "--size-of-model", "small"]) == 2
+    assert "--size-of-model small: does not apply to the network of a checkpoint; leave it or --ckpt out" in capsys.readouterr().err
     header, _ = run(capsys, "info", out)
     assert header["config"]["recipe_tables"].keys() == {"model", "prior", "train-vae", "train-adversarial"}
 
