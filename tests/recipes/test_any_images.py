@@ -149,7 +149,7 @@ def test_a_run_of_a_rule_resumes_with_the_plan_in_its_header(data, tmp_path, cap
     assert found["steps"] == 4
     assert "resuming" in err
     assert main([*map(str, words[:-4]), "--size-of-model", "large", "--steps", "6"]) == 2
-    assert "was made with other settings (model.scales" in capsys.readouterr().err
+    assert "model.scales[1].hidden: 12 → 25" in capsys.readouterr().err
     header, _ = run(capsys, "info", out)
     assert header["config"]["recipe"] == "rule grn (small) for 1×8×8, 24 images"
     assert header["config"]["recipe_tables"]["model"]["name"] == "revnet"
