@@ -42,6 +42,7 @@ def test_a_family_may_be_named():
     assert chosen(source="celeba", recipe="inn").name == "inn-celeba"
     assert chosen(recipe="classic").name == "rule classic (base) for 3×64×64, 303 images"
     assert chosen("fit-features", "features", recipe="features").name == "features", "a recipe of that name comes first"
+    assert chosen("fit-features", "features", recipe="features", size="small").size == "small"
 
 
 @pytest.mark.parametrize(
