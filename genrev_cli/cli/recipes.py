@@ -8,6 +8,7 @@ import typer
 from genrev_cli.cli.console import listener, put_out, report
 from genrev_cli.cli.generate import Group, One, add_command
 from genrev_cli.cli.layout import wrapped
+from genrev_cli.recipes.words import count, span
 from genrev_cli.result import Result
 from genrev_cli.settings.recipes import RecipesOptions
 
@@ -60,23 +61,6 @@ def _fitting(result: Result) -> Iterator[str]:
     if any(row.get("scaled") for row in found["fitting"]):
         yield "  ~: from a smaller batch, in proportion"
     yield from wrapped("", f"'genrev recipes FAMILY --for {found['data']}' prints the values of a rule and how each was chosen.")
-
-
-def count(number: float | None) -> str:
-    """Return a number of parameters in at most 6 characters: '44.1 k', '4.2 M'; '' for None."""
-    for unit, mark in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number is not None and number >= 0.9995 * unit:
-            return f"{number / unit:.3g}{mark}"
-    return "" if number is None else f"{number:.0f}"
-
-
-def span(hours: float) -> str:
-    """Return a time in at most 6 characters: '45 s', '12 min', '3.1 h', '12 d'."""
-    seconds = 3600 * hours
-    for least, unit, mark in ((172_800, 86_400, "d"), (5400, 3600, "h"), (90, 60, "min")):
-        if seconds >= least:
-            return f"{seconds / unit:.2g} {mark}" if seconds < 10 * unit else f"{seconds / unit:.0f} {mark}"
-    return f"{seconds:.0f} s"
 
 
 add_command(

@@ -13,6 +13,7 @@ from genrev_cli.models import build_model, sized
 from genrev_cli.progress import Progress
 from genrev_cli.recipes.choice import Choice, by_rule, choose
 from genrev_cli.recipes.rules import Facts
+from genrev_cli.recipes.words import count
 from genrev_cli.store.checkpoints import recipe_of
 
 
@@ -76,11 +77,3 @@ def say(choice: Choice, images: ImageSet, sizes: str, parameters: int, progress:
         facts = facts_of(images)
         trained = f"{count(parameters)} parameters; " if parameters else ""
         progress.note(f"{choice.reason}: {sizes} are sized for {facts.described} ({trained}{choice.size}; see --dry-run)")
-
-
-def count(number: float) -> str:
-    """Return a number in words of at most 6 characters: 44.1 k, 4.2 M."""
-    for unit, mark in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= 0.9995 * unit:
-            return f"{number / unit:.3g}{mark}"
-    return f"{number:.0f}"

@@ -9,6 +9,7 @@ from genrev_cli.cli import main
 from genrev_cli.config import read_recipe, recipe_names
 from genrev_cli.recipes.built_in import recipe_text
 from genrev_cli.recipes.rules import RULES
+from genrev_cli.recipes.words import count, span
 from genrev_cli.stages import recipes as stage
 
 
@@ -114,3 +115,10 @@ def test_a_size_does_not_apply_to_a_recipe(run, data):
     code, _, err = run("grn-digits", "--for", data, "--size-of-model", "small")
     assert code == 2
     assert "--size-of-model small: does not apply to the recipe grn-digits; name its family" in err
+
+
+def test_numbers_are_said_in_few_characters():
+    assert [count(number) for number in (None, 0, 999, 44_065, 999_600, 4_150_000, 60_409_572, 2e9)] == [
+        "", "0", "999", "44.1 k", "1 M", "4.15 M", "60.4 M", "2 G",
+    ]  # fmt: skip
+    assert [span(hours) for hours in (0.001, 0.0249, 0.1, 1.4, 1.6, 40, 300)] == ["4 s", "90 s", "6 min", "84 min", "1.6 h", "40 h", "12 d"]
