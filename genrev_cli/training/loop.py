@@ -162,12 +162,12 @@ class Window:
         return numbers, steps, seconds
 
 
-def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> None:
-    """Read the window, and report it to the log and the progress bar."""
+def _report(window: Window, step: int, batch: int, hooks: Hooks) -> dict[str, float]:
+    """Read the window, report it to the log, and return its numbers."""
     means, count, seconds = window.read(step)
-    speed = count * batch / seconds
-    hooks.log(step, {**means, "images_per_second": speed})
-    bar.advance(count, **means, images_per_second=speed)
+    numbers = {**means, "images_per_second": count * batch / seconds}
+    hooks.log(step, numbers)
+    return numbers
 
 
 def _marks_wait(first: bool, device: torch.device) -> AbstractContextManager[None]:
@@ -218,8 +218,8 @@ def train(
             due_now = intervals.any_due(step, steps)
             interrupted = distributed.any_rank(stop.requested)
             late = due_now and distributed.any_rank(time.monotonic() - saved > save_seconds)
-            if due_now or interrupted:
-                _report(window, step, batches.batch, hooks, bar)
+            numbers = _report(window, step, batches.batch, hooks) if due_now or interrupted else {}
+            bar.advance(1, **numbers)
             for every, hook in (
                 (intervals.monitor, hooks.monitor), (intervals.preview, hooks.preview), (intervals.evaluate, hooks.evaluate),
             ):  # fmt: skip
