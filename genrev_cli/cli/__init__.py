@@ -14,6 +14,7 @@ import typer
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
+from genrev_cli.cli.mistakes import unknown_option
 from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 from genrev_cli.plugins import load_asked
@@ -44,7 +45,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, metavar="", help="Print the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", metavar="", help="With any command: show the traceback of an error.")] = False,
     plugin: Annotated[
@@ -62,7 +63,10 @@ def root(
         ),
     ] = PEER_MINUTES,
 ) -> None:
-    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage."""
+    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
+
+    'genrev help COMMAND' explains a command; 'genrev demo' runs a whole chain in a few minutes.
+    """
 
 
 _interrupts: list[int] = []
@@ -95,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         peer_seconds = _take_peer_seconds(words)
         command_line.set(tuple(words))
-        words = load_asked(words)
+        words = _helped(load_asked(words))
         from genrev_cli.cli import commands
 
         commands.arrange()
@@ -111,6 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code  # every process has this error; rank 0 reports it
         error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
         return code
+
+
+def _helped(words: list[str]) -> list[str]:
+    """Return the words of `genrev help` and `genrev help COMMAND` as `genrev [COMMAND] --help`; others unchanged."""
+    return [*words[1:2], "--help"] if words[:1] == ["help"] else words
 
 
 def _take_peer_seconds(words: list[str]) -> float:
@@ -165,7 +174,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, _mistake(error.format_message())
+        return 2, unknown_option(error) or _mistake(error.format_message())
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

@@ -66,6 +66,8 @@ class Pace:
             return 0.0
         middle = bisect_right(marks, self.began + (last - self.began) / 2, key=lambda mark: mark[0])
         first, earlier = marks[middle - 1]
+        if count <= earlier:  # nothing was done in the second half: take all of the time
+            first, earlier = marks[0]
         if count <= earlier:
             return None
         rate = (last - first) / (count - earlier)

@@ -6,10 +6,13 @@ Names and headers of other people's files may hold any character. They are print
 import json
 import os
 import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from genrev_cli.cli.ending import condition_lines, end_lines, table_lines
 from genrev_cli.cli.stderr import STDERR, tell, visible
 from genrev_cli.errors import FileError, GenrevError, UnreadError
 from genrev_cli.invocation import first_process
@@ -105,56 +108,44 @@ def traceback_lines(text: str) -> None:
         tell(line)
 
 
-def report(result: Result, as_json: bool) -> None:
-    """Print a result: its path on stdout and its numbers or tables on stderr, or everything as one JSON object on stdout."""
-    if not first_process():
+quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""True while a command is only a step of another one, which reports for it."""
+
+
+def report(result: Result, as_json: bool, command: str = "") -> None:
+    """Print a result: its path on stdout and its numbers or tables on stderr, or everything as one JSON object on stdout.
+
+    command: the command that made it; with it, stderr also says what to do next.
+    """
+    if not first_process() or quiet.get():
         return
     if as_json:
         made = {"out": str(result.out)} if result.out else {}
         put_out(_visible_json(made | result.numbers))
         return
     if "tables" in result.numbers:
-        _print_tables(result)
-        return
-    width = max((len(name) for name in result.numbers), default=0)
-    for name, value in result.numbers.items():
-        tell(f"{name:<{width}}  {_shown(value)}")
+        _tell_all(line for table in result.numbers["tables"] for line in table_lines(table))
+        _tell_all(condition_lines(result.numbers.get("conditions", {})))
+    else:
+        _tell_all(end_lines(result))
+    if result.out and command:
+        from genrev_cli.runs.following import next_command
+
+        if line := next_command(command, result.out):
+            tell(f"next: {line}")
     if result.out:
         _put_out_path(result.out)
+
+
+def _tell_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell(line)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _print_tables(result: Result) -> None:
-    """Print tables and the conditions under which they were measured."""
-    for table in result.numbers["tables"]:
-        _print_table(table)
-    for name, value in result.numbers.get("conditions", {}).items():
-        tell(f"{name}: {_shown(value)}")
-    if result.out:
-        _put_out_path(result.out)
-
-
-def _print_table(table: dict[str, Any]) -> None:
-    rows = sorted(table["rows"], key=len, reverse=True)  # the longest row has all columns in order
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    tell(table["title"])
-    for line in lines:
-        padded = [word.rjust(width) for word, width in zip(line[1:], widths[1:], strict=True)]
-        tell("  " + "  ".join([line[0].ljust(widths[0]), *padded]))
-    for note in table["notes"]:
-        tell(f"  {note}")
-    tell()
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def show(result: Result) -> None:

@@ -245,7 +245,7 @@ def add_command(
         as_json = made["as_json"] if prints else made.pop("as_json")
         result = built.run(**made)
         if result is not None:
-            report(result, as_json=as_json)
+            report(result, as_json=as_json, command=name)
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -32,6 +32,10 @@ CLASSIFIER_TABLES = (
 )
 
 
+SAMPLE_NEXT = "sample --ckpt {out} --grid samples.png"
+"""What to do next with a checkpoint whose prior can be sampled."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to train. family: the family of its built-in recipes. settings: the settings class of its method.
@@ -51,6 +55,7 @@ class Trainer:
     name: the command, and its table in a recipe. out: the default target. example: shown below the help.
     variants: value of the setting `variant` → variant; the first is the default; '' if there is only one.
     tables: keys of model and prior that are options too. place: order among the commands of its panel.
+    next: the commands to propose at the end of a run, see `Command.next`.
     """
 
     name: str
@@ -60,3 +65,4 @@ class Trainer:
     variants: Mapping[str, Variant]
     tables: tuple[TableOption, ...] = (EXACT_BITS,)
     place: int = 100
+    next: tuple[str, ...] = (SAMPLE_NEXT,)

@@ -29,6 +29,7 @@ from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint, data_of
+from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
@@ -206,8 +207,9 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     an image, else those of the prior's mean, or of each class's in turn where it has classes.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    steps, extent, around, label, split = settings.steps, settings.extent, settings.around, settings.label, settings.split
+    steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
     figure = _Figure(ckpt, out, settings.device, data)
+    label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
     prior = figure.model.prior
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:
