@@ -21,6 +21,7 @@ from genrev_cli.runs.job import Job
 from genrev_cli.runs.out_of_memory import out_of_memory
 from genrev_cli.runs.resume import best_file, earlier_run, run_folder, run_lock
 from genrev_cli.runs.state import RunState
+from genrev_cli.runs.trackers import require_tracker
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
@@ -31,8 +32,10 @@ from genrev_cli.training.loop import Intervals, Stop, train
 def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Result:
     """Run a training stage to its end, from its last state if there is one, and write the checkpoint `out`.
 
-    Raises UsageError when an earlier run to `out` had other settings, and DivergedError and InterruptedRun like `train`.
+    Raises UsageError when an earlier run to `out` had other settings, UnavailableError when the tracker is not installed, and DivergedError
+    and InterruptedRun like `train`.
     """
+    require_tracker(options.tracker)
     inputs = [Path(record["path"]) for record in job.inputs.values()]
     for target in [out, best_file(out)] if options.evaluation.every else [out]:
         check_target(target, job.kind, (".safetensors",), inputs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from genrev_cli.settings.trainer import SAMPLE_NEXT
 from genrev_cli.settings.trainers import TRAINERS
 
-DATA, TRAIN, LATENT, GENERATE, LOOK, SCORE = "Data", "Train", "Latent space", "Generate", "Look", "Score"
+START, DATA, TRAIN, LATENT, GENERATE, LOOK, SCORE = "Start here", "Data", "Train", "Latent space", "Generate", "Look", "Score"
 """Panels of `genrev --help`."""
 
 
@@ -29,6 +29,7 @@ class Command:
 _PAGE = ("report {ckpt} {out}",)
 
 _OTHERS = (
+    Command("demo", START, -10),
     Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
     Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
