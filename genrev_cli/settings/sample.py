@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from genrev_cli.settings.base import FILES, METHOD, Settings, setting
+from genrev_cli.settings.base import FILES, IMAGES, Settings, setting
 from genrev_cli.settings.common import batch_setting, device_setting, seed_setting
 from genrev_cli.settings.sampling import SamplerFile
 
@@ -15,16 +15,16 @@ class SampleSettings(Settings):
     A class is a number, or a name in the header of the checkpoint or its data.
     """
 
-    n: int = setting(64, "Number of images.", panel=METHOD, short="-n", at_least=1)
+    n: int = setting(64, "Number of images.", panel=IMAGES, short="-n", at_least=1)
     sampler: SamplerFile | None = None
     grid: Path | None = setting(None, "Also write the first 64 images as one picture (.png).", panel=FILES)
     seed: int = seed_setting()
-    temperature: float = setting(1.0, "Scale of the codes: below 1 more typical, less diverse.", panel=METHOD)
+    temperature: float = setting(1.0, "Scale of the codes: below 1 more typical, less diverse.", panel=IMAGES)
     labels: tuple[str, ...] = setting(
         (),
         "Draw only this class, or several in turn: names or numbers, with commas.",
         flag="--class",
-        panel=METHOD,
+        panel=IMAGES,
         shown="as they mix",
     )
     batch: int = batch_setting(64)

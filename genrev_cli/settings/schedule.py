@@ -23,9 +23,9 @@ class Schedule(Settings):
     lr_drop_epochs: epochs at which the learning rates are divided by 10.
     """
 
-    batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
     epochs: float = setting(250.0, "Stop after this many passes over the training images.", panel=TRAINING, at_least=0)
     steps: int = setting(0, "Stop after this many steps.", panel=TRAINING, at_least=0)
+    batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
     seed: int = setting(0, "Seed of weights, order and noise.", panel=TRAINING)
     precision: str = setting(
         "fp32",
@@ -38,7 +38,7 @@ class Schedule(Settings):
     )
     lr_drop_epochs: tuple[float, ...] = setting(())
     memory: str = setting(
-        "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=TRAINING, choices=MEMORY
+        "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=ADVANCED, choices=MEMORY
     )
 
 

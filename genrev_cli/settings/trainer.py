@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genrev_cli.settings.base import METHOD, Settings, Spec
+from genrev_cli.settings.base import ADVANCED, METHOD, Settings, Spec
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class TableOption:
 
 
 DIMS = TableOption("prior", "dim", int, Spec("Active latent dimensions d.", METHOD, "--dims"))
-BOUND = TableOption("prior", "bound", float, Spec("Clamp active dimensions to ±bound; 0 does not clamp.", METHOD))
+BOUND = TableOption("prior", "bound", float, Spec("Clamp active dimensions to ±bound; 0 does not clamp.", ADVANCED))
 EXACT_BITS = TableOption(
     "model",
     "exact_bits",
     int,
-    Spec("Make the inverse of additive couplings exact to the bit by rounding to 2^-K; try 16; 0: off.", METHOD),
+    Spec("Make the inverse of additive couplings exact to the bit by rounding to 2^-K; try 16; 0: off.", ADVANCED),
 )
 
 

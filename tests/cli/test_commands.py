@@ -28,7 +28,8 @@ def images_of(path):
 def test_stdout_is_exactly_the_path(chain, run):
     code, out, err = run("encode", "--ckpt", chain / "adversarial.safetensors", "--out", chain / "again.h5", "--split", "test")
     assert (code, out) == (0, f"{chain / 'again.h5'}\n")
-    assert "images_per_second" in err
+    assert "Images per second" in err
+    assert err.endswith(f"next: genrev fit-ot {chain / 'again.h5'}\n")
 
 
 def test_json_is_one_object(chain, run_json):
@@ -218,4 +219,4 @@ def test_the_reference_lists_every_command():
     assert registered == set(all_commands())
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
-    assert "| `--peer-timeout` | With any command under torchrun: end a process" in text
+    assert "| `--peer-timeout` | Under torchrun: end a process" in text

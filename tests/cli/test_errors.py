@@ -50,7 +50,7 @@ def bad(chain, tmp_path):
 
 CASES = {
     "no such data": (3, "pretrain-recon --data {bad}/none.h5", "no such file"),
-    "a checkpoint as data": (3, "pretrain-recon --data {chain}/recon.safetensors", "not a readable HDF5 file"),
+    "a checkpoint as data": (3, "pretrain-recon --data {chain}/recon.safetensors", "is a checkpoint or a map, but a .h5 file is needed"),
     "codes as data": (3, "pretrain-recon --data {chain}/codes.h5", "kind 'codes', but 'data' is needed"),
     "foreign HDF5": (3, "pretrain-recon --data {bad}/foreign.h5", "not written by genrev"),
     "truncated HDF5": (3, "pretrain-recon --data {bad}/cut.h5", "truncated"),
@@ -60,7 +60,7 @@ CASES = {
     "foreign safetensors": (3, "sample --ckpt {bad}/foreign.safetensors", "not written by genrev"),
     "truncated safetensors": (3, "sample --ckpt {bad}/cut.safetensors", "truncated"),
     "text as a checkpoint": (3, "sample --ckpt {bad}/text.safetensors", "not a readable safetensors file"),
-    "data as a checkpoint": (3, "sample --ckpt {chain}/digits.h5", "is an HDF5 file, but a .safetensors file is needed"),
+    "data as a checkpoint": (3, "sample --ckpt {chain}/digits.h5", "holds prepared images, of prepare-data, but a .safetensors"),
     "a state as a checkpoint": (3, "sample --ckpt {chain}/recon.safetensors.run/state.safetensors", "kind 'state', but"),
     "wrong image size": (3, "encode --ckpt {chain}/recon.safetensors --data {bad}/large.h5", "images are 1×16×16"),
     "wrong size of features": (2, "fid {bad}/large.h5 --ref {chain}/digits.h5 --features pixel --no-cache", "resize one of the two"),
@@ -177,7 +177,7 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
     try:
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3
-        assert "does not exist any more; pass --data" in err
+        assert "does not exist any more; put it beside recon.safetensors, or pass --data" in err
         assert main(["prepare-data", "digits", "--limit", "100", "--out", str(chain / "digits.h5")]) == 0
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3

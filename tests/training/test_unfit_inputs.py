@@ -22,7 +22,11 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
     write_json(tmp_path / "result.json", {"fid": 1}, Header("score", {}, ""))
     for call in (recon, adversarial):
         check_refused(
-            FileError, f"^{tmp_path / name}: (not a readable HDF5|no such file)", call, tmp_path / "a.safetensors", data=tmp_path / name
+            FileError,
+            f"^{tmp_path / name}: (not a readable HDF5|is a checkpoint or a map|no such file)",
+            call,
+            tmp_path / "a.safetensors",
+            data=tmp_path / name,
         )
     assert not (tmp_path / "a.safetensors").exists()
 
@@ -30,7 +34,7 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("data.h5", "is an HDF5 file, but a .safetensors file is needed"),
+        ("data.h5", "holds prepared images, of prepare-data, but a .safetensors file is needed"),
         ("start.safetensors.run/state.safetensors", "kind 'state', but 'checkpoint' is needed"),
         ("no", "no such file"),
     ],
@@ -53,7 +57,10 @@ def test_data_that_changed_or_is_gone(tmp_path, adversarial, data, write_images)
     adversarial(out, data=data, steps=1)
     data.unlink()
     check_refused(
-        FileError, "was trained on .*data.h5, which does not exist any more; pass --data", adversarial, tmp_path / "b.safetensors"
+        FileError,
+        "was trained on .*data.h5, which does not exist any more; put it beside start.safetensors, or pass --data",
+        adversarial,
+        tmp_path / "b.safetensors",
     )
 
 
