@@ -72,6 +72,14 @@ CASES = {
     "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
     "no images": (3, "fid {bad}/empty --ref {chain}/digits.h5 --features pixel", "image"),
     "too few images": (2, "fid {chain}/samples --ref {chain}/digits.h5 --features pixel -n 1000", "has only 70 images; pass -n 70 or less"),
+    "a folder of photos as data": (
+        3, "pretrain-recon --data {bad}/images", "make one with 'genrev prepare-data folder --path {bad}/images --out data/images.h5'"),
+    "another tool's option": (2, "sample --ckpt {chain}/recon.safetensors --num-samples 3", "no such option of sample; did you mean -n?"),
+    "a misspelt option": (2, "sample --ckpt {chain}/recon.safetensors --tempratur 2", "did you mean --temperature?"),
+    "an option of nobody's": (2, "sample --ckpt {chain}/recon.safetensors --xyzzy", "'genrev sample --help' lists the options"),
+    "a reference twice": (2, "fid {chain}/samples {chain}/digits.h5 --ref digits --features pixel", "both name the reference"),
+    "no reference": (2, "fid {chain}/samples --features pixel", "there is no reference; give it as the second argument or with --ref"),
+    "a tracker that is unknown": (2, "pretrain-recon --data {chain}/digits.h5 --tracker mlflow", "choose tensorboard, trackio or wandb"),
     "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "dev: choose train, val, test or all"),
     "empty split": (2, "encode --ckpt {chain}/recon.safetensors --split val", "has no images in split 'val'"),
     "unknown source": (2, "prepare-data imagenet", "unknown source of images"),
@@ -125,7 +133,7 @@ def test_error(chain, bad, run, monkeypatch, code, line, sentence):
     found, out, err = run(*line.format(chain=chain, bad=bad).split())
     (message,) = [text for text in err.splitlines() if not text.startswith(("genrev: ", "scan", "features")) or "error" in text]
     assert message.startswith("genrev: error: ")
-    assert sentence in message
+    assert sentence.format(bad=bad) in message
     assert (found, out) == (code, "")
     assert list((bad / "empty").iterdir()) == []  # nothing half-made
 
