@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genrev_cli.config import recipe_tables
+from genrev_cli.errors import FileError
 from genrev_cli.files.any import read_any_header
 from genrev_cli.settings.commands import all_commands
 
@@ -16,16 +17,16 @@ _NAME, _OPTIONAL = re.compile(r"\{(\w+)\}"), re.compile(r"\[([^\]]*)\] ?")
 
 
 def next_command(command: str, out: Path) -> str:
-    """Return the command line to propose after `command` has written `out`; '' if there is none.
-
-    Raises FileError when the file has no header of genrev's.
-    """
+    """Return the command line to propose after `command` has written `out`; '' if there is none."""
     proposals = all_commands()[command].next
     if not proposals:
         return ""
-    header = asdict(read_any_header(out))
+    try:
+        header = asdict(read_any_header(out))
+    except FileError:  # somebody has replaced or removed it since; the command itself has succeeded
+        return ""
     names = {"out": str(out), **names_in(header)}
-    tables = header["config"].get("recipe_tables", {})
+    tables = _table(header["config"], "recipe_tables")
     for proposal in proposals:
         named = proposal.partition(" ")[0]
         if named in recipe_tables() and tables and named not in tables:
@@ -52,10 +53,16 @@ def names_in(header: Mapping[str, Any]) -> dict[str, str]:
         path = Path(record["path"])
         if role not in names and path.exists():
             names[role] = _short(path)
-            counts = record.get("config", {}).get("counts", {})
+            counts = _table(record.get("config", {}), "counts")
             if role == "data" and counts and not counts.get("test"):
                 names["split"] = next((split for split in ("val", "train") if counts.get(split)), "all")
     return names
+
+
+def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an inner table of a header, which may be anybody's; {} if it is none."""
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
