@@ -44,7 +44,9 @@ def _value(name: str, value: Any) -> str:
         return str(value)[:12]
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    if name in ("seed", "image_shape", "split", "theta"):
+    if name == "image_shape":
+        return "×".join(map(str, value))
+    if name in ("seed", "split", "theta"):
         return words.shown(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return words.number(value, 4)

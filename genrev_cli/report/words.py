@@ -144,7 +144,7 @@ RESULTS: dict[str, str] = {
     "empty": "Cells without samples",
     "extractor": "Features",
     "feature_precision": "Precision of features",
-    "image_shape": "Image shape (C, H, W)",
+    "image_shape": "Image shape (C×H×W)",
     "log_likelihood": "Log-likelihood per code",
     "maps": "Maps",
     "n": "Images",

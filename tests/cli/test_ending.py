@@ -24,7 +24,7 @@ def test_a_result_in_words(tmp_path):
         "Steps                       10,000",
         "Duration                    4 min 28 s",
         "L1, restricted latent       0.07063",
-        "Round trip, mean            4.610·10⁻⁸",
+        "Round trip, mean            4.61·10⁻⁸",
         "Damaged images              0",
         "Best FD-pixel (not an FID)  1.500",
         f"Pictures                    {tmp_path / 'previews'}",
