@@ -15,9 +15,14 @@ SLOT = _OPEN + _CLOSE
 """The empty data block that a page must contain once; the header is put there."""
 
 
+def unfilled(html: str) -> str:
+    """Return a page with an empty `SLOT` in place of its header."""
+    return _BLOCK.sub(SLOT, html)
+
+
 def page_digest(html: str) -> str:
     """Return the content digest of a page without its header."""
-    return content_digest({"page": array_digest("html", (), [_BLOCK.sub(SLOT, html).encode()])})
+    return content_digest({"page": array_digest("html", (), [unfilled(html).encode()])})
 
 
 def text_digest(text: str) -> str:
