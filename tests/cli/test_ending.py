@@ -38,7 +38,12 @@ def test_a_score_has_the_name_of_its_metric_and_no_empty_rows():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("max_abs_z", "Largest |z|"), ("dims_used", "Dims used"), ("best_step", "Best step"), ("theta", "Largest angle of joined cells")],
+    [
+        ("max_abs_z", "Largest |z|"),
+        ("an_odd_number", "An odd number"),
+        ("best_step", "Best step"),
+        ("theta", "Largest angle of joined cells"),
+    ],
 )
 def test_names_are_readable(name, said):
     assert result_title(name) == said
