@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import ADVANCED, FILES, IMAGES, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, IMAGES, RUN, Settings, setting
 
 CROPS = ("140", "108", "none")
 
@@ -18,6 +18,7 @@ class PrepareConfig(Settings):
     crop (celeba): '140' is a centre crop 140×140, Lanczos; '108' a centre crop 108×108, bicubic; 'none' the whole image.
     channels (folder): 1 gray, 3 RGB, 0 keeps the images' channels (1 if all images are gray).
     val_fraction, test_fraction, split_seed (folder): a random split, used if the folder has no train/val/test folders.
+    split_by, split_file, labels, label_column, class_level, classes, attributes: see docs/own-data.md.
     """
 
     source: str
@@ -28,9 +29,26 @@ class PrepareConfig(Settings):
     val_fraction: float = setting(0.1, "folder: share of the val split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     test_fraction: float = setting(0.1, "folder: share of the test split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     split_seed: int = setting(0, "folder: seed of the random split.", panel=ADVANCED, at_least=0)
+    split_by: str = setting(
+        "", "folder: folders (those named like train, val and test) or random. Default: folders if their names are clear.",
+        panel=IMAGES, choices=("", "folders", "random"),
+    )  # fmt: skip
+    split_file: Path | None = setting(None, "folder, celeba-hq: table of image names and train, val or test.", panel=FILES)
+    labels: Path | None = setting(None, "folder: table of image names and classes or attributes (csv, tsv, txt, json, jsonl).", panel=FILES)
+    label_column: str = setting("", "folder: the table's column with the class, if there are several.", panel=IMAGES)
+    class_level: int = setting(
+        0, "folder: level of the class folders below the split; 0 decides.", panel=IMAGES, at_least=0, at_most=20
+    )  # fmt: skip
+    classes: bool = setting(
+        True, "folder: read classes from folders and tables.", panel=IMAGES, flag="--classes/--no-classes"
+    )  # fmt: skip
+    attributes: bool = setting(
+        True, "folder, celeba, celeba-hq: store attributes, where a table has them.", panel=IMAGES, flag="--attributes/--no-attributes"
+    )  # fmt: skip
     skip_damaged: bool = setting(False, "Leave damaged images out and list them in the header instead of stopping.", panel=IMAGES)
     download: bool = setting(False, "Download missing files (mnist, cifar10, celeba).", panel=FILES)
     workers: int = setting(0, "Decoding processes; 0 is one per core.", panel=ADVANCED, at_least=0)
+    dry_run: bool = setting(False, "Print splits, classes and shape; decode and write nothing.", panel=RUN)
     limit: int = setting(0, "Use only the first images, this many; 0 uses all.", panel=IMAGES, at_least=0)
 
     @property
