@@ -95,10 +95,12 @@ def _read_splits(tree: list[Folders], names: Sequence[str], split_by: str, where
     folders: dict[str, list[str]] = {split: [] for split in SPELLINGS if split in splits}
     for split, folder in dict.fromkeys((splits[row], tree[row][level]) for row in kept):
         folders[split].append(folder)
-    cure = "pass --split-by random to use all images"
-    return _Splits(
-        splits, rest, kept, folders, [f"{where}: left out {_many(outside)} outside of the split folders; {cure}"] if outside else []
-    )
+    notes = []
+    if outside:
+        notes.append(f"{where}: left out {_many(outside)} outside of the split folders; pass --split-by random to use all images")
+    if any(named != [split] for split, named in folders.items()):
+        notes.append(f"{where}: {', '.join(f'{shown(named)} → {split}' for split, named in folders.items())}")
+    return _Splits(splits, rest, kept, folders, notes)
 
 
 def _level_of_splits(tree: list[Folders], split_by: str, where: str) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genrev_cli.data.pixels import EXTENSIONS
+from genrev_cli.data.formats import EXTENSIONS
 from genrev_cli.errors import FileError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl")

@@ -22,7 +22,7 @@ _TINY = "val_annotations.txt"
 
 
 @dataclass(frozen=True)
-class Described:
+class Annotations:
     """What tables say about n images. labels.classes is None if they say nothing of classes. rule: for the header."""
 
     labels: Labels
@@ -63,7 +63,7 @@ def matched_at(path: Path, names: Sequence[str], progress: Progress) -> Matched:
     return matched
 
 
-def read_labels(path: Path, names: Sequence[str], label_column: str, progress: Progress) -> Described:
+def read_labels(path: Path, names: Sequence[str], label_column: str, progress: Progress) -> Annotations:
     """Return what --labels says about images. Raises FileError if it names none of them, or has neither classes nor attributes."""
     matched = matched_at(path, names, progress)
     labels = read_columns(matched.columns, label_column=label_column, where=str(path))
@@ -71,10 +71,10 @@ def read_labels(path: Path, names: Sequence[str], label_column: str, progress: P
         why = ", ".join(f"'{name}' {reason}" for name, reason in labels.unused.items())
         raise FileError(f"{path}: has neither classes nor attributes: {why}; choose the column of the class with --label-column NAME")
     _note_unused(labels, str(path), progress)
-    return Described(labels, _rule(labels, path.name))
+    return Annotations(labels, _rule(labels, path.name))
 
 
-def find_labels(container: Container, names: Sequence[str], label_column: str, progress: Progress) -> Described | None:
+def find_labels(container: Container, names: Sequence[str], label_column: str, progress: Progress) -> Annotations | None:
     """Return what dataset.json, metadata.csv or metadata.jsonl among the images say; None without such a file, or if it names no image.
 
     A file in a folder describes the images below that folder. Raises FileError if one cannot be read.
@@ -97,7 +97,7 @@ def find_labels(container: Container, names: Sequence[str], label_column: str, p
         return None
     labels = read_columns(join(tables, len(names)), label_column=label_column, where=container.where(used[0]))
     _note_unused(labels, container.where(used[0]), progress)
-    return Described(labels, _rule(labels, PurePosixPath(used[0]).name), tuple(used))
+    return Annotations(labels, _rule(labels, PurePosixPath(used[0]).name), tuple(used))
 
 
 def tiny_imagenet(container: Container, names: Sequence[str]) -> list[str] | None:
