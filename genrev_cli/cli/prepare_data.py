@@ -17,7 +17,7 @@ def _prepare_data(settings: PrepareConfig, out: Path | None) -> Result:
     return prepare_data(settings, out or Path("data", f"{settings.source}.h5"), progress=listener())
 
 
-_SOURCES = "digits (built in), mnist, cifar10, celeba, or folder (any folder or zip of images)."
+_SOURCES = "digits (built in), mnist, cifar10, celeba, celeba-hq, or folder (any folder or zip of images)."
 
 add_command(
     "prepare-data",

@@ -9,11 +9,11 @@ import http.client
 import sys
 from pathlib import Path
 
-from genrev_cli.data import celeba, cifar10, mnist
+from genrev_cli.data import celeba_lists, cifar10, mnist
 from genrev_cli.errors import UnavailableError
 from genrev_cli.progress import Progress
 
-_PAGES = {"mnist": mnist.PAGE, "cifar10": cifar10.PAGE, "celeba": celeba.PAGE}
+_PAGES = {"mnist": mnist.PAGE, "cifar10": cifar10.PAGE, "celeba": celeba_lists.PAGE}
 
 
 def download(source: str, root: Path, progress: Progress) -> None:
@@ -56,7 +56,7 @@ def _celeba(root: Path) -> None:
     from torchvision.datasets import CelebA
     from torchvision.datasets.utils import download_file_from_google_drive
 
-    wanted = ("img_align_celeba.zip", celeba.PARTITION)
+    wanted = ("img_align_celeba.zip", celeba_lists.PARTITION, celeba_lists.ATTRIBUTES)
     for file_id, md5, name in CelebA.file_list:
         if name in wanted:
             download_file_from_google_drive(file_id, root, name, md5)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genrev_cli.data.celeba import PARTITION, faces, open_celeba, parse_partition, result_size, split_by_number
+from genrev_cli.data.celeba import faces, open_celeba, result_size, split_by_number
+from genrev_cli.data.celeba_lists import PARTITION, parse_partition
 from genrev_cli.data.pixels import DamagedImage
 from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.errors import FileError
@@ -105,7 +106,7 @@ def test_celeba_is_read_from_folders_and_zips(tiny_celeba, tmp_path, form, parti
         to_zip(tiny_celeba).rename(path / "img_align_celeba.zip")
     source = open_celeba(PrepareConfig("celeba", path), SILENT)
     assert source.split.tolist() == (shuffled if partition else OFFICIAL)
-    assert source.split_rule == (f"official, from {PARTITION}" if partition else "official, by file number")
+    assert source.split_rule == (f"from {PARTITION}, which is not the official one" if partition else "official, by file number")
     (block,) = source.blocks()
     assert block.pixels.shape == (6, *source.image_shape) == (6, 3, 64, 64)
     assert block.pixels[:, 0, 0, 0].tolist() == pytest.approx([0, 40, 80, 120, 160, 200], abs=1)
