@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genrev_cli.data.buckets import shown
+from genrev_cli.data.formats import EXTENSIONS
 from genrev_cli.data.split_names import composed, split_word
 from genrev_cli.data.table import Table
 from genrev_cli.errors import FileError, UsageError
@@ -108,7 +109,7 @@ class _Key:
 
 def _is_header(rows: Sequence[Sequence[str]], column: int, image: int) -> bool:
     """Return True if the first row names columns: it names no image, and has a cell that its column never has again."""
-    if image >= 0 or len(rows) < 2:
+    if image >= 0 or len(rows) < 2 or rows[0][column].lower().endswith(EXTENSIONS):
         return False
     return any(rows[0][i] not in {row[i] for row in rows[1:]} for i in range(len(rows[0])) if i != column)
 

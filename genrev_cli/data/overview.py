@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from genrev_cli.data.source import Source
-from genrev_cli.files.images import SPLITS, attribute_counts, class_counts
+from genrev_cli.files.counts import attribute_counts, class_counts
+from genrev_cli.files.images import SPLITS
 
 _MOST = 12  # rows of a table
 _NAME = 24  # letters of a name

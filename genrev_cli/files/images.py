@@ -52,14 +52,6 @@ class ImageSet:
             raise FileError(f"{self.path}: damaged: its attributes do not match their {len(names)} names; run 'genrev prepare-data' again")
         return values
 
-    def class_counts(self) -> dict[str, list[int]]:
-        """Return class → number of images in train, val and test; '(none)' counts images without a class. {} if none has one."""
-        return class_counts(self.labels, self.split, [str(name) for name in self.header.config.get("classes") or []])
-
-    def attribute_counts(self) -> dict[str, list[int]]:
-        """Return attribute → number of images that have it, that have it not, and of which that is unknown."""
-        return attribute_counts(self.attributes, self.attribute_names)
-
     def rows(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, or of 'all'; (n,) int64.
 
@@ -79,22 +71,6 @@ class ImageSet:
         """Return the images of `rows`, in that order; (n, C, H, W) uint8. Only those rows are read."""
         with hdf5.reading(self.path) as (_, file):
             return read_rows(file["images"], np.asarray(rows))
-
-
-def class_counts(labels: np.ndarray, split: np.ndarray, classes: Sequence[str]) -> dict[str, list[int]]:
-    """Return class → number of images in train, val and test, for labels (n,) and split (n,); see `ImageSet.class_counts`."""
-    if not (labels >= 0).any():
-        return {}
-    names = [*classes, *map(str, range(len(classes), int(labels.max()) + 1))]
-    counts = np.zeros((len(names) + 1, len(SPLITS)), np.int64)
-    known = split < len(SPLITS)
-    np.add.at(counts, (labels[known], split[known]), 1)  # label −1 is the last row
-    return {name: row.tolist() for name, row in zip([*names, "(none)"], counts, strict=True) if name != "(none)" or row.any()}
-
-
-def attribute_counts(attributes: np.ndarray, names: Sequence[str]) -> dict[str, list[int]]:
-    """Return attribute → number of images that have it, that lack it, and of which that is unknown. attributes: (n, A) int8."""
-    return {name: [int((values == value).sum()) for value in (1, 0, -1)] for name, values in zip(names, attributes.T, strict=True)}
 
 
 def read_rows(array: h5py.Dataset, rows: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.any import content_of, read_any_header
+from genrev_cli.files.counts import counts_of
 from genrev_cli.files.header import Header
 from genrev_cli.result import Result
 from genrev_cli.settings.pages import InfoSettings
@@ -21,7 +22,7 @@ def info(path: Path, settings: InfoSettings) -> Result:
     if settings.verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]
-    return Result(path, numbers)
+    return Result(path, numbers | counts_of(path, header))
 
 
 def _verify(path: Path, header: Header) -> None:
