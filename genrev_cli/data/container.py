@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from genrev_cli.data.formats import EXTENSIONS, is_picture
 from genrev_cli.errors import FileError
@@ -37,6 +37,10 @@ class Container(ABC):
     @abstractmethod
     def reader(self) -> AbstractContextManager[Read]:
         """Return a context with a function that reads a file by its name. It raises almost any exception for a broken file."""
+
+    @abstractmethod
+    def stream(self, name: str) -> IO[bytes]:
+        """Return an open file of any size. Raises what `reader` raises."""
 
     @abstractmethod
     def where(self, name: str) -> str:
@@ -84,6 +88,12 @@ class Folder(Container):
 
         yield read
 
+    def stream(self, name: str) -> IO[bytes]:
+        path = self.path / name
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("not a regular file")
+        return path.open("rb")
+
     def where(self, name: str) -> str:
         return str(self.path / name)
 
@@ -120,6 +130,12 @@ class Archive(Container):
                 return archive.read(entry)
 
             yield read
+
+    def stream(self, name: str) -> IO[bytes]:
+        with zipfile.ZipFile(self.path) as archive:  # the entry stays open
+            entry = _entries(archive)[name]
+            require_plausible(entry)
+            return archive.open(entry)
 
     def where(self, name: str) -> str:
         return f"{self.path}: {name}"
@@ -164,6 +180,10 @@ class Several(Container):
                 return opened[part](inner)
 
             yield read
+
+    def stream(self, name: str) -> IO[bytes]:
+        part, _, inner = name.partition("/")
+        return self.parts[part].stream(inner)
 
     def where(self, name: str) -> str:
         part, _, inner = name.partition("/")

@@ -9,6 +9,7 @@ from genrev_cli.data.buckets import shown
 from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, image_names, natural_key, open_container
 from genrev_cli.data.decode import FileSource
+from genrev_cli.data.drawn import drawn_split
 from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.data.structure import Structure, read_structure
 from genrev_cli.data.survey import Described, file_source
@@ -122,22 +123,11 @@ def _split(
         return kept, _numbers([splits[row] for row in kept]), f"from {config.split_file.name}", None
     if structure.split_folders:
         return structure.kept, _numbers([structure.splits[row] for row in structure.kept]), _BY_FOLDERS, None
-    rule = f"random: {config.val_fraction:g} val, {config.test_fraction:g} test, seed {config.split_seed}"
-    return structure.kept, random_split(len(names), config.val_fraction, config.test_fraction, config.split_seed), rule, config.split_seed
+    return structure.kept, *drawn_split(len(names), config)
 
 
 def _numbers(splits: Sequence[str]) -> np.ndarray:
     return np.array([_SPLITS[split] for split in splits], np.uint8)
-
-
-def random_split(n: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
-    """Return a split (n,) uint8 with round(n · fraction) images for val and test, drawn without replacement by NumPy's PCG64."""
-    order = np.random.default_rng(seed).permutation(n)
-    n_val, n_test = round(n * val_fraction), round(n * test_fraction)
-    split = np.full(n, TRAIN, np.uint8)
-    split[order[:n_test]] = TEST
-    split[order[n_test : n_test + n_val]] = VAL
-    return split
 
 
 SOURCE = Entry(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from genrev_cli.data.container import Container, Read, check_size, natural_key, require_inside
 from genrev_cli.errors import FileError
@@ -60,8 +60,45 @@ class Tar(Container):
 
             yield read
 
+    def stream(self, name: str) -> IO[bytes]:
+        offset, size = self.places[name]
+        if offset < 0:
+            raise ValueError("a link to a file that is not in the archive")
+        return io.BufferedReader(_Section(self.data, offset, size))
+
     def where(self, name: str) -> str:
         return f"{self.path}: {name}"
+
+
+class _Section(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        self._file = path.open("rb")
+        self._offset, self._size, self._place = offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to an offset from the start (whence 0), the current place (1) or the end (2)."""
+        self._place = max(0, offset + (0, self._place, self._size)[whence])
+        return self._place
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer. Return the number of bytes, 0 at the end."""
+        self._file.seek(self._offset + self._place)
+        part = self._file.read(max(0, min(len(buffer), self._size - self._place)))
+        buffer[: len(part)] = part
+        self._place += len(part)
+        return len(part)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def is_tar(path: Path) -> bool:

@@ -31,8 +31,8 @@ class PrepareConfig(Settings):
     values: str = setting(
         "", "Arrays and deep pictures: LOW,HIGH are the values of black and white, as in 0,255 or -1,1. Default: found.", panel=IMAGES
     )
-    subset: str = setting("", "idx: the set to read where a folder has several, as in emnist-letters.", panel=IMAGES)
-    coarse: bool = setting(False, "cifar100: label with the 20 coarse classes instead of the 100 fine ones.", panel=IMAGES)
+    subset: str = setting("", "The set, array or column to read where there are several, as in emnist-letters.", panel=IMAGES)
+    coarse: bool = setting(False, "cifar100, parquet: label with the coarse classes instead of the fine ones.", panel=IMAGES)
     unlabeled: bool = setting(False, "stl10: add the 100,000 images without labels to the train split.", panel=IMAGES)
     val_fraction: float = setting(0.1, "folder: share of the val split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     test_fraction: float = setting(0.1, "folder: share of the test split, if the folder has no split folders.", panel=IMAGES, at_least=0)
@@ -54,7 +54,7 @@ class PrepareConfig(Settings):
         True, "folder, celeba, celeba-hq: store attributes, where a table has them.", panel=IMAGES, flag="--attributes/--no-attributes"
     )  # fmt: skip
     skip_damaged: bool = setting(False, "Leave damaged images out and list them in the header instead of stopping.", panel=IMAGES)
-    download: bool = setting(False, "Download missing files (mnist, cifar10, celeba).", panel=FILES)
+    download: bool = setting(False, "Download missing files of a published set.", panel=FILES)
     workers: int = setting(0, "Decoding processes; 0 is one per core.", panel=ADVANCED, at_least=0)
     dry_run: bool = setting(False, "Print splits, classes and shape; decode and write nothing.", panel=RUN)
     limit: int = setting(0, "Use only the first images, this many; 0 uses all.", panel=IMAGES, at_least=0)

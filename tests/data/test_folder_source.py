@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genrev_cli.data.folder import open_folder, random_split
+from genrev_cli.data.drawn import random_split
+from genrev_cli.data.folder import open_folder
 from genrev_cli.data.source import TEST, TRAIN, VAL, refuse_damaged
 from genrev_cli.data.transform import Transform
 from genrev_cli.errors import FileError, UsageError
