@@ -66,7 +66,7 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
     lists = Lists(container, config.root)
     partition = partition_of(lists, split_by_number, progress)
     split = split_by_number(numbers) if partition is None else _look_up(partition.splits, partition.name, names)
-    flags = attributes_of(lists, numbers, progress) if config.attributes else None
+    flags = None if config.no_attributes else attributes_of(lists, numbers, progress)
     transform = faces(config.crop, result_size(config.crop, config.sides))
     end = config.limit or len(names)
     return FileSource(
@@ -133,4 +133,4 @@ def _container(root: Path) -> Container:
     return open_container(packed if packed and not unpacked else root, missing)
 
 
-SOURCE = Entry("celeba", open_celeba, ("path", "size", "download", "crop", "attributes"))
+SOURCE = Entry("celeba", open_celeba, ("path", "size", "download", "crop", "no_attributes"))

@@ -41,7 +41,7 @@ def open_celeba_hq(config: PrepareConfig, progress: Progress) -> FileSource:
     numbers = np.array([_number(name) for name in names], np.int64)
     _check(numbers, names, container)
     kept, split, rule = _split(numbers, names, config, progress)
-    flags = attributes_of(Lists(container, config.root), numbers, progress, _ATTRIBUTES) if config.attributes else None
+    flags = None if config.no_attributes else attributes_of(Lists(container, config.root), numbers, progress, _ATTRIBUTES)
     found, size = _first_size(container, names), config.dimensions or (SIDE, SIDE)
     transform = Transform(channels=3, size=None if size == found else size, source=found)
     used = kept[: config.limit or None]
@@ -97,4 +97,4 @@ def _first_size(container: Container, names: list[str]) -> Size:
         raise FileError(f"{container.where(names[0])}: cannot be read ({error})") from error
 
 
-SOURCE = Entry("celeba-hq", open_celeba_hq, ("path", "size", "split_file", "attributes"))
+SOURCE = Entry("celeba-hq", open_celeba_hq, ("path", "size", "split_file", "no_attributes"))

@@ -147,7 +147,7 @@ def _attributes(table: Table, numbers: np.ndarray, where: str) -> Attributes:
     values = dict[int, Sequence[str]]()
     for row in rows:
         match = re.fullmatch(r"(\d{1,6})\.(?:jpe?g|png)", row[0], re.I | re.A)
-        if not match or any(value not in ("-1", "0", "1", "") for value in row[1:]):
+        if not match or not _FLAG.keys() >= set(row[1:]):
             raise FileError(f"{where}: the row '{' '.join(row)[:60]}' does not look like '000001.jpg -1 1 …'")
         values[int(match[1])] = row[1:]
     none = [""] * (len(columns) - 1)

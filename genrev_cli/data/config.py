@@ -57,7 +57,7 @@ def _check_labels(config: PrepareConfig) -> None:
     if config.split_by and config.split_file:
         raise UsageError(f"--split-by {config.split_by} and --split-file both choose the split; give one of them")
     for name in ("labels", "label_column", "class_level"):
-        if not config.classes and getattr(config, name):
+        if config.no_classes and getattr(config, name):
             raise UsageError(f"--no-classes and --{name.replace('_', '-')} contradict each other; give one of them")
     if config.labels and config.class_level:
         raise UsageError("--labels and --class-level both choose the classes; give one of them")

@@ -85,7 +85,7 @@ def read_layout(container: Container, names: Sequence[str], config: PrepareConfi
         names,
         split_by="random" if config.split_file else config.split_by,
         class_level=config.class_level,
-        classes=config.classes and not by_table,
+        classes=not config.no_classes and not by_table,
         where=where,
     )
     for note in structure.notes:
@@ -93,13 +93,14 @@ def read_layout(container: Container, names: Sequence[str], config: PrepareConfi
     classes, rule = structure.classes, structure.class_rule
     if by_table and table is not None and table.labels.classes is not None:
         classes, rule = table.labels.classes, table.rule
-    elif config.classes and (annotated := tiny_imagenet(container, names)):
+    elif not config.no_classes and (annotated := tiny_imagenet(container, names)):
         classes, rule = [own or other for own, other in zip(classes, annotated, strict=True)], f"{rule} and val_annotations.txt"
     kept, split, split_rule, seed = _split(structure, names, config, progress)
-    attributes = table.labels.attributes if table and config.attributes else no_attributes(len(names))
+    flags = table.labels if table and not config.no_attributes else None
+    attributes = flags.attributes if flags else no_attributes(len(names))
     layout = Layout(
         [names[row] for row in kept], split, split_rule, seed, [classes[row] for row in kept], rule, attributes[kept],
-        table.labels.names if table and config.attributes else (),
+        flags.names if flags else (),
     )  # fmt: skip
     unlabelled = [name for name, own in zip(layout.names, layout.classes, strict=True) if not own]
     if 0 < len(unlabelled) < len(layout.names):
@@ -110,7 +111,7 @@ def read_layout(container: Container, names: Sequence[str], config: PrepareConfi
 def _described(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Annotations | None:
     if config.labels:
         return read_labels(config.labels, names, config.label_column, progress)
-    return find_labels(container, names, config.label_column, progress) if config.classes else None
+    return None if config.no_classes else find_labels(container, names, config.label_column, progress)
 
 
 def _split(
@@ -135,6 +136,6 @@ SOURCE = Entry(
     open_folder,
     (
         "path", "size", "channels", "values", "val_fraction", "test_fraction", "split_seed", "split_by", "split_file",
-        "labels", "label_column", "class_level", "classes", "attributes",
+        "labels", "label_column", "class_level", "no_classes", "no_attributes",
     ),
 )  # fmt: skip

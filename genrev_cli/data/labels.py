@@ -69,11 +69,9 @@ def match(table: Table, names: Sequence[str], where: str) -> Matched | None:
             left.append(row[column])
         elif found.setdefault(image, row) != row:
             raise FileError(f"{where}: has different rows for {names[image]}; keep one")
-    columns = {
-        name: [found[image][i] if image in found else "" for image in range(len(names))]
-        for i, name in enumerate(_distinct(header))
-        if i != column
-    }
+    blank = ("",) * len(header)
+    cells = zip(*(found.get(image, blank) for image in range(len(names))), strict=True)
+    columns = {name: list(values) for i, (name, values) in enumerate(zip(_distinct(header), cells, strict=True)) if i != column}
     return Matched(columns, [name for image, name in enumerate(names) if image not in found], left)
 
 
@@ -167,8 +165,9 @@ def read_columns(columns: Columns, *, label_column: str = "", where: str = "labe
 
 def _kind(values: Sequence[str]) -> str:
     """Return 'binary', 'class', or why a column is neither."""
-    known = [value for value in map(_known, values) if value]
-    found = set(known)
+    counts = {_known(value): count for value, count in Counter(values).items()}
+    found = counts.keys() - {""}
+    total = sum(counts[value] for value in found)
     if not found:
         return "is empty"
     if {value.lower() for value in found} <= _BITS.keys():
@@ -177,8 +176,8 @@ def _kind(values: Sequence[str]) -> str:
         return "names splits; pass the table as --split-file to use it"
     if _are_real(found):
         return "has real numbers"
-    if len(found) > max(_FEW_IMAGES, len(known) / 2):
-        return f"has {len(found):,} different values for {len(known):,} images"
+    if len(found) > max(_FEW_IMAGES, total / 2):
+        return f"has {len(found):,} different values for {total:,} images"
     return "class"
 
 
@@ -215,7 +214,10 @@ def _one_hot(columns: Columns) -> list[str] | None:
 def _bits(columns: Sequence[Sequence[str]], n: int) -> np.ndarray:
     """Return (n, A) int8. In tables without any 0, −1 means 'has not', as CelebA writes it; in others it means 'unknown'."""
     unknown = -2
-    known = np.array([[_BITS.get(value.lower(), unknown) for value in values] for values in columns], np.int8).reshape(len(columns), n).T
+    known = np.empty((n, len(columns)), np.int8)
+    for i, values in enumerate(columns):
+        codes = {value: _BITS.get(value.lower(), unknown) for value in set(values)}
+        known[:, i] = [codes[value] for value in values]
     absent = -1 if (known == 0).any() else 0
     return np.where(known == -1, np.int8(absent), np.where(known == unknown, np.int8(-1), known)).astype(np.int8)
 

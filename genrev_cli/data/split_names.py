@@ -33,7 +33,7 @@ def split_word(word: str) -> str:
 
 def composed(name: str) -> str:
     """Return a name in Unicode's composed form (NFC): macOS writes 'é' as two characters, other systems as one."""
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _words(folder: str) -> list[str]:

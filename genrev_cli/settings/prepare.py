@@ -20,7 +20,7 @@ class PrepareConfig(Settings):
     channels (pictures): 1 gray, 3 RGB, 0 keeps the images' channels (1 if all images are gray).
     values (arrays, pictures with more than 8 bits): see `range`. subset (idx). coarse (cifar100). unlabeled (stl10).
     val_fraction, test_fraction, split_seed (folder): a random split, used if the folder has no train/val/test folders.
-    split_by, split_file, labels, label_column, class_level, classes, attributes: see docs/own-data.md.
+    split_by, split_file, labels, label_column, class_level, no_classes, no_attributes: see docs/own-data.md.
     """
 
     source: str
@@ -38,7 +38,7 @@ class PrepareConfig(Settings):
     test_fraction: float = setting(0.1, "folder: share of the test split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     split_seed: int = setting(0, "folder: seed of the random split.", panel=ADVANCED, at_least=0)
     split_by: str = setting(
-        "", "folder: folders (those named like train, val and test) or random. Default: folders if their names are clear.",
+        "", "folder: folders (those named like splits) or random; default: folders if that is clear.",
         panel=IMAGES, choices=("", "folders", "random"),
     )  # fmt: skip
     split_file: Path | None = setting(None, "folder, celeba-hq: table of image names and train, val or test.", panel=FILES)
@@ -47,12 +47,8 @@ class PrepareConfig(Settings):
     class_level: int = setting(
         0, "folder: level of the class folders below the split; 0 decides.", panel=IMAGES, at_least=0, at_most=20
     )  # fmt: skip
-    classes: bool = setting(
-        True, "folder: read classes from folders and tables.", panel=IMAGES, flag="--classes/--no-classes"
-    )  # fmt: skip
-    attributes: bool = setting(
-        True, "folder, celeba, celeba-hq: store attributes, where a table has them.", panel=IMAGES, flag="--attributes/--no-attributes"
-    )  # fmt: skip
+    no_classes: bool = setting(False, "folder: read no classes or attributes from folders and tables.", panel=IMAGES)
+    no_attributes: bool = setting(False, "folder, celeba, celeba-hq: store no attributes.", panel=IMAGES)
     skip_damaged: bool = setting(False, "Leave damaged images out and list them in the header instead of stopping.", panel=IMAGES)
     download: bool = setting(False, "Download missing files of a published set.", panel=FILES)
     workers: int = setting(0, "Decoding processes; 0 is one per core.", panel=ADVANCED, at_least=0)

@@ -264,7 +264,7 @@ def test_every_published_layout_is_read(tmp_path, encode, layout):
 def test_attributes_can_be_left_out(tiny_celeba):
     (tiny_celeba / ATTRIBUTES).write_text("1\nMale\n000001.jpg 1\n")
     assert open_celeba(PrepareConfig("celeba", tiny_celeba), SILENT).attribute_names == ("Male",)
-    source = open_celeba(PrepareConfig("celeba", tiny_celeba, attributes=False), SILENT)
+    source = open_celeba(PrepareConfig("celeba", tiny_celeba, no_attributes=True), SILENT)
     assert (source.attributes, source.attribute_names) == (None, ())
 
 

@@ -70,7 +70,7 @@ def test_masks_are_no_faces_and_the_attributes_are_read(faces, tmp_path, encode)
     source = opened(tmp_path)
     assert source.attribute_names == ("Male", "Young")
     assert source.attributes.tolist() == [[number % 2, 1] for number in NUMBERS]
-    assert opened(tmp_path, attributes=False).attributes is None
+    assert opened(tmp_path, no_attributes=True).attributes is None
     assert len(opened(tmp_path, limit=2).attributes) == len(opened(tmp_path, limit=2)) == 2
 
 
