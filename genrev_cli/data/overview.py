@@ -19,14 +19,14 @@ def overview(source: Source) -> list[str]:
 
 def _splits(source: Source) -> list[str]:
     counts = ", ".join(f"{name} {int((source.split == i).sum()):,}" for i, name in enumerate(SPLITS))
-    return [f"{source.name}: split {source.split_rule}: {counts}"]
+    return [f"{source.name}: {counts} (split: {source.split_rule})"]
 
 
 def _classes(source: Source) -> list[str]:
     rows = class_counts(source.labels, source.split, source.classes)
     if not rows:
         return [f"{source.name}: no classes{source.class_rule.removeprefix('none')}"] if source.class_rule else []
-    rule = f" {source.class_rule}" if source.class_rule else ""
+    rule = f" ({source.class_rule})" if source.class_rule else ""
     return [f"{source.name}: {len(source.classes):,} classes{rule}; images per split:", *table(rows, SPLITS)]
 
 

@@ -51,11 +51,12 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
     start = time.perf_counter()
     check_target(out, "data", (".h5",), [config.root])
     source = open_source(config, progress)
+    if not config.dry_run:
+        announce(out, hdf5_bytes(_arrays(source)), progress.note)
     for line in overview(source):
         progress.note(line)
     if config.dry_run:
         return Result(None, _planned(source))
-    announce(out, hdf5_bytes(_arrays(source)), progress.note)
     header = Header("data", {}, sha256="")
     with hdf5.writing(out, header) as writer:
         written = _write_images(source, writer, config, progress)

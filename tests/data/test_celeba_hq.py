@@ -104,6 +104,6 @@ def test_the_command_and_the_reference(faces, tmp_path, monkeypatch, capsys):
     faces()
     assert main(["prepare-data", "celeba-hq", "--path", "CelebA-HQ-img", "--out", "data/celebahq256.h5"]) == 0
     assert open_images(tmp_path / "data" / "celebahq256.h5").header.config["source"]["name"] == "celeba-hq"
-    assert "split genrev's own: test is 27000 … 29999" in capsys.readouterr().err
+    assert "split: genrev's own: test is 27000 … 29999" in capsys.readouterr().err
     assert main(["fid", "data/celebahq256.h5", "--ref", "celebahq256", "--features", "pixel"]) == 3
     assert "its number of 'all' images is 6, not 30000" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_a_table_gives_the_classes(photos, prepare, work):
     assert images.header.config["class_rule"] == "from labels.csv"
     assert "labels.csv: 1 image has no row: '5.png'" in err
     assert "labels.csv: 1 row has no image: '9.png'" in err
-    assert "2 classes from labels.csv" in err
+    assert "2 classes (from labels.csv)" in err
     assert images.attribute_names == []
     assert images.attributes.shape == (6, 0)
 
@@ -242,7 +242,7 @@ def test_a_dry_run_prints_the_rules_and_writes_nothing(photos, prepare, work):
     code, images, err = prepare("--dry-run")
     assert (code, images) == (0, None)
     assert sorted(work.rglob("*")) == before
-    for line in ("'Train' → train, 'Test' → test", "split by folders: train 6, val 0, test 6", "ä b      3    0     3", "class_rule"):
+    for line in ("'Train' → train, 'Test' → test", "train 6, val 0, test 6 (split: by folders)", "ä b      3    0     3", "class_rule"):
         assert line in err
 
 
