@@ -17,7 +17,7 @@ PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PARTITION = "list_eval_partition.txt"
 ATTRIBUTES = "list_attr_celeba.txt"
 
-_MAX_LIST = 1 << 26  # bytes; the published ones have 2.8 and 26 MB
+_MAX_PARTITION, _MAX_ATTRIBUTES = 1 << 24, 1 << 26  # bytes; the published files have 2.8 and 26 MB
 _ABOVE = 3  # folders above the images in which lists are looked for
 _MARKED = re.compile(r"img_align_celeba(_png)?|Img", re.I)
 
@@ -29,15 +29,15 @@ class Lists:
     container: Container
     root: Path
 
-    def find(self, names: Sequence[str]) -> Iterator[tuple[str, bytes, str]]:
-        """Yield name, content and location of the first file of each name. Raises FileError if one cannot be read or is too large."""
+    def find(self, names: Sequence[str], most: int) -> Iterator[tuple[str, bytes, str]]:
+        """Yield name, content and location of the first file of each name, of at most `most` bytes. Raises FileError if one cannot be read or is too large."""
         inside = {
             PurePosixPath(name).name: name for name in reversed(self.container.names()) if not re.search(r"(^|/)(\.|__MACOSX/)", name)
         }
         for name in names:
             place, file = (self.container, inside[name]) if name in inside else (self._beside(name), name)
             if place is not None:
-                yield name, _read(place, file), place.where(file)
+                yield name, _read(place, file, most), place.where(file)
 
     def _beside(self, name: str) -> Folder | None:
         folder = self.container.path.resolve()
@@ -51,13 +51,13 @@ class Lists:
         return Folder(self.root) if (self.root / name).is_file() else None
 
 
-def _read(place: Container, file: str) -> bytes:
+def _read(place: Container, file: str, most: int) -> bytes:
     try:
         with place.reader() as read:
             data = read(file)
     except BROKEN_ZIP as error:
         raise FileError(f"{place.where(file)}: cannot be read ({error})") from error
-    if len(data) > _MAX_LIST:
+    if len(data) > most:
         raise FileError(f"{place.where(file)}: is larger than CelebA's; get the file again from {PAGE}")
     return data
 
@@ -77,7 +77,7 @@ def partition_of(lists: Lists, official: Callable[[np.ndarray], np.ndarray], pro
     Raises FileError for an invalid file, and if both were edited in different ways.
     """
     names = (PARTITION, f"{PARTITION[:-3]}csv")
-    read = [(parse_partition(read_text(data, where), where), name) for name, data, where in lists.find(names)]
+    read = [(parse_partition(read_text(data, where), where), name) for name, data, where in lists.find(names, _MAX_PARTITION)]
     found = [Partition(splits, name, _is_official(splits, official)) for splits, name in read]
     if len(found) < 2 or found[0].splits == found[1].splits:
         return found[0] if found else None
@@ -127,7 +127,7 @@ def attributes_of(
 
     Raises FileError for an invalid list.
     """
-    for name, data, where in lists.find(files):
+    for name, data, where in lists.find(files, _MAX_ATTRIBUTES):
         try:
             table = read_table(data, name, where)
             found = _attributes(table, numbers, where)
