@@ -30,7 +30,10 @@ class Lists:
     root: Path
 
     def find(self, names: Sequence[str], most: int) -> Iterator[tuple[str, bytes, str]]:
-        """Yield name, content and location of the first file of each name, of at most `most` bytes. Raises FileError if one cannot be read or is too large."""
+        """Yield name, content and location of the first file of each name.
+
+        Raises FileError if one cannot be read, or has more than `most` bytes.
+        """
         inside = {
             PurePosixPath(name).name: name for name in reversed(self.container.names()) if not re.search(r"(^|/)(\.|__MACOSX/)", name)
         }
