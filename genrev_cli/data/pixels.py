@@ -47,7 +47,9 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual metadata, and Pillow's own limit
-            with Image.open(io.BytesIO(data), formats=pillow_formats(data)) as image:
+            with _without_limit():
+                image = Image.open(io.BytesIO(data), formats=pillow_formats(data))
+            with image:
                 if image.format == "TIFF":
                     with _without_stderr():
                         yield image
@@ -59,6 +61,16 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         raise DamagedImage("its content has no known image format") from error
     except Exception as error:
         raise DamagedImage(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Let Pillow open headers of any size: its own limit would come before those of data/large.py, which reduce large pictures."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 @contextmanager
