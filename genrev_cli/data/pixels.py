@@ -140,20 +140,20 @@ def decode(data: bytes, channels: int, *, least: tuple[int, int] | None = None, 
         if isinstance(image, JpegImageFile) and factor > 1:
             image.draft(None, (image.width // factor, image.height // factor))
             factor = 1
+        kind = depth.kind_of(image)  # before the pixels are loaded, after which Pillow has forgotten a part of it
         image.load()
         if factor == 1:
             ImageOps.exif_transpose(image, in_place=True)
-            return _to_8_bit(image, channels, _range(image, values))
-        within = _range(image, values)
+            return _to_8_bit(image, channels, _range(image, kind, values))
+        within = _range(image, kind, values)
         small = reduced(image, factor, lambda band: _to_8_bit(band, channels, within, transparency=image.info.get("transparency")))
         small.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
         ImageOps.exif_transpose(small, in_place=True)
         return small
 
 
-def _range(image: Image.Image, given: Range | None) -> Range | None:
+def _range(image: Image.Image, kind: str, given: Range | None) -> Range | None:
     """Return the values of a deep picture that become 0 and 255, None for a picture of 8 bits."""
-    kind = depth.kind_of(image)
     if kind == depth.COLOUR_16 and given not in (None, FULL):
         raise DamagedImage("of 16-bit colours only the upper 8 bits can be read, so --values does not apply; save it with 8 bits")
     if not kind or kind == depth.COLOUR_16:

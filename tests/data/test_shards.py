@@ -76,8 +76,7 @@ def cls(i):
     return {"cls": str(i % 3).encode()}
 
 
-@pytest.mark.parametrize("path", ["shards", "shards/s-{000..001}.tar"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("path", "workers"), [("shards", 1), ("shards/s-{000..001}.tar", 2)])
 def test_shards_with_classes(tmp_path, prepare, samples, path, workers):
     (tmp_path / "shards").mkdir()
     shard(tmp_path / "shards" / "s-000.tar", samples(range(100), cls))

@@ -15,7 +15,8 @@ ONLY_IN = {
     "open_hdf5": {"files/hdf5.py", "files/hdf5_open.py", "training/batches.py"},  # the last opens a file that `open_images` has checked
     "zipfile.ZipFile": {"files/npz.py", "data/container.py", "metrics/torchscript.py"},
     "tarfile.open": {"data/cifar10.py", "data/tar.py"},  # the second limits what is read
-    "gzip.open": {"data/idx_files.py", "data/tar.py"},  # read in blocks
+    "gzip.open": {"data/tar.py"},  # read in blocks
+    "gzip.GzipFile": {"data/idx_files.py"},  # the same
     "loadmat": {"data/svhn.py"},  # after its checksum
     "parquet.ParquetFile": {"data/parquet.py"},
     "torch.jit.load": {"metrics/torchscript.py"},
