@@ -34,6 +34,8 @@ def open_arrays(config: PrepareConfig, progress: Progress) -> ArraySource:
     rows = [arrays[part.images] for part in parts]
     if any(one.dtype.kind not in "biuf" for one in rows):
         raise FileError(f"{where}: '{parts[0].images}' is {rows[0].dtype}, but images must be numbers")
+    if not all(one.shape[0] for one in rows):
+        raise FileError(f"{where}: '{parts[0].images}' has no images; its shape is {rows[0].shape}")
     values = range_of(rows, config.range, where, progress.note)
     images = [PixelRows(one, values, f"{where}: {part.images}") for one, part in zip(rows, parts, strict=True)]
     if len({part.shape[1:] for part in images}) > 1:

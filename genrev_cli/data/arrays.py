@@ -127,8 +127,8 @@ def _range(low: float, high: float, whole: bool) -> Range | None:
 
 def _suggested(low: float, high: float) -> str:
     if low < 0:
-        bound = max(-low, high)
-        bound = next((b for b in (0.5, 1, 128) if bound <= b), math.ceil(bound))
+        most = max(-low, high)
+        bound = 0.5 if most <= 0.5 else 128 if 16 < most <= 128 else math.ceil(most)
         return f"--values={-bound:g},{bound:g}"
     bound = next((bound for bound in (1, 255, 1023, 4095, 16383) if high <= bound), 65535 if high <= FULL[1] else math.ceil(high))
     other = 255 if bound < BYTES[1] else 1 if high <= 1 else 65535

@@ -223,7 +223,7 @@ def image_names(container: Container) -> tuple[list[str], int]:
     if not images:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
         advice = _advice(Counter(PurePosixPath(name).suffix.lower() for name in seen), container.path)
-        raise FileError(f"{container.path}: has no images ({kinds}){advice}")
+        raise FileError(f"{container.path}: has no images{advice or f' ({kinds})'}")
     return images, len(names) - len(images) - (MARK in names)
 
 

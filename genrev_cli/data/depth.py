@@ -92,6 +92,9 @@ def decided_range(found: Iterable[Deep], given: Range | None, where: str, note: 
 
     Raises UsageError, naming `where`, if the values leave the range in doubt.
     """
+    found = list(found)
+    if given and not found:
+        raise UsageError(f"{where}: --values does not apply; the pictures have 8 bits per value, or state their largest value")
     deep = [one for one in found if one.kind in (GRAY_16, COLOUR_16, GRAY_32)]
     if given or not deep:
         return given

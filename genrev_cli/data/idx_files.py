@@ -119,7 +119,11 @@ def _plain(container: Container, name: str) -> IO[bytes]:
     with container.stream(name) as raw:
         packed = raw.read(2) == _GZIP
     raw = container.stream(name)
-    return gzip.open(raw) if packed else raw  # type: ignore[return-value]  # a GzipFile is a stream of bytes
+    if not packed:
+        return raw
+    file = gzip.GzipFile(fileobj=raw, mode="rb")
+    file.myfileobj = raw  # type: ignore[assignment]  # closed with it
+    return file  # type: ignore[return-value]  # it is a stream of bytes
 
 
 def _blocks(file: IO[bytes], most: int | None) -> Iterator[bytes]:

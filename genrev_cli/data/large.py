@@ -15,7 +15,7 @@ MAX_COEFFICIENTS = 600_000_000
 _FORMATS = ("PNG", "BMP", "TIFF", "PPM")  # decoded by Pillow into one buffer; the other formats need several
 _JPEG_FACTORS = (8, 4, 2)  # libjpeg computes these from the coefficients, without the whole picture
 _FACTORS = tuple(range(32, 1, -1))
-_BAND = 256  # rows of the result
+_BAND = 256  # rows that are converted at once
 
 
 class TooLarge(ValueError):
@@ -67,7 +67,7 @@ def bytes_per_pixel(image: Image.Image) -> int:
 def reduced(image: Image.Image, factor: int, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Return a decoded picture, converted and then averaged over squares of `factor`² pixels, in bands of rows."""
     small: Image.Image | None = None
-    for band, top in bands(image, _BAND * factor):
+    for band, top in bands(image, max(_BAND // factor, 1) * factor):
         part = convert(band).reduce(factor)
         if small is None:
             small = Image.new(part.mode, (part.width, -(-image.height // factor)))

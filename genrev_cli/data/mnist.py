@@ -44,7 +44,7 @@ def open_mnist(config: PrepareConfig, progress: Progress) -> ArraySource:
         split=np.repeat([TRAIN, TEST], [part.shape[0] for part in images]),
         split_rule="as published",
         classes=tuple(map(str, range(10))),
-        sums={name: file.packed_md5 if file.packed_md5 == MD5[name][0] else file.md5 for name, file in files.items()},
+        sums={name: MD5[name][file.md5 == file.packed_md5] for name, file in files.items()},  # of the .gz for compressed files
     )
 
 

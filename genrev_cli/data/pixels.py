@@ -47,7 +47,9 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual metadata, and Pillow's own limit
-            with Image.open(io.BytesIO(data), formats=pillow_formats(data)) as image:
+            with _without_limit():
+                image = Image.open(io.BytesIO(data), formats=pillow_formats(data))
+            with image:
                 if image.format == "TIFF":
                     with _without_stderr():
                         yield image
@@ -59,6 +61,16 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         raise DamagedImage("its content has no known image format") from error
     except Exception as error:
         raise DamagedImage(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Let Pillow open headers of any size: its own limit would come before those of data/large.py, which reduce large pictures."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 @contextmanager
@@ -128,20 +140,20 @@ def decode(data: bytes, channels: int, *, least: tuple[int, int] | None = None, 
         if isinstance(image, JpegImageFile) and factor > 1:
             image.draft(None, (image.width // factor, image.height // factor))
             factor = 1
+        kind = depth.kind_of(image)  # before the pixels are loaded, after which Pillow has forgotten a part of it
         image.load()
         if factor == 1:
             ImageOps.exif_transpose(image, in_place=True)
-            return _to_8_bit(image, channels, _range(image, values))
-        within = _range(image, values)
+            return _to_8_bit(image, channels, _range(image, kind, values))
+        within = _range(image, kind, values)
         small = reduced(image, factor, lambda band: _to_8_bit(band, channels, within, transparency=image.info.get("transparency")))
         small.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
         ImageOps.exif_transpose(small, in_place=True)
         return small
 
 
-def _range(image: Image.Image, given: Range | None) -> Range | None:
+def _range(image: Image.Image, kind: str, given: Range | None) -> Range | None:
     """Return the values of a deep picture that become 0 and 255, None for a picture of 8 bits."""
-    kind = depth.kind_of(image)
     if kind == depth.COLOUR_16 and given not in (None, FULL):
         raise DamagedImage("of 16-bit colours only the upper 8 bits can be read, so --values does not apply; save it with 8 bits")
     if not kind or kind == depth.COLOUR_16:

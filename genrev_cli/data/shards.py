@@ -44,10 +44,10 @@ def expand_braces(pattern: str) -> list[str]:
     if first is not None and int(last) - int(first) >= _MOST:
         raise UsageError(f"{pattern}: means more than {_MOST:,} files")
     middle = words.split(",") if words is not None else [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
-    found = [name for one in middle for name in expand_braces(pattern[: match.start()] + one + pattern[match.end() :])]
-    if len(found) > _MOST:
+    ends = expand_braces(pattern[match.end() :])
+    if len(middle) * len(ends) > _MOST:
         raise UsageError(f"{pattern}: means more than {_MOST:,} files")
-    return found
+    return [pattern[: match.start()] + one + end for one in middle for end in ends]
 
 
 def split_by_shards(files: Sequence[Path], counts: Sequence[int], config: PrepareConfig) -> tuple[np.ndarray, str, int | None]:

@@ -35,7 +35,7 @@ def open_hdf5(path: Path) -> h5py.File:
         if number and int(number[1]) not in _HELD:
             return h5py.File(path, "r", locking=False)
         raise FileError(
-            f"{path}: another program has it open for writing; close it there, for example by file.close() in a notebook"
+            f"{path}: another program has it open for writing; close it there, for example with file.close() in a notebook"
         ) from error
 
 

@@ -42,18 +42,29 @@ class StreamedRows:
         start, stop, _ = rows.indices(self.shape[0])
         each = math.prod(self.shape[1:]) * self.dtype.itemsize
         try:
+            if stop <= start:
+                return np.empty((0, *self.shape[1:]), self.dtype)
             if self._stream is None or start < self._row:
                 self._rewind()
             self._skip((start - self._row) * each)
-            data = self._exactly(max(0, stop - start) * each)
-            self._row = max(start, stop)
+            data = self._exactly((stop - start) * each)
+            self._row = stop
+            if self._row == self.shape[0]:
+                self._close()
         except BROKEN_ZIP as error:
             raise FileError(f"{self._where}: damaged or truncated ({error})") from error
-        return np.frombuffer(data, self.dtype).reshape(max(0, stop - start), *self.shape[1:])
+        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
 
-    def _rewind(self) -> None:
+    def __del__(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+            self._stream = None
+
+    def _rewind(self) -> None:
+        self._close()
         self._stream, self._row = self._opened(), 0
 
     def _skip(self, size: int) -> None:

@@ -156,6 +156,7 @@ def published(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, str],
     digits = {}
     for name in mnist.MD5:
         packed, plain = folder / f"{name}.gz", folder / name
-        digits[name] = (md5(packed.read_bytes()), "") if packed.exists() else ("", md5(plain.read_bytes()))
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+        digits[name] = (md5(packed.read_bytes()) if packed.exists() else "", md5(content))
     batches = {name: md5((folder / cifar10.FOLDER / name).read_bytes()) for name in cifar10.MD5}
     return digits, batches, md5((folder / cifar10.TAR).read_bytes())
