@@ -4,45 +4,19 @@ import os
 import re
 import stat
 import zipfile
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, ClassVar
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 from genrev_cli.data.formats import EXTENSIONS, is_picture
+from genrev_cli.data.listing import Container, Read, check_size, natural_key, require_inside
+from genrev_cli.data.tar import is_tar, open_tar
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
 from genrev_cli.files.samples import MARK
-
-MAX_FILE_BYTES = 1 << 29  # larger than any image that genrev decodes, and smaller than a zip bomb
-
-Read = Callable[[str], bytes]
-
-
-class Container(ABC):
-    """Files at `path`. streamed: they are read fastest in their order, by one process."""
-
-    path: Path
-    streamed: ClassVar[bool] = False
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Return the names of all files, with '/', in natural order."""
-
-    @abstractmethod
-    def reader(self) -> AbstractContextManager[Read]:
-        """Return a context with a function that reads a file by its name. It raises almost any exception for a broken file."""
-
-    @abstractmethod
-    def stream(self, name: str) -> IO[bytes]:
-        """Return an open file of any size. Raises what `reader` raises."""
-
-    @abstractmethod
-    def where(self, name: str) -> str:
-        """Return the name of a file in messages."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +112,6 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {name: info for name, info in entries.items() if not name.endswith("/")}
 
 
-def require_inside(names: Iterator[str] | Mapping[str, object] | Sequence[str], path: Path) -> None:
-    """Raise FileError if a name leads outside of the archive at `path`."""
-    for name in names:
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in re.split(r"[/\\]", name):
-            raise FileError(f"{path}: the entry '{name}' leads outside of the archive; pack it again without such names")
-
-
 @dataclass(frozen=True)
 class Several(Container):
     """Several containers as one. parts: name → container; a file of a part is named 'PART/NAME'. The parts keep their order."""
@@ -192,8 +159,6 @@ def open_container(path: Path, missing: str) -> Container:
         raise FileError(f"{path}: no such folder or file; {missing}")
     if path.is_file() and zipfile.is_zipfile(path):
         return Archive(path)
-    from genrev_cli.data.tar import is_tar, open_tar  # imports this module
-
     if path.is_file() and is_tar(path):
         return open_tar(path)
     advice = _advice(Counter({path.suffix.lower(): 1}), path)
@@ -249,15 +214,3 @@ def _advice(suffixes: Counter[str], path: Path) -> str:
         if suffix in _DATABASES:
             return f"; {suffix} files are not read; save their images as files, .npz or parquet"
     return ""
-
-
-def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
-    """Return a key that sorts img2 before img10. Digits are compared by length, then as text, because int() limits their number."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(len(part.lstrip("0")), part.lstrip("0")) if i % 2 else part for i, part in enumerate(parts)], name
-
-
-def check_size(size: int) -> None:
-    """Raise ValueError for a size that no image has."""
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"{size / 1e6:.0f} MB, more than an image can sensibly have")
