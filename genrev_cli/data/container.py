@@ -5,7 +5,7 @@ import re
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -107,8 +107,10 @@ class Archive(Container):
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return name with '/' → entry, without folders."""
+    """Return name with '/' → entry, without folders. Raises ValueError for an entry without a name."""
     entries = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+    if "" in entries:
+        raise ValueError("an entry has no name")
     return {name: info for name, info in entries.items() if not name.endswith("/")}
 
 
@@ -161,7 +163,7 @@ def open_container(path: Path, missing: str) -> Container:
         return Archive(path)
     if path.is_file() and is_tar(path):
         return open_tar(path)
-    advice = _advice(Counter({path.suffix.lower(): 1}), path)
+    advice = _advice([path.name], path)
     raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one){advice}")
 
 
@@ -178,7 +180,7 @@ def image_names(container: Container) -> tuple[list[str], int]:
     images = [name for name in seen if name.lower().endswith(EXTENSIONS)] or _by_content(container, seen)
     if not images:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
-        advice = _advice(Counter(PurePosixPath(name).suffix.lower() for name in seen), container.path)
+        advice = _advice(seen, container.path)
         raise FileError(f"{container.path}: has no images{advice or f' ({kinds})'}")
     return images, len(names) - len(images) - (MARK in names)
 
@@ -196,21 +198,22 @@ def _by_content(container: Container, names: Sequence[str]) -> list[str]:
     return found
 
 
-_OTHERS = {
-    ".npz": "array", ".npy": "array", ".h5": "array", ".hdf5": "array", ".parquet": "parquet", ".tar": "webdataset",
-    ".idx3-ubyte": "idx", ".mat": "svhn", ".gz": "idx",
-}  # fmt: skip
-_PACKED = (".zip", ".tgz", ".rar", ".7z", ".xz", ".bz2", ".zst")
-_DATABASES = (".mdb", ".lmdb", ".tfrecord")
+_READ, _OTHER = "read its {end} files with 'genrev prepare-data {source} --path {path}'", "its {end} files are not read; {cure}"
+_UNPACK, _SAVE = "unpack them, and pass the folder", "save their images as files, .npz or parquet"
+_KINDS = {
+    **dict.fromkeys((".npz", ".npy", ".h5", ".hdf5"), _READ.replace("{source}", "array")),
+    **dict.fromkeys((".tar", ".tar.gz", ".tgz"), _READ.replace("{source}", "webdataset")),
+    **dict.fromkeys(("-ubyte", "-ubyte.gz"), _READ.replace("{source}", "idx")),
+    ".parquet": _READ.replace("{source}", "parquet"),
+    "_32x32.mat": _READ.replace("{source}", "svhn"),
+    **dict.fromkeys((".zip", ".rar", ".7z", ".tar.xz", ".tar.bz2", ".tar.zst"), _OTHER.replace("{cure}", _UNPACK)),
+    **dict.fromkeys((".mdb", ".lmdb", ".tfrecord", ".mat", ".pkl", ".pickle"), _OTHER.replace("{cure}", _SAVE)),
+}
+"""End of the name of another kind of file → what can be done with it."""
 
 
-def _advice(suffixes: Counter[str], path: Path) -> str:
-    """Return what else a path may be, from the suffixes of its files: '; …'."""
-    for suffix, _ in suffixes.most_common():
-        if suffix in _OTHERS:
-            return f"; {suffix} files are read by 'genrev prepare-data {_OTHERS[suffix]} --path {path}'"
-        if suffix in _PACKED:
-            return f"; unpack its {suffix} file, and pass the folder"
-        if suffix in _DATABASES:
-            return f"; {suffix} files are not read; save their images as files, .npz or parquet"
-    return ""
+def _advice(names: Iterable[str], path: Path) -> str:
+    """Return what can be done with the most frequent kind of other files at a path: '; …'; '' if nothing is known."""
+    found = Counter(next((end for end in _KINDS if name.lower().endswith(end)), "") for name in names)
+    end = next((end for end, _ in found.most_common() if end), "")
+    return f"; {_KINDS[end].format(end=end, path=path)}" if end else ""
