@@ -243,7 +243,7 @@ def test_a_dry_run_prints_the_rules_and_writes_nothing(photos, prepare, work):
     code, images, err = prepare("--dry-run")
     assert (code, images) == (0, None)
     assert sorted(work.rglob("*")) == before
-    for line in ("'Train' → train, 'Test' → test", "train 6, val 0, test 6 (split: by folders)", "ä b      3    0     3", "class_rule"):
+    for line in ("'Train' → train, 'Test' → test", "train 6, val 0, test 6 (split: by folders)", "ä b      3    0     3", "Class rule"):
         assert line in err
 
 
