@@ -163,8 +163,9 @@ def open_container(path: Path, missing: str) -> Container:
         return Archive(path)
     if path.is_file() and is_tar(path):
         return open_tar(path)
-    advice = _advice([path.name], path)
-    raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one){advice}")
+    if advice := _advice([path.name], path):
+        raise FileError(f"{path}: no folder, zip or tar of picture files{advice}")
+    raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one)")
 
 
 def image_names(container: Container) -> tuple[list[str], int]:
@@ -198,7 +199,7 @@ def _by_content(container: Container, names: Sequence[str]) -> list[str]:
     return found
 
 
-_READ, _OTHER = "read its {end} files with 'genrev prepare-data {source} --path {path}'", "its {end} files are not read; {cure}"
+_READ, _OTHER = "read {what} with 'genrev prepare-data {source} --path {path}'", "{end} files are not read; {cure}"
 _UNPACK, _SAVE = "unpack them, and pass the folder", "save their images as files, .npz or parquet"
 _KINDS = {
     **dict.fromkeys((".npz", ".npy", ".h5", ".hdf5"), _READ.replace("{source}", "array")),
@@ -216,4 +217,6 @@ def _advice(names: Iterable[str], path: Path) -> str:
     """Return what can be done with the most frequent kind of other files at a path: '; …'; '' if nothing is known."""
     found = Counter(next((end for end in _KINDS if name.lower().endswith(end)), "") for name in names)
     end = next((end for end, _ in found.most_common() if end), "")
-    return f"; {_KINDS[end].format(end=end, path=path)}" if end else ""
+    return (
+        f"; {_KINDS[end].format(end=end, path=path, what=f'its {end} files' if path.is_dir() or len(found) > 1 else 'it')}" if end else ""
+    )
