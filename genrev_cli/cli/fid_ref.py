@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, add_command, out_option, path_option
 from genrev_cli.result import Result
 from genrev_cli.settings.features import FeatureOptions
@@ -18,7 +18,7 @@ def _fid_ref(name: str, data: Path | None, out: Path | None, settings: FidRefSet
     return fid_ref(name, settings, data=data, out=out, progress=listener())
 
 
-_NAMES = "celeba, celeba-crop108, celeba-nocrop, cifar10, cifar10-test, mnist, mnist-train or digits."
+_NAMES = "celeba, celeba-crop108, celeba-nocrop, celebahq256, cifar10, cifar10-test, mnist, mnist-train or digits."
 
 add_command(
     "fid-ref",

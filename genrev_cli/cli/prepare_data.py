@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, add_command, out_option
 from genrev_cli.result import Result
 from genrev_cli.settings.prepare import PrepareConfig
@@ -18,7 +18,7 @@ def _prepare_data(settings: PrepareConfig, out: Path | None) -> Result:
 
 
 _SOURCES = (
-    "Published: digits (built in), mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, celeba. "
+    "Published: digits (built in), mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, celeba, celeba-hq. "
     "Your own: folder (of pictures; also a zip or tar), webdataset, parquet, array (.npz, .npy, .h5) or idx."
 )
 

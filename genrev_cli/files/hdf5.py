@@ -33,7 +33,10 @@ _BLOCK_BYTES = 1 << 24  # held in memory while hashing
 MOST_CLASSES = 1 << 16
 
 _HEAP = b"GCOL\x01\0\0\0"
-_ARRAYS = {"images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "codes": ("float32", 2), "rows": ("int64", 1)}
+_ARRAYS = {
+    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "attributes": ("int8", 2),
+    "codes": ("float32", 2), "rows": ("int64", 1),
+}  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
 
 
@@ -174,6 +177,8 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
     try:
         file = open_hdf5(path)
     except BROKEN as error:
+        if path.suffix == ".safetensors":
+            raise FileError(f"{path}: is a checkpoint or a map, but a .h5 file is needed; were two files swapped?") from error
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:

@@ -1,7 +1,11 @@
-"""A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8."""
+"""A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8.
+
+It may also have `attributes` (N, A) int8: 1 if an image has an attribute, 0 if not, −1 if that is unknown.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -20,7 +24,7 @@ class ImageSet:
     """A prepared file, without its pixels.
 
     header.config: source (name and checksums), transform, image_shape [C, H, W], counts per split,
-    classes (names; [] without labels), mean and std per channel in [0, 1] over the train split.
+    classes (names; [] without labels), attributes (names; none without them), mean and std per channel in [0, 1] over the train split.
     """
 
     path: Path
@@ -29,19 +33,38 @@ class ImageSet:
     labels: np.ndarray
     split: np.ndarray
 
-    def rows(self, split: str) -> np.ndarray:
+    @property
+    def attribute_names(self) -> list[str]:
+        """The names of the attributes; [] without any."""
+        names = self.header.config.get("attributes", [])
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+    @cached_property
+    def attributes(self) -> np.ndarray:
+        """The attributes of all images, (N, A) int8: 1 has, 0 has not, −1 unknown. They are read when they are first asked for.
+
+        Raises FileError if they do not belong to the names in the header.
+        """
+        names = self.attribute_names
+        with hdf5.reading(self.path) as (_, file):
+            values = file["attributes"][:] if "attributes" in file else np.empty((len(self.split), 0), np.int8)
+        if values.shape[1] != len(names) or (values.size and not -1 <= values.min() <= values.max() <= 1):
+            raise FileError(f"{self.path}: damaged: its attributes do not match their {len(names)} names; run 'genrev prepare-data' again")
+        return values
+
+    def rows(self, split: str, option: str = "--split") -> np.ndarray:
         """Return the row numbers of a split, or of 'all'; (n,) int64.
 
-        Raises UsageError if the set has no such split.
+        option: the one that named the split. Raises UsageError if the set has no such split.
         """
         if split == "all":
             return np.arange(len(self.split))
         if split not in SPLITS:
-            raise UsageError(f"--split {split}: choose one of {', '.join(SPLITS)} or all")
+            raise UsageError(f"{option} {split}: choose one of {', '.join(SPLITS)} or all")
         rows = np.flatnonzero(self.split == SPLITS.index(split))
         if not len(rows):
-            present = [name for i, name in enumerate(SPLITS) if (self.split == i).any()]
-            raise UsageError(f"{self.path}: has no images in split '{split}' (it has {', '.join(present)})")
+            present = [f"{option} {name}" for i, name in enumerate(SPLITS) if (self.split == i).any()]
+            raise UsageError(f"{self.path}: has no images in split '{split}'; choose {' or '.join(present)}")
         return rows
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -69,6 +92,11 @@ def open_images(path: Path) -> ImageSet:
 
     Raises FileError if it is missing, damaged, or not a prepared image set.
     """
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        what = "a folder" if path.is_dir() else "a zip"
+        raise FileError(
+            f"{path}: is {what}, but a .h5 file is needed; make one with 'genrev prepare-data folder --path {path} --out data/images.h5'"
+        )
     with hdf5.reading(path) as (header, file):
         require_kind(header, "data", path, "genrev prepare-data")
         if not {"images", "labels", "split"} <= file.keys():

@@ -80,7 +80,7 @@ class TraverseSettings(Settings):
     around: str = setting(
         "", "Start from this image: a row number within the split, or a file.", panel=METHOD, shown="the mean of the prior"
     )
-    label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
+    label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
     scale: int = scale_setting()
     names: bool = names_setting()
