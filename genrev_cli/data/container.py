@@ -172,7 +172,8 @@ def open_container(path: Path, missing: str) -> Container:
         return Archive(path)
     if path.is_file() and is_tar(path):
         return open_tar(path)
-    if advice := _advice([path.name], path):
+    truncated = path.name.lower().endswith((".zip", ".tar", ".tgz", ".gz"))  # or of another kind than its name says
+    if advice := "" if truncated else _advice([path.name], path):
         raise FileError(f"{path}: no folder, zip or tar of picture files{advice}")
     raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one)")
 
@@ -226,6 +227,5 @@ def _advice(names: Iterable[str], path: Path) -> str:
     """Return what can be done with the most frequent kind of other files at a path: '; …'; '' if nothing is known."""
     found = Counter(next((end for end in _KINDS if name.lower().endswith(end)), "") for name in names)
     end = next((end for end, _ in found.most_common() if end), "")
-    return (
-        f"; {_KINDS[end].format(end=end, path=path, what=f'its {end} files' if path.is_dir() or len(found) > 1 else 'it')}" if end else ""
-    )
+    what = "it" if end and path.name.lower().endswith(end) else f"its {end} files"
+    return f"; {_KINDS[end].format(end=end, path=path, what=what)}" if end else ""
