@@ -32,7 +32,10 @@ _BLOCK_BYTES = 1 << 24  # held in memory while hashing
 MOST_CLASSES = 1 << 16
 
 _HEAP = b"GCOL\x01\0\0\0"
-_ARRAYS = {"images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "codes": ("float32", 2), "rows": ("int64", 1)}
+_ARRAYS = {
+    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1),
+    "codes": ("float32", 2), "rows": ("int64", 1), "names": ("uint8", 2),
+}  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
 _BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError)
 """Exceptions that h5py raises for damaged metadata."""

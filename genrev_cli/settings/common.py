@@ -25,3 +25,8 @@ def batch_setting(default: int) -> Any:
 def device_setting() -> Any:
     """Return the device that a command runs on."""
     return setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
+
+
+def as_is_setting() -> Any:
+    """Return the switch that refuses pictures which would have to be cropped, resized or converted."""
+    return setting(False, "Refuse pictures that are not already of the model's size and channels.", panel=FILES)

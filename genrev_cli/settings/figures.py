@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, seed_setting, split_setting
+from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, seed_setting, split_setting
 from genrev_cli.settings.schedule import PRECISIONS
 
 LATENTS = ("restricted", "full")
@@ -17,6 +17,7 @@ class ReconstructSettings(Settings):
     """columns: how many images, drawn at random by `seed`. exact_bits: 0 is the network's own."""
 
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     columns: int = setting(16, "Images in the picture.", panel=METHOD, at_least=1)
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K; 0: as they were trained.", panel=ADVANCED)
     verify_exact: bool = setting(False, "Fail unless every image comes back to the bit.", panel=METHOD)
@@ -39,6 +40,7 @@ class InterpolateSettings(Settings):
     """
 
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
@@ -68,5 +70,6 @@ class TraverseSettings(Settings):
     )
     label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     seed: int = seed_setting()
     device: str = device_setting()
