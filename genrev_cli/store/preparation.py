@@ -12,19 +12,25 @@ from genrev_cli.store.checkpoints import Checkpoint
 def fitting_of(model: Checkpoint, progress: Progress, *, as_is: bool = False) -> Fitting:
     """Return what turns a picture into an image of a checkpoint; a note tells where its header does not say how its data was prepared."""
     shape = model.autoencoder.image_shape
-    recorded = next(filter(None, map(from_table, _recorded(model.header.inputs))), None)
+    tables = (data.get("preparation") for data in data_tables(model.header.inputs))
+    recorded = next(filter(None, map(from_table, tables)), None)
     fitting = Fitting(recorded or Transform(channels=shape[0], size=shape[:0:-1]), shape, as_is)
     if recorded is None and not as_is:
         progress.note(f"{model.path}: does not say how its images were prepared; for pictures it is taken to be: {fitting.general}")
     return fitting
 
 
-def _recorded(inputs: dict[str, Any]) -> Iterator[Any]:
-    """Yield the preparation of the data of a checkpoint, then those of the data of the checkpoints that it was made from."""
+def data_tables(inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the header's config of the data of a checkpoint, then those of the data of the checkpoints that it was trained from."""
     if "data" in inputs:
-        yield inputs["data"].get("config", {}).get("preparation")
+        yield inputs["data"].get("config", {})
     if "ckpt" in inputs:
-        yield from _recorded(inputs["ckpt"].get("inputs", {}))
+        yield from data_tables(inputs["ckpt"].get("inputs", {}))
+
+
+def class_names(inputs: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes of the data of a checkpoint, () where it has none."""
+    return next((tuple(map(str, data["classes"])) for data in data_tables(inputs) if data.get("classes")), ())
 
 
 def note_fitting(photos: Photos, fitting: Fitting, progress: Progress) -> None:
