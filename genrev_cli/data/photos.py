@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -89,22 +90,28 @@ class Photos:
                 images.append(outcome.value)
         return np.stack(images)
 
-    def sha256(self) -> str:
-        """Return the digest of all files' bytes, in order. Raises FileError for one that cannot be read."""
-        digest = hashlib.sha256()
+    @cached_property
+    def sums(self) -> tuple[str, ...]:
+        """The sha256 of each file. Reading them raises FileError for a file that cannot be read."""
+        found = []
         for container, name in self.places:
             try:
                 with container.reader() as read:
-                    digest.update(hashlib.sha256(read(name)).digest())
+                    found.append(hashlib.sha256(read(name)).hexdigest())
             except Exception as error:  # zipfile and zlib raise many kinds of error for a broken entry
                 raise FileError(f"{container.where(name)}: cannot be read ({error}); {_CURE}") from error
-        return digest.hexdigest()
+        return tuple(found)
 
     def record(self, fitting: Fitting) -> dict[str, Any]:
         """Return the entry of these pictures among the inputs of a file that is made from them."""
         folders = [os.path.realpath(container.path) for container, _ in self.places]
         selection = {"n": len(self), "preparation": {"as_is": True} if fitting.as_is else fitting.general.table()}
-        return {"kind": "images", "path": os.path.commonpath(folders), "sha256": self.sha256(), "selection": selection}
+        return {
+            "kind": "images",
+            "path": os.path.commonpath(folders),
+            "sha256": hashlib.sha256("".join(self.sums).encode()).hexdigest(),
+            "selection": selection,
+        }
 
 
 def find_photos(paths: Sequence[Path], progress: Progress = SILENT) -> Photos:

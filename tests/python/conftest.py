@@ -92,12 +92,12 @@ def run(capsys):
 
 
 @pytest.fixture
-def jpeg():
-    """(picture, **options) → its bytes as a JPEG."""
+def encoded():
+    """(picture) → its bytes as a PNG."""
 
-    def made(picture, **options):
+    def made(picture):
         file = io.BytesIO()
-        picture.save(file, "JPEG", quality=95, **options)
+        picture.save(file, "PNG")
         return file.getvalue()
 
     return made
