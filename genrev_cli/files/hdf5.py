@@ -72,9 +72,14 @@ class Writer:
         self._file[name].resize(rows, axis=0)
 
 
+def rows_at_once(array: h5py.Dataset) -> int:
+    """Return how many rows of an array are held in memory at once."""
+    return _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+
+
 def _digest(file: h5py.File) -> str:
     def blocks(array: h5py.Dataset) -> Iterator[np.ndarray]:
-        step = _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+        step = rows_at_once(array)
         for start in range(0, array.shape[0], step):
             yield np.ascontiguousarray(array[start : start + step]).reshape(-1).view("uint8")
 

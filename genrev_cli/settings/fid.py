@@ -14,7 +14,7 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
-OF_MODELS = ("recon", "bpd")
+OF_MODELS = ("recon", "roundtrip", "bpd")
 """Metrics of a model and real images; all others compare samples with a reference."""
 
 
@@ -41,7 +41,7 @@ class FidOptions(Settings):
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
-    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, bpd; with commas.", panel=PROTOCOL)
+    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)

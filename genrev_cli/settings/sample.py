@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.settings.base import FILES, METHOD, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, seed_setting
+from genrev_cli.settings.common import batch_setting, device_setting, force_setting, names_setting, scale_setting, seed_setting
 from genrev_cli.settings.sampling import Draw, SamplerFile
 
 
@@ -15,6 +15,9 @@ class SampleSettings(Settings):
     n: int = setting(64, "Number of images.", panel=METHOD, short="-n", at_least=1)
     sampler: SamplerFile | None = None
     grid: Path | None = setting(None, "Also write the first 64 images as one picture (.png).", panel=FILES)
+    scale: int = scale_setting()
+    names: bool = names_setting()
+    force: bool = force_setting("grid or folder of samples")
     seed: int = seed_setting()
     temperature: float = setting(1.0, "Scale of the codes: below 1 more typical, less diverse.", panel=METHOD)
     labels: tuple[int, ...] = setting(
