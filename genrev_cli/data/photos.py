@@ -117,7 +117,7 @@ class Photos:
 def find_photos(paths: Sequence[Path], progress: Progress = SILENT) -> Photos:
     """Return the picture files that are given by their own paths, or lie in given folders and zips, at any depth.
 
-    A file is known by its name, a file in a folder or zip by its path inside; where two would be alike, both by their whole paths.
+    A file is known by its name, a file in a folder or zip by its path inside; of those that are alike, the second gets ' (2)', and so on.
     Raises FileError for a path that does not exist, and for a folder or zip without pictures.
     """
     places: list[tuple[Container, str]] = []
@@ -132,6 +132,9 @@ def find_photos(paths: Sequence[Path], progress: Progress = SILENT) -> Photos:
         if others:
             progress.note(f"{path}: ignored {others} files that are not images")
         places += [(container, name) for name in inside]
-    count = Counter(name for _, name in places)
-    names = [name if count[name] == 1 else container.where(name) for container, name in places]
+    count: Counter[str] = Counter()
+    names = []
+    for _, name in places:
+        count[name] += 1
+        names.append(name if count[name] == 1 else f"{name} ({count[name]})")
     return Photos(places, tuple(names))

@@ -72,7 +72,11 @@ class InterpolateSettings(Settings):
 
 @dataclass(frozen=True)
 class TraverseSettings(Settings):
-    """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean."""
+    """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
+
+    latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
+    Raises UsageError for 'full' without an image.
+    """
 
     dims: tuple[int, ...] = setting(
         (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
@@ -81,8 +85,9 @@ class TraverseSettings(Settings):
     steps: int = setting(9, "Images per dimension.", panel=METHOD, at_least=2)
     extent: float = setting(3.0, "How far to go, in standard deviations of the prior.", panel=METHOD)
     around: str = setting(
-        "", "Start from this image: a row number within the split, or a file.", panel=METHOD, shown="the mean of the prior"
+        "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )
+    latent: str = setting("restricted", "full: keep the details of the image of --around.", panel=METHOD, choices=LATENTS)
     label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
@@ -91,3 +96,8 @@ class TraverseSettings(Settings):
     force: bool = force_setting()
     seed: int = seed_setting()
     device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latent == "full" and not self.around:
+            raise UsageError("--latent full: keeps the details of an image; give one with --around")

@@ -14,7 +14,9 @@ from genrev_cli.latents import Prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.plugins import load_asked
 from genrev_cli.seeds import derive
+from genrev_cli.settings.sample import SPREAD
 from genrev_cli.settings.sampling import Draw, SamplerFile
+from genrev_cli.store.around import Around
 from genrev_cli.store.arrays import Given, codes_given, images_given
 from genrev_cli.store.coding import between, decoded, encoded, log_prob, reconstructed
 from genrev_cli.store.drawing import Drawing, decode_samples
@@ -114,17 +116,19 @@ class Model:
         seed: int = 0,
         label: Label | Sequence[Label] | None = None,
         temperature: float = 1.0,
+        like: Given | None = None,
+        spread: float = SPREAD,
         batch: int = BATCH,
     ) -> np.ndarray:
         """Draw n images, (n, C, H, W) uint8, equal to those of `genrev sample` with the same settings on the same kind of device.
 
         Image i depends only on the settings and on i. label: a class by its number or name; several take turns. temperature: below 1 more
-        typical, less diverse.
+        typical, less diverse. like: an image to draw around, as far from it as `spread`, 0 to 1 (see `Around`).
         Raises UsageError for an unknown class, DivergedError when an image is not finite.
         """
         blocks = [range(first, first + batch) for first in range(0, n, batch)]
-        drawing = self._drawing(seed, label, temperature, blocks)
-        pixels = [decode_samples(self._checkpoint, drawing, numbers).cpu() for numbers in blocks]
+        drawing = self._drawing(seed, label, temperature, blocks, self._around(like, spread))
+        pixels = [decode_samples(self._checkpoint, drawing, numbers).detach().cpu() for numbers in blocks]
         return torch.cat(pixels)[:n].numpy() if pixels else np.empty((0, *self.image_shape), np.uint8)
 
     def sample_codes(self, n: int, *, seed: int = 0, label: Label | Sequence[Label] | None = None, temperature: float = 1.0) -> np.ndarray:
@@ -160,10 +164,23 @@ class Model:
         )
         return given.numbers(given.map(lambda block: log_prob(self._checkpoint, block, generator), batch))
 
-    def _drawing(self, seed: int, label: Label | Sequence[Label] | None, temperature: float, blocks: list[range]) -> Drawing:
+    def _around(self, like: Given | None, spread: float) -> Around | None:
+        if like is None:
+            return None
+        if self.sampler or not 0 <= spread <= 1:
+            wrong = "the model was loaded with a sampler" if self.sampler else f"spread is {spread:g}, and must be from 0 to 1"
+            raise UsageError(f"images like another are drawn around its code in the prior, but {wrong}")
+        given = images_given(self._checkpoint, like, self.device)
+        if given.n != 1:
+            raise UsageError(f"like: needs one image, and {given.n} are given")
+        return Around(given.map(self.network.encode, 1).to(self.device), spread)
+
+    def _drawing(
+        self, seed: int, label: Label | Sequence[Label] | None, temperature: float, blocks: list[range], around: Around | None = None
+    ) -> Drawing:
         asked = [] if label is None else [label] if isinstance(label, int | str) else list(label)
         labels = tuple(one if isinstance(one, int) else self._number(one) for one in asked)
-        return Drawing(self._checkpoint.prior, Draw(seed, temperature, labels), self.device, blocks)
+        return Drawing(self._checkpoint.prior, Draw(seed, temperature, labels), self.device, blocks, around=around)
 
     def _number(self, name: str) -> int:
         if name not in self.classes:

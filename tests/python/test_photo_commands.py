@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from conftest import photo
 
 import genrev_cli as genrev
@@ -12,6 +13,11 @@ from genrev_cli.data.celeba import faces
 from genrev_cli.data.photos import Fitting
 from genrev_cli.data.pixels import DamagedImage
 from genrev_cli.data.transform import Transform
+from genrev_cli.files.pictures import read_picture
+from genrev_cli.latents import ActiveGaussian, ClassGaussians
+from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.around import Around
+from genrev_cli.store.drawing import Drawing
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_a_zip_and_a_folder_of_the_same_pictures_have_the_same_codes(world, run,
 def test_pictures_of_one_name_are_told_apart(world, run, album, tmp_path):
     ckpt, out = world / "adversarial.safetensors", tmp_path / "codes.h5"
     assert run("encode", album / "a.png", album, "--ckpt", ckpt, "--out", out, "--device", "cpu")[0] == 0
-    assert genrev.open_codes(out).names == (str(album / "a.png"), str(album / "a.png"), "c.bmp", "more/b.jpg")
+    assert genrev.open_codes(out).names == ("a.png", "a.png (2)", "c.bmp", "more/b.jpg")
 
 
 def test_codes_of_pictures_are_fitted_like_any_other(world, run, tmp_path):
@@ -186,3 +192,155 @@ def test_a_preparation_that_makes_no_sense_is_refused(world, run, tmp_path, word
     code, _, err = run("fid", *words, "--prepare", "--features", "pixel", "--no-cache", "--out", tmp_path / "f.json")
     assert code == 2
     assert error.format(world=world) in err
+
+
+def pixels_of(path):
+    """The pixels of a genrev picture's tiles, without labels: (rows, columns, C, H, W)."""
+    header, picture = read_picture(path)
+    layout = header.config["layout"]
+    height, width = layout["tile"]
+    scale, gap, columns = layout["scale"], layout["gap"], layout["columns"]
+    across, down = width * scale + gap, height * scale + gap
+    rows = (picture.shape[1] - layout["top"] - gap) // down
+    picture = picture[:, layout["top"] + gap :, layout["left"] + gap :]
+    tiles = [
+        [picture[:, r * down : r * down + height * scale : scale, c * across : c * across + width * scale : scale] for c in range(columns)]
+        for r in range(rows)
+    ]
+    return header, np.array(tiles)
+
+
+def test_pictures_are_reconstructed(world, run, album, tmp_path):
+    ckpt, out = world / "adversarial.safetensors", tmp_path / "r.png"
+    code, text, err = run("reconstruct", album / "a.png", album, "--ckpt", ckpt, "--out", out, "--columns", 3, "--device", "cpu", "--json")
+    assert code == 0, err
+    assert json.loads(text)["images"] == 4
+    header, tiles = pixels_of(out)
+    model = genrev.load(ckpt, device="cpu")
+    wanted = [album / "a.png", album / "a.png", album / "c.bmp"]
+    np.testing.assert_array_equal(tiles[1], model.reconstruct(wanted))
+    np.testing.assert_array_equal(tiles[2], tiles[0])
+    np.testing.assert_array_equal(tiles[2], model.reconstruct(wanted, full=True))
+    assert header.inputs["pictures"]["selection"]["n"] == 4
+    assert "data" not in header.inputs
+    assert "split" not in header.config["numbers"]
+
+
+def test_a_picture_of_other_images_is_not_replaced(world, run, album, tmp_path):
+    ckpt, out = world / "adversarial.safetensors", tmp_path / "r.png"
+    assert run("reconstruct", album, "--ckpt", ckpt, "--out", out, "--device", "cpu")[0] == 0
+    code, _, err = run("reconstruct", "--ckpt", ckpt, "--out", out, "--device", "cpu")
+    assert code == 3
+    assert "and would be replaced by another picture; choose another --out, or pass --force" in err
+    assert run("reconstruct", album, "--ckpt", ckpt, "--out", out, "--device", "cpu")[0] == 0
+
+
+def test_an_interpolation_goes_from_picture_to_picture(world, run, album, tmp_path):
+    ckpt, out = world / "adversarial.safetensors", tmp_path / "i.png"
+    words = ("--latent", "full", "--steps", 3, "--device", "cpu", "--split", "all")
+    code, _, err = run("interpolate", album / "a.png", album / "more" / "b.jpg", 0, album / "c.bmp", "--ckpt", ckpt, "--out", out, *words)
+    assert code == 0, err
+    header, tiles = pixels_of(out)
+    model = genrev.load(ckpt, device="cpu")
+    line = model.interpolate(album / "a.png", album / "more" / "b.jpg", 3, full=True)
+    np.testing.assert_array_equal(tiles[0, 1:-1], line[0])
+    np.testing.assert_array_equal(tiles[0, 0], tiles[0, 1])
+    np.testing.assert_array_equal(tiles[1, 0], genrev.open_data(world / "data.h5").images[0])
+    assert header.inputs["pictures"]["selection"]["n"] == 3
+    assert "data" in header.inputs
+
+
+@pytest.mark.parametrize("latent", ["restricted", "full"])
+def test_a_traversal_around_a_picture(world, run, album, tmp_path, latent):
+    """With the full latent, the middle of a row whose dimension is at the prior's mean keeps everything else of the picture."""
+    ckpt, out = world / "adversarial.safetensors", tmp_path / "t.png"
+    words = ("--dim", 2, "--steps", 5, "--latent", latent, "--device", "cpu")
+    code, _, err = run("traverse", "--around", album / "a.png", "--ckpt", ckpt, "--out", out, *words)
+    assert code == 0, err
+    _, tiles = pixels_of(out)
+    model = genrev.load(ckpt, device="cpu")
+    z = torch.from_numpy(model.encode(album / "a.png", full=True))
+    moved = z if latent == "full" else model.prior.restrict(z)
+    moved = moved.repeat(5, 1)
+    moved[:, model.prior.active[2]] = torch.linspace(-3, 3, 5)
+    np.testing.assert_array_equal(tiles[0], model.decode(moved.numpy()))
+
+
+def test_samples_like_a_picture(world, run, album, tmp_path):
+    ckpt = world / "adversarial.safetensors"
+    model, found = genrev.load(ckpt, device="cpu"), {}
+    for spread in (0, 0.5, 1):
+        out = tmp_path / f"{spread}.npz"
+        words = ("--spread", spread, "-n", 6, "--seed", 1, "--device", "cpu")
+        code, _, err = run("sample", "--like", album / "a.png", "--ckpt", ckpt, "--out", out, *words)
+        assert code == 0, err
+        found[spread] = np.load(out)["images"].astype(int)
+        np.testing.assert_array_equal(found[spread], model.sample(6, seed=1, like=album / "a.png", spread=spread))
+    original = model.reconstruct(album / "a.png", full=True).astype(int)
+    assert (found[0] == original).all()
+    nearer, farther = (np.abs(found[spread] - original).mean() for spread in (0.5, 1))
+    assert 0 < nearer < farther
+    header = json.loads(np.load(tmp_path / "0.5.npz")["genrev"].item())
+    assert (header["config"]["like"], header["config"]["spread"]) == ("a.png", 0.5)
+    assert header["inputs"]["like"]["selection"]["n"] == 1
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_samples_around_a_typical_image_are_typical(spread):
+    """y₀ and y independent draws of N(μ, σ²): so is y'. The inactive dimensions stay those of the image."""
+    prior = ActiveGaussian(3, 5, bound=0.0)
+    prior.active.copy_(torch.tensor([0, 2, 4]))
+    generator = torch.Generator().manual_seed(0)
+    mean, std, n = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.5, 1.0, 2.0]), 20_000
+    y0, y = (mean + std * torch.randn(n, 3, generator=generator) for _ in range(2))
+    z = prior.embed(y0) + 7 * (prior.embed(torch.ones(n, 3)) == 0)
+    found = Around(z, spread).latents(prior, y, mean)
+    moved = prior.select(found)
+    assert torch.allclose(moved.mean(0), mean, atol=0.06)
+    assert torch.allclose(moved.std(0), std, rtol=0.03)
+    correlation = ((moved - mean) * (y0 - mean)).mean(0) / std**2
+    assert torch.allclose(correlation, torch.full((3,), (1 - spread**2) ** 0.5), atol=0.03)
+    assert (found[:, [1, 3]] == 7).all()
+    if spread == 0:
+        assert (found == z).all()
+
+
+def test_images_like_another_of_one_class(tmp_path):
+    """The mean is that of the class, and an image of it is as near to it as before."""
+    prior = ClassGaussians(4, 2)
+    with torch.no_grad():
+        prior.mean.copy_(torch.tensor([[5.0] * 4, [-5.0] * 4]))
+        prior.std.fill_(1e-3)
+    drawing = Drawing(prior.requires_grad_(False), Draw(labels=(0, 1)), torch.device("cpu"), around=Around(torch.full((1, 4), 6.0), 0.6))
+    z = drawing.latents(range(4))
+    assert torch.allclose(z[::2], torch.full((2, 4), 5 + 0.8 * 1.0), atol=0.01)
+    assert torch.allclose(z[1::2], torch.full((2, 4), -5 + 0.8 * 11.0), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("sample", "--spread", 0.2), 2, "--spread 0.2: has a meaning only with --like; give a picture"),
+        (("sample", "--as-is"), 2, "--as-is: has a meaning only with --like"),
+        (
+            ("sample", "--like", "{album}/a.png", "--gmm", "{world}/gmm.safetensors"),
+            2,
+            "--like {album}/a.png: draws around a code in the prior",
+        ),
+        (("sample", "--like", "{album}/a.png", "--spread", 2), 2, "--spread 2: must be at most 1"),
+        (("sample", "--like", "{album}"), 2, "--like {album}: is a folder or zip, but a single picture is needed here"),
+        (("sample", "--like", "{album}/a.png", "--as-is"), 3, "{album}/a.png: not a usable picture (it is 50×40"),
+        (("traverse", "--around", "{album}"), 2, "{album}: is a folder or zip"),
+        (("traverse", "--latent", "full"), 2, "--latent full: keeps the details of an image; give one with --around"),
+        (("traverse", "--as-is"), 2, "--as-is: has a meaning only with pictures"),
+        (("interpolate", 0, 1, "--as-is"), 2, "--as-is: has a meaning only with pictures"),
+        (("interpolate", "{album}/a.png", "{album}/gone.jpg"), 3, "{album}/gone.jpg: no such file"),
+        (("reconstruct", "{album}/a.png", "--data", "{world}/data.h5"), 2, "both choose the images; leave one of them out"),
+    ],
+)
+def test_what_a_command_cannot_do_with_a_picture(world, run, album, tmp_path, words, code, error):
+    words = [str(word).format(album=album, world=world) for word in words]
+    out = ("--out", tmp_path / ("s" if words[0] == "sample" else "p.png"))
+    found, _, err = run(*words, "--ckpt", world / "adversarial.safetensors", *out, "--device", "cpu")
+    assert found == code
+    assert error.format(album=album, world=world) in err
