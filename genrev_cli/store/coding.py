@@ -10,7 +10,7 @@ from genrev_cli.latents import DiagonalGaussian, Prior
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.latents.transport import TransportMap
-from genrev_cli.methods.likelihood import bits_per_dim, dequantise, log_likelihood, require_density
+from genrev_cli.methods.likelihood import bits_of_images, noise, require_density
 from genrev_cli.models import Bijection
 from genrev_cli.shapes import Codes, Images, Latents, Scores
 from genrev_cli.store.checkpoints import Checkpoint
@@ -55,10 +55,8 @@ def log_prob(model: Checkpoint, x: Images, generator: torch.Generator) -> Scores
     require_density(autoencoder, prior)
     assert isinstance(autoencoder, Bijection)
     assert isinstance(prior, DiagonalGaussian)
-    u = torch.rand(x.shape, generator=generator, device=x.device)
-    dims = math.prod(autoencoder.image_shape)
-    bits = bits_per_dim(log_likelihood(autoencoder, prior, dequantise(x, u)), dims)
-    return -dims * math.log(2) * bits
+    bits = bits_of_images(autoencoder, prior, x, noise(autoencoder, len(x), generator))
+    return -math.prod(autoencoder.image_shape) * math.log(2) * bits
 
 
 ALONG_MAP = "map"
