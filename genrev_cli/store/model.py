@@ -18,9 +18,9 @@ from genrev_cli.settings.sample import SPREAD
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.store.around import Around
 from genrev_cli.store.arrays import Given, codes_given, images_given
+from genrev_cli.store.class_names import class_names, class_numbers
 from genrev_cli.store.coding import between, decoded, encoded, log_prob, reconstructed
 from genrev_cli.store.drawing import Drawing, decode_samples
-from genrev_cli.store.preparation import class_names
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
@@ -87,7 +87,7 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of the training data, () if it has none."""
-        return class_names(self.header.inputs)
+        return tuple(class_names(self.header))
 
     def encode(self, x: Given, *, full: bool = False, batch: int = BATCH) -> Any:
         """Return the codes of images, (N, d): y, the active dimensions of clip(E(x)); with `full` z = E(x), (N, D).
@@ -179,10 +179,5 @@ class Model:
         self, seed: int, label: Label | Sequence[Label] | None, temperature: float, blocks: list[range], around: Around | None = None
     ) -> Drawing:
         asked = [] if label is None else [label] if isinstance(label, int | str) else list(label)
-        labels = tuple(one if isinstance(one, int) else self._number(one) for one in asked)
+        labels = class_numbers([str(one) for one in asked], self.header)
         return Drawing(self._checkpoint.prior, Draw(seed, temperature, labels), self.device, blocks, around=around)
-
-    def _number(self, name: str) -> int:
-        if name not in self.classes:
-            raise UsageError(f"class '{name}' is unknown; {self.path} has {', '.join(self.classes) or 'no names of classes'}")
-        return self.classes.index(name)

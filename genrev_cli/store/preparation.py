@@ -28,11 +28,6 @@ def data_tables(inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from data_tables(inputs["ckpt"].get("inputs", {}))
 
 
-def class_names(inputs: dict[str, Any]) -> tuple[str, ...]:
-    """Return the names of the classes of the data of a checkpoint, () where it has none."""
-    return next((tuple(map(str, data["classes"])) for data in data_tables(inputs) if data.get("classes")), ())
-
-
 def note_fitting(photos: Photos, fitting: Fitting, progress: Progress) -> None:
     """Tell how pictures become images."""
     if not fitting.as_is:

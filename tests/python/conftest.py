@@ -80,6 +80,23 @@ def world(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="package")
+def digits(tmp_path_factory):
+    """A folder like that of a reader of docs/python.md: data and models of digits, after a few steps."""
+    folder = tmp_path_factory.mktemp("digits")
+    data, fast = folder / "digits.h5", ("--device", "cpu", "--log-every", 50)
+    recon, adversarial = folder / "recon.safetensors", folder / "adversarial.safetensors"
+    run_all(
+        ("prepare-data", "digits", "--out", data),
+        ("pretrain-recon", "--data", data, "--out", recon, "--steps", 3, "--batch", 32, *fast),
+        ("train-adversarial", "--ckpt", recon, "--steps", 2, "--batch", 32, *fast),
+        ("train-flow", "--data", data, "--out", folder / "flow.safetensors", "--steps", 2, "--batch", 32, *fast),
+    )
+    photo(1, (60, 80)).save(folder / "photo.jpg")
+    photo(2, (80, 60)).save(folder / "other.png")
+    return folder
+
+
 @pytest.fixture
 def run(capsys):
     """Run a command: its exit code, stdout and stderr."""

@@ -213,7 +213,7 @@ def test_errors_of_files_and_classes(model, world, tmp_path):
         model.encode(tmp_path / "broken.png")
     with pytest.raises(FileError, match=r"gone\.png: no such file or folder"):
         model.encode(tmp_path / "gone.png")
-    with pytest.raises(UsageError, match="class 'birds' is unknown; .* has cats, dogs"):
+    with pytest.raises(UsageError, match="--class birds: no such class; the classes are cats, dogs"):
         model.sample(1, label="birds")
     with pytest.raises(UsageError, match="class 0: 'active-gaussian' has no classes"):
         model.sample(1, label="cats")
