@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from genrev_cli.data.container import Archive, Container, Folder, image_names
+from genrev_cli.data.container import Container, Folder, image_names, open_container
 from genrev_cli.data.decode import run
 from genrev_cli.data.pixels import DamagedImage, probe
 from genrev_cli.data.transform import Transform
@@ -22,6 +22,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.progress import SILENT, Progress
 
 _AS_IS, _CURE = "leave out --as-is", "repair or remove it"
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz")
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 
@@ -94,12 +95,13 @@ class Photos:
     def sums(self) -> tuple[str, ...]:
         """The sha256 of each file. Reading them raises FileError for a file that cannot be read."""
         found = []
-        for container, name in self.places:
+        for container, places in groupby(self.places, key=lambda place: place[0]):
             try:
                 with container.reader() as read:
-                    found.append(hashlib.sha256(read(name)).hexdigest())
+                    for _, name in places:
+                        found.append(hashlib.sha256(read(name)).hexdigest())
             except Exception as error:  # zipfile and zlib raise many kinds of error for a broken entry
-                raise FileError(f"{container.where(name)}: cannot be read ({error}); {_CURE}") from error
+                raise FileError(f"{container.path}: a picture in it cannot be read ({error}); {_CURE}") from error
         return tuple(found)
 
     def record(self, fitting: Fitting) -> dict[str, Any]:
@@ -114,6 +116,11 @@ class Photos:
         }
 
 
+def has_many(path: Path) -> bool:
+    """Return True for a folder or an archive, by its name, which may hold many pictures."""
+    return path.is_dir() or path.suffix.lower() in _ARCHIVES
+
+
 def find_photos(paths: Sequence[Path], progress: Progress = SILENT) -> Photos:
     """Return the picture files that are given by their own paths, or lie in given folders and zips, at any depth.
 
@@ -124,10 +131,10 @@ def find_photos(paths: Sequence[Path], progress: Progress = SILENT) -> Photos:
     for path in paths:
         if not path.exists():
             raise FileError(f"{path}: no such file or folder; give pictures, or folders or zips of them")
-        if not path.is_dir() and path.suffix.lower() != ".zip":
+        if not has_many(path):
             places.append((Folder(path.parent), path.name))
             continue
-        container: Container = Folder(path) if path.is_dir() else Archive(path)
+        container = open_container(path, _CURE)
         inside, others = image_names(container)
         if others:
             progress.note(f"{path}: ignored {others} files that are not images")

@@ -7,7 +7,7 @@ from typing import Any, final
 
 import torch
 
-from genrev_cli.data.photos import find_photos
+from genrev_cli.data.photos import find_photos, has_many
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.progress import Progress
@@ -45,11 +45,11 @@ def around_picture(
 ) -> tuple[Around, dict[str, Any]]:
     """Return the surroundings of a picture of any size, and its record among the inputs of a file.
 
-    Raises UsageError for a folder or zip, FileError for an unusable file.
+    Raises UsageError for a folder or an archive, FileError for an unusable file.
     """
+    if has_many(path):
+        raise UsageError(f"--like {path}: is a folder or an archive, but a single picture is needed here")
     photos, fitting = find_photos([path]), fitting_of(model, progress, as_is=as_is)
-    if path.is_dir() or path.suffix.lower() == ".zip":
-        raise UsageError(f"--like {path}: is a folder or zip, but a single picture is needed here")
     note_fitting(photos, fitting, progress)
     x = to_float(torch.from_numpy(photos.read(fitting)).to(device))
     return Around(encoded(model, x, full=True), spread), photos.record(fitting)

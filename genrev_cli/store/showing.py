@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genrev_cli.data.photos import find_photos
+from genrev_cli.data.photos import find_photos, has_many
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
@@ -102,8 +102,8 @@ class Figure:
         """Read picture files, and record them as an input of the picture."""
         if not paths:
             return []
-        if folder := next((path for path in paths if path.is_dir() or path.suffix.lower() == ".zip"), None):
-            raise UsageError(f"{folder}: is a folder or zip, but a single picture is needed here")
+        if folder := next(filter(has_many, paths), None):
+            raise UsageError(f"{folder}: is a folder or an archive, but a single picture is needed here")
         photos, fitting = find_photos(paths), fitting_of(self.model, progress, as_is=as_is)
         note_fitting(photos, fitting, progress)
         self.inputs["pictures"] = photos.record(fitting)

@@ -85,7 +85,7 @@ def digits(tmp_path_factory):
     """A folder like that of a reader of docs/python.md: data and models of digits, after a few steps."""
     folder = tmp_path_factory.mktemp("digits")
     data, fast = folder / "digits.h5", ("--device", "cpu", "--log-every", 50)
-    recon, adversarial = folder / "recon.safetensors", folder / "adversarial.safetensors"
+    recon = folder / "recon.safetensors"
     run_all(
         ("prepare-data", "digits", "--out", data),
         ("pretrain-recon", "--data", data, "--out", recon, "--steps", 3, "--batch", 32, *fast),
