@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import h5py
@@ -26,6 +26,7 @@ class CodeSet:
     header: Header
     codes: np.ndarray
     labels: np.ndarray
+    _: KW_ONLY
     rows: np.ndarray
     names: tuple[str, ...] = ()
 
@@ -43,7 +44,7 @@ def open_codes(path: Path) -> CodeSet:
         if file["codes"].shape[1] != dim:
             raise FileError(f"{path}: damaged: its codes do not have the {dim} dimensions of its header; run 'genrev encode' again")
         hdf5.require_whole(header, file, path)
-        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), file["rows"][:], _names(file))
+        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), rows=file["rows"][:], names=_names(file))
 
 
 def read_names(path: Path) -> tuple[str, ...]:

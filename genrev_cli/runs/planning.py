@@ -98,7 +98,7 @@ def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -
 
 
 def chosen_variant(
-    stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant], init: Path | None = None
+    stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant], *, init: Path | None = None
 ) -> str:
     """Return the variant of a stage: the one that is asked for, else the recipe's or family's, else that of `init`, else the first.
 

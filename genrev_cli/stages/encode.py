@@ -1,4 +1,4 @@
-"""encode: images → latent codes (Schirrmeister et al. 2018, section 2; An et al. 2020, section 3.1)."""
+"""encode: images → latent codes (Schirrmeister et al. 2018, section 2.2 and footnote 1; An et al. 2020, section 3.1)."""
 
 import time
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def encode(
     check_target(out, "codes", (".h5",), [ckpt, *images.sources])
     announce(out, hdf5_bytes([((n, dim), 4), ((n,), 8), ((n,), 8)]), progress.note)
     parts = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    made = dealt(parts, lambda part: _codes(model, images, part, place, full))
+    made = dealt(parts, lambda part: _codes(model, images, part, place, full=full))
     if rank():
         follow(made)
         return Result(None)
@@ -68,7 +68,7 @@ def encode(
     return Result(out, {"codes": n, "dim": dim, **source, "images_per_second": round(n / seconds, 1)})
 
 
-def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, full: bool) -> Tensor:
+def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, *, full: bool) -> Tensor:
     codes = encoded(model, to_float(torch.from_numpy(images.read(part.start, part.stop)).to(device)), full=full)
     if not codes.isfinite().all():
         rows = images.rows[part.start : part.stop]
