@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import photo
+from made_photos import photo
 from PIL import Image
 
 import genrev_cli as genrev
