@@ -114,7 +114,7 @@ def build_discriminator(model: dict[str, Any], norm: str | None = None) -> nn.Mo
         up to 32    infogan (gray) or sngan (colour)
         up to 48    sngan
         up to 96    dcgan
-        up to 256   wgan-resnet, halved until the longer side is 4 … 7, but the shorter side at most until one pixel is left
+        up to 256   wgan-resnet, halved until the longer side is 4 … 8, or less often, so that the margin at most doubles the shorter side
 
     Raises UsageError for an unknown norm or config, and for sides of more than 256 pixels.
     """
