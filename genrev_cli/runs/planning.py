@@ -106,7 +106,7 @@ def chosen_variant(
     """
     asked, named = overrides.get(stage, {}).get("variant"), None
     if recipe and is_family(recipe, stage):
-        named = next(name for name, variant in variants.items() if variant.family == recipe)
+        named = next((name for name, variant in variants.items() if variant.family == recipe), None)
     elif recipe:
         named = table_of(read_recipe(recipe), stage, recipe).get("variant")
     variant = asked or named or (variant_of(init, stage) if init else "") or next(iter(variants))
