@@ -1,18 +1,15 @@
 """The user's own images: a folder or zip whose subfolders may name the splits and the classes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from genrev_cli.data.config import Entry
-from genrev_cli.data.container import Container, image_names, natural_key, open_container
-from genrev_cli.data.decode import FileSource, run
-from genrev_cli.data.pixels import probe
-from genrev_cli.data.source import TEST, TRAIN, VAL, Damage, refuse_damaged
-from genrev_cli.data.transform import Transform
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.data.container import image_names, natural_key, open_container
+from genrev_cli.data.decode import FileSource
+from genrev_cli.data.source import TEST, TRAIN, VAL
+from genrev_cli.data.survey import Described, file_source
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
@@ -26,16 +23,6 @@ class Tree:
 
     parts: Sequence[str]
     classes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The content of the images' headers. sizes: (width, height) → count. gray: True if all are. rows: row numbers of undamaged images."""
-
-    sizes: Counter[tuple[int, int]]
-    gray: bool
-    rows: np.ndarray
-    damaged: tuple[Damage, ...]
 
 
 def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
@@ -53,27 +40,15 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
     number = {"": -1} | {name: i for i, name in enumerate(classes)}
     labels = np.array([number[name] for name in tree.classes], np.int64)
 
-    end = config.limit or len(names)
-    names = names[:end]
-    survey = _survey(container, names, config, progress)
-    if not len(survey.rows):
-        raise FileError(f"{container.path}: all {len(names)} images are damaged")
-    transform = Transform(channels=config.channels or (1 if survey.gray else 3), size=config.dimensions)
-    width, height = config.dimensions or _common_size(survey.sizes, container)
-    return FileSource(
+    described = Described(
         name="folder",
-        image_shape=(transform.channels, height, width),
-        transform=transform,
-        labels=labels[survey.rows],
-        split=split[survey.rows],
+        labels=labels,
+        split=split,
         split_rule=rule,
         seed=config.split_seed if rule != _BY_FOLDERS else None,
         classes=tuple(classes),
-        damaged=survey.damaged,
-        container=container,
-        names=[names[row] for row in survey.rows],
-        workers=config.workers,
     )
+    return file_source(container, names, described, config, progress)
 
 
 def read_tree(names: Sequence[str]) -> Tree:
@@ -108,33 +83,4 @@ def _split(tree: Tree, config: PrepareConfig) -> tuple[np.ndarray, str]:
     return random_split(len(tree.parts), config.val_fraction, config.test_fraction, config.split_seed), rule
 
 
-def _survey(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Survey:
-    if config.size and config.channels:  # the headers are not needed
-        return Survey(Counter(), config.channels == 1, np.arange(len(names)), ())
-    sizes: Counter[tuple[int, int]] = Counter()
-    gray, rows, damaged = True, list[int](), list[Damage]()
-    with progress.task("scan", len(names), "images") as bar:
-        for outcomes in run(container, names, probe, config.workers):
-            for row, outcome in enumerate(outcomes, len(rows) + len(damaged)):
-                if outcome.reason:
-                    damaged.append(Damage(container.where(names[row]), names[row], outcome.reason))
-                else:
-                    rows.append(row)
-                    sizes[outcome.value.size] += 1
-                    gray &= outcome.value.gray
-            refuse_damaged(damaged, config.skip_damaged)
-            bar.advance(len(outcomes))
-    return Survey(sizes, gray, np.array(rows, np.int64), tuple(damaged))
-
-
-def _common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[int, int]:
-    """Return the size (width, height) of all images. Raises UsageError if they differ."""
-    if len(sizes) > 1:
-        some = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(5))
-        more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
-        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
-    (size,) = sizes
-    return size
-
-
-SOURCE = Entry("folder", open_folder, ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"))
+SOURCE = Entry("folder", open_folder, ("path", "size", "channels", "values", "val_fraction", "test_fraction", "split_seed"))

@@ -10,7 +10,9 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pyarrow.parquet
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -79,6 +81,9 @@ def _foreign(folder: Path) -> None:
     images = rng.integers(0, 256, (4, 8, 8, 1), np.uint8)
     np.savez_compressed(folder / "foreign.npz", images)
     np.save(folder / "foreign.npy", images)
+    with h5py.File(folder / "foreign.h5", "w") as file:
+        file.create_dataset("images", data=images, compression="gzip")
+    _shards(folder, [_encoded("PNG", 10, 12) for _ in range(4)])
     np.savez(folder / "foreign-statistics.npz", mu=rng.normal(size=64), sigma=np.eye(64))
     (folder / "images").mkdir()
     for name, mode in IMAGES.items():
@@ -97,6 +102,19 @@ def _foreign(folder: Path) -> None:
         torch.jit.script(Means()).save(str(folder / "network.pt"))
     torch.save({"a": torch.randn(3)}, folder / "weights.pth")
     save_file({"a": torch.randn(3)}, folder / "weights.safetensors")
+
+
+def _shards(folder: Path, pictures: list[bytes]) -> None:
+    """Write tars with labels beside the pictures, and parquet in the layout of the hub."""
+    for name, mode in (("shard.tar", "w"), ("shard.tar.gz", "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            for i, picture in enumerate(pictures):
+                for kind, data in (("png", picture), ("cls", b"1")):
+                    entry = tarfile.TarInfo(f"{i}.{kind}")
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+    table = pyarrow.table({"image": [{"bytes": picture, "path": None} for picture in pictures], "label": [0, 1, 0, 1]})
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
 
 
 def _zip(path: Path, files: dict[str, bytes]) -> None:
@@ -152,6 +170,7 @@ def published(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, str],
     digits = {}
     for name in mnist.MD5:
         packed, plain = folder / f"{name}.gz", folder / name
-        digits[name] = (md5(packed.read_bytes()), "") if packed.exists() else ("", md5(plain.read_bytes()))
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+        digits[name] = (md5(packed.read_bytes()) if packed.exists() else "", md5(content))
     batches = {name: md5((folder / cifar10.FOLDER / name).read_bytes()) for name in cifar10.MD5}
     return digits, batches, md5((folder / cifar10.TAR).read_bytes())
