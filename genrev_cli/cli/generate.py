@@ -179,7 +179,7 @@ def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect
 def _metavar(kind: Any, spec: Spec) -> str | None:
     """Return what the help shows as the type of an option: nothing for a flag, which takes no value; None leaves it to Typer."""
     if get_origin(kind) is tuple:
-        entry = get_args(kind)[0].__name__
+        entry = get_args(kind)[0].__name__.lower()
         return f"<{entry}>" if spec.repeated else f"<{entry},…>"
     return "" if kind is bool else None
 

@@ -152,16 +152,16 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def source(name: str) -> str:
+    """Return what a reader calls the distribution from which codes are drawn: the prior, or a sampler."""
+    return SOURCES.get(name, name)
+
+
 def image_size(shape: list[int]) -> str:
     """Return [C, H, W] as text: 64×64, 3 channels."""
     channels, height, width = shape
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"prior": "prior", "ot": "transport map", "gmm": "mixture of Gaussians"}
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
-
-
-def source(name: str) -> str:
-    """Return what a reader calls the distribution from which codes are drawn."""
-    return SOURCES.get(name, name)

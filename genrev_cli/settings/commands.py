@@ -35,6 +35,7 @@ _OTHERS = (
     Command("fid", SCORE, 420, shared=True),
     Command("report", LOOK, 430),
     Command("compare", LOOK, 440),
+    Command("card", LOOK, 445),
     Command("sweep-bottleneck", SCORE, 450),
     Command("bench", LOOK, 460),
     Command("doctor", LOOK, 470),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import FILES, METHOD, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, setting
 from genrev_cli.settings.common import (
     as_is_setting,
     batch_setting,
@@ -26,8 +26,8 @@ class SampleSettings(Settings):
     n: int = setting(64, "Number of images.", panel=METHOD, short="-n", at_least=1)
     sampler: SamplerFile | None = None
     grid: Path | None = setting(None, "Also write the first 64 images as one picture (.png).", panel=FILES)
-    scale: int = scale_setting()
-    names: bool = names_setting()
+    scale: int = scale_setting(ADVANCED, " of the grid")
+    names: bool = names_setting(ADVANCED, " of the grid")
     force: bool = force_setting("grid or folder of samples")
     seed: int = seed_setting()
     temperature: float = setting(1.0, "Scale of the codes: below 1 more typical, less diverse.", panel=METHOD)

@@ -85,7 +85,7 @@ def _around(
 
 def _write_grid(path: Path, pixels: torch.Tensor, settings: SampleSettings, header: Header) -> None:
     """Write the first samples in whole rows, with a column for each class where classes take turns."""
-    labels = settings.draw.labels
+    labels = header.config["labels"]
     turns = len(labels)
     columns, most = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
     shown = pixels[:most].numpy()

@@ -40,7 +40,7 @@ class Option:
             return [off if self.default is True else on], self.default is not True
         if kind is tuple:
             entry = get_args(self.kind)[0]
-            values = [entry(7), entry(8)]
+            values = [entry("7"), entry("8")]
             words = [word for value in values for word in (self.flag, str(value))] if self.spec.repeated else [self.flag, "7,8"]
             return words, tuple(values)
         words = tuple(filter(None, self.spec.choices)) or tuple(choice for choice in get_args(kind) if isinstance(choice, str))
