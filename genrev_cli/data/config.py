@@ -29,7 +29,7 @@ _OWN = {
     "webdataset": "the .tar, a folder of them, or a pattern like shard-{000000..000009}.tar",
 }
 """Sources of the user's own files → what --path is."""
-_COMMON = ("source", "skip_damaged", "workers", "limit")
+_COMMON = ("source", "skip_damaged", "workers", "limit", "dry_run")
 
 
 def check(config: PrepareConfig) -> None:
@@ -45,5 +45,19 @@ def check(config: PrepareConfig) -> None:
         raise UsageError(f"--channels {config.channels}: choose 1, 3, or 0 to keep the images' channels")
     if config.val_fraction + config.test_fraction >= 1:
         raise UsageError("--val-fraction and --test-fraction: their sum must be below 1")
+    _check_labels(config)
+    if config.download and config.dry_run:
+        raise UsageError("--dry-run downloads nothing; leave out --download, or --dry-run")
     if config.source in _OWN and config.path is None:
         raise UsageError(f"{config.source}: --path is missing; pass {_OWN[config.source]}")
+
+
+def _check_labels(config: PrepareConfig) -> None:
+    """Raise UsageError for options about splits and classes that contradict each other."""
+    if config.split_by and config.split_file:
+        raise UsageError(f"--split-by {config.split_by} and --split-file both choose the split; give one of them")
+    for name in ("labels", "label_column", "class_level"):
+        if config.no_classes and getattr(config, name):
+            raise UsageError(f"--no-classes and --{name.replace('_', '-')} contradict each other; give one of them")
+    if config.labels and config.class_level:
+        raise UsageError("--labels and --class-level both choose the classes; give one of them")

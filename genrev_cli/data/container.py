@@ -18,22 +18,31 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
 from genrev_cli.files.samples import MARK
 
+_MOST_ENTRIES = 1000
+
 
 @dataclass(frozen=True)
 class Folder(Container):
-    """All files below `path`, except in hidden folders. Links are followed, but no folder is entered twice."""
+    """All files below `path`, except in hidden folders. Links are followed: a folder that two of them lead to counts twice."""
 
     path: Path
 
     def names(self) -> list[str]:
-        """Return paths relative to the folder, with '/', in natural order."""
+        """Return paths relative to the folder, with '/', in natural order.
+
+        Raises FileError for a link to a folder above it, which has no end, and for folders that links multiply beyond measure.
+        """
         found: list[str] = []
-        entered: set[str] = set()
+        above: dict[str, tuple[str, ...]] = {}  # folder → where it and the folders above it really are
+        entered: Counter[str] = Counter()
         for base, folders, files in os.walk(self.path, followlinks=True):
-            if os.path.realpath(base) in entered:
-                folders.clear()
-                continue
-            entered.add(os.path.realpath(base))
+            real, parents = os.path.realpath(base), above.get(os.path.dirname(base), ())
+            if real in parents:
+                raise FileError(f"{base}: links make a loop here, back to {real}; remove the link")
+            entered[real] += 1
+            if entered[real] > _MOST_ENTRIES:
+                raise FileError(f"{base}: links lead to this folder more than {_MOST_ENTRIES:,} times; remove some")
+            above[base] = (*parents, real)
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
             relative = Path(base).relative_to(self.path)
             found += [(relative / file).as_posix() for file in files]

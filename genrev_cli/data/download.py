@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from genrev_cli.data import celeba, cifar10, emnist, fashion_mnist, kmnist, mnist, stl10, svhn
+from genrev_cli.data import celeba_lists, cifar10, emnist, fashion_mnist, kmnist, mnist, stl10, svhn
 from genrev_cli.errors import UnavailableError
 from genrev_cli.progress import Progress
 
@@ -76,7 +76,7 @@ def _celeba(root: Path) -> None:
     from torchvision.datasets import CelebA
     from torchvision.datasets.utils import download_file_from_google_drive
 
-    wanted = ("img_align_celeba.zip", celeba.PARTITION)
+    wanted = ("img_align_celeba.zip", celeba_lists.PARTITION, celeba_lists.ATTRIBUTES)
     for file_id, md5, name in CelebA.file_list:
         if name in wanted:
             download_file_from_google_drive(file_id, root, name, md5)
@@ -91,6 +91,6 @@ _SETS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "cifar100": (cifar10.PAGE, partial(_archive, "CIFAR100")),
     "svhn": (svhn.PAGE, _svhn),
     "stl10": (stl10.PAGE, partial(_archive, "STL10")),
-    "celeba": (celeba.PAGE, _celeba),
+    "celeba": (celeba_lists.PAGE, _celeba),
 }
 """Source → its page, and what downloads its files."""

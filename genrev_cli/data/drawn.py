@@ -2,8 +2,18 @@
 
 import numpy as np
 
-from genrev_cli.data.folder import random_split
+from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.settings.prepare import PrepareConfig
+
+
+def random_split(n: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
+    """Return a split (n,) uint8 with round(n · fraction) images for val and test, drawn without replacement by NumPy's PCG64."""
+    order = np.random.default_rng(seed).permutation(n)
+    n_val, n_test = round(n * val_fraction), round(n * test_fraction)
+    split = np.full(n, TRAIN, np.uint8)
+    split[order[:n_test]] = TEST
+    split[order[n_test : n_test + n_val]] = VAL
+    return split
 
 
 def drawn_split(n: int, config: PrepareConfig) -> tuple[np.ndarray, str, int]:

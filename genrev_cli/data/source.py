@@ -48,8 +48,9 @@ class Source(ABC):
     """A set of n images in a fixed order.
 
     labels: (n,) int64, −1 for unknown. split: (n,) uint8 of TRAIN, VAL, TEST. classes: names of the labels.
-    transform: how the pixels are made. split_rule: a description for the user. seed: seed of a random split. damaged: images found damaged
-    before decoding, not counted in n.
+    transform: how the pixels are made. split_rule, class_rule: descriptions for the user. seed: seed of a random split. damaged: images
+    found damaged before decoding, not counted in n. attributes: (n, A) int8, 1 has, 0 has not, −1 unknown; None without any.
+    attribute_names: of the A attributes. release: of several releases of the source, the one that was read.
     """
 
     name: str
@@ -61,6 +62,10 @@ class Source(ABC):
     seed: int | None = None
     classes: tuple[str, ...] = ()
     damaged: tuple[Damage, ...] = ()
+    class_rule: str = ""
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
+    release: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,11 +1,12 @@
 """Words that name a split in the names of files, folders and arrays."""
 
 from genrev_cli.data.source import TEST, TRAIN, VAL
+from genrev_cli.data.split_names import SPELLINGS
 
 _WORDS = {
-    TRAIN: ("train", "training", "trn", "tr"),
-    VAL: ("val", "valid", "validation", "dev"),
-    TEST: ("test", "testing", "tst", "te", "t10k", "eval"),
+    TRAIN: (*SPELLINGS["train"], "tr"),
+    VAL: SPELLINGS["val"],
+    TEST: (*SPELLINGS["test"], "te", "t10k"),
 }
 _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
 

@@ -43,6 +43,9 @@ class Described:
     split_rule: str
     seed: int | None = None
     classes: tuple[str, ...] = ()
+    class_rule: str = ""
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
 
 
 def file_source(container: Container, names: Sequence[str], described: Described, config: PrepareConfig, progress: Progress) -> FileSource:
@@ -67,6 +70,9 @@ def file_source(container: Container, names: Sequence[str], described: Described
         split_rule=described.split_rule,
         seed=described.seed,
         classes=described.classes,
+        class_rule=described.class_rule,
+        attributes=None if described.attributes is None else described.attributes[found.rows],
+        attribute_names=described.attribute_names,
         damaged=found.damaged,
         container=container,
         names=[names[row] for row in found.rows],

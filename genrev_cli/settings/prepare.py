@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import ADVANCED, FILES, IMAGES, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, IMAGES, RUN, Settings, setting
 
 CROPS = ("140", "108", "none")
 
@@ -20,6 +20,7 @@ class PrepareConfig(Settings):
     channels (pictures): 1 gray, 3 RGB, 0 keeps the images' channels (1 if all images are gray).
     values (arrays, pictures with more than 8 bits): see `range`. subset (idx). coarse (cifar100). unlabeled (stl10).
     val_fraction, test_fraction, split_seed (folder): a random split, used if the folder has no train/val/test folders.
+    split_by, split_file, labels, label_column, class_level, no_classes, no_attributes: see docs/own-data.md.
     """
 
     source: str
@@ -36,9 +37,22 @@ class PrepareConfig(Settings):
     val_fraction: float = setting(0.1, "folder: share of the val split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     test_fraction: float = setting(0.1, "folder: share of the test split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     split_seed: int = setting(0, "folder: seed of the random split.", panel=ADVANCED, at_least=0)
+    split_by: str = setting(
+        "", "folder: folders (those named like splits) or random; default: folders if that is clear.",
+        panel=IMAGES, choices=("", "folders", "random"),
+    )  # fmt: skip
+    split_file: Path | None = setting(None, "folder, celeba-hq: table of image names and train, val or test.", panel=FILES)
+    labels: Path | None = setting(None, "folder: table of image names and classes or attributes (csv, tsv, txt, json, jsonl).", panel=FILES)
+    label_column: str = setting("", "folder: the table's column with the class, if there are several.", panel=IMAGES)
+    class_level: int = setting(
+        0, "folder: level of the class folders below the split; 0 decides.", panel=IMAGES, at_least=0, at_most=20
+    )  # fmt: skip
+    no_classes: bool = setting(False, "folder: read no classes or attributes from folders and tables.", panel=IMAGES)
+    no_attributes: bool = setting(False, "folder, celeba, celeba-hq: store no attributes.", panel=IMAGES)
     skip_damaged: bool = setting(False, "Leave damaged images out and list them in the header instead of stopping.", panel=IMAGES)
     download: bool = setting(False, "Download missing files of a published set.", panel=FILES)
     workers: int = setting(0, "Decoding processes; 0 is one per core.", panel=ADVANCED, at_least=0)
+    dry_run: bool = setting(False, "Print splits, classes and shape; decode and write nothing.", panel=RUN)
     limit: int = setting(0, "Use only the first images, this many; 0 uses all.", panel=IMAGES, at_least=0)
 
     @property

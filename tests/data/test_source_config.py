@@ -25,7 +25,7 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("mnits", {}, "mnits: unknown source of images; choose one of array, celeba, cifar10"),
+        ("mnits", {}, "mnits: unknown source of images; choose one of array, celeba, celeba-hq, cifar10"),
         ("folder", {}, "folder: --path is missing"),
         ("mnist", {"crop": "108"}, "--crop does not apply to 'mnist'"),
         ("celeba", {"val_fraction": 0.2}, "--val-fraction does not apply to 'celeba'"),
@@ -42,6 +42,17 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
         ("array", {}, "array: --path is missing; pass the .npz, .npy or .h5"),
         ("cifar10", {"coarse": True}, "--coarse does not apply to 'cifar10'"),
         ("digits", {"workers": -1}, "--workers -1: must be at least 0"),
+        ("mnist", {"labels": Path("x.csv")}, "--labels does not apply to 'mnist'"),
+        (
+            "folder",
+            {"path": Path("x"), "split_by": "random", "split_file": Path("x.csv")},
+            "--split-by random and --split-file both choose",
+        ),
+        ("folder", {"path": Path("x"), "split_by": "file"}, "--split-by file: choose folders or random"),
+        ("folder", {"path": Path("x"), "labels": Path("x.csv"), "no_classes": True}, "--no-classes and --labels contradict"),
+        ("folder", {"path": Path("x"), "class_level": 1, "no_classes": True}, "--no-classes and --class-level contradict"),
+        ("folder", {"path": Path("x"), "labels": Path("x.csv"), "class_level": 1}, "--labels and --class-level both choose"),
+        ("mnist", {"download": True, "dry_run": True}, "--dry-run downloads nothing"),
     ],
 )
 def test_invalid_settings_are_named(source, options, message):
@@ -83,7 +94,7 @@ def test_the_error_without_a_network_says_what_to_do(tmp_path, monkeypatch, sour
         ("cifar100", {"cifar-100-python.tar.gz"}),
         ("svhn", {"train_32x32.mat", "test_32x32.mat"}),
         ("stl10", {"stl10_binary.tar.gz"}),
-        ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt"}),
+        ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt", "list_attr_celeba.txt"}),
     ],
 )
 def test_only_needed_files_are_downloaded_and_stdout_stays_empty(tmp_path, monkeypatch, capsys, source, expected):

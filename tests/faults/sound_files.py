@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle
 import struct
 import tarfile
@@ -91,6 +92,9 @@ def _foreign(folder: Path) -> None:
         picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
         options = {".tif": {"compression": "tiff_lzw"}, ".webp": {"lossless": True}}.get(Path(name).suffix, {})
         picture.save(folder / "images" / name, **options)
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(IMAGES)]
+    (folder / "labels.csv").write_text("name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
+    (folder / "labels.json").write_text(json.dumps({"labels": rows}))
     _zip(folder / "images.zip", {f"deep/{i}.png": _png(8, 8) for i in range(3)})
     faces = {f"img_align_celeba/{number:06d}.jpg": _jpeg(178, 218) for number in (1, 162771)}
     partition = "000001.jpg 0\n162771.jpg 1\n"
