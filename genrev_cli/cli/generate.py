@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_
 
 import typer
 
-from genrev_cli.cli import app
+from genrev_cli.cli import Subcommand, app
 from genrev_cli.cli.console import report
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
@@ -245,12 +245,12 @@ def add_command(
         as_json = made["as_json"] if prints else made.pop("as_json")
         result = built.run(**made)
         if result is not None:
-            report(result, as_json=as_json)
+            report(result, as_json=as_json, command=name)
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
+    app.command(name, cls=Subcommand, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
 
 
 def _place(parameter: inspect.Parameter) -> int:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener, report, show
+from genrev_cli.cli.bars import listener
+from genrev_cli.cli.console import report, show
 from genrev_cli.cli.generate import Group, One, add_command, out_option, sampler_part
 from genrev_cli.result import Result
 from genrev_cli.settings.pages import CardSettings, InfoSettings, ReportSettings

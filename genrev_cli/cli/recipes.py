@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener, put_out, report
+from genrev_cli.cli.bars import listener
+from genrev_cli.cli.console import put_out, report
 from genrev_cli.cli.generate import Group, One, add_command
 from genrev_cli.cli.layout import wrapped
 from genrev_cli.recipes.words import count, span

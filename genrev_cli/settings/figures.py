@@ -88,7 +88,7 @@ class TraverseSettings(Settings):
         "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )
     latent: str = setting("restricted", "full: keep the details of the image of --around.", panel=METHOD, choices=LATENTS)
-    label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
+    label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
     scale: int = scale_setting()

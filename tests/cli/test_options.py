@@ -178,7 +178,7 @@ def test_the_paths_of_interpolate_are_those_that_there_are():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("sample --ckpt x --class 1,b", "--class 1,b: must be whole numbers with commas between them"),
+        ("sweep-bottleneck --data x --recipes a --dims 1,b", "--dims 1,b: must be whole numbers with commas between them"),
         ("sample --ckpt x -n 0", "--n 0: must be at least 1"),
         ("sample --ckpt x --ot a --gmm b", "--ot and --gmm: both are given; choose one with --sampler"),
         ("sample --ckpt x --sampler ot", "--sampler ot: needs --ot FILE; 'genrev fit-ot' makes one"),
