@@ -107,7 +107,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         if path.suffix == ".toml":
             raise UsageError(f"--recipe {recipe}: no such file")
         close = difflib.get_close_matches(recipe, recipe_names(), 1)
-        cure = f"did you mean '{close[0]}'?" if close else f"choose {', '.join(recipe_names())}, or a .toml file"
+        cure = f"did you mean '{close[0]}'?" if close else "'genrev recipes' lists all; a .toml file is possible too"
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
     try:
         tables = tomllib.loads(text)
@@ -117,21 +117,6 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     for name in tables:
         table_of(tables, name, recipe)
     return tables
-
-
-def recipe_for(source: str, family: str, data: Path) -> str:
-    """Return the name of the built-in recipe of a family ('grn') for a data source ('mnist').
-
-    Raises UsageError if there is none, or more than one.
-    """
-    exact = f"{family}-{source}"
-    fitting = [exact] if exact in recipe_names() else [name for name in recipe_names() if name.startswith(exact)]
-    if len(fitting) != 1:
-        choice = fitting or [name for name in recipe_names() if name.startswith(f"{family}-")]
-        count = f"{len(fitting)} recipes" if fitting else "no recipe"
-        cure = f"choose with --recipe ({', '.join(choice)}, or a .toml file)" if choice else "give a .toml file with --recipe"
-        raise UsageError(f"{data}: genrev has {count} for data from '{source}'; {cure}")
-    return fitting[0]
 
 
 def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -253,10 +253,16 @@ def _numbers(numbers: dict[str, float]) -> str:
     return "".join(f"  {name} {value:.4g}" for name, value in numbers.items())
 
 
+_NAMED = 20  # pictures whose names are shown
+
+
 def show(result: Result) -> None:
     """Print a header and its chain as an indented list on stdout."""
     put_out(str(result.out))
     _show_record(result.numbers, 1)
+    if names := result.numbers.get("names"):
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        put_out(f"  names: {', '.join(names[:_NAMED])}{more}")
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 

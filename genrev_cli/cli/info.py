@@ -15,8 +15,8 @@ def _info(file: Path, settings: InfoSettings, *, as_json: bool) -> None:
     from genrev_cli.stages.info import info
 
     result = info(file, settings)
-    if as_json:
-        report(result, as_json=True)
+    if as_json or settings.strip:
+        report(result, as_json=as_json)
     else:
         show(result)
 
@@ -31,7 +31,8 @@ _FILES = "Checkpoints, pictures, scores, samples, codes, data: any files that ge
 
 add_command(
     "info",
-    "Print a file's header and the whole chain of what it was made from.",
+    "Print a file's header and the whole chain of what it was made from. With --strip, write a copy without paths of this machine, "
+    "to publish it.",
     example="genrev info adversarial.safetensors --verify",
     parts={
         "file": One("file", Annotated[Path, typer.Argument(help="Any file or folder that genrev made.")]),

@@ -32,7 +32,10 @@ _BLOCK_BYTES = 1 << 24  # held in memory while hashing
 MOST_CLASSES = 1 << 16
 
 _HEAP = b"GCOL\x01\0\0\0"
-_ARRAYS = {"images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "codes": ("float32", 2), "rows": ("int64", 1)}
+_ARRAYS = {
+    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1),
+    "codes": ("float32", 2), "rows": ("int64", 1), "names": ("uint8", 2),
+}  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
 _BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError)
 """Exceptions that h5py raises for damaged metadata."""
@@ -69,9 +72,14 @@ class Writer:
         self._file[name].resize(rows, axis=0)
 
 
+def rows_at_once(array: h5py.Dataset) -> int:
+    """Return how many rows of an array are held in memory at once."""
+    return _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+
+
 def _digest(file: h5py.File) -> str:
     def blocks(array: h5py.Dataset) -> Iterator[np.ndarray]:
-        step = _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+        step = rows_at_once(array)
         for start in range(0, array.shape[0], step):
             yield np.ascontiguousarray(array[start : start + step]).reshape(-1).view("uint8")
 

@@ -183,6 +183,25 @@ def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.
     return {"L1": error.mean().item(), **ratios, "SSIM": similarity.mean().item()}
 
 
+@torch.no_grad()
+def round_trip_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
+    """Return the mean and the largest |x − decode(encode(x))| over all pixels; only rounding errors if the inverse is exact.
+
+    Raises DivergedError if a reconstruction is not finite.
+    """
+
+    def compared(rows: Rows) -> Tensor:
+        found = []
+        for pixels in images.blocks(*rows):
+            x = to_float(torch.from_numpy(pixels).to(device))
+            y = model.autoencoder.decode(model.autoencoder.encode(x))
+            found.append(torch.stack([l1(x, y), (x - y).abs().amax((1, 2, 3)).double()], dim=1))
+        return torch.cat(found)
+
+    mean, largest = _of_every_image(images, compared, progress, "round trip").unbind(1)
+    return {"roundtrip_mean": mean.mean().item(), "roundtrip_max": largest.max().item()}
+
+
 def _of_every_image(images: ImageInput, make: Callable[[Rows], Tensor], progress: Progress, title: str) -> Tensor:
     """Return `make(rows)` of all images in order, (n, …). Each shard is computed by one process."""
     found = []
@@ -195,6 +214,7 @@ def _of_every_image(images: ImageInput, make: Callable[[Rows], Tensor], progress
 
 OF_MODELS: dict[str, Callable[[Checkpoint, ImageInput, torch.device, int, Progress], dict[str, float]]] = {
     "recon": reconstruction_numbers,
+    "roundtrip": round_trip_numbers,
     "bpd": likelihood_numbers,
 }
 """Metrics of a model and real images: (model, images, device, seed, progress) → numbers."""

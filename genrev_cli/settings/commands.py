@@ -20,6 +20,7 @@ class Command:
 
 _OTHERS = (
     Command("prepare-data", DATA, 0),
+    Command("recipes", TRAIN, 5),
     Command("train-adversarial", TRAIN, 20, shared=True),
     Command("train-gan", TRAIN, 70, shared=True),
     Command("encode", LATENT, 200, shared=True),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genrev_cli.settings.base import ADVANCED, FILES, RUN, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, RUN, setting
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -25,3 +25,23 @@ def batch_setting(default: int) -> Any:
 def device_setting() -> Any:
     """Return the device that a command runs on."""
     return setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
+
+
+def as_is_setting() -> Any:
+    """Return the switch that refuses pictures which would have to be cropped, resized or converted."""
+    return setting(False, "Refuse pictures that are not already of the model's size and channels.", panel=FILES)
+
+
+def scale_setting() -> Any:
+    """Return how a picture on disk is magnified."""
+    return setting(0, "Repeat each pixel N times in both directions.", panel=METHOD, shown="until a tile has 64 pixels", at_least=0)
+
+
+def names_setting() -> Any:
+    """Return the switch of the names of rows and columns in a picture."""
+    return setting(True, "Write names beside the rows and above the columns.", flag="--labels/--no-labels", panel=METHOD)
+
+
+def force_setting(what: str = "picture") -> Any:
+    """Return the switch that lets a command replace what it made from other files."""
+    return setting(False, f"Replace a {what} that was made from other files.", panel=FILES)

@@ -14,7 +14,7 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
-OF_MODELS = ("recon", "bpd")
+OF_MODELS = ("recon", "roundtrip", "bpd")
 """Metrics of a model and real images; all others compare samples with a reference."""
 
 
@@ -33,14 +33,15 @@ class FidOptions(Settings):
     """Settings of fid. Raises UsageError for settings that do not apply together.
 
     ref: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
-    metrics: the first one gives the result its name. seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from
-    `sampler` or the prior.
+    prepare: for picture files; otherwise a difference in size is part of the distance. metrics: the first one gives the result its name.
+    seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
     """
 
     ref: str = setting(help="Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
-    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, bpd; with commas.", panel=PROTOCOL)
+    prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
+    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)
@@ -82,7 +83,7 @@ class FidOptions(Settings):
     @property
     def needs_images(self) -> bool:
         """True where the reference's images are needed."""
-        return self.needs_rows or bool(self.of_models)
+        return self.needs_rows or bool(self.of_models) or self.prepare
 
     @property
     def compares(self) -> bool:

@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import FILES, METHOD, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, seed_setting
+from genrev_cli.settings.common import (
+    as_is_setting,
+    batch_setting,
+    device_setting,
+    force_setting,
+    names_setting,
+    scale_setting,
+    seed_setting,
+)
 from genrev_cli.settings.sampling import Draw, SamplerFile
+
+SPREAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -15,13 +26,33 @@ class SampleSettings(Settings):
     n: int = setting(64, "Number of images.", panel=METHOD, short="-n", at_least=1)
     sampler: SamplerFile | None = None
     grid: Path | None = setting(None, "Also write the first 64 images as one picture (.png).", panel=FILES)
+    scale: int = scale_setting()
+    names: bool = names_setting()
+    force: bool = force_setting("grid or folder of samples")
     seed: int = seed_setting()
     temperature: float = setting(1.0, "Scale of the codes: below 1 more typical, less diverse.", panel=METHOD)
     labels: tuple[int, ...] = setting(
         (), "Draw only this class, or several in turn (0,3,7).", flag="--class", panel=METHOD, shown="as they mix"
     )
+    like: Path | None = setting(None, "Draw images like this picture, of any size: around its code.", panel=METHOD)
+    spread: float = setting(
+        SPREAD,
+        "With --like, how far from the picture: 0 is the picture itself, 1 any image with its details.",
+        panel=METHOD,
+        at_least=0,
+        at_most=1,
+    )
+    as_is: bool = as_is_setting()
     batch: int = batch_setting(64)
     device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.like and self.sampler:
+            raise UsageError(f"--like {self.like}: draws around a code in the prior of the checkpoint; leave {self.sampler.path} out")
+        if self.like is None and (self.as_is or self.spread != SPREAD):
+            asked = "--as-is" if self.as_is else f"--spread {self.spread:g}"
+            raise UsageError(f"{asked}: has a meaning only with --like; give a picture, or leave it out")
 
     @property
     def draw(self) -> Draw:

@@ -1,24 +1,14 @@
 """Pictures of a model: reconstructions, interpolations, traversals (Schirrmeister et al. 2018, Figures 6 to 9 and 12)."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from genrev_cli.data.pixels import DamagedImage, decode, to_array
-from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.header import Header, provenance
-from genrev_cli.files.images import ImageSet
-from genrev_cli.files.pictures import grid, pixels_digest, write_picture
-from genrev_cli.files.targets import check_target
+from genrev_cli.errors import UsageError
 from genrev_cli.latents import Distribution, Prior
-from genrev_cli.latents.paths import PATHS
-from genrev_cli.latents.samplers import Resampled
-from genrev_cli.latents.transport import TransportMap
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
@@ -27,66 +17,46 @@ from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
-from genrev_cli.store.checkpoints import Checkpoint, data_of
-from genrev_cli.store.samplers import open_model
-from genrev_cli.training.devices import resolve_device
+from genrev_cli.shapes import Codes, to_float, to_pixels
+from genrev_cli.store.coding import ALONG_MAP, between, encoded
+from genrev_cli.store.given import require_pictures
+from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
 
-@dataclass
-class _Figure:
-    """A picture that is being made: the model, its data and the clock."""
-
-    ckpt: Path
-    out: Path
-    device: str
-    data: Path | None = None
-    sampler: SamplerFile | None = None
-    precision: str = "fp32"
-
-    def __post_init__(self) -> None:
-        check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
-        self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
-        self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
-        self.inputs = self.model.inputs
-
-    def images(self) -> ImageSet:
-        """Open the image set and record it as an input of the picture."""
-        images = data_of(self.model.header, self.data, self.ckpt)
-        self.inputs["data"] = images.header.as_input(images.path)
-        return images
-
-    def read(self, images: ImageSet, rows: Sequence[int] | np.ndarray) -> Pixels:
-        return torch.from_numpy(images.read(rows)).to(self.place)
-
-    def write(self, tiles: Pixels, columns: int, config: dict[str, Any], numbers: dict[str, Any], seed: int | None = None) -> Result:
-        """Lay the tiles out in rows of `columns` and write the picture with its header."""
-        picture = grid(tiles.cpu().numpy(), columns)
-        made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
-        header = Header("picture", {**config, "numbers": numbers}, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
-        write_picture(self.out, picture, header)
-        return Result(self.out, numbers)
+def _look(settings: ReconstructSettings | InterpolateSettings | TraverseSettings) -> Look:
+    return Look(scale=settings.scale, names=settings.names, force=settings.force)
 
 
 @torch.no_grad()
-def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
+def reconstruct(
+    ckpt: Path,
+    out: Path,
+    settings: ReconstructSettings,
+    *,
+    data: Path | None = None,
+    pictures: Sequence[Path] = (),
+    progress: Progress = SILENT,
+) -> Result:
     """Write three rows: originals, reconstructions from the restricted and from the full latent (Figure 6); measure the whole split.
+
+    pictures: files, folders or zips, instead of a split; the first `columns` are shown.
 
     Raises FileError for unusable files and for an image that does not come back to the bit where `verify_exact` is set, UsageError for
     a split without images and for `verify_exact` with a network that is not exact.
     """
-    split, batch, seed = settings.split, settings.batch, settings.seed
-    figure = _Figure(ckpt, out, settings.device, data, precision=settings.precision)
-    images, prior = figure.images(), figure.model.prior
+    batch, seed = settings.batch, settings.seed
+    figure = Figure(
+        ckpt=ckpt, out=out, shows="reconstructions", device=settings.device, look=_look(settings), data=data, precision=settings.precision
+    )
+    images, prior = figure.given(settings, pictures, progress), figure.model.prior
     autoencoder = exact(figure.model.autoencoder, settings.exact_bits) if settings.exact_bits else figure.model.autoencoder
     autocast = autocast_in(figure.place, settings.precision)
     check = Exactness(autoencoder) if settings.verify_exact else None
-    rows = images.rows(split)
     restricted, full, widest = L1(), L1(), 0.0
-    with progress.task("reconstruct", len(rows)) as bar, autocast():
-        for first in range(0, len(rows), batch):
-            pixels = figure.read(images, rows[first : first + batch])
-            n, x = len(pixels), to_float(filled(pixels, min(batch, len(rows))))
+    with progress.task("reconstruct", len(images)) as bar, autocast():
+        for first in range(0, len(images), batch):
+            pixels = torch.from_numpy(images.read(first, first + batch)).to(figure.place)
+            n, x = len(pixels), to_float(filled(pixels, min(batch, len(images))))
             z = autoencoder.encode(x)
             x_hat = autoencoder.decode(z)
             restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n])
@@ -97,20 +67,20 @@ def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: P
             bar.advance(n)
     if check:
         check.require(ckpt)
-    chosen = rows[
-        torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[: settings.columns].numpy()
-    ]
-    pixels = figure.read(images, np.sort(chosen))
+    chosen = list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, seed).tolist()
+    pixels = torch.from_numpy(np.concatenate([images.read(row, row + 1) for row in chosen])).to(figure.place)
     with autocast():
         z = autoencoder.encode(to_float(pixels))
         shown = [pixels, to_pixels(autoencoder.decode(prior.restrict(z))), to_pixels(autoencoder.decode(z))]
     numbers = {
-        "images": len(rows), "split": split, "l1_restricted": restricted.mean,
+        "images": len(images), **({"split": images.split} if images.split else {}), "l1_restricted": restricted.mean,
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
     return figure.write(
-        torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed
-    )
+        torch.cat(shown), len(pixels), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
+        heads=[images.names[row] if pictures else str(row) for row in chosen], corner="picture" if pictures else f"{images.split} image",
+        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=seed,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -121,6 +91,7 @@ def interpolate(
     *,
     pairs: Sequence[tuple[str, str]] = (),
     data: Path | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Write a row per pair: the two originals at the ends, and `steps` decoded points between them (Figures 7 and 8).
 
@@ -128,86 +99,49 @@ def interpolate(
     the codes nearest to the images' that the map was fitted to. Raises UsageError for an unknown row, FileError for unusable files.
     """
     latent, path, ot, steps, split = settings.latent, settings.path, settings.ot, settings.steps, settings.split
-    figure = _Figure(ckpt, out, settings.device, data, SamplerFile(ot, "ot") if ot else None)
+    figure = Figure(
+        ckpt=ckpt, out=out, shows="interpolations", device=settings.device, look=_look(settings), data=data,
+        sampler=SamplerFile(ot, "ot") if ot else None,
+    )  # fmt: skip
     model = figure.model
-    ends = _ends(figure, pairs, settings)
+    names = [end for pair in pairs for end in pair] or _drawn_ends(figure, settings)
+    loaded = figure.named(names, split, as_is=settings.as_is, progress=progress)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
-    for a, b in ends:
+    for a, b in zip(loaded[::2], loaded[1::2], strict=True):
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
-        if ot:
-            line = _along_the_map(model.prior, z, t)
-        else:
-            z = model.prior.restrict(z) if latent == "restricted" else z
-            line = PATHS[path](z[0], z[1], t)
+        line = between(model, z, t, path=ALONG_MAP if ot else path, full=latent == "full")
         tiles += [a[None], to_pixels(model.autoencoder.decode(line)), b[None]]
     latent, path = ("restricted", "OT map") if ot else (latent, path)
     shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
     config = {"shows": shows, "path": path, "steps": steps, "split": split}
-    return figure.write(
-        torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, settings.seed
-    )
+    numbers = {"pairs": len(names) // 2, "steps": steps, "latent": latent, "path": path}
+    rows = [f"{Path(a).name}\nto {Path(b).name}" for a, b in zip(names[::2], names[1::2], strict=True)]
+    heads = ["original", *(f"t = {share:.3g}" for share in t.tolist()), "original"]
+    return figure.write(torch.cat(tiles), steps + 2, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
 
 
-def _along_the_map(prior: Prior, z: Latents, t: torch.Tensor) -> Latents:
-    """Return the path between two latents through codes that the transport map in the prior's place can make: (2, D), (n,) → (n, D)."""
-    assert isinstance(prior, Resampled)
-    assert isinstance(prior.sampler, TransportMap)
-    y = prior.select(prior.restrict(z))
-    return prior.embed(prior.sampler.between(y[0], y[1], t))
-
-
-def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], settings: InterpolateSettings) -> list[tuple[Pixels, Pixels]]:
-    """Read the images at both ends of each pair, or of pairs drawn at random where there are none."""
-    names = [end for pair in pairs for end in pair]
-    if not pairs:
-        images = figure.images()
-        n = len(images.rows(settings.split))
-        if n < 2:
-            raise UsageError(f"{images.path}: split '{settings.split}' has one image, but an interpolation needs two")
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(settings.seed, "interpolate")))
-        order = order[: 2 * settings.random_pairs]
-        names = [str(i) for i in order[: len(order) // 2 * 2].tolist()]
-    loaded = _images_named(figure, names, settings.split)
-    return list(zip(loaded[::2], loaded[1::2], strict=True))
-
-
-def _images_named(figure: _Figure, names: Sequence[str], split: str) -> list[Pixels]:
-    """Read images (C, H, W) uint8, each the row number within the split or an image file. The data is opened only for row numbers."""
-    images = figure.images() if any(name.isdigit() for name in names) else None
-    return [_row(figure, images, split, int(name)) if images and name.isdigit() else _picture(figure, Path(name)) for name in names]
-
-
-def _row(figure: _Figure, images: ImageSet, split: str, number: int) -> Pixels:
-    rows = images.rows(split)
-    if number >= len(rows):
-        raise UsageError(f"{images.path}: has no image {number} in split '{split}' (0 to {len(rows) - 1})")
-    return figure.read(images, rows[[number]])[0]
-
-
-def _picture(figure: _Figure, path: Path) -> Pixels:
-    channels, height, width = figure.model.autoencoder.image_shape
-    try:
-        picture = decode(path.read_bytes(), channels)
-    except (OSError, DamagedImage) as error:
-        raise FileError(f"{path}: not a readable image ({error})") from error
-    if picture.size != (width, height):
-        raise FileError(
-            f"{path}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
-        )
-    return torch.from_numpy(to_array(picture).copy()).to(figure.place)
+def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
+    """Return the numbers of images of the split, two for each pair. Raises UsageError for a split with one image."""
+    images = figure.images()
+    n = len(images.rows(settings.split))
+    if n < 2:
+        raise UsageError(f"{images.path}: split '{settings.split}' has one image, but an interpolation needs two")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(settings.seed, "interpolate")))
+    order = order[: 2 * settings.random_pairs]
+    return [str(i) for i in order[: len(order) // 2 * 2].tolist()]
 
 
 @torch.no_grad()
-def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None) -> Result:
+def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
     """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12).
 
     Without `dims`, the widest of the prior are shown, at random where all are as wide. With `around`, the other dimensions are those of
-    an image, else those of the prior's mean, or of each class's in turn where it has classes.
+    an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
     steps, extent, around, label, split = settings.steps, settings.extent, settings.around, settings.label, settings.split
-    figure = _Figure(ckpt, out, settings.device, data)
+    figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data)
     prior = figure.model.prior
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:
@@ -218,19 +152,37 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         priors = [prior.given(label)]
     else:
         priors = [prior.given(k) for k in range(prior.classes)] if prior.classes and not around else [prior]
-    centre = None
+    centre, z = None, None
     if around:
-        x = to_float(torch.stack(_images_named(figure, [around], split)))
-        centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
-    lines = [prior.embed(_line(one, centre, dim, extent, steps)) for one in priors for dim in dims]
+        x = to_float(torch.stack(figure.named([around], split, as_is=settings.as_is, progress=progress)))
+        z = encoded(figure.model, x, full=True) if settings.latent == "full" else None
+        centre = (encoded(figure.model, x, full=False) if z is None else prior.select(z))[0]
+    else:
+        require_pictures(settings.as_is, False)
+    codes = [_line(one, centre, dim, extent, steps) for one in priors for dim in dims]
+    lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
+    classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
         "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
-        "classes": [label] if label is not None else list(range(len(priors))) if prior.classes and not around else [],
+        "classes": classes,
     }
-    return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, settings.seed)
+    numbers = {"dims": list(dims), "steps": steps, "extent": extent}
+    heads = [f"{share:+.3g} sd" if share else "0 sd" for share in torch.linspace(-extent, extent, steps).tolist()]
+    rows = [_row_name(one, dim, label) for (one, dim), label in zip(product(priors, dims), _row_labels(classes, dims), strict=True)]
+    return figure.write(torch.cat(tiles), steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+
+
+def _row_labels(classes: Sequence[int], dims: Sequence[int]) -> list[str]:
+    """Return the class of each row of a traversal, '' where the prior has none."""
+    return [f"class {label}, " for label in classes for _ in dims] or [""] * len(dims)
+
+
+def _row_name(prior: Distribution, dim: int, label: str) -> str:
+    """Return the name of a row of a traversal: its dimension, and how far one standard deviation of the prior goes."""
+    return f"{label}dim {dim}\nsd {prior.moments()[1][dim].item():.3g}"
 
 
 def _widest(prior: Prior, count: int, seed: int) -> list[int]:

@@ -60,12 +60,12 @@ def test_traverse_has_a_row_for_every_class_and_dimension(trained, run, tmp_path
     from genrev_cli.files.pictures import read_picture
 
     out, _ = trained
-    assert run("traverse", "--ckpt", out, "--count", 3, "--steps", 5, "--out", tmp_path / "t.png")[0] == 0
+    assert run("traverse", "--ckpt", out, "--count", 3, "--steps", 5, "--no-labels", "--out", tmp_path / "t.png")[0] == 0
     header, pixels = read_picture(tmp_path / "t.png")
     assert header.config["classes"] == list(range(10))
     assert len(header.config["dims"]) == 3
-    one = run("traverse", "--ckpt", out, "--count", 3, "--steps", 5, "--class", 0, "--out", tmp_path / "one.png")
-    assert one[0] == 0
+    words = ("--count", 3, "--steps", 5, "--class", 0, "--no-labels", "--out", tmp_path / "one.png")
+    assert run("traverse", "--ckpt", out, *words)[0] == 0
     rows = (pixels.shape[1] - 1) / (read_picture(tmp_path / "one.png")[1].shape[1] - 1)
     assert rows == pytest.approx(10, rel=0.05)
 
