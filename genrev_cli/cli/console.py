@@ -263,6 +263,12 @@ def show(result: Result) -> None:
     if names := result.numbers.get("names"):
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         put_out(f"  names: {', '.join(names[:_NAMED])}{more}")
+    for title, columns in (("class_counts", "train, val, test"), ("attribute_counts", "have it, lack it, unknown")):
+        if counts := result.numbers.get(title):
+            put_out(f"  images per {title.partition('_')[0]} ({columns}):")
+            width = max(map(len, counts))
+            for name, values in counts.items():
+                put_out(f"    {name:<{width}}  {', '.join(f'{value:,}' for value in values)}")
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.hdf5_open import BROKEN, open_hdf5
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ MOST_CLASSES = 1 << 16
 
 _HEAP = b"GCOL\x01\0\0\0"
 _ARRAYS = {
-    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1),
+    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "attributes": ("int8", 2),
     "codes": ("float32", 2), "rows": ("int64", 1), "names": ("uint8", 2),
 }  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
-_BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError)
-"""Exceptions that h5py raises for damaged metadata."""
 
 
 def _rows(shape: tuple[int, ...], itemsize: int, budget: int) -> int:
@@ -176,14 +175,14 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        file = h5py.File(path, "r")
-    except _BROKEN as error:
+        file = open_hdf5(path)
+    except BROKEN as error:
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:
             header = parse_header(_text(file, path), path)
             _require_sound_arrays(file, path.stat().st_size)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         try:
             yield header, file

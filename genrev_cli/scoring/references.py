@@ -107,6 +107,8 @@ PROTOCOLS = {
         replace(_CIFAR10, name="cifar10-test", split="test"),
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
+        # An et al. 2020 use CelebA-HQ at 256×256. It has no official split, so all images are the reference.
+        Protocol("celebahq256", "celeba-hq", "all", "none", (3, 256, 256), {"train": 27_000, "test": 3000}, file="celebahq256"),
         Protocol(
             "digits", "digits", "train", "none", (1, 8, 8), {"train": 1442, "test": 355}
         ),  # the test split is too small for statistics
@@ -144,7 +146,7 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
     config = open_images(data).header.config
     counts = config.get("counts", {})
     found = {
-        "source": config.get("source", {}).get("name"),
+        "source": " ".join(filter(None, (config.get("source", {}).get(key) for key in ("name", "release")))),
         "transform": config.get("transform"),
         "image_shape": config.get("image_shape"),
         "n": sum(counts.values()) if protocol.split == "all" else counts.get(protocol.split, 0),

@@ -78,6 +78,13 @@ READERS = {
     ),
     "zip: fid": Reader("images.zip", "fid {w}/images.zip --ref {s}/data.h5 " + _FID),
     "zip: prepare-data": Reader("images.zip", "prepare-data folder --path {w}/images.zip --size 8 --out {w}/out.h5 --workers 1"),
+    **{
+        f"labels {kind}: prepare-data": Reader(
+            f"labels.{kind}",
+            f"prepare-data folder --path {{s}}/images --labels {{w}}/labels.{kind} --size 8 --out {{w}}/out.h5 --workers 1 --dry-run",
+        )
+        for kind in ("csv", "json")
+    },
     "celeba zip: prepare-data": Reader("celeba.zip", "prepare-data celeba --path {w}/celeba.zip --size 8 --out {w}/out.h5 --workers 1"),
     "celeba partition: prepare-data": Reader(
         "list_eval_partition.txt",

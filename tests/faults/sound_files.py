@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle
 import struct
 import tarfile
@@ -86,6 +87,9 @@ def _foreign(folder: Path) -> None:
         picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
         options = {".tif": {"compression": "tiff_lzw"}, ".webp": {"lossless": True}}.get(Path(name).suffix, {})
         picture.save(folder / "images" / name, **options)
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(IMAGES)]
+    (folder / "labels.csv").write_text("name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
+    (folder / "labels.json").write_text(json.dumps({"labels": rows}))
     _zip(folder / "images.zip", {f"deep/{i}.png": _png(8, 8) for i in range(3)})
     faces = {f"img_align_celeba/{number:06d}.jpg": _jpeg(178, 218) for number in (1, 162771)}
     partition = "000001.jpg 0\n162771.jpg 1\n"
@@ -152,6 +156,7 @@ def published(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, str],
     digits = {}
     for name in mnist.MD5:
         packed, plain = folder / f"{name}.gz", folder / name
-        digits[name] = (md5(packed.read_bytes()), "") if packed.exists() else ("", md5(plain.read_bytes()))
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+        digits[name] = (md5(packed.read_bytes()) if packed.exists() else "", md5(content))
     batches = {name: md5((folder / cifar10.FOLDER / name).read_bytes()) for name in cifar10.MD5}
     return digits, batches, md5((folder / cifar10.TAR).read_bytes())
