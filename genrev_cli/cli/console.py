@@ -174,17 +174,23 @@ def _print_tables(result: Result) -> None:
 
 
 def _print_table(table: dict[str, Any]) -> None:
+    for line in _table_lines(table):
+        _tell(line)
+
+
+def _table_lines(table: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a table: title, columns, rows, notes, and an empty one."""
     rows = sorted(table["rows"], key=len, reverse=True)  # the longest row has all columns in order
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    _tell(table["title"])
+    yield table["title"]
     for line in lines:
         padded = [word.rjust(width) for word, width in zip(line[1:], widths[1:], strict=True)]
-        _tell("  " + "  ".join([line[0].ljust(widths[0]), *padded]))
+        yield "  " + "  ".join([line[0].ljust(widths[0]), *padded])
     for note in table["notes"]:
-        _tell(f"  {note}")
-    _tell()
+        yield f"  {note}"
+    yield ""
 
 
 def _cell(value: object) -> str:
@@ -269,6 +275,9 @@ def show(result: Result) -> None:
             width = max(map(len, counts))
             for name, values in counts.items():
                 put_out(f"    {name:<{width}}  {', '.join(f'{value:,}' for value in values)}")
+    if "table" in result.numbers:
+        for line in _table_lines(result.numbers["table"]):
+            put_out(line)
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 
@@ -277,7 +286,7 @@ def _show_record(record: dict[str, Any], depth: int) -> None:
     pad, made = "  " * depth, record.get("made_by", {})
     put_out(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
     for key, value in record.get("config", {}).items():
-        if key != "identity":  # it repeats the settings, for comparing
+        if key not in ("identity", "directions"):  # the first repeats the settings, for comparing; the second has a table
             put_out(f"{pad}  {key}: {_shown(value)}")
     if made:
         where = ", ".join(str(made[key]) for key in ("utc", "device", "git") if made.get(key))

@@ -158,7 +158,7 @@ def image_size(shape: list[int]) -> str:
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"prior": "prior", "ot": "transport map", "gmm": "mixture of Gaussians"}
+SOURCES = {"prior": "prior", "ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 
