@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genrev_cli.errors import GenrevError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -99,17 +99,19 @@ def write_data(
     labels: Sequence[int] | np.ndarray | None = None,
     split: Sequence[str] | str = "train",
     classes: Sequence[str] = (),
+    attributes: Mapping[str, Sequence[int] | np.ndarray] | None = None,
     source: str = "array",
 ) -> None:
     """Write images as prepared data for every training command.
 
     images: (N, C, H, W) or (N, H, W, C) uint8 from 0 to 255, C 1 or 3, or (N, H, W); a memory map of any size will do. labels: (N,)
     classes from 0, None for unknown. split: 'train', 'val' or 'test' for each image, or one of them for all. classes: names of the labels.
+    attributes: name → (N,) values, 1 has, 0 has not, −1 unknown. source: a word for the header.
     Raises UsageError for arrays of another shape or type and for a set without training images, FileError for an unusable target.
     """
     from genrev_cli.files.writers import write_data
 
-    write_data(path, images, labels=labels, split=split, classes=classes, source=source)
+    write_data(path, images, labels=labels, split=split, classes=classes, attributes=attributes, source=source)
 
 
 def fid(samples: Any, reference: Any, **settings: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "stages": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
     "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
     "doctor": (*_TENSORS, "recipes", "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
-    "cli": ("recipes", "stages", "runs", "store", "scoring", "bench", "doctor"),
+    "cli": ("recipes", "report", "stages", "runs", "store", "scoring", "bench", "doctor"),
     "__main__": ("cli",),
     "__init__": ("files", "data", "store", "scoring"),
 }

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener, put_out, report
+from genrev_cli.cli.bars import listener
+from genrev_cli.cli.console import put_out, report
 from genrev_cli.cli.generate import Group, One, add_command
 from genrev_cli.cli.layout import wrapped
+from genrev_cli.recipes.words import count, span
 from genrev_cli.result import Result
 from genrev_cli.settings.recipes import RecipesOptions
 
@@ -44,13 +46,14 @@ def _families(result: Result) -> Iterator[str]:
 def _fitting(result: Result) -> Iterator[str]:
     """Yield a table of what fits some images."""
     found = result.numbers
-    yield from wrapped("", f"{found['images']} in {found['data']}; a step on {found['device']}, {found['threads']} threads")
+    yield from wrapped("", f"{found['images']} in {found['data']}; threads of a step on {found['device']}: {found['threads']}")
     yield f"{'recipe, or rule (size)':<24}{'command':<15}{'param.':>7}{'steps':>8}{'s/step':>9}{'MB':>7}{'all':>8}"
     for row in found["fitting"]:
         cells = f"{row['name']:<24}{row['command']:<15}{count(row['parameters']):>7}{row['steps']:>8}"
         if "seconds_per_step" in row:
-            about = "~" if row["scaled"] else ""
-            cells += f"{about + format(row['seconds_per_step'], '.3g'):>9}{row['megabytes']:>7.0f}{span(row['hours']):>8}"
+            seconds = ("~" if row["scaled"] else "") + format(row["seconds_per_step"], ".3g")
+            megabytes = format(row["megabytes"], ".0f" if row["megabytes"] >= 9.5 else ".2g")
+            cells += f"{seconds:>9}{megabytes:>7}{span(row['hours']):>8}"
         yield cells
         if "failed" in row:
             yield from wrapped("    ", row["failed"])
@@ -59,23 +62,6 @@ def _fitting(result: Result) -> Iterator[str]:
     if any(row.get("scaled") for row in found["fitting"]):
         yield "  ~: from a smaller batch, in proportion"
     yield from wrapped("", f"'genrev recipes FAMILY --for {found['data']}' prints the values of a rule and how each was chosen.")
-
-
-def count(number: float | None) -> str:
-    """Return a number of parameters in at most 6 characters: '44.1 k', '4.2 M'; '' for None."""
-    for unit, mark in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number is not None and number >= 0.9995 * unit:
-            return f"{number / unit:.3g}{mark}"
-    return "" if number is None else f"{number:.0f}"
-
-
-def span(hours: float) -> str:
-    """Return a time in at most 6 characters: '45 s', '12 min', '3.1 h', '12 d'."""
-    seconds = 3600 * hours
-    for least, unit, mark in ((172_800, 86_400, "d"), (5400, 3600, "h"), (90, 60, "min")):
-        if seconds >= least:
-            return f"{seconds / unit:.2g} {mark}" if seconds < 10 * unit else f"{seconds / unit:.0f} {mark}"
-    return f"{seconds:.0f} s"
 
 
 add_command(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import (
     Converted,
     Group,
@@ -46,12 +46,16 @@ Latent = Annotated[
 ]
 
 
-def _common(*settings: type, evaluated: bool = True) -> dict[str, Part]:
-    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run."""
+def _common(*settings: type, evaluated: bool = True, fresh: bool = True) -> dict[str, Part]:
+    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run.
+
+    fresh: the command trains a fresh network, whose size can be chosen.
+    """
+    sized: dict[str, Part] = {"size": Converted(Group(SizeOptions), lambda asked: asked.size_of_model)} if fresh else {}
     scores: dict[str, Part] = {"evaluation": Group(EvalOptions)} if evaluated else {}
     return {
         "recipe": One("recipe", options.Recipe, ""),
-        "size": Converted(Group(SizeOptions), lambda asked: asked.size_of_model),
+        **sized,
         "schedule": ScheduleOverrides(),
         "method": Overrides(*settings),
         **scores,
@@ -95,15 +99,13 @@ def add_trainer(trainer: Trainer) -> None:
 
 
 def _train_adversarial(
-    ckpt: Path, data: Path | None, out: Path | None, recipe: str, size: str,
+    ckpt: Path, data: Path | None, out: Path | None, recipe: str,
     schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
 
     target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: schedule | method}
-    return train_adversarial(
-        ckpt, target, data=data, recipe=recipe, size=size, overrides=overrides, run=run.scored(evaluation), progress=listener()
-    )
+    return train_adversarial(ckpt, target, data=data, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())
 
 
 def _train_gan(
@@ -146,7 +148,7 @@ add_command(
         "ckpt": One("ckpt", options.Ckpt),
         "data": One("data", options.CkptData, None),
         "out": out_option(None, "Checkpoint to write; default: adversarial.safetensors beside --ckpt."),
-        **_common(AdversarialConfig, MatchingConfig),
+        **_common(AdversarialConfig, MatchingConfig, fresh=False),
     },
     run=_train_adversarial,
 )

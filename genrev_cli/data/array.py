@@ -30,6 +30,8 @@ def open_arrays(config: PrepareConfig, progress: Progress) -> ArraySource:
     """
     where = str(config.root)
     arrays = _named_arrays(config.root)
+    if {"images", "labels", "split"} <= arrays.keys():
+        raise FileError(f"{where}: is already prepared by genrev; pass it to other commands as --data")
     parts = find_parts({name: rows.shape for name, rows in arrays.items()}, config.subset, where)
     rows = [arrays[part.images] for part in parts]
     if any(one.dtype.kind not in "biuf" for one in rows):

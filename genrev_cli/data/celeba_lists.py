@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from genrev_cli.data.container import Container, Folder
+from genrev_cli.data.split_names import split_word
 from genrev_cli.data.table import Table, read_table, read_text
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP
+from genrev_cli.files.images import SPLITS
 from genrev_cli.progress import Progress
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -99,15 +101,15 @@ def _is_official(splits: dict[int, int], official: Callable[[np.ndarray], np.nda
 
 
 def parse_partition(text: str, where: str) -> dict[int, int]:
-    """Return file number → 0, 1 or 2 from lines like '000001.jpg 0', also with commas or tabs, after a header or none.
+    """Return file number → 0, 1 or 2 from lines like '000001.jpg 0', also with commas or tabs, words for splits, or a header.
 
     Raises FileError, naming `where`, for any other line, and if there is none.
     """
     found: dict[int, int] = {}
     for count, line in enumerate(text.splitlines(), 1):
-        match = re.fullmatch(r"\s*\"?(\d{6})\.(?:jpe?g|png)\"?[\s,;]+\"?([012])\"?\s*", line, re.I | re.A)
-        if match:
-            found[int(match[1])] = int(match[2])
+        match = re.fullmatch(r"\s*\"?(\d{6})\.(?:jpe?g|png)\"?[\s,;]+\"?([012]|[a-z]+)\"?\s*", line, re.I | re.A)
+        if match and (match[2] in "012" or split_word(match[2])):
+            found[int(match[1])] = int(match[2]) if match[2] in "012" else SPLITS.index(split_word(match[2]))
         elif line.strip() and (found or re.search(r"\d", line)):  # a header has no digits
             raise FileError(f"{where}: line {count} does not look like '000001.jpg 0'; get the file again from {PAGE}")
     if not found:

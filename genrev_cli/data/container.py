@@ -4,47 +4,21 @@ import os
 import re
 import stat
 import zipfile
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, ClassVar
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 from genrev_cli.data.formats import EXTENSIONS, is_picture
+from genrev_cli.data.listing import Container, Read, check_size, natural_key, require_inside
+from genrev_cli.data.tar import is_tar, open_tar
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP, require_plausible
 from genrev_cli.files.samples import MARK
 
-MAX_FILE_BYTES = 1 << 29  # larger than any image that genrev decodes, and smaller than a zip bomb
-
 _MOST_ENTRIES = 1000
-
-Read = Callable[[str], bytes]
-
-
-class Container(ABC):
-    """Files at `path`. streamed: they are read fastest in their order, by one process."""
-
-    path: Path
-    streamed: ClassVar[bool] = False
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Return the names of all files, with '/', in natural order."""
-
-    @abstractmethod
-    def reader(self) -> AbstractContextManager[Read]:
-        """Return a context with a function that reads a file by its name. It raises almost any exception for a broken file."""
-
-    @abstractmethod
-    def stream(self, name: str) -> IO[bytes]:
-        """Return an open file of any size. Raises what `reader` raises."""
-
-    @abstractmethod
-    def where(self, name: str) -> str:
-        """Return the name of a file in messages."""
 
 
 @dataclass(frozen=True)
@@ -142,16 +116,11 @@ class Archive(Container):
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return name with '/' → entry, without folders."""
+    """Return name with '/' → entry, without folders. Raises ValueError for an entry without a name."""
     entries = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
+    if "" in entries:
+        raise ValueError("an entry has no name")
     return {name: info for name, info in entries.items() if not name.endswith("/")}
-
-
-def require_inside(names: Iterator[str] | Mapping[str, object] | Sequence[str], path: Path) -> None:
-    """Raise FileError if a name leads outside of the archive at `path`."""
-    for name in names:
-        if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in re.split(r"[/\\]", name):
-            raise FileError(f"{path}: the entry '{name}' leads outside of the archive; pack it again without such names")
 
 
 @dataclass(frozen=True)
@@ -201,11 +170,9 @@ def open_container(path: Path, missing: str) -> Container:
         raise FileError(f"{path}: no such folder or file; {missing}")
     if path.is_file() and zipfile.is_zipfile(path):
         return Archive(path)
-    from genrev_cli.data.tar import is_tar, open_tar  # imports this module
-
     if path.is_file() and is_tar(path):
         return open_tar(path)
-    advice = _advice(Counter({path.suffix.lower(): 1}), path)
+    advice = _advice([path.name], path)
     raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one){advice}")
 
 
@@ -222,7 +189,7 @@ def image_names(container: Container) -> tuple[list[str], int]:
     images = [name for name in seen if name.lower().endswith(EXTENSIONS)] or _by_content(container, seen)
     if not images:
         kinds = ", ".join(extension.removeprefix(".") for extension in EXTENSIONS)
-        advice = _advice(Counter(PurePosixPath(name).suffix.lower() for name in seen), container.path)
+        advice = _advice(seen, container.path)
         raise FileError(f"{container.path}: has no images{advice or f' ({kinds})'}")
     return images, len(names) - len(images) - (MARK in names)
 
@@ -240,33 +207,22 @@ def _by_content(container: Container, names: Sequence[str]) -> list[str]:
     return found
 
 
-_OTHERS = {
-    ".npz": "array", ".npy": "array", ".h5": "array", ".hdf5": "array", ".parquet": "parquet", ".tar": "webdataset",
-    ".idx3-ubyte": "idx", ".mat": "svhn", ".gz": "idx",
-}  # fmt: skip
-_PACKED = (".zip", ".tgz", ".rar", ".7z", ".xz", ".bz2", ".zst")
-_DATABASES = (".mdb", ".lmdb", ".tfrecord")
+_READ, _OTHER = "read its {end} files with 'genrev prepare-data {source} --path {path}'", "its {end} files are not read; {cure}"
+_UNPACK, _SAVE = "unpack them, and pass the folder", "save their images as files, .npz or parquet"
+_KINDS = {
+    **dict.fromkeys((".npz", ".npy", ".h5", ".hdf5"), _READ.replace("{source}", "array")),
+    **dict.fromkeys((".tar", ".tar.gz", ".tgz"), _READ.replace("{source}", "webdataset")),
+    **dict.fromkeys(("-ubyte", "-ubyte.gz"), _READ.replace("{source}", "idx")),
+    ".parquet": _READ.replace("{source}", "parquet"),
+    "_32x32.mat": _READ.replace("{source}", "svhn"),
+    **dict.fromkeys((".zip", ".rar", ".7z", ".tar.xz", ".tar.bz2", ".tar.zst"), _OTHER.replace("{cure}", _UNPACK)),
+    **dict.fromkeys((".mdb", ".lmdb", ".tfrecord", ".mat", ".pkl", ".pickle"), _OTHER.replace("{cure}", _SAVE)),
+}
+"""End of the name of another kind of file → what can be done with it."""
 
 
-def _advice(suffixes: Counter[str], path: Path) -> str:
-    """Return what else a path may be, from the suffixes of its files: '; …'."""
-    for suffix, _ in suffixes.most_common():
-        if suffix in _OTHERS:
-            return f"; {suffix} files are read by 'genrev prepare-data {_OTHERS[suffix]} --path {path}'"
-        if suffix in _PACKED:
-            return f"; unpack its {suffix} file, and pass the folder"
-        if suffix in _DATABASES:
-            return f"; {suffix} files are not read; save their images as files, .npz or parquet"
-    return ""
-
-
-def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
-    """Return a key that sorts img2 before img10. Digits are compared by length, then as text, because int() limits their number."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(len(part.lstrip("0")), part.lstrip("0")) if i % 2 else part for i, part in enumerate(parts)], name
-
-
-def check_size(size: int) -> None:
-    """Raise ValueError for a size that no image has."""
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"{size / 1e6:.0f} MB, more than an image can sensibly have")
+def _advice(names: Iterable[str], path: Path) -> str:
+    """Return what can be done with the most frequent kind of other files at a path: '; …'; '' if nothing is known."""
+    found = Counter(next((end for end in _KINDS if name.lower().endswith(end)), "") for name in names)
+    end = next((end for end, _ in found.most_common() if end), "")
+    return f"; {_KINDS[end].format(end=end, path=path)}" if end else ""

@@ -34,7 +34,8 @@ def _attributes(source: Source) -> list[str]:
     if source.attributes is None or not source.attribute_names:
         return []
     rows = attribute_counts(source.attributes, source.attribute_names)
-    return [f"{source.name}: {len(rows)} attributes; images that:", *table(rows, ("have it", "lack it", "unknown"))]
+    kind = "attribute" if len(rows) == 1 else "attributes"
+    return [f"{source.name}: {len(rows)} {kind}; images that:", *table(rows, ("have it", "lack it", "unknown"))]
 
 
 def table(rows: dict[str, list[int]], columns: Sequence[str]) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from genrev_cli.data.arrays import class_labels
 from genrev_cli.data.config import Entry
-from genrev_cli.data.container import Container, Read, check_size
 from genrev_cli.data.decode import FileSource
+from genrev_cli.data.listing import Container, Read, check_size
 from genrev_cli.data.shards import find_shards, split_by_shards
 from genrev_cli.data.survey import Described, file_source
 from genrev_cli.errors import FileError, UnavailableError, UsageError

@@ -133,7 +133,7 @@ def _refuse_mixture(tops: Sequence[str], where: str) -> None:
     named = [folder for folder in tops if split_like(folder)]
     others = [folder for folder in tops if folder not in named]
     if named:
-        unlike = f"but {shown(others)} beside {_it(named)} {_is(others)} not" if others else "but with other words"
+        unlike = f"but {shown(others)} beside {_it(named)} {_is(others)} not" if others else "but with other words in their names"
         raise UsageError(f"{where}: {shown(named)} {_is(named)} named like a split, {unlike}; {_SPLIT_OPTIONS}")
 
 

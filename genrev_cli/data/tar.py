@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from genrev_cli.data.container import Container, Read, check_size, natural_key, require_inside
+from genrev_cli.data.listing import Container, Read, check_size, natural_key, require_inside
 from genrev_cli.errors import FileError
 
 _GZIP = b"\x1f\x8b"

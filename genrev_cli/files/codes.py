@@ -5,7 +5,7 @@ It may also have `names` (N, k) of pictures, and `attributes` (N, A) int8 of pre
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import h5py
@@ -31,6 +31,7 @@ class CodeSet:
     header: Header
     codes: np.ndarray
     labels: np.ndarray
+    _: KW_ONLY
     rows: np.ndarray
     names: tuple[str, ...] = ()
 
@@ -42,7 +43,7 @@ def open_codes(path: Path) -> CodeSet:
     """
     with hdf5.reading(path) as (header, file):
         _require_codes(header, file, path)
-        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), file["rows"][:], names_of(file))
+        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), rows=file["rows"][:], names=names_of(file))
 
 
 def _require_codes(header: Header, file: h5py.File, path: Path) -> None:

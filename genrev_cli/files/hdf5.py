@@ -177,6 +177,8 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
     try:
         file = open_hdf5(path)
     except BROKEN as error:
+        if path.suffix == ".safetensors":
+            raise FileError(f"{path}: is a checkpoint or a map, but a .h5 file is needed; were two files swapped?") from error
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:

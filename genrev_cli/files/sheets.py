@@ -51,7 +51,7 @@ class _Names:
         self.font = ImageFont.load_default(size=min(max(width // 5, SMALLEST), LARGEST))
         self.line = sum(self.font.getmetrics()) if isinstance(self.font, ImageFont.FreeTypeFont) else SMALLEST
         self.rows = [_plain(name if height >= 2 * self.line else name.replace("\n", ", ")) for name in rows]
-        self.heads = [self._fitted(_plain(name)) for name in heads]
+        self.heads = self._fitted([_plain(name) for name in heads], bool(rows))
         self.corner = _plain(corner) if rows and heads else ""
         self.left = PAD + round(max(map(self._measure, [*self.rows, self.corner]))) + PAD if rows else 0
         self.top = PAD // 2 + self.line if heads else 0
@@ -75,8 +75,19 @@ class _Names:
     def _measure(self, name: str) -> float:
         return max(self.font.getlength(line) for line in name.split("\n"))
 
-    def _fitted(self, name: str) -> str:
-        """Shorten a name to the width of a tile."""
+    def _fitted(self, names: list[str], margin: bool) -> list[str]:
+        """Fit the names of columns. If a number is too wide, every second, third … name is left out; other names are shortened.
+
+        margin: there is room at the left of the first column.
+        """
+        wide = [self._measure(name) > self.width for name in names]
+        if not any(too_wide and any(map(str.isdigit, name)) for too_wide, name in zip(wide, names, strict=True)):
+            return list(map(self._shortened, names))
+        every = -(-round(max(map(self._measure, names)) + PAD) // (self.width + self.gap))
+        edges = {len(names) - 1, *([] if margin else [0])}
+        return ["" if i % every or (wide[i] and i in edges) else name for i, name in enumerate(names)]
+
+    def _shortened(self, name: str) -> str:
         if self._measure(name) <= self.width:
             return name
         while name and self._measure(f"{name}…") > self.width:

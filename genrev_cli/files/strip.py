@@ -26,6 +26,7 @@ from genrev_cli.files.samples import MARK, sample_files
 
 _PATH = re.compile(r"(?<![\w:/.~<)])/(?:[^/\s'\"<>|=,;+]+/)+(?=[^/\s])")
 """The folders of an absolute path in a text; not those of an address (https://…)."""
+_PICTURE = re.compile('(src="data:[^"]*")')
 _PERSONAL = ("argv", "cwd", "host", "hostname", "login", "user", "username")
 """Keys of `made_by` that later versions or plugins may record."""
 
@@ -41,7 +42,7 @@ class _Cleaner:
     """Removes folders from texts. The folders are those of the paths that a header records, and of this user."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
-        found = {os.path.dirname(text) for text in _texts(fields) if text.startswith("/") and "\n" not in text}
+        found = {os.path.dirname(path) for text in _texts(fields) for path in (text, *_words(text)) if path.startswith("/")}
         found |= {str(Path.home()), os.getcwd()}
         self.folders = sorted((folder.rstrip("/") + "/" for folder in found if folder.rstrip("/")), key=len, reverse=True)
 
@@ -90,6 +91,14 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
+def _words(text: str) -> list[str]:
+    """Return the words of a command line, and what follows = and + in them; [] for a text that is none."""
+    try:
+        return [part for word in shlex.split(text) for part in re.split("[=+]", word)]
+    except ValueError:
+        return []
+
+
 def _renamed(table: dict[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in table.items():
@@ -128,9 +137,13 @@ def write_stripped(path: Path, out: Path) -> Header:
 
 def _clean_page(html: str, clean: _Cleaner) -> str:
     """Remove paths from the text of a page; pictures, in which a path could only appear by chance, stay."""
-    for folder in clean.folders:
-        html = html.replace(escape(folder), "").replace(escape(folder, quote=False), "")
-    return html
+    parts = _PICTURE.split(html)
+    for i in range(0, len(parts), 2):
+        for folder in clean.folders:
+            shown = escape(folder, quote=False).replace("'", "&#39;").replace('"', "&#34;")  # as Jinja escapes it
+            parts[i] = parts[i].replace(shown, "")
+        parts[i] = _PATH.sub("", parts[i])
+    return "".join(parts)
 
 
 def _require_clean(result: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Write files of your own that every command reads as if genrev had made them: prepared images and codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ def write_data(
     labels: Sequence[int] | np.ndarray | None = None,
     split: Sequence[str] | str = "train",
     classes: Sequence[str] = (),
+    attributes: Mapping[str, Sequence[int] | np.ndarray] | None = None,
     source: str = "array",
 ) -> None:
     """Write prepared images like those of `genrev prepare-data`; they are read in blocks, so a memory map of any size will do.
 
     images: (N, C, H, W) or (N, H, W, C) uint8 from 0 to 255, C 1 or 3, or (N, H, W). labels: (N,) classes from 0, None for unknown.
-    split: 'train', 'val' or 'test' for each image, or one of them for all. classes: names of the labels. source: a word for the header.
+    split: 'train', 'val' or 'test' for each image, or one of them for all. classes: names of the labels.
+    attributes: name → (N,) values, 1 has, 0 has not, −1 unknown. source: a word for the header.
     Raises UsageError for arrays of another shape or type and for a set without training images, FileError for an unusable target.
     """
     path, images = Path(path), _channels_first(images)
@@ -39,7 +41,7 @@ def write_data(
     given = np.full(n, -1, np.int64) if labels is None else _labels(labels, n)
     if len(classes) and given.max() >= len(classes):
         raise UsageError(f"label {given.max()} has no name: {len(classes)} classes are named")
-    parts = _parts(split, n)
+    parts, (names, traits) = _parts(split, n), _attributes(attributes or {}, n)
     moments = Moments(images.shape[1])
     step = max(1, _BLOCK_BYTES // images[0].size)
     with hdf5.writing(path, Header("data", {}, "")) as writer:
@@ -48,7 +50,7 @@ def write_data(
             block = np.ascontiguousarray(images[start : start + step])
             writer.write("images", start, block)
             moments.add(block[parts[start : start + step] == SPLITS.index("train")])
-        for name, values in {"labels": given, "split": parts}.items():
+        for name, values in {"labels": given, "split": parts, **({"attributes": traits} if names else {})}.items():
             writer.create(name, values.shape, str(values.dtype))
             writer.write(name, 0, values)
         mean, std = moments.mean_std()
@@ -60,6 +62,7 @@ def write_data(
             "image_shape": list(images.shape[1:]),
             "counts": {name: int((parts == i).sum()) for i, name in enumerate(SPLITS)},
             "classes": list(classes),
+            **({"attributes": names} if names else {}),
             "mean": mean,
             "std": std,
         }
@@ -93,6 +96,15 @@ def _parts(split: Sequence[str] | str, n: int) -> np.ndarray:
     if not (parts == SPLITS.index("train")).any():
         raise UsageError("split has no 'train' image, and training needs some")
     return parts
+
+
+def _attributes(given: Mapping[str, Sequence[int] | np.ndarray], n: int) -> tuple[list[str], np.ndarray]:
+    """Return the names of attributes and their values, (n, A) int8. Raises UsageError for other values or another length."""
+    columns = {str(name): np.asarray(values) for name, values in given.items()}
+    for name, values in columns.items():
+        if values.shape != (n,) or not np.isin(values, (-1, 0, 1)).all():
+            raise UsageError(f"attribute '{name}' must have {n} values, each 1 (has), 0 (has not) or −1 (unknown)")
+    return list(columns), np.stack(list(columns.values()), axis=1).astype(np.int8) if columns else np.empty((n, 0), np.int8)
 
 
 def _labels(labels: Sequence[int] | np.ndarray, n: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def choose(
     size: '' or one of SIZES, for which the family's rule is used. misfit: recipe's tables → why its network does not fit the images, or ''.
     Raises UsageError for an unknown recipe, a size together with a recipe, and where neither recipe nor rule exists.
     """
-    if recipe and not is_family(recipe, command):
+    if recipe and not is_family(recipe, command) and not (size and recipe in RULES):  # 'features' is both
         if size:
             families = listed(tuple(families_of(command)))
             raise UsageError(

@@ -152,16 +152,56 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def source(name: str) -> str:
+    """Return what a reader calls the distribution from which codes are drawn: the prior, or a sampler."""
+    return SOURCES.get(name, name)
+
+
 def image_size(shape: list[int]) -> str:
     """Return [C, H, W] as text: 64×64, 3 channels."""
     channels, height, width = shape
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"prior": "prior", "ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
+RESULTS: dict[str, str] = {
+    "best_step": "Best step",
+    "bf16_effect": "Effect of bf16",
+    "bias_floor": "Bias floor",
+    "codes": "Codes",
+    "damaged": "Damaged images",
+    "dim": "Dimensions",
+    "disk_bytes": "Disk space, bytes",
+    "empty": "Cells without samples",
+    "extractor": "Features",
+    "feature_precision": "Precision of features",
+    "image_shape": "Image shape (C×H×W)",
+    "log_likelihood": "Log-likelihood per code",
+    "maps": "Maps",
+    "n": "Images",
+    "n_reference": "Reference images",
+    "pixel_swd": "SWD of pixels",
+    "rel": "Error of the cells' masses",
+    "rel_std": "Uncertainty of this error",
+    "sampler": "Drawn from",
+    "seconds": "Duration",
+    "test": "Test images",
+    "theta": "Largest angle of joined cells",
+    "train": "Training images",
+    "val": "Validation images",
+    "weights_sha256": "Weights (sha256)",
+}
+"""Name in a result → what the terminal says, where it differs from the name."""
 
-def source(name: str) -> str:
-    """Return what a reader calls the distribution from which codes are drawn."""
-    return SOURCES.get(name, name)
+
+def result_title(name: str) -> str:
+    """Return what the terminal says for a name in a result, with a capital letter."""
+    if name.startswith("best_") and name not in RESULTS:
+        return f"Best {result_title(name.removeprefix('best_'))}"
+    if name.endswith("_standard_error"):
+        return f"{result_title(name.removesuffix('_standard_error'))}, standard error"
+    if name in RESULTS or name in QUANTITIES:
+        return RESULTS.get(name) or title(name)
+    return metric(title(name))

@@ -98,7 +98,7 @@ def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -
 
 
 def chosen_variant(
-    stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant], init: Path | None = None
+    stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant], *, init: Path | None = None
 ) -> str:
     """Return the variant of a stage: the one that is asked for, else the recipe's or family's, else that of `init`, else the first.
 
@@ -106,7 +106,7 @@ def chosen_variant(
     """
     asked, named = overrides.get(stage, {}).get("variant"), None
     if recipe and is_family(recipe, stage):
-        named = next(name for name, variant in variants.items() if variant.family == recipe)
+        named = next((name for name, variant in variants.items() if variant.family == recipe), None)
     elif recipe:
         named = table_of(read_recipe(recipe), stage, recipe).get("variant")
     variant = asked or named or (variant_of(init, stage) if init else "") or next(iter(variants))

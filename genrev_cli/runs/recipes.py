@@ -13,6 +13,7 @@ from genrev_cli.models import build_model, sized
 from genrev_cli.progress import Progress
 from genrev_cli.recipes.choice import Choice, by_rule, choose
 from genrev_cli.recipes.rules import Facts
+from genrev_cli.recipes.words import count
 from genrev_cli.store.checkpoints import recipe_of
 
 
@@ -46,21 +47,21 @@ def _misfit(tables: dict[str, Any], images: ImageSet) -> str:
 
 
 def recipe_for_checkpoint(
-    header: Header, ckpt: Path, images: ImageSet, command: str, family: str, *, recipe: str, size: str, optional: bool = False
+    header: Header, ckpt: Path, images: ImageSet, command: str, family: str, *, recipe: str, optional: bool = False
 ) -> Choice:
     """Return the recipe of a command that goes on from a checkpoint: --recipe, else the checkpoint's own.
 
-    If the checkpoint's recipe lacks the command's table, or a size is asked for, the table of `family`'s rule is added to it.
+    If the checkpoint's recipe lacks the command's table, that of `family`'s rule is added to it, in the size of the checkpoint's rule.
     optional: a recipe that is no rule's may lack the table. Raises UsageError like `choose`, and for a checkpoint without a recipe.
     """
     if recipe:
-        return recipe_for_images(images, command, family, recipe=recipe, size=size)
+        return recipe_for_images(images, command, family, recipe=recipe, size="")
     own = recipe_of(header, ckpt)
-    name, tables, own_size = own["recipe"], own["recipe_tables"], own.get("recipe_size", "")
-    if not size and (command in tables or (optional and not own_size)):
-        return Choice(name, tables, own_size)
-    reason = f"--size-of-model {size}" if size else f"the recipe of {ckpt} has no table [{command}]"
-    rule = by_rule(family, facts_of(images), size or own_size, reason)
+    name, tables, size = own["recipe"], own["recipe_tables"], own.get("recipe_size", "")
+    if command in tables or (optional and not size):
+        return Choice(name, tables, size)
+    reason = f"the recipe of {ckpt} has no table [{command}]"
+    rule = by_rule(family, facts_of(images), size, reason)
     return Choice(f"{name} + {rule.name}", {**tables, command: rule.tables[command]}, rule.size, reason)
 
 
@@ -76,11 +77,3 @@ def say(choice: Choice, images: ImageSet, sizes: str, parameters: int, progress:
         facts = facts_of(images)
         trained = f"{count(parameters)} parameters; " if parameters else ""
         progress.note(f"{choice.reason}: {sizes} are sized for {facts.described} ({trained}{choice.size}; see --dry-run)")
-
-
-def count(number: float) -> str:
-    """Return a number in words of at most 6 characters: 44.1 k, 4.2 M."""
-    for unit, mark in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= 0.9995 * unit:
-            return f"{number / unit:.3g}{mark}"
-    return f"{number:.0f}"

@@ -53,7 +53,7 @@ def train(
 def _variant(trainer: Trainer, recipe: str, overrides: dict[str, dict[str, Any]], init: Path | None) -> Variant:
     if "" in trainer.variants:
         return trainer.variants[""]
-    return trainer.variants[chosen_variant(trainer.name, recipe, overrides, trainer.variants, init)]
+    return trainer.variants[chosen_variant(trainer.name, recipe, overrides, trainer.variants, init=init)]
 
 
 def _summary(method: type[AutoencoderMethod], ckpt: Path) -> dict[str, Any]:

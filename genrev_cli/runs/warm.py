@@ -47,8 +47,15 @@ class WarmStart:
         return self.header.as_input(self.path)
 
     def choice(self, command: str, family: str, *, recipe: str, size: str) -> Choice:
-        """Return the recipe of a command for its schedule and method: the one that is asked for, else the checkpoint's own."""
-        return recipe_for_checkpoint(self.header, self.path, self.images, command, family, recipe=recipe, size=size)
+        """Return the recipe of a command for its schedule and method: the one that is asked for, else the checkpoint's own.
+
+        Raises UsageError for a size, which is that of a fresh network.
+        """
+        if size:
+            raise UsageError(
+                f"--size-of-model {size}: is for a fresh network, and --init {self.path} has its own; leave one of the two out"
+            )
+        return recipe_for_checkpoint(self.header, self.path, self.images, command, family, recipe=recipe)
 
     def fill(self, autoencoder: Autoencoder, prior: Prior) -> None:
         """Give a network and a prior the checkpoint's weights; those on the meta device have none."""

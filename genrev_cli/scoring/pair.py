@@ -36,7 +36,7 @@ def open_pair(
 
     samples: None to draw them from `model`. Raises UsageError or FileError if the two sides cannot be compared.
     """
-    ours = _open_samples(samples, options, model, reference, device, progress)
+    ours = _open_samples(samples, options, model, reference, device=device, progress=progress)
     images = ours if isinstance(ours, ImageInput) else None
     shape = images.image_shape if images else reference.image_shape
     if shape is None:
@@ -68,7 +68,7 @@ def open_pair(
 
 
 def _open_samples(
-    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, device: torch.device, progress: Progress
+    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, *, device: torch.device, progress: Progress
 ) -> ImageInput | StatisticsFile:
     if samples is None:
         assert model  # `_require_one_source`

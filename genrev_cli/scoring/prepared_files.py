@@ -50,4 +50,4 @@ def prepared_images(path: Path, fitting: Fitting, n: int, progress: Progress) ->
 
     lossy = any(name.lower().endswith(_LOSSY) for name in photos.names)
     selection = {"n": count, "preparation": fitting.general.table()}
-    return ImageInput(path, count, {shape: count}, None, selection, digest, read, lossy)
+    return ImageInput(path, count, {shape: count}, None, selection=selection, digest=digest, read=read, lossy=lossy)

@@ -146,7 +146,7 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
     config = open_images(data).header.config
     counts = config.get("counts", {})
     found = {
-        "source": " ".join(filter(None, (config.get("source", {}).get(key) for key in ("name", "release")))),
+        "source": _source(config.get("source", {})),
         "transform": config.get("transform"),
         "image_shape": config.get("image_shape"),
         "n": sum(counts.values()) if protocol.split == "all" else counts.get(protocol.split, 0),
@@ -160,6 +160,12 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
                 "or pass this file's path as --ref"
             )
     return open_image_input(data, protocol.split, 0, progress)
+
+
+def _source(described: dict[str, Any]) -> str:
+    """Return the name of a source, and of its release if that is an unusual one."""
+    name, release = described.get("name"), described.get("release")
+    return f"{name} ({release})" if release else str(name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,14 +32,14 @@ def as_is_setting() -> Any:
     return setting(False, "Refuse pictures that are not already of the model's size and channels.", panel=FILES)
 
 
-def scale_setting() -> Any:
-    """Return how a picture on disk is magnified."""
-    return setting(0, "Repeat each pixel N times in both directions.", panel=METHOD, shown="until a tile has 64 pixels", at_least=0)
+def scale_setting(panel: str = METHOD, of: str = "") -> Any:
+    """Return how a picture on disk is magnified. of: which picture, where a command also writes other images."""
+    return setting(0, f"Repeat each pixel{of} N times in both directions.", panel=panel, shown="until a tile has 64 pixels", at_least=0)
 
 
-def names_setting() -> Any:
-    """Return the switch of the names of rows and columns in a picture."""
-    return setting(True, "Write names beside the rows and above the columns.", flag="--labels/--no-labels", panel=METHOD)
+def names_setting(panel: str = METHOD, of: str = "") -> Any:
+    """Return the switch of the names of rows and columns in a picture. of: as in `scale_setting`."""
+    return setting(True, f"Write names beside the rows and above the columns{of}.", flag="--labels/--no-labels", panel=panel)
 
 
 def force_setting(what: str = "picture") -> Any:

@@ -32,12 +32,12 @@ def cache_setting() -> Any:
 class FidOptions(Settings):
     """Settings of fid. Raises UsageError for settings that do not apply together.
 
-    ref: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
+    ref: required: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
     prepare: for picture files; otherwise a difference in size is part of the distance. metrics: the first one gives the result its name.
     seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
     """
 
-    ref: str = setting(help="Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
+    ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)

@@ -94,7 +94,7 @@ class TraverseSettings(Settings):
         "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )
     latent: str = setting("restricted", "full: keep the details of the image of --around.", panel=METHOD, choices=LATENTS)
-    label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
+    label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
     scale: int = scale_setting()
@@ -107,7 +107,7 @@ class TraverseSettings(Settings):
         super().__post_init__()
         if self.latent == "full" and not self.around:
             raise UsageError("--latent full: keeps the details of an image; give one with --around")
-        if self.directions and (self.dims or self.label is not None):
+        if self.directions and (self.dims or self.label):
             given = f"--dim {self.dims[0]}" if self.dims else f"--class {self.label}"
             raise UsageError(f"{given} and --directions {self.directions}: both say what to vary; leave one of them out")
         if self.chosen and not self.directions:

@@ -50,6 +50,6 @@ class CardSettings(Settings):
     title: str = setting("", "Heading of the card.", panel=FILES)
     columns: int = setting(8, "Images in the picture of reconstructions.", panel=METHOD, at_least=1)
     scale: int = scale_setting()
-    force: bool = force_setting("card that was edited, or a card")
+    force: bool = setting(False, "Replace a card that was edited, or is of another checkpoint.", panel=FILES)
     seed: int = seed_setting()
     device: str = device_setting()

@@ -37,4 +37,5 @@ PRETRAIN_RECON = Trainer(
     {"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
     tables=(DIMS, BOUND, EXACT_BITS),
     place=10,
+    next=("train-adversarial --ckpt {out}", "encode --ckpt {out}"),
 )

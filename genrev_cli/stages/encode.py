@@ -1,4 +1,4 @@
-"""encode: images → latent codes (Schirrmeister et al. 2018, section 2; An et al. 2020, section 3.1)."""
+"""encode: images → latent codes (Schirrmeister et al. 2018, section 2.2 and footnote 1; An et al. 2020, section 3.1)."""
 
 import time
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def encode(
     check_target(out, "codes", (".h5",), [ckpt, *images.sources])
     announce(out, hdf5_bytes([((n, dim), 4), ((n,), 8), ((n,), 8)]), progress.note)
     parts = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    made = dealt(parts, lambda part: _codes(model, images, part, place, full, min(batch, n) if grid else 0))
+    made = dealt(parts, lambda part: _codes(model, images, part, place, full=full, block=min(batch, n) if grid else 0))
     if rank():
         follow(made)
         return Result(None)
@@ -81,7 +81,7 @@ def _grid(model: Checkpoint, settings: EncodeSettings) -> dict[str, int]:
     return {"exact_bits": bits, "batch": settings.batch} if bits else {}
 
 
-def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, full: bool, block: int) -> Tensor:
+def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, *, full: bool, block: int) -> Tensor:
     """Return the codes of some images, (k, d). block: fill up to this number of images; 0: as they are."""
     pixels = torch.from_numpy(images.read(part.start, part.stop)).to(device)
     codes = encoded(model, to_float(filled(pixels, block) if block else pixels), full=full)[: len(part)]

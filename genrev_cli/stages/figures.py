@@ -20,6 +20,7 @@ from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, to_float, to_pixels
 from genrev_cli.store.belonging import require_directions_of
+from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.coding import ALONG_MAP, between, encoded
 from genrev_cli.store.given import require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
@@ -142,10 +143,11 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    steps, extent, around, label, split = settings.steps, settings.extent, settings.around, settings.label, settings.split
+    steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
     figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data)
     if settings.directions:
         return _along_directions(figure, settings, open_directions(settings.directions), progress)
+    label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
     prior = figure.model.prior
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:

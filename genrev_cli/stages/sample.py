@@ -16,8 +16,10 @@ from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.sample import SampleSettings
+from genrev_cli.settings.sampling import Draw
 from genrev_cli.store.around import Around, around_picture
 from genrev_cli.store.checkpoints import Checkpoint
+from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
@@ -36,13 +38,14 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
     turns. Images are decoded in blocks of `batch` whose last one is filled up, so that n does not change any of them to the bit.
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
-    n, draw, sampler, batch = settings.n, settings.draw, settings.sampler, settings.batch
+    n, sampler, batch = settings.n, settings.sampler, settings.batch
     inputs = [ckpt, *([sampler.path] if sampler else []), *([settings.like] if settings.like else [])]
     check_target(out, "samples", ("", ".h5", ".npz"), inputs)
     if settings.grid:
         check_target(settings.grid, "picture", (".png",), [*inputs, out])
     start, place = time.perf_counter(), resolve_device(settings.device)
     model = open_model(ckpt, place, sampler)
+    draw = Draw(settings.seed, settings.temperature, class_numbers(settings.labels, model.header, progress.note))
     around, made_from = _around(model, settings, place, progress)
     require_remake(out, made_from, ROLES, force=settings.force)
     if settings.grid:
@@ -85,7 +88,7 @@ def _around(
 
 def _write_grid(path: Path, pixels: torch.Tensor, settings: SampleSettings, header: Header) -> None:
     """Write the first samples in whole rows, with a column for each class where classes take turns."""
-    labels = settings.draw.labels
+    labels = header.config["labels"]
     turns = len(labels)
     columns, most = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
     shown = pixels[:most].numpy()

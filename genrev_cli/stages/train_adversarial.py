@@ -36,21 +36,20 @@ def train_adversarial(
     *,
     data: Path | None = None,
     recipe: str = "",
-    size: str = "",
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
 ) -> Result:
     """Train a checkpoint's encoder until its active dimensions follow the prior and write a checkpoint.
 
-    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own; if that has no table for this command, or
-    with a `size`, the rule of reversible networks makes one. The key `matcher` of the table chooses what pulls the codes to the prior:
+    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own; if that has no table for this command,
+    the rule of reversible networks makes one. The key `matcher` of the table chooses what pulls the codes to the prior:
     'adversary', or a distance of `MATCHERS`.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, FAMILY, recipe=recipe, size=size)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, FAMILY, recipe=recipe)
     table, method, kind = _matched(table_in(choice, overlaid(choice.tables, overrides), STAGE), overrides.get(STAGE, {}))
     schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, kind)
     say(choice, images, "adversary, batch and steps", 0, progress)

@@ -61,7 +61,7 @@ def train_gan(
     """Train a generator against a discriminator and write a checkpoint.
 
     ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
-    checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule or with a `size`,
+    checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
     else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
     the rule of GANs from noise. init: the network, prior and weights of this checkpoint, instead of fresh ones.
     The checkpoint holds the prior and not the map: to sample from it, give the same map again.
@@ -84,11 +84,13 @@ class _Asked(NamedTuple):
 
 
 def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
+    if asked.size:
+        raise UsageError(f"--size-of-model {asked.size}: does not apply to the network of a checkpoint; leave it or --ckpt out")
     start = open_model(ckpt, torch.device("cpu"), ot)
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, CKPT_FAMILY, recipe=asked.recipe, size=asked.size, optional=True)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, CKPT_FAMILY, recipe=asked.recipe, optional=True)
     tables = overlaid(choice.tables, asked.overrides)
     lacks = not asked.recipe and STAGE not in choice.tables
     table = tables.get(STAGE, {}) if lacks else table_in(choice, tables, STAGE)  # a network of any recipe is a good start

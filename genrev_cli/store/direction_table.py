@@ -16,4 +16,4 @@ def table_of(about: Sequence[dict[str, Any]], title: str) -> dict[str, Any]:
          "scale": one.get("scale"), "share": one.get("share"), "from": one.get("source", "")}
         for one in about
     ]  # fmt: skip
-    return {"title": title, "rows": rows, "notes": NOTE.split(". ")}
+    return {"title": title, "rows": rows, "notes": [NOTE]}

@@ -16,7 +16,7 @@ from genrev_cli.store.checkpoints import Checkpoint, data_of
 from genrev_cli.store.preparation import fitting_of, note_fitting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
     """n images for a checkpoint. source: the prepared data, or all pictures, for messages and for what must not be replaced.
 

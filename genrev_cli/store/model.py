@@ -127,7 +127,7 @@ class Model:
         Raises UsageError for an unknown class, DivergedError when an image is not finite.
         """
         blocks = [range(first, first + batch) for first in range(0, n, batch)]
-        drawing = self._drawing(seed, label, temperature, blocks, self._around(like, spread))
+        drawing = self._drawing(seed, label, temperature, blocks, around=self._around(like, spread))
         pixels = [decode_samples(self._checkpoint, drawing, numbers).detach().cpu() for numbers in blocks]
         return torch.cat(pixels)[:n].numpy() if pixels else np.empty((0, *self.image_shape), np.uint8)
 
@@ -176,7 +176,7 @@ class Model:
         return Around(given.map(self.network.encode, 1).to(self.device), spread)
 
     def _drawing(
-        self, seed: int, label: Label | Sequence[Label] | None, temperature: float, blocks: list[range], around: Around | None = None
+        self, seed: int, label: Label | Sequence[Label] | None, temperature: float, blocks: list[range], *, around: Around | None = None
     ) -> Drawing:
         asked = [] if label is None else [label] if isinstance(label, int | str) else list(label)
         labels = class_numbers([str(one) for one in asked], self.header)

@@ -29,7 +29,7 @@ def properties_of(codes: CodeFile, wanted: Sequence[str] = ()) -> list[Property]
     present = np.unique(codes.labels[codes.labels >= 0])
     names = labelled(codes)
     classes = [
-        Property(names[label], f"class {names[label]} against {len(present) - 1} others", _sides(codes.labels, label)) for label in present
+        Property(names[label], f"class {names[label]} / {len(present) - 1} others", _sides(codes.labels, label)) for label in present
     ]  # fmt: skip
     found = classes if len(present) > 1 else []
     taken = {one.name for one in found}

@@ -15,6 +15,7 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import pixels_digest, write_picture
 from genrev_cli.files.sheets import sheet
+from genrev_cli.files.strip import stripped
 from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
@@ -44,11 +45,15 @@ def restored(model: Checkpoint, pixels: Pixels) -> list[Pixels]:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """How a picture is drawn and what it may replace. scale: 0 is at least 64 pixels per tile. names: of rows and columns."""
+    """How a picture is drawn and what it may replace.
+
+    scale: 0 is at least 64 pixels per tile. names: of rows and columns. publish: its header has no path of this machine.
+    """
 
     scale: int = 0
     names: bool = True
     force: bool = False
+    publish: bool = False
 
 
 @dataclass(kw_only=True)
@@ -137,5 +142,6 @@ class Figure:
         picture, layout = sheet(tiles.cpu().numpy(), columns, scale=self.look.scale, rows=rows, heads=heads, corner=corner)
         made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
         config = {**config, "numbers": numbers, "layout": layout}
-        write_picture(self.out, picture, Header("picture", config, pixels_digest(picture), self.model.header.step, self.inputs, made_by))
+        header = Header("picture", config, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
+        write_picture(self.out, picture, stripped(header) if self.look.publish else header)
         return Result(self.out, numbers)

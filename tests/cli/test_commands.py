@@ -37,7 +37,8 @@ def images_of(path):
 def test_stdout_is_exactly_the_path(chain, run):
     code, out, err = run("encode", "--ckpt", chain / "adversarial.safetensors", "--out", chain / "again.h5", "--split", "test")
     assert (code, out) == (0, f"{chain / 'again.h5'}\n")
-    assert "images_per_second" in err
+    assert "Images per second" in err
+    assert err.endswith(f"next: genrev fit-ot {chain / 'again.h5'}\n")
 
 
 def test_json_is_one_object(chain, run_json):
@@ -225,4 +226,16 @@ def test_the_reference_lists_every_command():
     assert registered == set(all_commands())
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
-    assert "| `--peer-timeout` | With any command under torchrun: end a process" in text
+    assert "| `--peer-timeout` | Under torchrun: end a process" in text
+
+
+def test_fid_takes_the_reference_as_its_second_argument(chain, run_json, tmp_path):
+    ours = ("--features", "pixel", "--no-cache")
+    named = run_json("fid", chain / "samples", "--ref", chain / "digits.h5", *ours, "--out", tmp_path / "a.json")
+    assert run_json("fid", chain / "samples", chain / "digits.h5", *ours, "--out", tmp_path / "b.json")["value"] == named["value"]
+
+
+def test_an_unknown_class_is_refused_with_the_names_that_there_are(chain, run, tmp_path):
+    code, out, err = run("sample", "--ckpt", chain / "adversarial.safetensors", "--class", "seven", "--out", tmp_path / "s")
+    assert (code, out) == (2, "")
+    assert "--class seven: no such class; the classes are 0, 1, 2" in err

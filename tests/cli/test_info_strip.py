@@ -108,3 +108,19 @@ def test_inputs_settings_and_keys_lose_their_folders():
     assert list(header.inputs) == ["a.h5", "a.h5 (2)"]
     assert header.inputs["a.h5"] == {**record, "path": "a.h5", "config": {"around": "code of b.png"}}
     assert (header.sha256, header.step) == ("d", 3)
+
+
+def test_a_page_loses_paths_that_only_its_commands_have(tmp_path, run):
+    """Also one with spaces and signs that HTML escapes; its pictures stay as they are, whatever letters they have."""
+    from genrev_cli.files.header import Header
+    from genrev_cli.files.page import SLOT, read_page, write_page
+
+    command = "genrev prepare-data mnist --path '/my \"photos\" & more/raw/mnist' --out=/data/x/m.h5"
+    shown = "genrev prepare-data mnist --path &#39;/my &#34;photos&#34; &amp; more/raw/mnist&#39; --out=/data/x/m.h5"
+    picture = '<img src="data:image/png;base64,ab/cd/ef/g">'
+    record = {"path": "/d/m.h5", "kind": "data", "sha256": "1", "made_by": {"command": command, "seconds": 1}}
+    write_page(tmp_path / "p.html", f"<p>{shown}</p>{picture}{SLOT}", Header("report", {}, "", 0, {"/d/m.h5": record}))
+    assert run("info", tmp_path / "p.html", "--strip", "--out", tmp_path / "copy.html")[0] == 0
+    header, text = read_page(tmp_path / "copy.html")
+    assert text.startswith(f"<p>genrev prepare-data mnist --path &#39;mnist&#39; --out=m.h5</p>{picture}<script")
+    assert header.inputs["m.h5"]["made_by"]["command"] == "genrev prepare-data mnist --path mnist --out=m.h5"

@@ -219,6 +219,13 @@ def test_labels_of_another_length_are_refused(tmp_path, prepare):
     assert (code, "'labels' has shape (4,), but there are 10 images" in err) == (3, True)
 
 
+def test_prepared_data_is_not_prepared_again(tmp_path, prepare):
+    prepare(save(tmp_path / "x.npz", images=X))
+    (tmp_path / "out.h5").rename(tmp_path / "x.h5")
+    code, err, _ = prepare(tmp_path / "x.h5")
+    assert (code, "is already prepared by genrev" in err) == (3, True)
+
+
 def objects(path):
     np.savez(path, images=np.array([{"a": 1}], object))
 

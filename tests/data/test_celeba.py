@@ -190,6 +190,8 @@ CSV = "image_id,partition\n" + TEXT.replace(" ", ",")
         TEXT.upper().encode(),
         CSV.encode(),
         CSV.replace(".jpg", ".png").encode("utf-8-sig"),
+        CSV.replace(",0", ",train").replace(",1", ",Val").replace(",2", ",test").encode("utf-16-be"),
+        TEXT.replace(" ", ";").replace("\n", "\r").encode(),
         CSV.replace(",", '","').replace("\n", '"\n"').strip('"').encode(),
     ],
 )

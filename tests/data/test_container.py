@@ -2,7 +2,8 @@ import zipfile
 
 import pytest
 
-from genrev_cli.data.container import MAX_FILE_BYTES, Archive, Folder, image_names, natural_key, open_container
+from genrev_cli.data.container import Archive, Folder, image_names, open_container
+from genrev_cli.data.listing import MAX_FILE_BYTES, natural_key
 from genrev_cli.errors import FileError
 
 FILES = {"b/img10.PNG": b"ten", "b/img2.jpeg": b"two", "a.gif": b"a", "notes.txt": b"", "b/._img2.jpeg": b"", "__MACOSX/b/img2.jpeg": b""}
@@ -40,7 +41,7 @@ def test_zip_entries_cannot_escape(tmp_path, name):
 
 
 def test_a_zip_bomb_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("genrev_cli.data.container.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("genrev_cli.data.listing.MAX_FILE_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1001))
         archive.writestr("fine.png", bytes(1000))

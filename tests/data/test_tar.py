@@ -146,8 +146,9 @@ def test_names_of_a_windows_zip_have_slashes(tmp_path):
 @pytest.mark.parametrize(
     ("inside", "advice"),
     [
-        ("images.zip", "unpack its .zip file"),
-        ("images.rar", "unpack its .rar file"),
+        ("images.zip", "its .zip files are not read; unpack them, and pass the folder"),
+        ("images.tar.xz", "its .tar.xz files are not read; unpack them"),
+        ("images.tar.gz", "'genrev prepare-data webdataset"),
         ("arr_0.npy", "'genrev prepare-data array"),
         ("data/train-00000-of-00001.parquet", "'genrev prepare-data parquet"),
         ("shard-000000.tar", "'genrev prepare-data webdataset"),

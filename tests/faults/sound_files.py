@@ -11,7 +11,9 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pyarrow.parquet
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -80,6 +82,9 @@ def _foreign(folder: Path) -> None:
     images = rng.integers(0, 256, (4, 8, 8, 1), np.uint8)
     np.savez_compressed(folder / "foreign.npz", images)
     np.save(folder / "foreign.npy", images)
+    with h5py.File(folder / "foreign.h5", "w") as file:
+        file.create_dataset("images", data=images, compression="gzip")
+    _shards(folder, [_encoded("PNG", 10, 12) for _ in range(4)])
     np.savez(folder / "foreign-statistics.npz", mu=rng.normal(size=64), sigma=np.eye(64))
     (folder / "images").mkdir()
     for name, mode in IMAGES.items():
@@ -101,6 +106,19 @@ def _foreign(folder: Path) -> None:
         torch.jit.script(Means()).save(str(folder / "network.pt"))
     torch.save({"a": torch.randn(3)}, folder / "weights.pth")
     save_file({"a": torch.randn(3)}, folder / "weights.safetensors")
+
+
+def _shards(folder: Path, pictures: list[bytes]) -> None:
+    """Write tars with labels beside the pictures, and parquet in the layout of the hub."""
+    for name, mode in (("shard.tar", "w"), ("shard.tar.gz", "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            for i, picture in enumerate(pictures):
+                for kind, data in (("png", picture), ("cls", b"1")):
+                    entry = tarfile.TarInfo(f"{i}.{kind}")
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+    table = pyarrow.table({"image": [{"bytes": picture, "path": None} for picture in pictures], "label": [0, 1, 0, 1]})
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
 
 
 def _zip(path: Path, files: dict[str, bytes]) -> None:

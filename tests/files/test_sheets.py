@@ -62,3 +62,10 @@ def test_letters_that_the_font_lacks_are_replaced():
     """Pillow's own font has no Greek; the picture must not have empty boxes."""
     greek, plain = (sheet(tiles((1, 8, 8)), 6, rows=(name,))[0] for name in ("é σ", "e ?"))
     np.testing.assert_array_equal(greek, plain)
+
+
+def test_a_number_is_not_shortened():
+    """-2.25 sd is wider than a tile of 28 pixels, and -2.2… would be another number: every second name is left out."""
+    picture, layout = sheet(tiles((1, 28, 28)), 6, scale=1, rows=("x",), heads=[f"-{i}.25 sd" for i in range(6)])
+    ink = [(picture[0, : layout["top"], layout["left"] + 29 * i + 8 : layout["left"] + 29 * i + 22] < 200).any() for i in range(6)]
+    assert ink == [True, False, True, False, True, False]

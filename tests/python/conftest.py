@@ -2,14 +2,10 @@
 
 import io
 
-import numpy as np
 import pytest
-from PIL import Image
+from made_photos import photo
 
 from genrev_cli.cli import main
-
-SIZE = (12, 8)
-"""Width and height of the model's images."""
 
 RECIPE = """
 [model]
@@ -40,16 +36,6 @@ name = "diagonal-gaussian"
 batch = 8
 steps = 3
 """
-
-
-def photo(number, size=(30, 40)):
-    """A picture of Pillow: a disc on a sloping background, in colour."""
-    rng = np.random.default_rng(number)
-    y, x = np.mgrid[: size[1], : size[0]]
-    colours = rng.integers(0, 256, (2, 3))
-    inside = ((x - rng.uniform(8, 22)) ** 2 + (y - rng.uniform(8, 22)) ** 2 < 60)[..., None]
-    slope = (x / size[0])[..., None]
-    return Image.fromarray((inside * colours[0] + ~inside * (slope * colours[1])).astype(np.uint8))
 
 
 def run_all(*commands):

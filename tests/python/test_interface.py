@@ -48,8 +48,11 @@ def test_written_data_is_read_by_every_command(tmp_path, run, layout):
         given = np.load(tmp_path / "x.npy", mmap_mode="r")
     path = tmp_path / "own.h5"
     labels, split = np.arange(20) % 2, ["train"] * 16 + ["val"] * 2 + ["test"] * 2
-    genrev.write_data(path, given, labels=labels, split=split, classes=("a", "b"))
+    traits = {"bright": np.arange(20) % 3 - 1, "round": np.ones(20, int)}
+    genrev.write_data(path, given, labels=labels, split=split, classes=("a", "b"), attributes=traits)
     data = genrev.open_data(path)
+    assert data.attribute_names == ["bright", "round"]
+    np.testing.assert_array_equal(data.attributes, np.stack(list(traits.values()), axis=1))
     np.testing.assert_array_equal(data.images[:], pixels)
     np.testing.assert_array_equal(data.labels, labels)
     assert data.header.config["counts"] == {"train": 16, "val": 2, "test": 2}
@@ -67,6 +70,7 @@ def test_written_data_is_read_by_every_command(tmp_path, run, layout):
         ({"images": np.zeros((4, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
         ({"labels": [0, 1]}, "labels must be 4 whole numbers"),
         ({"labels": [0, 1, 2, 3], "classes": ("a",)}, "label 3 has no name: 1 classes are named"),
+        ({"attributes": {"bright": [1, 0, 2, 0]}}, "attribute 'bright' must have 4 values, each 1"),
         ({"split": "training"}, "split has 'training'; give 'train', 'val' or 'test'"),
         ({"split": ["train"]}, "split has 1 words for 4 images"),
         ({"split": "test"}, "split has no 'train' image"),

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from conftest import photo
+from made_photos import photo
 
 import genrev_cli as genrev
 from genrev_cli.data.celeba import faces

@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(encoding="utf-8"), re.S)
 NOTEBOOK = json.loads((DOCS / "python.ipynb").read_text(encoding="utf-8"))
 CELLS = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-STEPS = "STEPS = 600"
+STEPS = "STEPS = 300"
 """The length of the notebook's trainings; the test shortens it."""
 
 

@@ -153,6 +153,9 @@ def test_the_command(tmp_path, recon, other, run, write_images):
     code, _, err = run(*words, "--data", other, "--dims", 3)
     assert code == 2
     assert "[prior] dim = 3: contradicts --init" in err
+    code, _, err = run(*words, "--data", other, "--size-of-model", "small")
+    assert code == 2
+    assert "--size-of-model small: is for a fresh network, and --init" in err
     code, _, err = run(*words, "--data", write_images(tmp_path / "wide.h5", shape=(1, 8, 10)))
     assert code == 3
     assert "images are 1×8×10" in err

@@ -10,6 +10,7 @@ from math import ceil, prod
 from typing import Any
 
 from genrev_cli.recipes.rules.rule import FULL, Facts, Reasoned, two_digits, unreasoned
+from genrev_cli.recipes.words import span
 
 Shape = tuple[int, int, int]
 
@@ -123,9 +124,11 @@ def planned_steps(facts: Facts, model: dict[str, Any], batch: int, *, pace: Pace
     """
     least = full // 5
     wanted = min(max(full * (facts.images / FULL) ** 0.5, least), 10 * full, max(MOST_PASSES * facts.images / batch, 300))
+    seconds = TWO_CORES * pace.seconds(facts.shape, unreasoned(model), batch)
     if not facts.small:
-        return Reasoned(two_digits(wanted), f"{full:,}·(n / 50,000)^½, at least {least:,}, but at most {MOST_PASSES} passes")
-    affordable = max(60 * minutes / (TWO_CORES * pace.seconds(facts.shape, unreasoned(model), batch)), 300)
+        time = f"{span(seconds * wanted / 3600)} on two CPU cores"
+        return Reasoned(two_digits(wanted), f"{full:,}·(n / 50,000)^½, at least {least:,}, at most {MOST_PASSES} passes; about {time}")
+    affordable = max(60 * minutes / seconds, 300)
     if affordable >= wanted:
         return Reasoned(two_digits(wanted), "as in the rule's size base")
     return Reasoned(two_digits(affordable), f"about {minutes:g} minutes on two CPU cores")

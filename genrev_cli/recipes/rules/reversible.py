@@ -54,11 +54,8 @@ def revnet(facts: Facts) -> dict[str, Any]:
         point = depth == count - 1 and count > 2 and (-(-facts.longer // 2**count) <= 2 or facts.shape[0] * 2 * 4**depth > MOST_WIDE)
         hidden = min(scaled(min(25 << depth, 400), facts), min(16 << depth, 64) if facts.small else 10_000)
         scales.append({"blocks": 1 if point else 2, "hidden": hidden, "kernel": 1 if point else 3})
-    pattern = "16, 32, 64, 64, …" if facts.small else "25, 50, … 400, as in Figure 4, times (n / 50,000)^¼"
-    return {
-        "name": "revnet",
-        "scales": Reasoned(scales, f"{count} squeezes, so that few pixels are left and little is padded; hidden channels: {pattern}"),
-    }
+    pattern = "16, 32, 64, 64, …" if facts.small else "Figure 4: 25, 50, … 400, times (n / 50,000)^¼"
+    return {"name": "revnet", "scales": Reasoned(scales, f"{count} squeezes: few pixels are left, little is padded. Channels: {pattern}")}
 
 
 def _prior(facts: Facts) -> dict[str, Any]:
@@ -83,7 +80,7 @@ def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, minutes:
 
 def _grn(facts: Facts) -> Tables:
     model, (lr, lr_adversary, why) = revnet(facts), _rates(facts)
-    batch = batch_size(facts, 64 if facts.small else 256, up_to=32 * 32 * 3 if facts.small else 64 * 64 * 3)
+    batch = batch_size(facts, (64 if facts.values <= 32 * 32 * 3 else 32) if facts.small else 256)
     shared: dict[str, Any] = {
         "weight_x": Reasoned(10.0, "Only_Clamp.ipynb of the authors"),
         "weight_z": Reasoned(10.0, "section 2"),
@@ -120,7 +117,9 @@ def adversarial_table(
 def _grn_ot(facts: Facts) -> Tables:
     model = revnet(facts)
     most = max(128, min(1000, round(1000 * 32 * 32 * 3 / facts.values)))
-    batch = max(min(256 if facts.small else most, facts.images // 2), 2)
+    most = min(most, 256) if facts.small else max(most, min(20 * facts.classes, 1000))
+    batch = max(min(most, facts.images // 2), 2)
+    batch -= batch % 8 if batch > 16 else 0  # so that processes can share it
     most = 600 if facts.images >= 2000 else 120
     steps = min(most, _steps(facts, model, batch, TRANSPORT, 8).value) if facts.small else most
     return {

@@ -128,4 +128,4 @@ def ema(steps: int, batch: int) -> Reasoned:
 
 def epochs_at(facts: Facts, steps: int, batch: int, share: float) -> float:
     """Return the epoch at a share of the steps, for `lr_drop_epochs`."""
-    return round(share * steps * batch / facts.images, 3)
+    return float(f"{share * steps * batch / facts.images:.4g}")
