@@ -24,8 +24,9 @@ class DirectionSet:
     """Directions with their names, all different.
 
     vectors: (K, d) unit vectors. scale: (K,) standard deviations of the codes along them. mean: (d,) of the codes.
-    about: K tables: name, method, source (words for what it was found from), scale, and where they are known accuracy (balanced: chance is
-    0.5), gap (between the means of both sides, in standard deviations) and share (of the variance of the codes).
+    about: K tables: name, method, source (class, attribute, component or pictures), scale, share (of the variance of the codes), and where
+    they are known accuracy (balanced: chance is 0.5), gap (between the means of both sides, in standard deviations), has and lacks
+    (numbers of codes), without (names of the directions that it leaves unchanged).
     """
 
     path: Path
@@ -80,9 +81,16 @@ def open_directions(path: Path) -> DirectionSet:
     require_kind(header, KIND, path, MAKER)
     about, dim = header.config["directions"], header.config["dim"]
     shapes = {"directions": (len(about), dim), "scale": (len(about),), "mean": (dim,)}
-    sound = all(isinstance(table, dict) and isinstance(table.get("name"), str) for table in about) and about
+    sound = about and all(map(_is_sound, about))
     if not sound or {name: tuple(tensor.shape) for name, tensor in tensors.items()} != shapes:
         raise FileError(f"{path}: damaged: its arrays do not match its header; run '{MAKER}' again")
     if any(tensor.dtype != torch.float32 or not tensor.isfinite().all() for tensor in tensors.values()):
         raise FileError(f"{path}: damaged: its arrays are not finite float32 numbers; run '{MAKER}' again")
     return DirectionSet(path, header, tensors["directions"], tensors["scale"], tensors["mean"], tuple(about))
+
+
+def _is_sound(table: Any) -> bool:
+    """Return True for the table of a direction whose entries have the right types."""
+    if not isinstance(table, dict) or not all(isinstance(table.get(name), str) for name in ("name", "method", "source")):
+        return False
+    return isinstance(table.get("scale"), float) and all(isinstance(table.get(name, 0.0), float) for name in ("accuracy", "gap", "share"))

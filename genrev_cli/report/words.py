@@ -182,6 +182,7 @@ RESULTS: dict[str, str] = {
     "maps": "Maps",
     "n": "Images",
     "n_reference": "Reference images",
+    "n_test": "Images to measure on",
     "pixel_swd": "SWD of pixels",
     "rel": "Error of the cells' masses",
     "rel_std": "Uncertainty of this error",

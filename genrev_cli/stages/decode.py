@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.codes import CodeFile, open_code_file
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.samples import samples_bytes, writing_samples
@@ -70,9 +70,13 @@ def decode(codes: Path, ckpt: Path, out: Path, settings: DecodeSettings, *, prog
 def _grid(codes: CodeFile, settings: DecodeSettings) -> tuple[int, int]:
     """Return the bits of the grid (0: none) and the number of images per block.
 
-    Raises UsageError for bits that the codes were not encoded with, and for another block of exact codes than that of their encoding.
+    Raises UsageError for bits that the codes were not encoded with, and for another block of exact codes than that of their encoding;
+    FileError for a header without valid numbers.
     """
-    bits, batch, asked = codes.header.config.get("exact_bits", 0), codes.header.config.get("batch", 0), settings.exact_bits
+    bits, batch = (codes.header.config.get(name, 0) for name in ("exact_bits", "batch"))
+    if not (isinstance(bits, int) and isinstance(batch, int)) or (bits and batch < 1):
+        raise FileError(f"{codes.path}: damaged: its header has no valid 'exact_bits' and 'batch'; run 'genrev encode' again")
+    asked = settings.exact_bits
     if asked and asked != bits:
         found = f"with --exact-bits {bits}" if bits else "without exact bits"
         cure = f"leave it out, or encode again with --full --exact-bits {asked}"

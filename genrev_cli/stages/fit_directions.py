@@ -42,7 +42,10 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class _Found:
-    """A direction. v: (d,) float64. threshold: along v, None without two sides. accuracy: None until it is measured, or without sides."""
+    """A direction. v: (d,) float64. threshold: along v, None without two sides. accuracy: None until it is measured, or without sides.
+
+    counts: of pictures without and with the property. without: names of the directions that it leaves unchanged.
+    """
 
     name: str
     method: str
@@ -51,6 +54,8 @@ class _Found:
     threshold: float | None = None
     sides: np.ndarray | None = None
     accuracy: float | None = None
+    counts: tuple[int, int] | None = None
+    without: tuple[str, ...] = ()
 
 
 class _Pass:
@@ -89,6 +94,8 @@ def fit_directions(
     with progress.task("fit-directions", passes * len(given), "codes") as bar:
         blocks = _Pass(given, settings, bar)
         moments, means = _moments(blocks, properties)
+        if not moments.std.any():
+            raise UsageError(f"{codes}: all of its codes are equal; no direction can be found in them")
         found = [*_of_properties(blocks, properties, means, methods, settings, progress), *sets]
         if PCA in methods:
             found += _components(blocks, moments, settings, progress)
@@ -135,7 +142,7 @@ def _plan(codes: CodeFile, settings: FitDirectionsSettings, progress: Progress) 
         elif settings.of:
             raise UsageError(f"--of {one.name}: {codes.path} has {counts}; both are needed among the held-out codes and the others")
         else:
-            progress.note(f"{codes.path}: left out {one.source}: it has {counts}, too few to fit and measure a direction")
+            progress.note(f"{codes.path}: left out {one.source} {one.name}: it has {counts}, too few to fit and measure a direction")
     if not kept:
         raise UsageError(f"{codes.path}: no class or attribute has enough codes on both sides; encode more images, or pass --method pca")
     return methods, kept
@@ -176,10 +183,10 @@ def _of_properties(
                 known = one.sides[rows] >= 0
                 sides = torch.from_numpy(one.sides[rows][known])
                 if len(sides.unique()) < 2:
-                    raise UsageError(f"--most {settings.most}: has codes of one side of {one.source} only; pass a larger --most")
+                    raise UsageError(f"--most {settings.most}: has codes of one side of {one.source} {one.name} only; pass a larger --most")
                 plane = directions.separating_plane(codes[torch.from_numpy(known)], sides, l2=settings.l2)
                 if not plane.converged:
-                    progress.note(f"{one.source}: the classifier was stopped before it had converged; pass a larger --l2")
+                    progress.note(f"{one.source} {one.name}: the classifier was stopped before it had converged; pass a larger --l2")
                 yield _Found(one.name, NORMAL, one.source, plane.v, plane.threshold, one.sides)
                 bar.advance()
 
@@ -190,7 +197,7 @@ def _components(blocks: _Pass, moments: Moments, settings: FitDirectionsSettings
         progress.note(f"{blocks.codes.path}: has {count} principal components, not {settings.components}")
     generator = torch.Generator().manual_seed(derive(settings.seed, "components"))
     vectors, _ = directions.principal_components(blocks, moments.mean, count, samples=len(blocks.codes), generator=generator)
-    return [_Found(f"pc{i}", PCA, f"component {i} of all codes", v) for i, v in enumerate(vectors, 1)]
+    return [_Found(f"pc{i}", PCA, "component", v) for i, v in enumerate(vectors, 1)]
 
 
 def _sets(
@@ -213,8 +220,8 @@ def _sets(
         sets.append(found)
     plane = directions.mean_difference(*means)
     name = settings.name or f"{settings.before.stem}-to-{settings.after.stem}"
-    source = f"{len(sets[0])} and {len(sets[1])} pictures"
-    return [_Found(name, SETS, source, plane.v, plane.threshold, accuracy=directions.leave_one_out(*sets))], records
+    counts = len(sets[0]), len(sets[1])
+    return [_Found(name, SETS, "pictures", plane.v, plane.threshold, accuracy=directions.leave_one_out(*sets), counts=counts)], records
 
 
 @torch.no_grad()
@@ -260,19 +267,22 @@ def _conditioned(entry: str, found: Sequence[_Found], properties: Sequence[Prope
         raise UsageError(f"--condition {entry}: {error}") from error
     place = next((i for i, one in enumerate(properties) if one.sides is own.sides), None)
     threshold = None if place is None else directions.halfway(v, *means.means(place))
-    rest = "+".join(others) if listed else "others"
-    return replace(
-        own, name=f"{name}-without-{rest}", source=f"{own.source}, without {', '.join(others)}", v=v, threshold=threshold, accuracy=None
-    )
+    called = f"{name}-without-{'+'.join(others) if listed else 'others'}"
+    return replace(own, name=called, v=v, threshold=threshold, accuracy=None, without=tuple(others))
 
 
 def _about(one: _Found, along: Tensor, held: np.ndarray, scale: float, moments: Moments) -> dict[str, Any]:
     """Return the entry of a direction in the header. along: (n,) the codes along it."""
-    about = {"name": one.name, "method": one.method, "source": one.source, "scale": scale}
+    about: dict[str, Any] = {"name": one.name, "method": one.method, "source": one.source, "scale": scale}
     if one.accuracy is not None:
         about["accuracy"] = one.accuracy
+    if one.counts:
+        about |= dict(zip(("lacks", "has"), one.counts, strict=True))
+    if one.without:
+        about["without"] = list(one.without)
     if one.sides is not None and one.threshold is not None:
         sides = torch.from_numpy(one.sides)
+        about |= {"lacks": int((sides == 0).sum()), "has": int((sides == 1).sum())}
         about["accuracy"] = directions.balanced_accuracy(along[torch.from_numpy(held)], sides[torch.from_numpy(held)], one.threshold)
         about["gap"] = float(along[sides == 1].mean() - along[sides == 0].mean()) / scale if scale else 0.0
     return {**about, "share": scale**2 / float(moments.std.square().sum())}

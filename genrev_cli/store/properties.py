@@ -14,7 +14,7 @@ from genrev_cli.store.class_names import class_names
 
 @dataclass(frozen=True)
 class Property:
-    """A class or an attribute. source: words for what it is. sides: (N,) int8: 1 has, 0 has not, −1 not known."""
+    """A class, against all others, or an attribute. source: 'class' or 'attribute'. sides: (N,) int8: 1 has, 0 has not, −1 not known."""
 
     name: str
     source: str
@@ -28,13 +28,11 @@ def properties_of(codes: CodeFile, wanted: Sequence[str] = ()) -> list[Property]
     """
     present = np.unique(codes.labels[codes.labels >= 0])
     names = labelled(codes)
-    classes = [
-        Property(names[label], f"class {names[label]} / {len(present) - 1} others", _sides(codes.labels, label)) for label in present
-    ]  # fmt: skip
+    classes = [Property(names[label], "class", _sides(codes.labels, label)) for label in present]
     found = classes if len(present) > 1 else []
     taken = {one.name for one in found}
     for name, values in zip(codes.attribute_names, codes.attributes.T, strict=True):
-        found.append(Property(f"attribute {name}" if name in taken else name, f"attribute {name}", values))
+        found.append(Property(f"attribute {name}" if name in taken else name, "attribute", values))
     if not wanted:
         return found
     by_name = {one.name: one for one in found}

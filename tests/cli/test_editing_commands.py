@@ -254,7 +254,7 @@ def test_probe_says_how_much_codes_know(coded, run, run_json, tmp_path):
     out = tmp_path / "p.json"
     code, stdout, err = run("probe", coded / "full.h5", "--labels", "10,100,0", "--repeats", 4, "--out", out)
     assert (code, stdout) == (0, f"{out}\n")
-    assert "chance: 0.1" in err
+    assert "Chance: 0.1" in err
     assert "labels  runs" in err
     written = json.loads(out.read_text())
     assert [row["labels"] for row in written["rows"]] == [10, 100, 1154]
