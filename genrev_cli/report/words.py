@@ -163,7 +163,7 @@ def image_size(shape: list[int]) -> str:
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians"}
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 RESULTS: dict[str, str] = {
@@ -182,6 +182,7 @@ RESULTS: dict[str, str] = {
     "maps": "Maps",
     "n": "Images",
     "n_reference": "Reference images",
+    "n_test": "Images to measure on",
     "pixel_swd": "SWD of pixels",
     "rel": "Error of the cells' masses",
     "rel_std": "Uncertainty of this error",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, setting
 from genrev_cli.settings.common import (
     as_is_setting,
     batch_setting,
@@ -75,8 +75,14 @@ class TraverseSettings(Settings):
     """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
 
     latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
-    Raises UsageError for 'full' without an image.
+    directions: a file of fit-directions, whose `chosen` directions are followed instead of dimensions; () takes all.
+    Raises UsageError for 'full' without an image, and for dimensions or a class together with directions.
     """
+
+    directions: Path | None = setting(None, "Follow directions (.safetensors) of fit-directions instead of dimensions.", panel=FILES)
+    chosen: tuple[str, ...] = setting(
+        (), "Only this one of --directions; repeat it for several.", flag="--direction", panel=METHOD, repeated=True, shown="all"
+    )
 
     dims: tuple[int, ...] = setting(
         (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
@@ -101,3 +107,8 @@ class TraverseSettings(Settings):
         super().__post_init__()
         if self.latent == "full" and not self.around:
             raise UsageError("--latent full: keeps the details of an image; give one with --around")
+        if self.directions and (self.dims or self.label):
+            given = f"--dim {self.dims[0]}" if self.dims else f"--class {self.label}"
+            raise UsageError(f"{given} and --directions {self.directions}: both say what to vary; leave one of them out")
+        if self.chosen and not self.directions:
+            raise UsageError(f"--direction {self.chosen[0]}: name a file of directions with --directions")
