@@ -45,6 +45,7 @@ _OTHERS = (
     Command("reconstruct", LOOK, 310, next=_PAGE),
     Command("interpolate", LOOK, 320, next=_PAGE),
     Command("traverse", LOOK, 330, next=_PAGE),
+    Command("explore", LOOK, 335),
     Command("fit-features", SCORE, 400, shared=True, next=("fid samples --ref {data} [--split {split}] --features {out}",)),
     Command("fid-ref", SCORE, 410, next=("fid samples --ref {out}",)),
     Command("fid", SCORE, 420, shared=True, next=("report [{ckpt}] [{samples}] {out}",)),

@@ -1,0 +1,44 @@
+"""genrev explore"""
+
+import webbrowser
+from pathlib import Path
+
+from genrev_cli.cli import options
+from genrev_cli.cli.bars import listener
+from genrev_cli.cli.console import put_out, report
+from genrev_cli.cli.generate import Group, One, add_command
+from genrev_cli.errors import UsageError
+from genrev_cli.invocation import many_processes
+from genrev_cli.result import Result
+from genrev_cli.settings.explore import ExploreSettings
+
+
+def _explore(ckpt: Path, data: Path | None, settings: ExploreSettings, as_json: bool) -> None:
+    from genrev_cli.stages.explore import explore
+
+    if many_processes():
+        raise UsageError("explore: runs in one process; start it without torchrun")
+    progress = listener()
+
+    def ready(address: str) -> None:
+        if as_json:
+            report(Result(None, {"address": address}), as_json=True)
+        else:
+            put_out(address)
+        progress.note("the page is open to whoever has this address; Ctrl-C ends it")
+        if settings.open and not webbrowser.open(address):
+            progress.note("there is no browser here; open the address in one")
+
+    explore(ckpt, settings, data=data, ready=ready, progress=progress)
+
+
+add_command(
+    "explore",
+    "Edit photos and samples in the browser: sliders for directions and dimensions, a map of the codes, and the command for each "
+    "picture.\n\n"
+    "The page is served by this machine, to this machine only. It prints the page's address and ends on Ctrl-C.",
+    example="genrev explore --ckpt adversarial.safetensors --directions directions.safetensors",
+    parts={"ckpt": One("ckpt", options.Ckpt), "data": One("data", options.CkptData, None), "settings": Group(ExploreSettings)},
+    run=_explore,
+    prints=True,
+)

@@ -1,0 +1,64 @@
+"""Serve a session until Ctrl-C."""
+
+import secrets
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from genrev_cli.errors import UnavailableError
+from genrev_cli.explore.app import make_app
+from genrev_cli.explore.safety import Guard, Hosts
+from genrev_cli.explore.session import Session
+
+_CLOSING_SECONDS = 2
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+
+def serve(session: Session, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C. ready: is called with the whole address, with its token, as soon as the page can be opened.
+
+    Raises UnavailableError where the host or port cannot be listened at.
+    """
+    listening = listen(host, port)
+    found = listening.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    guard = Guard(make_app(session), token=token, hosts=Hosts(host, found))  # type: ignore[arg-type]  # starlette's own name for an ASGI app
+    config = uvicorn.Config(
+        guard, log_level="critical", access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=_CLOSING_SECONDS, limit_concurrency=64, h11_max_incomplete_event_size=1 << 14,
+    )  # fmt: skip
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    try:
+        _Server(config, lambda: ready(f"http://{shown}:{found}/#{token}")).run([listening])
+    except KeyboardInterrupt:  # uvicorn raises it again after it has ended: this is how the page is closed
+        return
+    finally:
+        session.maps.close()
+        listening.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises UnavailableError where that is not possible."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
+    except OSError as error:
+        cure = "choose another --port, or 0 for a free one" if port else "choose another --host"
+        raise UnavailableError(f"cannot listen at {host}, port {port} ({error.strerror or error}); {cure}") from error
+    return listening
