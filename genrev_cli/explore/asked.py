@@ -84,7 +84,7 @@ def whole(table: dict[str, Any], key: str, default: int, *, at_least: int = 0, a
 def _number(value: Any, key: str, at_least: float, at_most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not at_least <= value <= at_most:
         raise UsageError(f"{key}: must be a number from {at_least:g} to {at_most:g}")
-    return value
+    return float(value)
 
 
 def _strengths(table: dict[str, Any], key: str) -> tuple[tuple[str, float], ...]:

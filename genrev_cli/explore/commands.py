@@ -9,16 +9,15 @@ from genrev_cli.settings.edits import FULL, RESTRICTED, words_of
 
 
 def command_of(name: str, changes: Changes, *, ckpt: Path, directions: DirectionSet | None) -> str:
-    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' where `edit` has no option for it.
+    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' without any edit, and for a share of the
+    rest, which `edit` keeps or cuts off as a whole.
 
-    name: of the photo's file; the page saves the original under it. Without any edit it is `genrev reconstruct`.
+    name: of the photo's file; the page saves the original under it.
     """
-    if 0 < changes.rest < 1:
+    if not changes.edits or 0 < changes.rest < 1:
         return ""
     latent = FULL if changes.rest else RESTRICTED
     photo = f"./{name}" if name.startswith("-") else name
-    if not changes.edits:
-        return shlex.join(["genrev", "reconstruct", photo, "--ckpt", str(ckpt)])
     found = ["--directions", str(directions.path)] if directions and changes.edits.move else []
     return shlex.join(["genrev", "edit", photo, "--ckpt", str(ckpt), *found, *words_of(changes.edits), "--latent", latent])
 

@@ -32,22 +32,26 @@ def serve(session: Session, *, host: str, port: int, ready: Callable[[str], None
 
     Raises UnavailableError where the host or port cannot be listened at.
     """
-    listening = listen(host, port)
-    found = listening.getsockname()[1]
-    token = secrets.token_urlsafe(24)
-    guard = Guard(make_app(session), token=token, hosts=Hosts(host, found))  # type: ignore[arg-type]  # starlette's own name for an ASGI app
+    with listen(host, port) as listening:
+        server = server_of(session, host, listening, ready)
+        try:
+            server.run([listening])
+        except KeyboardInterrupt:  # uvicorn raises it again after it has ended: this is how the page is closed
+            return
+        finally:
+            session.maps.close()
+
+
+def server_of(session: Session, host: str, listening: socket.socket, ready: Callable[[str], None]) -> uvicorn.Server:
+    """Return a server for a socket that listens at `host`, with a new token. ready: see `serve`."""
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
+    guard = Guard(make_app(session), token=token, hosts=Hosts(host, port))  # type: ignore[arg-type]  # starlette's own name for an ASGI app
     config = uvicorn.Config(
-        guard, log_level="critical", access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False,
+        guard, log_level="error", access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=_CLOSING_SECONDS, limit_concurrency=64, h11_max_incomplete_event_size=1 << 14,
     )  # fmt: skip
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    try:
-        _Server(config, lambda: ready(f"http://{shown}:{found}/#{token}")).run([listening])
-    except KeyboardInterrupt:  # uvicorn raises it again after it has ended: this is how the page is closed
-        return
-    finally:
-        session.maps.close()
-        listening.close()
+    return _Server(config, lambda: ready(f"http://{shown}:{port}/#{token}"))
 
 
 def listen(host: str, port: int) -> socket.socket:
