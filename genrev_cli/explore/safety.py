@@ -137,6 +137,8 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             nonlocal began
+            if taken > limit and not began:
+                return  # the app's own answer to TooMuch, which is a refusal here
             if message["type"] == "http.response.start":
                 began = True
                 message = {**message, "headers": [*message.get("headers", []), *_raw(HEADERS)]}
@@ -146,7 +148,7 @@ class Guard:
             await self.app(scope, bounded, with_headers)
         except TooMuch:
             if not began:
-                await _refuse(Refusal(413, f"the body has more than {limit:,} bytes"), send)
+                await _refuse(_too_many(limit), send)
 
 
 def limit_of(path: str) -> int:
@@ -161,8 +163,12 @@ def _too_long(scope: Message) -> Refusal | None:
     if len(lengths) != 1 or not lengths[0].isascii() or not lengths[0].isdigit():
         return Refusal(411, "a request with a body must state its length")
     if len(lengths[0]) > 12 or int(lengths[0]) > limit:
-        return Refusal(413, f"the body has more than {limit:,} bytes; make the picture smaller")
+        return _too_many(limit)
     return None
+
+
+def _too_many(limit: int) -> Refusal:
+    return Refusal(413, f"the body has more than {limit:,} bytes; make the picture smaller")
 
 
 def _values(scope: Message, name: str) -> list[str]:

@@ -103,7 +103,7 @@ class Session:
     def upload(self, data: bytes, name: str) -> int:
         """Open the bytes of a picture file, prepared as the images of the training were. Raises UsageError for unusable bytes."""
         try:
-            pixels = torch.from_numpy(self.fitting(data))
+            pixels = torch.from_numpy(self.fitting(data).copy())  # a picture's own array cannot be written
         except DamagedImage as error:
             raise UsageError(f"{name}: not a usable picture ({error})") from error
         with self._busy:

@@ -65,7 +65,7 @@ class Tab:
     def drag(self, start, end):
         """Press the mouse at one place of the window, move to another, and release it; a click if both are the same."""
         for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=kind != "mouseReleased", clickCount=1)
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=int(kind != "mouseReleased"), clickCount=1)
 
     def picture(self, path: Path, whole=False):
         """Save what the window shows, or the whole page."""

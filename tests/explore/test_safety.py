@@ -216,7 +216,8 @@ def test_wrong_values_get_a_sentence(client):
     [
         ("127.0.0.1", "localhost:5", True), ("127.0.0.1", "[::1]:5", True), ("::1", "[::1]:5", True), ("localhost", "localhost:5", True),
         ("0.0.0.0", "192.168.1.7:5", True), ("0.0.0.0", "evil.example:5", False), ("192.168.1.7", "192.168.1.7:5", True),
-        ("192.168.1.7", "192.168.1.8:5", False), ("127.0.0.1", "192.168.1.7:5", False), ("127.0.0.1", "[::1]", False), ("127.0.0.1", ":5", False),
+        ("192.168.1.7", "192.168.1.8:5", False), ("127.0.0.1", "192.168.1.7:5", False), ("127.0.0.1", "[::1]", False),
+        ("127.0.0.1", ":5", False),
     ],
 )  # fmt: skip
 def test_the_names_of_the_server(bound, host, allowed):
