@@ -58,11 +58,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises UnavailableError where that is not possible."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen()
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         cure = "choose another --port, or 0 for a free one" if port else "choose another --host"
         raise UnavailableError(f"cannot listen at {host}, port {port} ({error.strerror or error}); {cure}") from error
-    return listening

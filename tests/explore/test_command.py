@@ -61,17 +61,21 @@ def test_a_taken_port_is_one_sentence(folder, capsys):
     assert "choose another --port, or 0 for a free one" in err
 
 
-def test_files_that_do_not_belong_together(folder, capsys):
-    codes = folder / "codes.h5"
-    for words, code in (
-        (("--directions", codes), 3),
-        (("--ot", codes), 3),
-        (("--data", codes), 3),
-        (("--split", "val", "--data", folder / "digits.h5"), 2),
-    ):
-        found, out, err = run(capsys, "explore", "--ckpt", folder / "recon.safetensors", "--no-open", *words)
-        assert (found, out) == (code, ""), (words, err)
-        assert err.count("error:") == 1
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--directions", "codes.h5"), 3),
+        (("--ot", "codes.h5"), 3),
+        (("--data", "codes.h5"), 3),
+        (("--data", "digits.h5", "--split", "val"), 2),
+        (("--host", "no.such.host.invalid"), 5),
+    ],
+)
+def test_unusable_files_and_places(folder, capsys, monkeypatch, words, code):
+    monkeypatch.chdir(folder)
+    found, out, err = run(capsys, "explore", "--ckpt", "recon.safetensors", "--no-open", *words)
+    assert (found, out) == (code, ""), err
+    assert err.count("error:") == 1
 
 
 @pytest.mark.parametrize("words", [("--port", 70000), ("--points", 2), ("--dims", -1)])
