@@ -15,7 +15,7 @@ from genrev_cli.report.material import Material, Picture
 
 COLUMN, PAGE = 552, 1136
 """Widths of half the page and of the whole page in CSS pixels, as in the style sheet."""
-GROUPS = ("samples", "reconstructions", "interpolations", "traversals")
+GROUPS = ("samples", "reconstructions", "interpolations", "traversals", "edits")
 """The order of pictures, by the first word of their header's `shows`."""
 
 
