@@ -102,10 +102,23 @@ def read_layout(container: Container, names: Sequence[str], config: PrepareConfi
         [names[row] for row in kept], split, split_rule, seed, [classes[row] for row in kept], rule, attributes[kept],
         flags.names if flags else (),
     )  # fmt: skip
+    for note in _class_notes(layout):
+        progress.note(f"{where}: {note}")
+    return layout, len(table.used) if table else 0
+
+
+def _class_notes(layout: Layout) -> list[str]:
+    """Return notes on images without a class, and on classes of val and test that train lacks."""
+    notes = []
     unlabelled = [name for name, own in zip(layout.names, layout.classes, strict=True) if not own]
     if 0 < len(unlabelled) < len(layout.names):
-        progress.note(f"{where}: {len(unlabelled):,} images have no class: {shown(unlabelled)}")
-    return layout, len(table.used) if table else 0
+        images = "1 image has" if len(unlabelled) == 1 else f"{len(unlabelled):,} images have"
+        notes.append(f"{images} no class: {shown(unlabelled)}")
+    found = {split: {own for own, number in zip(layout.classes, layout.split, strict=True) if number == i} for split, i in _SPLITS.items()}
+    for split in ("val", "test"):
+        if unseen := sorted(found[split] - found["train"] - {""}, key=natural_key):
+            notes.append(f"'{split}' has classes that 'train' lacks: {shown(unseen)}")
+    return notes
 
 
 def _described(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Annotations | None:

@@ -159,7 +159,11 @@ def read_columns(columns: Columns, *, label_column: str = "", where: str = "labe
         column=chosen if len(columns) > 1 else "",
         attributes=_bits([columns[name] for name in flags], n),
         names=tuple(flags),
-        unused={name: "is no class" if kind == "class" else kind for name, kind in kinds.items() if name != chosen and kind != "binary"},
+        unused={
+            name: "is not the chosen class" if kind == "class" else kind
+            for name, kind in kinds.items()
+            if name != chosen and kind != "binary"
+        },
     )
 
 
@@ -228,10 +232,11 @@ def read_splits(columns: Mapping[str, Sequence[str]], where: str) -> list[str]:
     Raises FileError if there is none, or more than one.
     """
     found = {name: splits for name, values in columns.items() if any(splits := list(_splits(values)))}
-    if len(found) != 1:
+    if len(found) > 1:
+        raise FileError(f"{where}: has {len(found)} columns of splits ({', '.join(found)}); pass a table with one of them")
+    if not found:
         example = ", ".join(f"{name} = {next(filter(None, values), '')!r}" for name, values in list(columns.items())[:5])
-        count = "no column" if not found else f"{len(found)} columns"
-        raise FileError(f"{where}: has {count} of splits; one must say train, val or test for each image (it has {example})")
+        raise FileError(f"{where}: has no column of splits; one must say train, val or test for each image (it has {example})")
     return next(iter(found.values()))
 
 

@@ -8,7 +8,7 @@ from genrev_cli.config import recipe_names
 Shape = tuple[int, int, int]
 
 SHAPES: dict[str, tuple[str, Shape]] = {
-    "celebahq256": ("celebahq", (3, 256, 256)),
+    "celebahq256": ("celeba-hq", (3, 256, 256)),
     "celeba64": ("celeba", (3, 64, 64)),
     "celeba": ("celeba", (3, 156, 128)),  # prepare-data celeba --crop none --size 128
     "cifar10": ("cifar10", (3, 32, 32)),

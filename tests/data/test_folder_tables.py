@@ -201,7 +201,7 @@ def test_tiny_imagenet_is_read(photos, prepare):
     assert images.labels.tolist() == [-1, 0, 0, 0, 1, 1, 1, 1, 0, 1]
     assert images.header.config["class_rule"] == "by folders and val_annotations.txt"
     assert images.header.config["counts"] == {"train": 6, "val": 3, "test": 1}
-    assert "1 images have no class: 'tiny/test/images/test_0.png'" in err
+    assert "1 image has no class: 'tiny/test/images/test_0.png'" in err
 
 
 def test_a_split_file_gives_the_split_and_leaves_out_what_it_does_not_name(photos, prepare, work):
@@ -218,8 +218,9 @@ def test_a_split_file_gives_the_split_and_leaves_out_what_it_does_not_name(photo
 def test_a_split_file_and_classes_of_folders_go_together(photos, prepare, work):
     photos(["train/a/1.png", "train/b/2.png", "test/c/3.png"])
     (work / "splits.json").write_text(json.dumps({"1": "train", "2": "test", "3": "train"}))
-    code, images, _ = prepare("--split-file", "splits.json")
+    code, images, err = prepare("--split-file", "splits.json")
     assert code == 0
+    assert "photos: 'test' has classes that 'train' lacks: 'b'" in err
     assert images.header.config["classes"] == ["a", "b", "c"]
     assert sorted(zip(images.labels.tolist(), images.split.tolist(), strict=True)) == [(0, 0), (1, 2), (2, 0)]
 
@@ -242,7 +243,7 @@ def test_a_dry_run_prints_the_rules_and_writes_nothing(photos, prepare, work):
     code, images, err = prepare("--dry-run")
     assert (code, images) == (0, None)
     assert sorted(work.rglob("*")) == before
-    for line in ("'Train' → train, 'Test' → test", "train 6, val 0, test 6 (split: by folders)", "ä b      3    0     3", "class_rule"):
+    for line in ("'Train' → train, 'Test' → test", "train 6, val 0, test 6 (split: by folders)", "ä b      3    0     3", "Class rule"):
         assert line in err
 
 

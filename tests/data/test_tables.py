@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -198,7 +199,7 @@ def test_the_class_column_is_chosen_by_name_or_by_option():
     with pytest.raises(UsageError, match="x: the columns 'breed', 'colour' can each be the class; choose one with --label-column NAME"):
         read_columns(columns, where="x")
     labels = read_columns(columns, label_column="colour")
-    assert (labels.classes, labels.unused) == (["x", "y"], {"breed": "is no class"})
+    assert (labels.classes, labels.unused) == (["x", "y"], {"breed": "is not the chosen class"})
     assert read_columns({**columns, "Label": ["p", "q"]}).column == "Label"
     with pytest.raises(UsageError, match="--label-column size: x has no such column; choose breed, colour"):
         read_columns(columns, label_column="size", where="x")
@@ -241,7 +242,14 @@ def test_splits_are_read_from_the_column_that_names_them(values, expected):
     assert read_splits({"label": ["a", "b", "c", "d"], "set": values}, "x") == expected
 
 
-@pytest.mark.parametrize("columns", [{"set": ["train", "other"]}, {"a": ["train"], "b": ["test"]}, {}])
-def test_a_table_without_one_column_of_splits_is_refused(columns):
-    with pytest.raises(FileError, match="x: has .*of splits; one must say train, val or test"):
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"set": ["train", "other"]}, "no column of splits; one must say train, val or test for each image (it has set = 'train')"),
+        ({"a": ["train"], "b": ["test"]}, "2 columns of splits (a, b); pass a table with one of them"),
+        ({}, "no column of splits"),
+    ],
+)
+def test_a_table_without_one_column_of_splits_is_refused(columns, message):
+    with pytest.raises(FileError, match=re.escape(f"x: has {message}")):
         read_splits(columns, "x")

@@ -58,7 +58,7 @@ def test_a_rule_makes_a_whole_recipe_for_any_images(family, size):
 @pytest.mark.parametrize("family", [family for family in RULES if family != "features"])
 def test_the_sizes_are_ordered(family):
     """small is the cheapest per step. base grows with the number of images, and large is wider than base."""
-    for shape in SHAPES:
+    for shape in ((1, 28, 28), (3, 48, 64)):
         for images in (303, 60_000):
             small, base, large = (plain(RULES[family].tables(Facts(shape, images, 1, size))) for size in SIZES)
             small_macs, base_macs, large_macs = (MACS[table["model"]["name"]](shape, table["model"]) for table in (small, base, large))

@@ -55,11 +55,11 @@ def revnet(facts: Facts) -> dict[str, Any]:
         hidden = min(scaled(min(25 << depth, 400), facts), min(16 << depth, 64) if facts.small else 10_000)
         scales.append({"blocks": 1 if point else 2, "hidden": hidden, "kernel": 1 if point else 3})
     pattern = "16, 32, 64, 64, …" if facts.small else "Figure 4: 25, 50, … 400, times (n / 50,000)^¼"
-    return {"name": "revnet", "scales": Reasoned(scales, f"{count} squeezes: few pixels are left, little is padded. Channels: {pattern}")}
+    return {"name": "revnet", "scales": Reasoned(scales, f"{count} squeezes: few pixels left, little padding. Channels: {pattern}")}
 
 
 def _prior(facts: Facts) -> dict[str, Any]:
-    dims = latent_dims(facts)
+    dims = latent_dims(facts, most=32 if facts.small else 128)  # small: tried with 32 on CelebA
     return {
         "name": "active-gaussian",
         "dim": Reasoned(dims, why_dims(facts, dims)),

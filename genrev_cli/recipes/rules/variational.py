@@ -66,7 +66,7 @@ def _perceptual(facts: Facts, variant: str) -> Tables:
     warm_up = min(3000, steps.value // 5) if variant == "lpga" else 0
     return {
         "model": model,
-        "prior": _prior(facts, 1 if variant == "lpga" else 2),
+        "prior": _prior(facts, 1 if variant == "lpga" or facts.small else 2),
         "train-pga": {
             "variant": variant,
             **{key: Reasoned(weight, f"as for {like}") for key, weight in zip(_WEIGHTS, weights, strict=True)},
@@ -86,7 +86,7 @@ def _vae(facts: Facts) -> Tables:
     batch = batch_size(facts, 64)
     return {
         "model": model,
-        "prior": _prior(facts, 2),
+        "prior": _prior(facts, 1 if facts.small else 2),  # fewer are filled sooner
         "train-vae": {
             "variant": "vae",
             "decoder_std": Reasoned(0.0, "the maximum likelihood value of each mini-batch (Rybkin et al. 2021)"),
