@@ -266,6 +266,8 @@ def test_probe_says_how_much_codes_know(coded, run, run_json, tmp_path):
         assert everything > 0.9  # 8×8 digits are easy, and nothing is lost in the full latent
         assert written["rows"][0][f"{name}_std"] > written["rows"][1][f"{name}_std"] > 0
         assert written["rows"][2][f"{name}_std"] is None
+    assert "1000 of 1154 labelled codes to learn from are drawn" in run("probe", coded / "full.h5", "--labels", 0, "--most", 1000,
+                                                                       "--out", tmp_path / "few.json")[2]  # fmt: skip
     assert run_json("info", out, "--verify")["kind"] == "probe"
     assert run_json("probe", coded / "full.h5", "--labels", "10,100,0", "--repeats", 4, "--out", out)["rows"] == written["rows"]
 
