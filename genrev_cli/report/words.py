@@ -65,6 +65,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "PSNR": ("higher", "of the same reconstructions, in dB"),
     "SSIM": ("higher", "structural similarity of the same reconstructions, at most 1"),
     "accuracy": ("higher", ""),
+    "linear": ("higher", "accuracy of logistic regression on codes, learnt from this number of labels"),
+    "neighbours": ("higher", "accuracy of k nearest neighbours on codes, learnt from this number of labels"),
     "bits_per_dim": ("lower", ""),
     "roundtrip_mean": ("lower", ""),
     "roundtrip_max": ("lower", ""),
