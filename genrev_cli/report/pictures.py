@@ -88,6 +88,8 @@ def _rows(picture: Picture) -> str:
         return f"The first of {config['n']:,} images drawn from the {words.SOURCES.get(config.get('sampler', ''), 'prior')}."
     if group == "interpolations" and "steps" in numbers:
         return f"Each row goes from one real image to another: the originals are at both ends, {numbers['steps']} decoded images between."
+    if group == "edits" and config.get("steps"):
+        return f"Each row is a photo: the original, then {config['steps']} steps from none to all of the edits."
     if group == "traversals" and "dims" in config:
         dims = ", ".join(map(str, config["dims"]))
         return f"Each row changes one active dimension (from top to bottom {dims}) around the {config.get('around', 'prior mean')}."

@@ -1,6 +1,10 @@
 """genrev edit: photos in, edited photos out, from words to files; and the same in Python."""
 
 import json
+import re
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,7 +244,7 @@ def test_a_network_without_an_inverse_edits_its_reconstruction_and_says_so_once(
         (["--like", "gone.png", "--unlike", "gone.png"], 3, "gone.png: no such file or folder"),
         (["--dim", "0=+1", "--steps", "1"], 2, "--steps 1: a row goes from none to all of the edits; give at least 2"),
         (["--dim", "0=+1", "--steps", "3", "--out", "folder"], 2, "--out folder: its name must end in .png"),
-        (["--dim", "0=+1e38"], 4, "05.png: the edit gives values that are not finite; choose a smaller strength"),
+        (["--dim", "0=+1e300"], 4, "05.png: the edit gives values that are not finite; choose a smaller strength"),
         (["--dim", "0=+1", "--classifier", "digits.h5"], 3, "digits.h5: "),
     ],
 )  # fmt: skip
@@ -280,3 +284,25 @@ def test_the_words_in_the_header_make_the_same_picture_again(studio, edit, tmp_p
     assert words_of(edits) == header.config["edits"]
     assert edit(studio / "me.jpg", *header.config["edits"], "--out", "again.png")[0] == 0
     assert (read_picture(tmp_path / "again.png")[1] == first).all()
+
+
+def test_the_commands_of_the_page_run(studio, run, tmp_path, monkeypatch):
+    """docs/editing.md, "Edit a photo", in the folder of a reader with a model of digits."""
+    page = (Path(__file__).parents[2] / "docs/editing.md").read_text(encoding="utf-8")
+    section = page.split("## Edit a photo")[1].split("\n## ")[0]
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.S) for line in block.splitlines()]
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(studio / "adversarial.safetensors", tmp_path)
+    shutil.copy(studio / "digits.h5", tmp_path / "mnist.h5")
+    shutil.copytree(studio / "photos", tmp_path / "photos")
+    for number, name in enumerate(("me", "you", "other")):
+        shutil.copy(studio / f"photos/0{number}.png", tmp_path / f"{name}.png")
+    assert run("fit-directions", studio / "codes.h5", "--method", "means", "--out", "directions.safetensors")[0] == 0
+    for line in commands:
+        words = shlex.split(line)[1:]
+        short = ("--steps", 2, "--log-every", 50) if words[0] == "fit-features" else ()
+        code, _, err = run(*words, *short)
+        assert code == 0, f"{line}: {err}"
+    assert len(commands) == 8
+    assert run("report", "adversarial.safetensors", "toward-7.png", "edited", "--out", "page.html")[0] == 0
+    assert "Each row is a photo: the original, then 9 steps" in Path("page.html").read_text(encoding="utf-8")
