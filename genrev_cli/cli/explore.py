@@ -1,5 +1,6 @@
 """genrev explore"""
 
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def _explore(ckpt: Path, data: Path | None, settings: ExploreSettings, as_json: 
         else:
             put_out(address)
         progress.note("the page is open to whoever has this address; Ctrl-C ends it")
-        if settings.open and not webbrowser.open(address):
+        if settings.open:
+            threading.Thread(target=show, args=(address,), daemon=True).start()  # a browser in the terminal needs the server meanwhile
+
+    def show(address: str) -> None:
+        if not webbrowser.open(address):
             progress.note("there is no browser here; open the address in one")
 
     explore(ckpt, settings, data=data, ready=ready, progress=progress)

@@ -60,11 +60,12 @@ def asked_of(table: Any) -> Asked:
 
 def changes_of(table: Any) -> Changes:
     """Return the edits that a table of JSON describes: {move: {name: strength}, dims: {dimension: strength}, rest: share}."""
-    _require(table, ("move", "dims", "rest"))
+    _require(table, ("move", "dims", "toward", "rest"))
     dims = _strengths(table, "dims")
     if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key, _ in dims):
         raise UsageError("dims: keys must be numbers of active dimensions")
-    edits = Edits(move=_strengths(table, "move"), dims=tuple((int(key), strength) for key, strength in dims))
+    numbered = tuple((int(key), strength) for key, strength in dims)
+    edits = Edits(move=_strengths(table, "move"), dims=numbered, toward=_strengths(table, "toward"))
     return Changes(edits=edits, rest=number(table, "rest", 1.0, 0, 1))
 
 

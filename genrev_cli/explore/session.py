@@ -75,8 +75,15 @@ class Session:
     @cached_property
     def dims(self) -> list[int]:
         """The active dimensions that have a slider: those whose codes have the largest standard deviation, the widest first."""
-        std = self._some_codes(WIDTH_IMAGES).std(0) if self.opened.data else self.prior.moments()[1]
+        std = self._some_codes(WIDTH_IMAGES).std(0, unbiased=False) if self.opened.data else self.prior.moments()[1]
         return std.argsort(descending=True, stable=True)[: self.opened.dims].tolist()
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """The classes toward which a photo can go: those whose mean the directions or the prior know, by the words of `genrev edit`."""
+        tables = self.directions.about if self.directions else ()
+        known = [str(one["name"]) for one in tables if (one["method"], one["source"]) == ("means", "class") and not one.get("without")]
+        return known or [str(label) for label in range(self.prior.classes)]
 
     def about(self) -> dict[str, Any]:
         """Return what the page has to know of the model, its directions and its data, as JSON."""
@@ -92,6 +99,7 @@ class Session:
             "latent": prior.latent_dim,
             "dims": self.dims,
             "directions": [{key: table.get(key) for key in shown} for table in tables],
+            "targets": self.targets,
             "classes": list(class_names(model.header)),
             "prior_classes": prior.classes,
             "splits": {name: int((data.split == i).sum()) for i, name in enumerate(SPLITS) if (data.split == i).any()} if data else {},
@@ -143,8 +151,11 @@ class Session:
             raise UsageError(f"class {asked.label} does not exist in the prior, which has {self.prior.classes or 'no'} classes")
         drawing = Drawing(self.model.prior, Draw(asked.seed, asked.temperature, label), self.opened.device)
         of = f", class {asked.label}" if label else ""
-        about = f"sample {asked.number} of the {self.model.drawn_from} with seed {asked.seed}, temperature {asked.temperature:g}{of}"
+        about = f"sample {asked.number} of the {self._drawn_from()} with seed {asked.seed}, temperature {asked.temperature:g}{of}"
         return self._code(drawing.latents([asked.number]), f"sample-{asked.seed}-{asked.number}.png", about)
+
+    def _drawn_from(self) -> str:
+        return {"ot": "transport map"}.get(self.model.drawn_from, self.model.drawn_from)
 
     def _from_row(self, place: int) -> Photo:
         if not 0 <= place < self.points:
@@ -170,14 +181,13 @@ class Session:
 
     def _latent(self, photo: Photo, changes: Changes) -> Latents:
         """Return z' = r + rest·(z − r) + Δ, where r is the restricted latent: the rest of the latent is kept (1) or shrunk (to 0)."""
+        if unknown := [name for name, _ in changes.edits.toward if name not in self.targets]:
+            raise UsageError(f"the mean of a class '{unknown[0]}' is not known")  # Editor would look for a file of that name
         z = self._base(photo.z, changes.rest)
-        return self._editor(changes.rest > 0).change(changes.edits)(z)
+        return Editor(self.model, self.directions, changes.rest > 0, _no_file).change(changes.edits)(z)
 
     def _base(self, z: Latents, rest: float) -> Latents:
         return z if rest == 1 else torch.lerp(self.prior.restrict(z), z, rest)
-
-    def _editor(self, full: bool) -> Editor:
-        return Editor(self.model, self.directions, full, _no_file)
 
     @torch.no_grad()
     def path(self, first: Asked, last: Asked, *, path: str, rest: float, frames: int) -> Pixels:

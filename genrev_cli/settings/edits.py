@@ -26,7 +26,7 @@ class Edits:
     """Edits of a photo; all of them are computed from its own code and added, so their order does not matter.
 
     move: (name of a direction, strength in its standard deviations). dims: (active dimension, strength in the prior's standard deviations).
-    toward: (a class or a picture file, share of the way). like, unlike: pictures; the mean code of the first minus that of the others is added.
+    toward: (a class or a picture file, share of the way). like, unlike: pictures; mean code of the first minus that of the others is added.
     Raises UsageError for numbers that are not finite, and for one of like and unlike without the other.
     """
 
@@ -172,16 +172,12 @@ class EditSettings(Settings):
         shown="the edited photos only",
     )  # fmt: skip
     directions: Path | None = setting(None, "Directions (.safetensors) of fit-directions, for --move, --toward and --measure.", panel=FILES)
-    measure: bool = setting(
-        False, "Measure how much the edit changed: the asked attribute, all others, and the picture.", panel=METHOD
-    )
+    measure: bool = setting(False, "Measure how much the edit changed: the asked attribute, all others, and the picture.", panel=METHOD)
     classifier: Path | None = setting(None, "Measure with this classifier of fit-features, too.", panel=FILES)
     changed: int = setting(
         8, "--measure counts pixels that changed by more than this many of 255 levels.", panel=ADVANCED, at_least=0, at_most=254
     )
-    exact_bits: int = setting(
-        0, "Run additive couplings on a grid of 2^-K: strength 0 gives every byte back; 0: as trained.", panel=METHOD
-    )
+    exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K: strength 0 gives every byte back; 0: as trained.", panel=METHOD)
     as_is: bool = as_is_setting()
     scale: int = scale_setting(of=" of the rows of --steps")
     names: bool = names_setting()

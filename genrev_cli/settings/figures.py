@@ -89,7 +89,7 @@ class TraverseSettings(Settings):
     )
     count: int = setting(5, "Number of dimensions to show if none is given.", panel=METHOD, at_least=1)
     steps: int = setting(9, "Images per dimension.", panel=METHOD, at_least=2)
-    extent: float = setting(3.0, "How far to go, in standard deviations of the prior.", panel=METHOD)
+    extent: float = setting(3.0, "How far to go, in standard deviations of the prior, or of the codes along a direction.", panel=METHOD)
     around: str = setting(
         "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )

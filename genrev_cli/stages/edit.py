@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from genrev_cli.data.photos import Fitting, Photos, find_photos, has_many
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError, FileError, UsageError
+from genrev_cli.files.any import read_any_header
 from genrev_cli.files.directions import DirectionSet, open_directions
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import pixels_digest, write_picture
@@ -32,8 +33,6 @@ from genrev_cli.training.devices import resolve_device
 
 FOLDER, ROWS = Path("edited"), Path("edits.png")
 """Targets where the user names none: of edited photos, and of rows."""
-ROLES = ("ckpt", "pictures")
-"""Inputs by which an earlier result is known as one of the same photos."""
 
 
 @dataclass(kw_only=True)
@@ -67,7 +66,7 @@ class _Job:
         return self.given[path]
 
     def blocks(self, change: Change, strengths: Sequence[float]) -> Iterator[tuple[range, Pixels, list[Pixels]]]:
-        """Yield (numbers, photos, edited photos for each strength), all (k, C, H, W) uint8. Blocks have one size, for the sake of exact bits.
+        """Yield (numbers, photos, edited photos for each strength), all (k, C, H, W) uint8. All blocks have one size: exact bits need it.
 
         Raises DivergedError for an edit that gives values which are not finite, UsageError for a stream that leaves the range of a grid.
         """
@@ -108,7 +107,7 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
     else:
         strengths = [settings.strength]
     effects = _effects(job, edits, editor)
-    require_remake(job.out, job.inputs, ROLES, shows="edits" if job.out.suffix == ".png" else "", force=settings.force)
+    _require_same(job)
     words = words_of(edits)
     config = {
         "shows": "edits", "edits": words, "strength": settings.strength, "latent": settings.latent, "steps": settings.steps,
@@ -153,6 +152,16 @@ def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings
     )  # fmt: skip
 
 
+def _require_same(job: _Job) -> None:
+    """Raise FileError if the target has something else than edits of the same photos, unless it may be replaced."""
+    force = job.settings.force
+    require_remake(job.out, job.inputs, ("ckpt",), shows="edits" if job.out.suffix == ".png" else "", force=force)
+    if not force and job.out.exists():
+        before = read_any_header(job.out).inputs.get("pictures", {})
+        if before.get("sha256") != job.inputs["pictures"]["sha256"]:
+            raise FileError(f"{job.out}: was not made from the same photos; choose another --out, or pass --force to replace it")
+
+
 def _record_given(job: _Job, edits: Edits) -> None:
     """Record the pictures that edits name among the inputs."""
     if job.given:
@@ -165,9 +174,7 @@ def _effects(job: _Job, edits: Edits, editor: Editor) -> Effects | None:
     if not settings.measure and not settings.classifier:
         return None
     targets = [found[1] for found in (editor.class_of(word) for word, _ in edits.toward) if found]
-    effects = Effects(
-        job.model, edits, directions=job.directions, classifier=settings.classifier, levels=settings.changed, targets=targets
-    )
+    effects = Effects(job.model, edits, directions=job.directions, classifier=settings.classifier, levels=settings.changed, targets=targets)
     if settings.classifier:
         job.inputs["classifier"] = effects.classifier_input
     return effects
@@ -231,9 +238,10 @@ def _write_png(job: _Job, tiles: Pixels, strengths: Sequence[float], edits: Edit
 
 
 def _heads(edits: Edits, strengths: Sequence[float]) -> tuple[str, list[str]]:
-    """Return what the names of columns are, and these: standard deviations of a single move, else the share of all edits."""
-    single = [*edits.move, *((f"dim {number}", strength) for number, strength in edits.dims)]
+    """Return what the names of columns are, and these: standard deviations of a single move, else how much of all edits."""
+    single = [(f"along {name}", strength) for name, strength in edits.move]
+    single += [(f"dim {number}", strength) for number, strength in edits.dims]
     if len(single) == 1 and not edits.toward and not edits.like:
         name, strength = single[0]
         return name, [f"{share * strength:+.3g} sd" if share * strength else "0 sd" for share in strengths]
-    return "share of the edit", [f"{share:.0%}" for share in strengths]
+    return "strength", [f"{share:.3g}" for share in strengths]

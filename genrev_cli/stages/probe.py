@@ -47,7 +47,7 @@ def probe(codes: Path, out: Path, settings: ProbeSettings, *, progress: Progress
     check_target(out, KIND, (".json",), [codes, *([settings.test] if settings.test else [])])
     given = open_code_file(codes)
     test = _test_codes(given, settings.test) if settings.test else None
-    sides = _sides(given, test, settings)
+    sides = _sides(given, test, settings, progress)
     rows = _rows(sides, settings, codes, progress)
     found = {
         "of": settings.of or "classes",
@@ -84,7 +84,7 @@ def _test_codes(codes: CodeFile, path: Path) -> CodeFile:
     return test
 
 
-def _sides(codes: CodeFile, test: CodeFile | None, settings: ProbeSettings) -> _Sides:
+def _sides(codes: CodeFile, test: CodeFile | None, settings: ProbeSettings, progress: Progress) -> _Sides:
     """Read at most `most` labelled codes to learn from, and as many to measure on. Raises UsageError where there are too few classes."""
     labels, classes = _labels(codes, settings.of)
     rng = np.random.default_rng(derive(settings.seed, "probe"))
@@ -96,6 +96,9 @@ def _sides(codes: CodeFile, test: CodeFile | None, settings: ProbeSettings) -> _
         other, (other_labels, names) = test, _labels(test, settings.of)
         if names != classes:
             raise FileError(f"{test.path}: has the classes {', '.join(names)}, but {codes.path} has {', '.join(classes)}")
+    for known, what in ((labels, "learn from"), (other_labels, "measure on")):
+        if (count := int((known >= 0).sum())) > settings.most:
+            progress.note(f"{codes.path}: {settings.most} of {count} labelled codes to {what} are drawn; --most N takes more")
     own_rows, test_rows = (_chosen(found, settings.most, rng) for found in (labels, other_labels))
     if not len(test_rows) or len(np.unique(labels[own_rows])) < 2:
         raise UsageError(

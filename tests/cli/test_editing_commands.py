@@ -42,6 +42,7 @@ def coded(chain):
         ["encode", *ckpt, "--data", chain / "loops.h5", "--full", "--out", chain / "full.h5"],
         ["encode", *ckpt, "--data", chain / "loops.h5", "--full", "--exact-bits", 16, "--batch", 100, "--out", chain / "exact.h5"],
         ["encode", *ckpt, "--split", "test", "--out", chain / "test-codes.h5"],
+        ["encode", *ckpt, "--out", chain / "plain-codes.h5"],
         ["fit-directions", chain / "loops-codes.h5", "--method", "means,normal,pca", "--components", 2, "--condition", "loop=0,8",
          "--out", chain / "directions.safetensors"],
     ):  # fmt: skip
@@ -265,6 +266,8 @@ def test_probe_says_how_much_codes_know(coded, run, run_json, tmp_path):
         assert everything > 0.9  # 8×8 digits are easy, and nothing is lost in the full latent
         assert written["rows"][0][f"{name}_std"] > written["rows"][1][f"{name}_std"] > 0
         assert written["rows"][2][f"{name}_std"] is None
+    assert "1000 of 1154 labelled codes to learn from are drawn" in run("probe", coded / "full.h5", "--labels", 0, "--most", 1000,
+                                                                       "--out", tmp_path / "few.json")[2]  # fmt: skip
     assert run_json("info", out, "--verify")["kind"] == "probe"
     assert run_json("probe", coded / "full.h5", "--labels", "10,100,0", "--repeats", 4, "--out", out)["rows"] == written["rows"]
 
@@ -276,3 +279,21 @@ def test_probe_on_other_codes_and_of_an_attribute(coded, run_json, tmp_path):
     loop = run_json("probe", coded / "loops-codes.h5", "--of", "loop", "--labels", "20,0", "--repeats", 3, "--out", tmp_path / "l.json")
     assert loop["classes"] == ["without", "with"]
     assert 0.5 < loop["chance"] < loop["rows"][1]["knn"]
+
+
+def test_compare_shows_what_codes_know(coded, run, run_json, tmp_path):
+    """With a column for each classifier and number of labels; and only for codes of the models, measured alike."""
+    models = [coded / "recon.safetensors", coded / "adversarial.safetensors"]
+    for model, codes in zip(models, ("loops-codes.h5", "codes.h5"), strict=True):
+        run_json("probe", coded / codes, "--labels", "50,0", "--repeats", 3, "--out", tmp_path / f"{model.stem}.json")
+    words = ("compare", *models, "-n", 20, "--features", "pixel", "--out", tmp_path / "c.html")
+    probes = [word for model in models for word in ("--probe", tmp_path / f"{model.stem}.json")]
+    code, _, err = run(*words, *probes[:2])
+    assert (code, "adversarial.safetensors: none of the results of --probe is of its codes" in err) == (2, True)
+    code, _, err = run(*words, *probes)
+    assert (code, "data is" in err) == (2, True)  # the chain's digits and those with attributes are different files
+    run_json("probe", coded / "plain-codes.h5", "--labels", "50,0", "--repeats", 3, "--out", tmp_path / "recon.json")
+    rows = run_json(*words, *probes)["tables"][0]["rows"]
+    written = json.loads((tmp_path / "recon.json").read_text())["rows"]
+    assert {row["model"]: row["linear 50"] for row in rows}["recon"] == written[0]["linear"]
+    assert "Neighbours 1154 ↑" in (tmp_path / "c.html").read_text(encoding="utf-8")

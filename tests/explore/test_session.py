@@ -1,6 +1,8 @@
 """The mathematics of the page, without HTTP: what a slider does to a code, and the command that does the same."""
 
+import json
 import shlex
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,12 +13,17 @@ from PIL import Image
 from genrev_cli.cli import main
 from genrev_cli.errors import UsageError
 from genrev_cli.explore import photos
+from genrev_cli.explore.app import frame
 from genrev_cli.explore.asked import Asked, Changes, asked_of, changes_of
 from genrev_cli.explore.commands import file_name
-from genrev_cli.explore.session import Session
+from genrev_cli.explore.session import Opened, Session
+from genrev_cli.files.images import open_images
 from genrev_cli.progress import SILENT
 from genrev_cli.settings.edits import Edits
+from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import to_pixels
+from genrev_cli.store.checkpoints import load_checkpoint
+from genrev_cli.store.samplers import open_model
 
 BOTH = Changes(edits=Edits(move=(("7", 1.5),), dims=((2, -2.0),)))
 
@@ -61,7 +68,7 @@ def test_sliders_add_up_in_the_code(session):
 @pytest.mark.parametrize("rest", [1.0, 0.0])
 def test_the_command_makes_the_same_picture(session, tmp_path, monkeypatch, rest):
     number = session.draw(Asked(kind="data", split="test", number=5))
-    changes = Changes(edits=BOTH.edits, rest=rest)
+    changes = Changes(edits=replace(BOTH.edits, toward=(("3", 0.5),)), rest=rest)
     words = shlex.split(session.command(number, changes))
     assert words[:3] == ["genrev", "edit", "test-5.png"]
     monkeypatch.chdir(tmp_path)
@@ -157,6 +164,14 @@ def test_what_does_not_exist_is_said(session, asked, complaint):
         session.draw(asked)
 
 
+def test_no_edit_makes_the_server_look_for_a_file(session, tmp_path):
+    number = session.draw(Asked(kind="prior"))
+    (tmp_path / "there").touch()
+    for word in (str(tmp_path / "there"), "/no/file", "./3"):
+        with pytest.raises(UsageError, match="the mean of a class"):
+            session.edited(number, Changes(edits=Edits(toward=((word, 1.0),))))
+
+
 def test_unknown_directions_dimensions_and_damaged_pictures_are_said(session):
     number = session.draw(Asked(kind="prior"))
     with pytest.raises(UsageError, match="has no direction 'smile'"):
@@ -177,7 +192,7 @@ def test_unknown_directions_dimensions_and_damaged_pictures_are_said(session):
         ({"dims": {"x": 1}}, "dims: keys must be numbers"),
         ({"dims": {"1": 1e9}}, "dims: must be a number from -100 to 100"),
         ({"rest": 2}, "rest: must be a number from 0 to 1"),
-        ({"toward": {"/etc/passwd": 1}}, "unknown key 'toward'"),
+        ({"like": ["/etc/passwd"]}, "unknown key 'like'"),
         ([], "an object is needed"),
     ],
 )
@@ -207,3 +222,56 @@ def test_wrong_requests_are_refused(table):
 )
 def test_names_of_files_are_plain(given, name):
     assert file_name(given) == name
+
+
+def opened_run(result, images, **others):
+    """A session of what a training stage has just made."""
+    model = load_checkpoint(result.out, torch.device("cpu"))
+    return Session(Opened(model=model, device=torch.device("cpu"), data=open_images(images), points=3, **others), SILENT)
+
+
+def test_a_prior_with_classes_and_no_rest(transport, data, tmp_path):
+    """Every dimension is active: nothing is left for the slider of the rest, and classes of the prior can be drawn and gone to."""
+    session = opened_run(transport(tmp_path / "ot.safetensors", steps=2), data)
+    about = session.about()
+    assert (about["active"], about["targets"], about["prior_classes"]) == (64, ["0"], 1)
+    number = session.draw(Asked(kind="prior", label=0))
+    mean = session.prior.given(0).moments()[0]
+    there = session.latent(number, Changes(edits=Edits(toward=(("0", 1.0),))))
+    assert torch.allclose(session.prior.select(there)[0], mean, atol=1e-5)
+
+
+def test_a_network_without_an_exact_inverse(variational, data, tmp_path):
+    session = opened_run(variational(tmp_path / "vae.safetensors", steps=2), data)
+    assert session.about()["exact"] is False
+    number = session.draw(Asked(kind="data", number=1))
+    assert session.summary(number)["trip"]["wrong"] > 0
+    moved = session.edited(number, Changes(edits=Edits(dims=((0, 2.0),))))
+    assert moved.shape == (1, 8, 8)
+
+
+def test_colours(recon, write_images, tmp_path):
+    images = write_images(tmp_path / "colours.h5", shape=(3, 8, 8))
+    session = opened_run(recon(tmp_path / "c.safetensors", data=images, steps=2), images)
+    number = session.draw(Asked(kind="data", number=1))
+    answer = frame({}, session.photos.get(number).pixels)
+    length = int.from_bytes(answer.body[:4], "big")
+    pixels = np.frombuffer(answer.body[4 + length :], np.uint8).reshape(json.loads(answer.body[4 : 4 + length])["pictures"])
+    assert (pixels[0] == open_images(images).read(open_images(images).rows("test")[[1]])[0].transpose(1, 2, 0)).all()
+
+
+def test_a_path_along_the_transport_map(folder, opened, coarse_maps):
+    """Both ends are codes that the map was fitted to, and the pictures between them are others."""
+    ot = folder / "ot.safetensors"
+    assert main(["fit-ot", str(folder / "codes.h5"), "--out", str(ot), "--target-error", "0.6", "--device", "cpu"]) == 0
+    model = open_model(folder / "recon.safetensors", torch.device("cpu"), SamplerFile(ot, "ot"))
+    session = Session(opened(model=model), SILENT)
+    assert "map" in session.about()["paths"]
+    frames = session.path(Asked(kind="map", number=1), Asked(kind="map", number=40), path="map", rest=1.0, frames=5)
+    with h5py.File(folder / "codes.h5") as file:
+        codes = torch.from_numpy(file["codes"][:])
+    images = to_pixels(model.autoencoder.decode(model.own_prior.embed(codes))).int()
+    for end in (0, -1):
+        assert (images - frames[end].int()).abs().flatten(1).amax(1).min() <= 1
+    assert (frames[1:] != frames[:-1]).flatten(1).any(1).all()
+    assert "sample 2 of the transport map with seed 0" in session.summary(session.draw(Asked(kind="prior", number=2)))["about"]

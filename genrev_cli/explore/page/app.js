@@ -9,7 +9,7 @@ const history = []; // states that undo and redo go through
 let at = -1; // place of the shown state in the history
 let about = null;
 
-const unchanged = () => ({ move: {}, dims: {}, rest: 1 });
+const unchanged = () => ({ move: {}, dims: {}, toward: {}, rest: 1 });
 const copy = (value) => JSON.parse(JSON.stringify(value));
 
 function say(sentence, wrong = false) {
@@ -118,6 +118,9 @@ function show() {
     slider.value = group === "rest" ? now.changes.rest : now.changes[group][key] ?? 0;
     tell(slider);
   }
+  about.dims.forEach((dim, i) => {
+    document.querySelector(`label[for=dims-${dim}] small`).textContent = `at ${told.y[i].toFixed(1)}`;
+  });
   $("undo").disabled = at <= 0;
   $("redo").disabled = at >= history.length - 1;
   $("reset").disabled = false;
@@ -143,7 +146,7 @@ function go(step) {
 
 function tell(slider) {
   const value = Number(slider.value);
-  const text = slider.dataset.group === "rest" ? value.toFixed(2) : (value > 0 ? "+" : "") + value.toFixed(1);
+  const text = /^(rest|toward)$/.test(slider.dataset.group) ? value.toFixed(2) : (value > 0 ? "+" : "") + value.toFixed(1);
   slider.nextElementSibling.textContent = text;
   slider.setAttribute("aria-valuetext", text);
 }
@@ -162,6 +165,7 @@ function addSlider(where, group, key, name, title, { least, most, step, start })
   slider.addEventListener("dblclick", () => { slider.value = start; tell(slider); if (state()) push(changed(slider)); });
   where.append(row);
   tell(slider);
+  return label;
 }
 
 function changed(slider) {
@@ -183,7 +187,13 @@ function makeSliders() {
     const accuracy = one.accuracy == null ? "" : `, accuracy ${Math.round(100 * one.accuracy)} %`;
     addSlider($("moves"), "move", one.name, one.name, `${one.name}: ${one.method}${accuracy}`, strength);
   }
-  for (const dim of about.dims) addSlider($("dims"), "dims", dim, `Dimension ${dim}`, `Active dimension ${dim}`, strength);
+  for (const dim of about.dims) {
+    const label = addSlider($("dims"), "dims", dim, `Dimension ${dim} `, `Active dimension ${dim}, and where the photo's code is`, strength);
+    label.append(document.createElement("small"));
+  }
+  const share = { least: 0, most: 1, step: 0.01, start: 0 };
+  for (const name of about.targets) addSlider($("toward"), "toward", name, about.classes[name] ?? name, `Share of the way to the mean of ${name}`, share);
+  $("toward-part").hidden = about.targets.length === 0;
   $("dims-part").hidden = about.dims.length === 0;
   $("dims-part").open = about.directions.length === 0;
 }
