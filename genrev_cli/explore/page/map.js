@@ -1,4 +1,6 @@
 // The map of the codes: a click opens a point, a drag plays the path between two. All of it by keyboard too.
+import { ask, frame, post } from "./server.js";
+
 const $ = (id) => document.getElementById(id);
 const MARGIN = 14, DRAGGED = 6, FRAMES = 32, SECONDS = 2.4;
 
@@ -22,7 +24,7 @@ export class CodeMap {
     this.paint();
     try {
       for (;;) {
-        const found = await (await this.page.ask(`map?kind=${kind}`)).json();
+        const found = await (await ask(`map?kind=${kind}`)).json();
         if (kind !== $("map-kind").value) return;
         if (found.ready) return this.use(found);
         $("map-note").textContent = found.done < found.of ? `Making the map: ${found.done} of ${found.of} codes …` : "Making the map …";
@@ -126,7 +128,7 @@ export class CodeMap {
     this.page.say("Decoding the path …");
     try {
       const asked = { first: this.asked(first), last: this.asked(last), path: $("path").value, rest: this.page.rest(), frames: FRAMES };
-      this.film = (await this.page.frame(await this.page.post("path", asked))).pictures;
+      this.film = (await frame(await post("path", asked))).pictures;
     } catch (error) {
       return this.page.say(error.message, true);
     }
