@@ -60,9 +60,9 @@ class TransportMap(Distribution):
     ) -> None:
         super().__init__()
         if dim < 1 or not sizes or min(sizes) < 1 or len(sizes) != len(theta) or (len(sizes) > 1 and not conditional):
-            raise UsageError(f"[sampler]: dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
+            raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
         if rule not in RULES or neighbours < 1 or not min(theta) >= 0:
-            raise UsageError(f"[sampler]: rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
+            raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
         self.sizes, self.theta = tuple(sizes), tuple(theta)
         self.dim, self.rule, self.neighbours, self.drop = dim, rule, neighbours, drop
         self.classes = len(sizes) if conditional else 0

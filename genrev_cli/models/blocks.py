@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar, final
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 
 NORMS = ("batch", "layer", "spectral", "none")
 _WITH_SHIFT = ("batch", "layer")  # these add a shift of their own, so the layer before needs no bias
@@ -24,7 +24,7 @@ Shape = tuple[int, int, int]
 def require_norm(norm: str) -> None:
     """Raise UsageError for an unknown normalisation."""
     if norm not in NORMS:
-        raise UsageError(f"norm = {norm!r} is unknown; choose {', '.join(NORMS)}")
+        raise SettingError("norm", repr(norm), f"choose {', '.join(NORMS)}")
 
 
 def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str, int]) -> None:

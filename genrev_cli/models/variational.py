@@ -12,7 +12,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import nn
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.models.base import Autoencoder
 from genrev_cli.models.blocks import (
     Shape,
@@ -111,7 +111,7 @@ class StridedConfig:
                 f"strided: kernel {self.kernel} must be odd, dense {self.dense} not negative and last_stride {self.last_stride} 1 or 2"
             )
         if self.norm not in NORMALISED:
-            raise UsageError(f"strided: norm = {self.norm!r} is unknown; choose {', '.join(NORMALISED)}")
+            raise SettingError("norm", repr(self.norm), f"choose {', '.join(NORMALISED)}")
 
     def kind(self, inner: bool) -> str:
         """Return the norm that follows a layer, given whether it is an inner one."""

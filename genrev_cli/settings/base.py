@@ -4,7 +4,7 @@ import math
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 
 FILES, IMAGES, TRAINING, METHOD, SIZE, PROTOCOL = "Files", "Images", "Training", "Method", "Size", "Protocol"
 FEATURES, SCORE, RUN, ADVANCED = "Features", "Score", "Run", "Advanced"
@@ -85,13 +85,13 @@ def flag_of(name: str, spec: Spec) -> str:
 
 
 class Settings:
-    """Base class of settings: it checks choices and bounds. Raises UsageError for the first wrong value."""
+    """Base class of settings: it checks choices and bounds. Raises SettingError for the first wrong value."""
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             spec, value = spec_of(one), getattr(self, one.name)
             if complaint := spec.complaint(value):
-                raise UsageError(f"{flag_of(one.name, spec) if spec.help else one.name} {_shown(value)}: {complaint}")
+                raise SettingError(one.name, written(value), complaint, flag=flag_of(one.name, spec) if spec.help else "")
 
 
 def listed(words: tuple[str, ...]) -> str:
@@ -99,5 +99,6 @@ def listed(words: tuple[str, ...]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
-def _shown(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as a user writes it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -43,8 +43,8 @@ def fit_features(
     images = open_images(data)
     origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
     tables = overlaid(origin["recipe_tables"], overrides)
-    classifier = {**table_of(tables, "classifier", recipe), "image_shape": list(images.image_shape), "classes": _classes(images)}
-    classifier = build_classifier(classifier, f"{recipe} [classifier]").config
+    table = table_of(tables, "classifier", recipe) | {"image_shape": list(images.image_shape), "classes": _classes(images)}
+    classifier = build_classifier(table, f"{recipe} [classifier]").config
     schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, ClassificationConfig)
 
     def build(device: torch.device) -> Classification:

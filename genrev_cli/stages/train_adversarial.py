@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import overlaid, read_recipe, split_table, table_of
+from genrev_cli.config import flags_of, overlaid, read_recipe, split_table, table_of, without
 from genrev_cli.errors import UsageError
 from genrev_cli.methods.adversarial import LatentAdversarial
 from genrev_cli.methods.matching import LatentMatching
@@ -48,7 +48,7 @@ def train_adversarial(
     images = data_of(start.header, data, ckpt)
     origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table, method, kind = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
+    table, method, kind = _matched(table_of(tables, STAGE, name))
     schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, kind)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
@@ -65,7 +65,7 @@ def train_adversarial(
     return run_job(job, out, run, progress)
 
 
-def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
+def _matched(table: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
     """Return the table without the keys of the other method, the method that its key `matcher` chooses, and the class of its settings.
 
     Raises UsageError when such a key was given as an option; a recipe may have those of both.
@@ -75,7 +75,6 @@ def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, An
         (LatentAdversarial, AdversarialConfig, MatchingConfig) if adversarial else (LatentMatching, MatchingConfig, AdversarialConfig)
     )
     foreign = {field.name for field in fields(other)} - {field.name for field in fields(settings)}
-    for key in foreign & asked.keys() - {"matcher"}:
-        flag = key.replace("_", "-")
-        raise UsageError(f"--{flag}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
-    return {key: value for key, value in table.items() if key not in foreign}, method, settings
+    for key in foreign & flags_of(table).keys() - {"matcher"}:
+        raise UsageError(f"{flags_of(table)[key]}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
+    return without(table, *foreign), method, settings

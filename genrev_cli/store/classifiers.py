@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import from_table
+from genrev_cli.config import construct
 from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
@@ -17,7 +17,7 @@ KIND = "classifier"
 
 def build_classifier(table: dict[str, Any], where: str) -> Classifier:
     """Return the classifier of a table; `where` names the table in errors. Raises UsageError on an unknown key or an impossible value."""
-    return Classifier(**vars(from_table(ClassifierConfig, table, where)))
+    return construct(ClassifierConfig, table, where, lambda config: Classifier(**vars(config)))
 
 
 def write_classifier(

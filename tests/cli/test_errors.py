@@ -35,8 +35,12 @@ def bad(chain, tmp_path):
     _truncated(chain / "recon.safetensors", tmp_path / "cut.safetensors")
     _truncated(chain / "digits.h5", tmp_path / "cut.h5")
     shutil.copy(chain / "grid.png", tmp_path / "other.png")
-    for name, line in {"key": "leraning_rate = 1", "type": 'lr = "fast"'}.items():
+    lines = {"key": "leraning_rate = 1", "type": 'lr = "fast"', "negative": "weight_x = -1", "nan": "lr = nan"}
+    for name, line in lines.items():
         (tmp_path / f"{name}.toml").write_text((chain / "tiny.toml").read_text().replace("lr = 1e-3", line))
+    tiny = (chain / "tiny.toml").read_text()
+    for name, (old, new) in {"dim": ("dim = 4", "dim = 900"), "blocks": ("blocks = 1", "blocks = -1"), "word": ("hidden = 8", "hiden = 8")}.items():
+        (tmp_path / f"{name}.toml").write_text(tiny.replace(old, new, 1))
     images = tmp_path / "images"
     images.mkdir()
     for i in range(3):
@@ -67,6 +71,25 @@ CASES = {
     "unknown recipe": (2, "pretrain-recon --data {chain}/digits.h5 --recipe grn-minst", "did you mean 'grn-mnist'"),
     "bad recipe key": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/key.toml", "unknown key 'leraning_rate'"),
     "bad recipe value": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/type.toml", "must be float, not 'fast'"),
+    "negative in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml", "negative.toml [pretrain-recon]: weight_x = -1; must be at"),
+    "not a number in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/nan.toml", "nan.toml [pretrain-recon]: lr: must be a finite number"),
+    "negative over a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml --weight-x -2", "error: --weight-x -2: must be at least 0"),
+    "too many dimensions in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/dim.toml", "dim.toml [prior]: dim = 900; the latent has 64 dimensions"),
+    "too many dimensions": (2, "pretrain-recon --data {chain}/digits.h5 --dims 900", "error: --dims 900: the latent has 64 dimensions"),
+    "dimensions of another prior": (
+        2, "train-pga --data {chain}/digits.h5 --recipe vae-digits --dims 4", "error: --dims 4: vae-digits [prior] has no key 'dim'"),
+    "impossible network": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/blocks.toml", "blocks.toml [model]: revnet: Scale("),
+    "unknown key of a network": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/word.toml", "word.toml [model]: scales[0]: unknown key 'hiden'; did you"),
+    "no grid": (2, "pretrain-recon --data {chain}/digits.h5 --exact-bits 99", "error: --exact-bits 99: must be 0 (off) or 8 to 22"),
+    "no features": (2, "fit-features --data {chain}/digits.h5 --dims 0", "error: --dims 0: must be at least 1"),
+    "another variant's setting": (
+        2, "train-vae --data {chain}/digits.h5 --weight-penalty 2", "error: --weight-penalty 2: vae-digits [train-vae] has no key"),
+    "unknown command": (2, "train-swae", "If a plugin defines it, pass --plugin FILE"),
     "unknown reference": (3, "fid {chain}/samples --ref celebs --features pixel", "give a path or a name: celeba"),
     "reference not prepared": (3, "fid {chain}/samples --ref celeba --features pixel", "genrev prepare-data celeba"),
     "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
