@@ -104,7 +104,7 @@ def _torchvision(root: Path, batch: int, device: torch.device) -> Callable[[], S
 
 
 def _resident(folder: Path, data: Path, batch: int, device: torch.device, progress: Progress) -> Callable[[], Scalar]:
-    config = PrepareConfig("folder", folder, size=SIDE, channels=3, val_fraction=0.0, test_fraction=0.0)
+    config = PrepareConfig("folder", folder, size=str(SIDE), channels=3, val_fraction=0.0, test_fraction=0.0)
     prepare_data(config, data, progress=progress)
     batches = Batches(
         open_images(data), "train", batch=batch, seed=derive(0, "order"), device=device, resident_megabytes=RESIDENT_MEGABYTES

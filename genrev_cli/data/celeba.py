@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, Folder, image_names, open_container
 from genrev_cli.data.decode import FileSource
-from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
+from genrev_cli.data.transform import BOX, WHOLE, Size, Transform, largest_within
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP
 from genrev_cli.progress import Progress
@@ -22,47 +20,31 @@ PARTITION = "list_eval_partition.txt"
 
 _MAX_PARTITION = 1 << 24  # bytes; the published file has 2.8 MB
 
-WIDTH, HEIGHT = 178, 218
+FACE = (178, 218)
+"""Width and height of an aligned face."""
 _LAST = (162_770, 182_637, 202_599)
 """Number of the last file of the official train, val and test split."""
 
 
-@dataclass(frozen=True)
-class Faces:
-    """Decode an aligned face to (3, H, W) uint8: centre crop of `side` (0: no crop), then resize with `filter` to `size` = (W, H)."""
-
-    side: int
-    size: tuple[int, int]
-    filter: Image.Resampling
-
-    def __call__(self, data: bytes) -> np.ndarray:
-        picture = decode(data, channels=3)
-        if picture.size != (WIDTH, HEIGHT):
-            raise DamagedImage(f"{picture.width}x{picture.height}, but CelebA's aligned faces have {WIDTH}x{HEIGHT}")
-        if self.side:
-            picture = centre_crop(picture, self.side)
-        return to_array(picture if picture.size == self.size else picture.resize(self.size, self.filter))
-
-    def __str__(self) -> str:
-        left, top = (WIDTH - self.side) // 2, (HEIGHT - self.side) // 2
-        crop = f"centre crop {self.side}x{self.side} (left {left}, top {top} of {WIDTH}x{HEIGHT}), " if self.side else ""
-        return f"{crop}resized to {self.size[0]}x{self.size[1]} ({self.filter.name.capitalize()})"
-
-
-def faces(crop: str, size: int) -> Faces:
+def faces(crop: str, size: Size | None) -> Transform:
     """Return the transform of a crop.
 
     140: as in WAE (github.com/tolstikhin/wae, datahandler.py, 'closecrop'), which Schirrmeister et al. 2018, section 3.1, use.
     108: as in DCGAN's public code and Zhang et al. 2020 (github.com/zj10/PGA, src/utils.py).
-    none: the shorter side becomes `size`; the other side keeps the aspect ratio, rounded down: with 128, 178×218 becomes 128×156, as
-    Nguyen, Ardizzone & Köthe 2019 have it (github.com/Xenovortex/Training-Invertible-Neural-Networks-as-Autoencoders,
-    legacy_code/architecture/INN.py).
+    none: the whole image. With --size 128 it becomes 128×156, as Nguyen, Ardizzone & Köthe 2019 have it
+    (github.com/Xenovortex/Training-Invertible-Neural-Networks-as-Autoencoders, legacy_code/architecture/INN.py).
     """
     if crop == "none":
-        width = size or WIDTH
-        return Faces(0, (width, HEIGHT * width // WIDTH), Image.Resampling.LANCZOS)
-    filters = {"140": Image.Resampling.LANCZOS, "108": Image.Resampling.BICUBIC}
-    return Faces(int(crop), (size or 64, size or 64), filters[crop])
+        return Transform(channels=3, size=size or FACE, crop=WHOLE, source=FACE)
+    filters, side, size = {"140": "lanczos", "108": "bicubic"}, int(crop), size or (64, 64)
+    return Transform(channels=3, size=size, crop=BOX, box=largest_within((side, side), size), source=FACE, filter=filters[crop])
+
+
+def result_size(crop: str, sides: tuple[int, ...]) -> Size | None:
+    """Return the size that --size asks for: both sides, or one, which is the shorter side for crop 'none'. None if it asks for none."""
+    if len(sides) == 1:
+        return sides[0], FACE[1] * sides[0] // FACE[0] if crop == "none" else sides[0]
+    return (sides[0], sides[1]) if sides else None
 
 
 def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
@@ -82,18 +64,17 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
         raise FileError(f"{container.path}: has both {first} and {second}; pass the folder img_align_celeba only")
     partition = _partition(container)
     split = split_by_number(numbers) if partition is None else _look_up(partition, names)
-    transform = faces(config.crop, config.size)
+    transform = faces(config.crop, result_size(config.crop, config.sides))
     end = config.limit or len(names)
     return FileSource(
         name="celeba",
-        image_shape=(3, *transform.size[::-1]),
-        transform=str(transform),
+        image_shape=(3, *(transform.size or FACE)[::-1]),
+        transform=transform,
         labels=np.full(len(names), -1, np.int64)[:end],
         split=split[:end],
         split_rule="official, by file number" if partition is None else f"official, from {PARTITION}",
         container=container,
         names=names[:end],
-        work=transform,
         workers=config.workers,
     )
 

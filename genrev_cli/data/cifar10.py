@@ -49,7 +49,7 @@ def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
     batches = [_arrays(found[name], name) for name in MD5 if name != _META]
     return array_source(
         name="cifar10",
-        size=config.size,
+        size=config.dimensions,
         limit=config.limit,
         parts=[pixels for pixels, _ in batches],
         labels=np.concatenate([labels for _, labels in batches]),

@@ -31,6 +31,7 @@ def check(config: PrepareConfig) -> None:
     for field in fields(config):
         if field.name not in _COMMON + USED[config.source] and getattr(config, field.name) != field.default:
             raise UsageError(f"{flag_of(field.name, spec_of(field))} does not apply to '{config.source}'; leave it out")
+    assert config.sides is not None  # raises for an unreadable --size
     if config.channels not in (0, 1, 3):
         raise UsageError(f"--channels {config.channels}: choose 1, 3, or 0 to keep the images' channels")
     if config.val_fraction + config.test_fraction >= 1:

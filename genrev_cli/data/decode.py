@@ -113,11 +113,10 @@ def _work_on(names: Sequence[str]) -> list[Outcome]:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource(Source):
-    """Images that come as files. work: bytes → (C, H, W) uint8, as for `run`."""
+    """Images that come as files, which `transform` decodes."""
 
     container: Container
     names: Sequence[str]
-    work: Work
     workers: int
     _sums: list[str] = field(default_factory=list)
 
@@ -125,7 +124,7 @@ class FileSource(Source):
         """Yield all images in order, decoded by `workers` processes."""
         self._sums.clear()
         chunk = min(_CHUNK, images_per_block(self.image_shape))
-        with closing(run(self.container, self.names, self.work, self.workers, chunk)) as chunks:
+        with closing(run(self.container, self.names, self.transform, self.workers, chunk)) as chunks:
             done = 0
             for outcomes in chunks:
                 yield self._block(done, outcomes)

@@ -20,7 +20,7 @@ def open_digits(config: PrepareConfig, progress: Progress) -> ArraySource:
     pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)[:, None]
     return array_source(
         name="digits",
-        size=config.size,
+        size=config.dimensions,
         limit=config.limit,
         parts=[pixels],
         labels=digits.target,

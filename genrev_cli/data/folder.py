@@ -5,37 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, image_names, natural_key, open_container
 from genrev_cli.data.decode import FileSource, run
-from genrev_cli.data.pixels import centre_crop, decode, probe, to_array
+from genrev_cli.data.pixels import probe
 from genrev_cli.data.source import TEST, TRAIN, VAL, Damage, refuse_damaged
+from genrev_cli.data.transform import Transform
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _BY_FOLDERS = "by folders"
-
-
-@dataclass(frozen=True)
-class Square:
-    """Decode an image to (channels, size, size) uint8: the largest centre square, resized with Lanczos; size 0 keeps the image."""
-
-    channels: int
-    size: int
-
-    def __call__(self, data: bytes) -> np.ndarray:
-        picture = decode(data, self.channels)
-        if self.size:
-            picture = centre_crop(picture, min(picture.size))
-            picture = picture if picture.width == self.size else picture.resize((self.size, self.size), Image.Resampling.LANCZOS)
-        return to_array(picture)
-
-    def __str__(self) -> str:
-        return f"largest centre square, resized to {self.size}x{self.size} (Lanczos)" if self.size else "none"
 
 
 @dataclass(frozen=True)
@@ -76,12 +58,12 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
     survey = _survey(container, names, config, progress)
     if not len(survey.rows):
         raise FileError(f"{container.path}: all {len(names)} images are damaged")
-    work = Square(config.channels or (1 if survey.gray else 3), config.size)
-    height, width = (config.size, config.size) if config.size else _common_size(survey.sizes, container)
+    transform = Transform(channels=config.channels or (1 if survey.gray else 3), size=config.dimensions)
+    width, height = config.dimensions or _common_size(survey.sizes, container)
     return FileSource(
         name="folder",
-        image_shape=(work.channels, height, width),
-        transform=str(work),
+        image_shape=(transform.channels, height, width),
+        transform=transform,
         labels=labels[survey.rows],
         split=split[survey.rows],
         split_rule=rule,
@@ -90,7 +72,6 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
         damaged=survey.damaged,
         container=container,
         names=[names[row] for row in survey.rows],
-        work=work,
         workers=config.workers,
     )
 
@@ -147,13 +128,13 @@ def _survey(container: Container, names: Sequence[str], config: PrepareConfig, p
 
 
 def _common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[int, int]:
-    """Return the size (height, width) of all images. Raises UsageError if they differ."""
+    """Return the size (width, height) of all images. Raises UsageError if they differ."""
     if len(sizes) > 1:
         some = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(5))
         more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
         raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
-    ((width, height),) = sizes
-    return height, width
+    (size,) = sizes
+    return size
 
 
 SOURCE = Entry("folder", open_folder, ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"))

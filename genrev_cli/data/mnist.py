@@ -40,7 +40,7 @@ def open_mnist(config: PrepareConfig, progress: Progress) -> ArraySource:
     images = [arrays["train-images-idx3-ubyte"], arrays["t10k-images-idx3-ubyte"]]
     return array_source(
         name="mnist",
-        size=config.size,
+        size=config.dimensions,
         limit=config.limit,
         parts=[part[:, None] for part in images],
         labels=np.concatenate([arrays["train-labels-idx1-ubyte"], arrays["t10k-labels-idx1-ubyte"]]),

@@ -127,10 +127,10 @@ def _from_16_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.astype(np.uint8))
 
 
-def centre_crop(picture: Image.Image, side: int) -> Image.Image:
-    """Return the centre square of side × side pixels, with left = ⌊(width − side) / 2⌋ and top = ⌊(height − side) / 2⌋."""
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+def centre_crop(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the centre of width × height pixels, with left = ⌊(its width − width) / 2⌋ and top = ⌊(its height − height) / 2⌋."""
+    left, top = (picture.width - size[0]) // 2, (picture.height - size[1]) // 2
+    return picture if size == picture.size else picture.crop((left, top, left + size[0], top + size[1]))
 
 
 def to_array(picture: Image.Image) -> np.ndarray:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Required, TypedDict, Unpack
 
 import numpy as np
-from PIL import Image
 
 from genrev_cli.data.pixels import to_array
+from genrev_cli.data.transform import WHOLE, Size, Transform
 from genrev_cli.errors import FileError
+from genrev_cli.files.pictures import to_pil
 
 TRAIN, VAL, TEST = range(3)
 """Values of `Source.split`: indices into files.images.SPLITS."""
@@ -46,13 +47,13 @@ class Source(ABC):
     """A set of n images in a fixed order.
 
     labels: (n,) int64, −1 for unknown. split: (n,) uint8 of TRAIN, VAL, TEST. classes: names of the labels.
-    transform, split_rule: descriptions for the user. seed: seed of a random split. damaged: images found damaged before decoding, not
-    counted in n.
+    transform: how the pixels are made. split_rule: a description for the user. seed: seed of a random split. damaged: images found damaged
+    before decoding, not counted in n.
     """
 
     name: str
     image_shape: tuple[int, int, int]
-    transform: str
+    transform: Transform
     labels: np.ndarray
     split: np.ndarray
     split_rule: str
@@ -108,14 +109,20 @@ class _Description(TypedDict, total=False):
 
 
 def array_source(
-    *, size: int, limit: int, parts: Sequence[np.ndarray], labels: np.ndarray, split: np.ndarray, **description: Unpack[_Description]
+    *,
+    size: Size | None,
+    limit: int,
+    parts: Sequence[np.ndarray],
+    labels: np.ndarray,
+    split: np.ndarray,
+    **description: Unpack[_Description],
 ) -> ArraySource:
-    """Return an ArraySource of the first `limit` images (0: all), resized to size × size (0: not resized)."""
+    """Return an ArraySource of the first `limit` images (0: all), resized to `size` = (W, H); None keeps theirs."""
     channels, height, width = parts[0].shape[1:]
     end = limit or len(labels)
     return ArraySource(
-        image_shape=(channels, size, size) if size else (channels, height, width),
-        transform=f"resized to {size}x{size} (Lanczos)" if size and (size, size) != (height, width) else "none",
+        image_shape=(channels, size[1], size[0]) if size else (channels, height, width),
+        transform=Transform(channels=channels, size=None if size == (width, height) else size, crop=WHOLE),
         parts=parts,
         labels=labels[:end].astype(np.int64),
         split=split[:end].astype(np.uint8),
@@ -127,6 +134,5 @@ def resize_all(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize (k, C, h, w) uint8 to (k, C, *size) uint8 with Lanczos resampling (antialiased when it shrinks)."""
     if pixels.shape[2:] == size:
         return pixels
-    channels = pixels.shape[1]
-    pictures = (Image.fromarray(p[0] if channels == 1 else np.ascontiguousarray(p.transpose(1, 2, 0))) for p in pixels)
-    return np.stack([to_array(picture.resize(size[::-1], Image.Resampling.LANCZOS)) for picture in pictures])
+    transform = Transform(channels=pixels.shape[1], size=size[::-1], crop=WHOLE)
+    return np.stack([to_array(transform.on(to_pil(p))) for p in pixels])

@@ -11,8 +11,8 @@ import numpy as np
 
 from genrev_cli.data.container import Container, image_names, open_container
 from genrev_cli.data.decode import run
-from genrev_cli.data.folder import Square
 from genrev_cli.data.pixels import has_alpha, opened, probe
+from genrev_cli.data.transform import Transform
 from genrev_cli.errors import FileError
 from genrev_cli.progress import Progress
 
@@ -42,7 +42,7 @@ class ImageFiles:
         Raises FileError if a file cannot be decoded.
         """
         names = self.names[start:stop]
-        for outcomes in run(self.container, names, Square(self.channels, 0), _WORKERS, _CHUNK):
+        for outcomes in run(self.container, names, Transform(channels=self.channels), _WORKERS, _CHUNK):
             _refuse(self.container, [(name, outcome.reason) for name, outcome in zip(names, outcomes, strict=False) if outcome.reason])
             names = names[len(outcomes) :]
             for _, same in groupby((outcome.value for outcome in outcomes), key=lambda pixels: pixels.shape):

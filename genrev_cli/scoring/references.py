@@ -88,10 +88,10 @@ def tag(identity: dict[str, Any]) -> str:
     return "-".join(filter(None, (identity["extractor"], profile, unusual, "" if precision == "fp32" else precision)))
 
 
-def _celeba(name: str, crop: str, size: int, options: str) -> Protocol:
+def _celeba(name: str, crop: str, size: tuple[int, int], options: str) -> Protocol:
     transform = faces(crop, size)
     counts = {"train": 162_770, "val": 19_867, "test": 19_962}
-    return Protocol(name, "celeba", "test", str(transform), (3, *transform.size[::-1]), counts, options, file=name)
+    return Protocol(name, "celeba", "test", str(transform), (3, *size[::-1]), counts, options, file=name)
 
 
 _CIFAR10 = Protocol("cifar10", "cifar10", "train", "none", (3, 32, 32), {"train": 50_000, "test": 10_000})
@@ -100,9 +100,9 @@ _MNIST = Protocol("mnist", "mnist", "test", "none", (1, 28, 28), {"train": 60_00
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        _celeba("celeba", "140", 64, ""),  # Tolstikhin et al. 2018 (WAE); Schirrmeister et al. 2018, section 3.1
-        _celeba("celeba-crop108", "108", 64, " --crop 108"),  # Zhang et al. 2020, after DCGAN
-        _celeba("celeba-nocrop", "none", 128, " --crop none --size 128"),  # Nguyen et al. 2019
+        _celeba("celeba", "140", (64, 64), ""),  # Tolstikhin et al. 2018 (WAE); Schirrmeister et al. 2018, section 3.1
+        _celeba("celeba-crop108", "108", (64, 64), " --crop 108"),  # Zhang et al. 2020, after DCGAN
+        _celeba("celeba-nocrop", "none", (128, 156), " --crop none --size 128"),  # Nguyen et al. 2019
         _CIFAR10,  # papers usually compare with the training images
         replace(_CIFAR10, name="cifar10-test", split="test"),
         _MNIST,

@@ -120,7 +120,8 @@ def _describe(source: Source, written: _Written, limit: int) -> dict[str, Any]:
     mean, std = written.moments.mean_std()
     return {
         "source": {"name": source.name, "checksums": source.checksums()},
-        "transform": source.transform,
+        "transform": str(source.transform),
+        "preparation": source.transform.table(),
         "split_rule": source.split_rule,
         "image_shape": list(source.image_shape),
         "counts": counts,

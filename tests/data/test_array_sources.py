@@ -133,7 +133,7 @@ def test_mnist_is_read_from_four_files(tiny_mnist, packed, folder):
 
 
 def test_mnist_can_be_resized(tiny_mnist):
-    source = open_mnist(PrepareConfig("mnist", tiny_mnist, size=32), SILENT)
+    source = open_mnist(PrepareConfig("mnist", tiny_mnist, size="32"), SILENT)
     assert pixels_of(source).shape[1:] == source.image_shape == (1, 32, 32)
 
 

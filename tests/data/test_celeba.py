@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genrev_cli.data.celeba import PARTITION, faces, open_celeba, parse_partition, split_by_number
+from genrev_cli.data.celeba import PARTITION, faces, open_celeba, parse_partition, result_size, split_by_number
 from genrev_cli.data.pixels import DamagedImage
 from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.errors import FileError
@@ -31,17 +31,19 @@ def test_other_numbers_are_refused(number):
 
 
 @pytest.mark.parametrize(
-    ("crop", "size", "shape"),
+    ("crop", "sides", "shape"),
     [
-        ("140", 0, (64, 64)),
-        ("140", 140, (140, 140)),
-        ("140", 32, (32, 32)),
-        ("108", 0, (64, 64)),
-        ("none", 0, (218, 178)),
-        ("none", 128, (156, 128)),
+        ("140", (), (64, 64)),
+        ("140", (140,), (140, 140)),
+        ("140", (32,), (32, 32)),
+        ("140", (48, 64), (64, 48)),
+        ("108", (), (64, 64)),
+        ("none", (), (218, 178)),
+        ("none", (128,), (156, 128)),
+        ("none", (89, 109), (109, 89)),
     ],
 )
-def test_a_crop_shows_only_its_box(encode, crop, size, shape):
+def test_a_crop_shows_only_its_box(encode, crop, sides, shape):
     """The box has one colour and the rest of the picture another."""
     side = 0 if crop == "none" else int(crop)
     pixels = np.zeros((218, 178, 3), np.uint8)
@@ -49,7 +51,7 @@ def test_a_crop_shows_only_its_box(encode, crop, size, shape):
     pixels[top : top + side, left : left + side] = (10, 120, 250)
     if not side:
         pixels[:] = (10, 120, 250)
-    transform = faces(crop, size)
+    transform = faces(crop, result_size(crop, sides))
     found = transform(encode(pixels))
     assert found.shape == (3, *shape)
     assert transform.size == shape[::-1]
@@ -58,12 +60,12 @@ def test_a_crop_shows_only_its_box(encode, crop, size, shape):
 
 def test_a_crop_of_140_at_size_140_is_not_resized(encode):
     pixels = np.random.default_rng(0).integers(0, 256, (218, 178, 3), np.uint8)
-    assert np.array_equal(faces("140", 140)(encode(pixels)), pixels[39:179, 19:159].transpose(2, 0, 1))
+    assert np.array_equal(faces("140", (140, 140))(encode(pixels)), pixels[39:179, 19:159].transpose(2, 0, 1))
 
 
 def test_images_that_are_not_aligned_faces_are_damaged(encode):
-    with pytest.raises(DamagedImage, match="64x64, but CelebA's aligned faces have 178x218"):
-        faces("140", 64)(encode(np.zeros((64, 64, 3), np.uint8)))
+    with pytest.raises(DamagedImage, match="64x64, but the images of this data set have 178x218"):
+        faces("140", (64, 64))(encode(np.zeros((64, 64, 3), np.uint8)))
 
 
 @pytest.fixture
@@ -165,4 +167,4 @@ def test_crop_140_uses_lanczos_and_crop_108_bicubic(encode):
     for crop, kind in (("140", Image.Resampling.LANCZOS), ("108", Image.Resampling.BICUBIC)):
         side, (left, top) = int(crop), ((178 - int(crop)) // 2, (218 - int(crop)) // 2)
         box = Image.fromarray(pixels[top : top + side, left : left + side]).resize((64, 64), kind)
-        assert np.array_equal(faces(crop, 64)(encode(pixels)), np.asarray(box).transpose(2, 0, 1))
+        assert np.array_equal(faces(crop, (64, 64))(encode(pixels)), np.asarray(box).transpose(2, 0, 1))

@@ -11,7 +11,7 @@ import pytest
 
 from genrev_cli.data.container import Archive
 from genrev_cli.data.decode import run
-from genrev_cli.data.folder import Square
+from genrev_cli.data.transform import Transform
 from genrev_cli.errors import UnavailableError
 
 N = 150  # enough for several processes to be used
@@ -43,7 +43,7 @@ def images(tmp_path_factory):
 
 
 def test_two_processes_give_the_same_as_one_in_the_same_order(images):
-    serial, parallel = ([outcome for chunk in run(images, images.names(), Square(1, 0), n) for outcome in chunk] for n in (1, 2))
+    serial, parallel = ([outcome for chunk in run(images, images.names(), Transform(channels=1), n) for outcome in chunk] for n in (1, 2))
     assert len(serial) == N
     for i, (one, two) in enumerate(zip(serial, parallel, strict=True)):
         assert (one.sha256, one.reason) == (two.sha256, two.reason)
@@ -115,7 +115,7 @@ def test_a_stopped_run_leaves_no_process(images, tmp_path, number):
 
 @needs_proc
 def test_stopping_early_ends_the_processes(images):
-    with closing(run(images, images.names(), Square(1, 0), 2)) as chunks:
+    with closing(run(images, images.names(), Transform(channels=1), 2)) as chunks:
         next(chunks)
         pids = _children(os.getpid())
         assert len(pids) >= 2

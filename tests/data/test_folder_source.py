@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genrev_cli.data.folder import Square, open_folder, random_split, read_tree
+from genrev_cli.data.folder import open_folder, random_split, read_tree
 from genrev_cli.data.source import TEST, TRAIN, VAL, refuse_damaged
+from genrev_cli.data.transform import Transform
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.progress import SILENT
 from genrev_cli.settings.prepare import PrepareConfig
@@ -101,14 +102,14 @@ def test_images_of_different_sizes_need_a_size(tree):
     path = tree({f"{i}.png": np.zeros((i + 1, 9), np.uint8) for i in range(7)} | {"z.png": np.zeros((3, 9), np.uint8)})
     with pytest.raises(UsageError, match=r"different sizes: 9x3 \(2\), .* and 2 more; choose one with --size"):
         read(path)
-    assert read(path, size=8)[1].shape == (8, 1, 8, 8)
+    assert read(path, size="8")[1].shape == (8, 1, 8, 8)
 
 
 def test_size_takes_the_largest_centre_square(encode):
     pixels = np.zeros((4, 8), np.uint8)
     pixels[:, 2:6] = 200
-    assert (Square(1, 4)(encode(pixels)) == np.full((1, 4, 4), 200)).all()
-    assert Square(1, 0)(encode(pixels)).shape == (1, 4, 8)
+    assert (Transform(channels=1, size=(4, 4))(encode(pixels)) == np.full((1, 4, 4), 200)).all()
+    assert Transform(channels=1)(encode(pixels)).shape == (1, 4, 8)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing like a PNG"])
@@ -133,7 +134,7 @@ def test_a_file_whose_header_states_another_size_is_damaged(tree, encode):
         read(tree({"1.png": 0, "late.png": late}))
 
 
-@pytest.mark.parametrize("options", [{"size": 2, "channels": 1}, {"size": 2}])
+@pytest.mark.parametrize("options", [{"size": "2", "channels": 1}, {"size": "2"}])
 def test_reading_the_headers_first_changes_nothing(tree, options):
     source, pixels = read(tree({"1.png": 1, "2.png": 2}), **options)
     assert pixels[:, 0, 0, 0].tolist() == [1, 2]

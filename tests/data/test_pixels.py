@@ -147,7 +147,7 @@ def test_centre_crop_rounds_its_corner_down(size, side, corner):
     width, height = size
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     picture = Image.fromarray(np.stack([columns, rows, rows], axis=-1))
-    crop = centre_crop(picture, side)
+    crop = centre_crop(picture, (side, side))
     assert crop.size == (side, side)
     assert crop.getpixel((0, 0))[:2] == corner
 

@@ -34,6 +34,8 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
         ("folder", {"path": Path("x"), "val_fraction": 0.5, "test_fraction": 0.5}, "their sum must be below 1"),
         ("folder", {"path": Path("x"), "test_fraction": -0.1}, "at least 0"),
         ("digits", {"limit": -1}, "--limit -1: must be at least 0"),
+        ("digits", {"size": "64x"}, "--size 64x: write one side, like 64, or width and height, like 48x64"),
+        ("folder", {"path": Path("x"), "size": "0x64"}, "--size 0x64: write one side"),
         ("digits", {"workers": -1}, "--workers -1: must be at least 0"),
     ],
 )

@@ -150,7 +150,7 @@ def test_encode(tmp_path, write_images, model, most, told):
 
 
 def test_prepare_data(tmp_path, most, told):
-    preparing.prepare_data(preparing.PrepareConfig("digits", size=64), tmp_path / "data.h5")
+    preparing.prepare_data(preparing.PrepareConfig("digits", size="64"), tmp_path / "data.h5")
     assert_close(told[0], most(0), slack=1 << 18)
 
 

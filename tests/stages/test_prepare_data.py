@@ -76,7 +76,7 @@ def test_digits(tmp_path):
 
 def test_the_same_settings_make_the_same_content(tmp_path, photos):
     digests = {
-        read_digest(prepare_data(PrepareConfig("folder", photos, size=2, split_seed=3, workers=n), tmp_path / f"{n}.h5").out)
+        read_digest(prepare_data(PrepareConfig("folder", photos, size="2", split_seed=3, workers=n), tmp_path / f"{n}.h5").out)
         for n in (1, 2)
     }
     assert len(digests) == 1
