@@ -1,4 +1,4 @@
-"""encode: images → latent codes (Schirrmeister et al. 2018, section 2; An et al. 2020, section 3.1)."""
+"""encode: images → latent codes (Schirrmeister et al. 2018, section 2.2 and footnote 1; An et al. 2020, section 3.1)."""
 
 import time
 from dataclasses import replace

@@ -71,7 +71,7 @@ def test_a_wrong_input_gets_one_sentence(chain, run, tmp_path, words, message):
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_a_bijection_takes_lpga_alone(chain, run, run_json, tmp_path):
+def test_a_bijection_is_trained_by_lpga_only(chain, run, run_json, tmp_path):
     recipe = tmp_path / "own.toml"
     recipe.write_text(
         '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 4 }]\n[prior]\nname = "active-gaussian"\ndim = 8\nbound = 0.0\n'

@@ -213,7 +213,7 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
         moved.rename(chain / "digits.h5")
 
 
-def test_an_interrupt_that_a_library_made_another_error_of(monkeypatch, capsys):
+def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
     """Extension modules that are being loaded answer Ctrl-C with an ImportError."""
     from genrev_cli import cli
     from genrev_cli.cli import commands  # noqa: F401 (registered before the app is another)

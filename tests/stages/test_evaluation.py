@@ -83,7 +83,7 @@ def test_an_interrupted_run_has_the_same_curve(tmp_path, recon):
     assert read_checkpoint_header(best_file(broken)).sha256 == read_checkpoint_header(best_file(straight)).sha256
 
 
-def test_a_better_step_before_the_interruption_stays_the_best(tmp_path, recon):
+def test_the_best_step_survives_an_interruption(tmp_path, recon):
     """With a learning rate of 0, no later score is lower than the first."""
     out = tmp_path / "out.safetensors"
     recon(out, steps=4, lr=0.0, run=SCORED)

@@ -71,7 +71,7 @@ def test_other_stages_save_memory_too(request, tmp_path, name):
     assert distance(plain, saved) < 1e-4
 
 
-def test_memory_needs_an_inverse(perceptual, tmp_path):
+def test_reversible_memory_needs_an_invertible_network(perceptual, tmp_path):
     with pytest.raises(UsageError, match="--memory reversible: needs an invertible network, and 'strided' is not"):
         perceptual(tmp_path / "a.safetensors", memory="reversible")
     with pytest.raises(UsageError, match="--memory reversible: needs an invertible network"):
@@ -164,7 +164,7 @@ def test_compiled_code_is_kept_in_the_cache(recon, tmp_path, monkeypatch, named)
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / ("elsewhere" if named else "cache/compiled"))
 
 
-def test_compiled_code_that_cannot_be_kept(recon, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_refused(recon, tmp_path, monkeypatch):
     (tmp_path / "cache").touch()
     monkeypatch.setenv("GENREV_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")

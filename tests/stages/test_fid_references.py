@@ -114,7 +114,7 @@ def test_short_names_of_extractors(identity, name):
     assert tag(identity) == name
 
 
-def test_built_once_and_then_read(here, monkeypatch):
+def test_statistics_are_computed_once_and_then_read(here, monkeypatch):
     notes = Notes()
     first = numbers(here, progress=notes)
     assert notes.said[0].startswith("--ref digits: digits, the 1,442 images of split 'train', as published, 8×8")

@@ -112,7 +112,7 @@ def page(family: dict[str, Path], tmp_path: Path) -> str:
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_summary_says_what_it_is_and_how_good(page: str):
+def test_the_summary_describes_the_model_and_its_scores(page: str):
     text = shown(page)
     for fact in (
         "revnet on digits", "1,234 train, 55 test", "8×8, 1 channel", "Parameters 1,234", "Latent dimensions 64", "Active dimensions 3",
@@ -166,7 +166,7 @@ def test_text_of_files_cannot_become_markup(family: dict[str, Path], tmp_path: P
     assert read_report_header(out).config["title"] == EVIL
 
 
-def test_nothing_is_loaded_from_elsewhere(page: str):
+def test_the_page_loads_nothing_from_elsewhere(page: str):
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r'id="genrev">.*?</script>', "", page, flags=re.DOTALL))
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', page))
     assert "default-src 'none'" in page
@@ -199,19 +199,19 @@ def test_files_that_are_not_ours_are_refused(family: dict[str, Path], tmp_path: 
 
 
 @pytest.mark.parametrize(("count", "name"), [(0, "report.html"), (1, "report.pdf")])
-def test_wrong_use(family: dict[str, Path], tmp_path: Path, count: int, name: str):
+def test_wrong_use_is_refused(family: dict[str, Path], tmp_path: Path, count: int, name: str):
     with pytest.raises(UsageError):
         report([family["data"]][:count], tmp_path / name, ReportSettings())
 
 
-def test_a_log_that_is_not_one_is_named(family: dict[str, Path], tmp_path: Path):
+def test_a_damaged_log_is_named(family: dict[str, Path], tmp_path: Path):
     log = family["recon"].with_name("recon.safetensors.run") / "log.jsonl"
     log.write_text('{"loss": 1}\n')
     with pytest.raises(FileError, match=r"log\.jsonl"):
         report([family["recon"]], tmp_path / "report.html", ReportSettings())
 
 
-def test_a_later_stage_is_drawn_after_the_one_it_went_on_from(page: str):
+def test_a_later_stage_is_drawn_after_the_stage_before_it(page: str):
     swd = page[page.index('aria-label="Relative SWD') :]
     first, second = re.findall(r'<path d="M([\d.]+) [\d.]+ L([\d.]+) ', swd)[:2]
     assert first[0] == f"{curves.LEFT}"
@@ -271,7 +271,7 @@ def test_scores_in_training_are_a_group_of_curves_with_the_best_marked(family: d
 
 @in_a_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width: int, scheme: str):
+def test_a_browser_shows_the_whole_page_legibly(adversarial, tmp_path: Path, width: int, scheme: str):
     """A real family, codes among it."""
     model = adversarial(tmp_path / "adversarial.safetensors", steps=3).out
     files = [tmp_path / "start.safetensors", model, tmp_path / "codes.h5", tmp_path / "rows.png"]
@@ -295,7 +295,7 @@ def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width
     ],
     ids=["floor", "no floor", "a transport map", "another metric", "reconstructions"],
 )
-def test_a_card_says_what_its_number_is(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
+def test_a_card_names_its_number(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
     path = scored(tmp_path / "one.json", family, **result)
     header, found = read_json(path)
     if found["n_reference"] is None:  # reconstructions are of real images
