@@ -19,7 +19,7 @@ def _reconstruct(ckpt: Path, data: Path | None, out: Path, settings: Reconstruct
     return reconstruct(ckpt, out, settings, data=data, progress=listener())
 
 
-def _interpolate(ckpt: Path, ends: list[str] | None, data: Path | None, out: Path, settings: InterpolateSettings) -> Result:
+def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: Path, settings: InterpolateSettings) -> Result:
     from genrev_cli.stages.figures import interpolate
 
     ends = ends or []

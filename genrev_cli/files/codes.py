@@ -1,6 +1,6 @@
 """Latent codes of a data set: one HDF5 file with `codes` (N, d) float32, `labels` (N,) and `rows` (N,), the images' row numbers."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ class CodeSet:
     header: Header
     codes: np.ndarray
     labels: np.ndarray
+    _: KW_ONLY
     rows: np.ndarray
 
 
@@ -37,4 +38,4 @@ def open_codes(path: Path) -> CodeSet:
         if file["codes"].shape[1] != dim:
             raise FileError(f"{path}: damaged: its codes do not have the {dim} dimensions of its header; run 'genrev encode' again")
         hdf5.require_whole(header, file, path)
-        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), file["rows"][:])
+        return CodeSet(path, header, file["codes"][:], hdf5.labels_of(file, path), rows=file["rows"][:])

@@ -1,7 +1,7 @@
 """A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import h5py
@@ -27,6 +27,7 @@ class ImageSet:
     header: Header
     image_shape: tuple[int, int, int]
     labels: np.ndarray
+    _: KW_ONLY
     split: np.ndarray
 
     def rows(self, split: str) -> np.ndarray:
@@ -73,4 +74,4 @@ def open_images(path: Path) -> ImageSet:
         require_kind(header, "data", path, "genrev prepare-data")
         if not {"images", "labels", "split"} <= file.keys():
             raise FileError(f"{path}: damaged: images, labels or split are missing; run 'genrev prepare-data' again")
-        return ImageSet(path, header, file["images"].shape[1:], hdf5.labels_of(file, path), file["split"][:])
+        return ImageSet(path, header, file["images"].shape[1:], hdf5.labels_of(file, path), split=file["split"][:])

@@ -17,7 +17,7 @@ from genrev_cli.shapes import Codes
 _TRIES = 1000  # draws of x for one code, for rules that reject some
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransportMapConfig:
     """dim: d. sizes: number of codes of each map; there is one map for all classes, or one per class. theta: angle of each, in radians.
 
@@ -54,6 +54,7 @@ class TransportMap(Distribution):
         sizes: Sequence[int],
         theta: Sequence[float],
         rule: str = "barycentric",
+        *,
         neighbours: int = 20,
         drop: bool = False,
         conditional: bool = False,

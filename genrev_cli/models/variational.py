@@ -83,7 +83,7 @@ class Variational(Autoencoder):
         return [self.features, self.mean, self.decoder]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StridedConfig:
     """image_shape: (C, H, W). latent_dim: d. channels: of each stride-2 convolution, from image to code. kernel: k, odd.
 
@@ -148,7 +148,7 @@ def _transposed(c: StridedConfig) -> nn.Sequential:
     return nn.Sequential(*dense, *first, nn.ReLU(), *hidden, end)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
     """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of every block. norm: use batch norm."""
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -29,6 +29,7 @@ class ImageFiles:
     names: Sequence[str]
     channels: int
     sizes: Counter[tuple[int, int, int]]
+    _: KW_ONLY
     sums: Sequence[str]
     lossy: bool
 
@@ -68,7 +69,7 @@ def open_image_files(path: Path, n: int, progress: Progress) -> ImageFiles:
         progress.note(f"{path}: {sum(fact.gray for fact in facts)} gray images are converted to RGB, because others have colours")
     sizes = Counter((channels, fact.size[1], fact.size[0]) for fact in facts)
     lossy = any(name.lower().endswith((".jpg", ".jpeg")) for name in names)
-    return ImageFiles(container, names, channels, sizes, sums, lossy)
+    return ImageFiles(container, names, channels, sizes, sums=sums, lossy=lossy)
 
 
 def _images(container: Container) -> tuple[list[str], int]:

@@ -58,7 +58,7 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
     found: dict[str, dict[str, float]] = {}
     about: dict[str, Any] = {}
     if options.compares:
-        pair, records, effect = open_pair(samples, options, model, reference, device, progress)
+        pair, records, effect = open_pair(samples, options, model, reference, device=device, progress=progress)
         for metric in options.comparisons:
             numbers, conditions = COMPARISONS[metric](pair, options.seed, progress)
             found[metric], about = numbers, about | conditions
@@ -88,7 +88,7 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
     if samples and not options.compares:
         raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} does not use samples; leave them out, or add fid")
     if options.save_stats:
-        check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), "--save-stats")
+        check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), option="--save-stats")
 
 
 def _features(identity: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The metrics: from two sets of features, or from a model and images, to named numbers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Pair:
     reference: FeatureSet | StatisticsFile
     label: str
     kernel_label: str
+    _: KW_ONLY
     identity: dict[str, Any]
 
 

@@ -29,13 +29,13 @@ Records = dict[str, dict[str, Any]]
 
 
 def open_pair(
-    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, device: torch.device, progress: Progress
+    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, *, device: torch.device, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
     """Return both sides, their records, and the effect of bf16 if that is the features' precision.
 
     samples: None to draw them from `model`. Raises UsageError or FileError if the two sides cannot be compared.
     """
-    ours = _open_samples(samples, options, model, device, progress)
+    ours = _open_samples(samples, options, model, device, progress=progress)
     images = ours if isinstance(ours, ImageInput) else None
     shape = images.image_shape if images else reference.image_shape
     if shape is None:
@@ -51,21 +51,21 @@ def open_pair(
     else:
         ours.require(extractor.identity, extractor.label, progress.note)
         left = ours
-    right, record = _reference_side(reference, extractor, options, device, progress)
+    right, record = _reference_side(reference, extractor, options, device, progress=progress)
     if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
         left.rows(), right.rows()
-    effect = _effect(options, device, images, reference.images, progress)
+    effect = _effect(options, device, images, reference.images, progress=progress)
     records = {"samples": ours.record(), "ref": record}
     if samples is None and model and model.sampler:
         records["sampler"] = model.inputs["sampler"]
     if options.save_stats:
         assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
-        write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, {}, str(device))
-    return Pair(left, right, extractor.label, extractor.kernel_label, extractor.identity), records, effect
+        write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, config={}, device=str(device))
+    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, effect
 
 
 def _open_samples(
-    samples: Path | None, options: FidOptions, model: Checkpoint | None, device: torch.device, progress: Progress
+    samples: Path | None, options: FidOptions, model: Checkpoint | None, device: torch.device, *, progress: Progress
 ) -> ImageInput | StatisticsFile:
     if samples is None:
         assert model  # `_require_one_source`
@@ -96,7 +96,7 @@ def _by_files(
         _require_asked(known["identity"], options.features, path)
     for file in (ours, theirs):
         file.require(known["identity"], known["metric"], progress.note)
-    pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], known["identity"])
+    pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], identity=known["identity"])
     return pair, {"samples": ours.record(), "ref": theirs.record()}, {}
 
 
@@ -146,7 +146,7 @@ def _note_compression(samples: ImageInput, reference: ImageInput | None, progres
 
 
 def _reference_side(
-    reference: Reference, extractor: Extractor, options: FidOptions, device: torch.device, progress: Progress
+    reference: Reference, extractor: Extractor, options: FidOptions, device: torch.device, *, progress: Progress
 ) -> tuple[FeatureSet | StatisticsFile, dict[str, Any]]:
     found: StatisticsFile
     if reference.statistics:
@@ -164,7 +164,7 @@ def _reference_side(
 
 
 def _effect(
-    options: FidOptions, device: torch.device, samples: ImageInput | None, reference: ImageInput | None, progress: Progress
+    options: FidOptions, device: torch.device, samples: ImageInput | None, reference: ImageInput | None, *, progress: Progress
 ) -> dict[str, Any]:
     if options.features.precision != "bf16":
         return {}

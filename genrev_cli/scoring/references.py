@@ -1,7 +1,7 @@
 """Named references. A name stands for a protocol: a data set, a split, and how its images were prepared."""
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Protocol:
     source: str
     split: str
     transform: str
+    _: KW_ONLY
     image_shape: Shape
     counts: dict[str, int]
     prepare: str = ""
@@ -91,11 +92,11 @@ def tag(identity: dict[str, Any]) -> str:
 def _celeba(name: str, crop: str, size: tuple[int, int], options: str) -> Protocol:
     transform = faces(crop, size)
     counts = {"train": 162_770, "val": 19_867, "test": 19_962}
-    return Protocol(name, "celeba", "test", str(transform), (3, *size[::-1]), counts, options, file=name)
+    return Protocol(name, "celeba", "test", str(transform), image_shape=(3, *size[::-1]), counts=counts, prepare=options, file=name)
 
 
-_CIFAR10 = Protocol("cifar10", "cifar10", "train", "none", (3, 32, 32), {"train": 50_000, "test": 10_000})
-_MNIST = Protocol("mnist", "mnist", "test", "none", (1, 28, 28), {"train": 60_000, "test": 10_000})
+_CIFAR10 = Protocol("cifar10", "cifar10", "train", "none", image_shape=(3, 32, 32), counts={"train": 50_000, "test": 10_000})
+_MNIST = Protocol("mnist", "mnist", "test", "none", image_shape=(1, 28, 28), counts={"train": 60_000, "test": 10_000})
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -108,7 +109,7 @@ PROTOCOLS = {
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
         Protocol(
-            "digits", "digits", "train", "none", (1, 8, 8), {"train": 1442, "test": 355}
+            "digits", "digits", "train", "none", image_shape=(1, 8, 8), counts={"train": 1442, "test": 355}
         ),  # the test split is too small for statistics
     )
 }

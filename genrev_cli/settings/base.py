@@ -1,7 +1,7 @@
 """Define settings: `lr: float = setting(1e-4, "Learning rate.", panel=TRAINING, at_least=0)` in a frozen dataclass."""
 
 import math
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from genrev_cli.errors import SettingError
@@ -27,6 +27,7 @@ class Spec:
     panel: str = METHOD
     flag: str = ""
     shown: str = ""
+    _: KW_ONLY
     choices: tuple[str, ...] = ()
     at_least: float = -math.inf
     at_most: float = math.inf
@@ -70,7 +71,19 @@ def setting(
     repeated: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting, see `Spec`. Without a default, every table must have the key."""
-    spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below, short, repeated)
+    spec = Spec(
+        help,
+        panel,
+        flag,
+        shown,
+        choices=choices,
+        at_least=at_least,
+        at_most=at_most,
+        above=above,
+        below=below,
+        short=short,
+        repeated=repeated,
+    )
     return field(default=default, metadata={_SPEC: spec})
 
 

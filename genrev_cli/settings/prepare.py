@@ -1,7 +1,7 @@
 """Settings of prepare-data."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
@@ -24,6 +24,7 @@ class PrepareConfig(Settings):
     path: Path | None = setting(None, "Folder or archive of the raw files; default: data/raw/SOURCE.", panel=FILES)
     size: str = setting("", "Size of the result: 64, or WIDTHxHEIGHT as in 48x64. Default: the source's own; 64 for CelebA.", panel=IMAGES)
     crop: str = setting("140", "celeba: 140 (as WAE and the RevNet paper), 108 (as PGA) or none.", panel=IMAGES, choices=CROPS)
+    _: KW_ONLY
     channels: int = setting(0, "folder: 1 gray, 3 RGB, 0 keeps the images' own.", panel=IMAGES)
     val_fraction: float = setting(0.1, "folder: share of the val split, if the folder has no split folders.", panel=IMAGES, at_least=0)
     test_fraction: float = setting(0.1, "folder: share of the test split, if the folder has no split folders.", panel=IMAGES, at_least=0)

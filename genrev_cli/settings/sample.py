@@ -8,7 +8,7 @@ from genrev_cli.settings.common import batch_setting, device_setting, seed_setti
 from genrev_cli.settings.sampling import Draw, SamplerFile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleSettings(Settings):
     """sampler: the file of another distribution of codes than the prior. labels: the classes that images take in turn, () as they mix."""
 

@@ -42,7 +42,7 @@ def encode(ckpt: Path, out: Path, settings: EncodeSettings, *, data: Path | None
     header = Header("codes", {"latent": "full" if full else "restricted", "dim": dim, "split": split}, "", model.header.step, inputs)
     announce(out, hdf5_bytes([((len(rows), dim), 4), ((len(rows),), 8), ((len(rows),), 8)]), progress.note)
     parts = [rows[first : first + batch] for first in range(0, len(rows), batch)]
-    made = dealt(parts, lambda part: _codes(model, images, part, place, full))
+    made = dealt(parts, lambda part: _codes(model, images, part, place, full=full))
     if rank():
         follow(made)
         return Result(None)
@@ -62,7 +62,7 @@ def encode(ckpt: Path, out: Path, settings: EncodeSettings, *, data: Path | None
     )
 
 
-def _codes(model: Checkpoint, images: ImageSet, rows: np.ndarray, device: torch.device, full: bool) -> Tensor:
+def _codes(model: Checkpoint, images: ImageSet, rows: np.ndarray, device: torch.device, *, full: bool) -> Tensor:
     z = model.autoencoder.encode(to_float(torch.from_numpy(images.read(rows)).to(device)))
     codes = z if full else model.prior.select(model.prior.restrict(z))
     if not codes.isfinite().all():

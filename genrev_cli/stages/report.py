@@ -83,7 +83,7 @@ def _material(records: list[Record], progress: Progress) -> Material:
     codes = [record for record in records if record.header.kind == "codes"]
     samplers = [record for record in records if record.header.kind == KIND]
     clouds = [found for record in codes for found in code_clouds(record, trained, samplers, progress)]
-    return Material(records, pictures, scores, logs, parameters, clouds)
+    return Material(records, pictures, scores, logs, parameters=parameters, codes=clouds)
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:

@@ -82,7 +82,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
     def build(device: torch.device) -> AEOTGAN:
         trained, frozen = (copy.deepcopy(start.autoencoder).to(device) for _ in range(2))
         prior = _without_codes(copy.deepcopy(start.prior)).to(device)
-        return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), frozen)
+        return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), encoder=frozen)
 
     settings = {"model": start.autoencoder.config, "prior": base_of(start.prior).config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}

@@ -1,6 +1,6 @@
 """Checkpoints as objects: an autoencoder and its prior. Training stages write them; most other commands read them."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Checkpoint:
     header: Header
     autoencoder: Autoencoder
     prior: Prior
+    _: KW_ONLY
     sampler: tuple[Path, Header] | None = None
 
     @property

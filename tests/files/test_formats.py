@@ -50,7 +50,7 @@ FORMATS = {
         lambda path: read_picture(path)[0],
     ),
     "json": (lambda path, header: write_json(path, RESULT, replace(header, sha256=json_digest(RESULT))), lambda path: read_json(path)[0]),
-    "npz": (lambda path, header: write_statistics(path, MU, SIGMA, 9, header), lambda path: read_statistics(path)[0]),
+    "npz": (lambda path, header: write_statistics(path, MU, SIGMA, 9, header=header), lambda path: read_statistics(path)[0]),
 }
 
 

@@ -168,7 +168,7 @@ def test_statistics_that_are_out_of_date_are_refused(here, monkeypatch):
     with pytest.raises(FileError, match="was not made from the images of 'digits'; 'genrev fid-ref digits'"):
         numbers(here)
     header, n, mu, sigma = read_statistics(out)
-    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "protocol": fewer.facts()}))
+    write_statistics(out, mu, sigma, n, header=replace(header, config={**header.config, "protocol": fewer.facts()}))
     with pytest.raises(FileError, match=r"out of date: data/digits\.h5 has changed since it was made; 'genrev fid-ref digits'"):
         numbers(here)
 
@@ -185,7 +185,7 @@ def test_statistics_with_the_right_name_and_other_features_are_refused(here):
     out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     header, n, mu, sigma = read_statistics(out)
     other = {**header.config["identity"], "profile": "tf"}
-    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "identity": other}))
+    write_statistics(out, mu, sigma, n, header=replace(header, config={**header.config, "identity": other}))
     with pytest.raises(FileError, match="profile tf, not pixel"):
         numbers(here)
     np.savez(out, mu=mu, sigma=sigma)
