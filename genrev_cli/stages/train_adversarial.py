@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import flags_of, overlaid, read_recipe, split_table, table_of, without
+from genrev_cli.config import overlaid, read_recipe, split_table, table_of, without
 from genrev_cli.errors import UsageError
 from genrev_cli.methods.adversarial import LatentAdversarial
 from genrev_cli.methods.matching import LatentMatching
@@ -22,6 +22,7 @@ from genrev_cli.runs.planning import defaults_for
 from genrev_cli.runs.run import run_job
 from genrev_cli.settings.adversarial import ADVERSARY, AdversarialConfig, MatchingConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
+from genrev_cli.settings.trainers import flag_that_sets
 from genrev_cli.store.checkpoints import data_of, load_checkpoint, recipe_of
 from genrev_cli.training.method import AutoencoderMethod, require_two_codes
 
@@ -48,7 +49,7 @@ def train_adversarial(
     images = data_of(start.header, data, ckpt)
     origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
     tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table, method, kind = _matched(table_of(tables, STAGE, name))
+    table, method, kind = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
     schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, kind)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
@@ -65,7 +66,7 @@ def train_adversarial(
     return run_job(job, out, run, progress)
 
 
-def _matched(table: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
+def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
     """Return the table without the keys of the other method, the method that its key `matcher` chooses, and the class of its settings.
 
     Raises UsageError when such a key was given as an option; a recipe may have those of both.
@@ -75,6 +76,6 @@ def _matched(table: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMet
         (LatentAdversarial, AdversarialConfig, MatchingConfig) if adversarial else (LatentMatching, MatchingConfig, AdversarialConfig)
     )
     foreign = {field.name for field in fields(other)} - {field.name for field in fields(settings)}
-    for key in foreign & flags_of(table).keys() - {"matcher"}:
-        raise UsageError(f"{flags_of(table)[key]}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
+    for key in foreign & asked.keys() - {"matcher"}:
+        raise UsageError(f"{flag_that_sets(STAGE, key)}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
     return without(table, *foreign), method, settings
