@@ -255,6 +255,8 @@ def test_an_unknown_name_may_be_that_of_a_plugin(genrev):
     for words in (swae("--dry-run")[2:], ("fid", "data.h5", "--ref", "data.h5", "--features", "pixel", "--metrics", "energy")):
         code, _, err = genrev(*words)
         assert (code, "--plugin FILE" in err) == (2, True), err
+    code, _, err = genrev("prepare-data", "rings")
+    assert (code, err.strip().endswith("mnist, or pass --plugin FILE if a plugin defines it")) == (2, True), err
     code, _, err = genrev("train-flow", "--data", "data.h5", "--recipe", "glow.toml", "--dry-run")
     assert code == 2
     assert "glow.toml [model]: name = 'glow' is unknown; choose " in err
