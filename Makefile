@@ -1,4 +1,4 @@
-# make demo   run both chains on scikit-learn's digits; writes demo/report.html and demo/aeot/report.html
+# make demo   run two chains on scikit-learn's digits; writes demo/report.html and demo/aeot/report.html
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
@@ -13,7 +13,7 @@ DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=144
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	@$(MAKE) --no-print-directory -f pipelines/grn.mk GENREV=$(BIN)/genrev OUT=demo $(DEMO)
+	@$(BIN)/genrev demo demo
 	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev OUT=demo/aeot $(DEMO)
 	@echo "open demo/report.html and demo/aeot/report.html"
 

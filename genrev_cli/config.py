@@ -156,7 +156,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         if path.suffix == ".toml":
             raise UsageError(f"--recipe {recipe}: no such file")
         close = difflib.get_close_matches(recipe, recipe_names(), 1)
-        cure = f"did you mean '{close[0]}'?" if close else f"choose {', '.join(recipe_names())}, or a .toml file"
+        cure = f"did you mean '{close[0]}'?" if close else "'genrev recipes' lists all; a .toml file is possible too"
         raise UsageError(f"--recipe {recipe}: no such recipe; {cure}")
     try:
         tables = tomllib.loads(text)

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "stages": (*_TENSORS, "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
     "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
     "doctor": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
-    "cli": ("stages", "runs", "store", "scoring", "bench", "doctor"),
+    "cli": ("report", "stages", "runs", "store", "scoring", "bench", "doctor"),
     "__main__": ("cli",),
 }
 

@@ -161,7 +161,7 @@ def test_a_network_is_trained_and_drawn_from(genrev):
 def test_a_source_is_prepared(genrev):
     code, _, err = genrev("--plugin", "rings.py", "prepare-data", "rings", "--limit", 60, "--out", "rings.h5")
     assert code == 0, err
-    assert all(word in err for word in ("60", "[1, 16, 16]"))
+    assert all(word in err for word in ("60", "1×16×16"))
     code, _, err = genrev("--plugin", "rings.py", "prepare-data", "rings", "--crop", "108")
     assert (code, err.strip()) == (2, "genrev: error: --crop does not apply to 'rings'; leave it out")
 

@@ -8,19 +8,52 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
+from genrev_cli.cli.mistakes import unknown_option
 from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 from genrev_cli.plugins import FLAG, fault, load_asked
-from genrev_cli.settings.base import listed
+from genrev_cli.settings.base import ADVANCED, listed
+
+_GENERAL = "With any command"
+"""Panel of the options that go with any command."""
+
+
+class Root(TyperGroup):
+    """genrev without a command. The help leaves out Typer's options for completion, so that the commands are seen first."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options. --help takes no value, and the help shows none."""
+        found: list[Any] = super().get_params(ctx)
+        for parameter in found:
+            if parameter.name in ("install_completion", "show_completion"):
+                parameter.hidden = True
+            if parameter.name == "help":
+                parameter.metavar, parameter.rich_help_panel = "", _GENERAL
+        return found
+
+
+class Subcommand(TyperCommand):
+    """A command. Its own --help stands in the last panel of the help, so that the files are seen first."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options in the order of the help."""
+        found: list[Any] = super().get_params(ctx)
+        for parameter in found:
+            if parameter.name == "help":
+                parameter.metavar, parameter.rich_help_panel = "", ADVANCED
+        return found
+
 
 app = typer.Typer(
     name="genrev",
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -44,13 +77,17 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_version, is_eager=True, metavar="", help="Print the version.", rich_help_panel=_GENERAL),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", metavar="", help="With any command: show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.", rich_help_panel=_GENERAL)] = False,
     plugin: Annotated[
         list[Path] | None,
         typer.Option(
-            "--plugin", metavar="FILE", help="With any command: load networks, methods, sources or metrics from this Python file."
+            "--plugin",
+            metavar="FILE",
+            help="Python file with networks, methods, sources or metrics.",
+            rich_help_panel=_GENERAL,
         ),
     ] = None,
     peer_timeout: Annotated[
@@ -58,11 +95,15 @@ def root(
         typer.Option(
             "--peer-timeout",
             metavar="MINUTES",
-            help="With any command under torchrun: end a process that has waited this many minutes for another one.",
+            help="Under torchrun: end a process that has waited this long for another.",
+            rich_help_panel=_GENERAL,
         ),
     ] = PEER_MINUTES,
 ) -> None:
-    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage."""
+    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
+
+    'genrev help COMMAND' explains a command. 'genrev --install-completion' lets your shell complete commands, options and values.
+    """
 
 
 _interrupts: list[int] = []
@@ -95,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         peer_seconds = _take_peer_seconds(words)
         command_line.set(tuple(words))
-        words = load_asked(words)
+        words = _helped(load_asked(words))
         from genrev_cli.cli import commands
 
         commands.arrange()
@@ -111,6 +152,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code  # every process has this error; rank 0 reports it
         error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
         return code
+
+
+def _helped(words: list[str]) -> list[str]:
+    """Return the words of `genrev help` and `genrev help COMMAND` as `genrev [COMMAND] --help`; others unchanged."""
+    return [*words[1:2], "--help"] if words[:1] == ["help"] else words
 
 
 def _take_peer_seconds(words: list[str]) -> float:
@@ -167,7 +213,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, _mistake(error.format_message())
+        return 2, unknown_option(error) or _mistake(error.format_message())
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

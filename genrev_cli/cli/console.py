@@ -6,54 +6,23 @@ Names and headers of other people's files may hold any character. They are print
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextvars import ContextVar
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
+from genrev_cli.cli.ending import condition_lines, end_lines, table_lines
+from genrev_cli.cli.stderr import STDERR, tell, visible
 from genrev_cli.errors import FileError, GenrevError, UnreadError
 from genrev_cli.invocation import first_process
-from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
-
-PLAIN_SECONDS = 10.0
-
-
-def visible(text: str) -> str:
-    r"""Return `text` with unprintable characters escaped as in Python: line ends \n, escape sequences \x1b, undecodable bytes \udcff."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _visible_json(value: object) -> str:
     """Return one line of JSON. Characters that are unprintable, or not in stdout's encoding, are escaped and mean the same."""
     text = json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"))
     return "".join(letter if letter.isprintable() else json.dumps(letter).strip('"') for letter in text)
-
-
-class _Stderr:
-    """stderr, whose failures are ignored: a run goes on when nobody reads its messages."""
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(sys.stderr, name)
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
-
-
-_STDERR = _Stderr()
-
-
-def _tell(text: str = "") -> None:
-    """Print a line for the user."""
-    print(visible(text), file=_STDERR, flush=True)
 
 
 def put_out(text: str, *, exact: bool = False) -> None:
@@ -85,15 +54,15 @@ def stdout_shows() -> bool:
 def now_doing(what: str) -> None:
     """Print what is being done. On a terminal that also shows stdout, the line is removed by `done`."""
     if stdout_shows() and sys.stderr.isatty():
-        print(f"\r{visible(what)} …\x1b[K", end="", file=_STDERR, flush=True)
+        print(f"\r{visible(what)} …\x1b[K", end="", file=STDERR, flush=True)
     else:
-        _tell(f"genrev: {what}")
+        tell(f"genrev: {what}")
 
 
 def done() -> None:
     """Remove the line of `now_doing` from the terminal."""
     if stdout_shows() and sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=_STDERR, flush=True)
+        print("\r\x1b[K", end="", file=STDERR, flush=True)
 
 
 def open_streams() -> None:
@@ -130,127 +99,53 @@ def close_streams(code: int) -> int:
 def error_line(message: str) -> None:
     """Print an error as one line."""
     if message:  # it is empty if help was shown
-        _tell(f"genrev: error: {message}")
+        tell(f"genrev: error: {message}")
 
 
 def traceback_lines(text: str) -> None:
     """Print the traceback of an error."""
     for line in text.splitlines():
-        _tell(line)
+        tell(line)
 
 
-def report(result: Result, as_json: bool) -> None:
-    """Print a result: its path on stdout and its numbers or tables on stderr, or everything as one JSON object on stdout."""
-    if not first_process():
+quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""True while a command is only a step of another one, which reports for it."""
+
+
+def report(result: Result, as_json: bool, command: str = "") -> None:
+    """Print a result: its path on stdout and its numbers or tables on stderr, or everything as one JSON object on stdout.
+
+    command: the command that made it; with it, stderr also says what to do next.
+    """
+    if not first_process() or quiet.get():
         return
     if as_json:
         made = {"out": str(result.out)} if result.out else {}
         put_out(_visible_json(made | result.numbers))
         return
     if "tables" in result.numbers:
-        _print_tables(result)
-        return
-    width = max((len(name) for name in result.numbers), default=0)
-    for name, value in result.numbers.items():
-        _tell(f"{name:<{width}}  {_shown(value)}")
+        _tell_all(line for table in result.numbers["tables"] for line in table_lines(table))
+        _tell_all(condition_lines(result.numbers.get("conditions", {})))
+    else:
+        _tell_all(end_lines(result))
+    if result.out and command:
+        from genrev_cli.runs.following import next_command
+
+        if line := next_command(command, result.out):
+            tell(f"next: {line}")
     if result.out:
         _put_out_path(result.out)
+
+
+def _tell_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell(line)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _print_tables(result: Result) -> None:
-    """Print tables and the conditions under which they were measured."""
-    for table in result.numbers["tables"]:
-        _print_table(table)
-    for name, value in result.numbers.get("conditions", {}).items():
-        _tell(f"{name}: {_shown(value)}")
-    if result.out:
-        _put_out_path(result.out)
-
-
-def _print_table(table: dict[str, Any]) -> None:
-    rows = sorted(table["rows"], key=len, reverse=True)  # the longest row has all columns in order
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [columns, *([_cell(row.get(name)) for name in columns] for row in table["rows"])]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    _tell(table["title"])
-    for line in lines:
-        padded = [word.rjust(width) for word, width in zip(line[1:], widths[1:], strict=True)]
-        _tell("  " + "  ".join([line[0].ljust(widths[0]), *padded]))
-    for note in table["notes"]:
-        _tell(f"  {note}")
-    _tell()
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def listener() -> Progress:
-    """Return a progress that draws bars on a terminal, and prints a plain line now and then elsewhere."""
-    if not first_process():
-        return SILENT
-    return _Bars() if sys.stderr.isatty() else _Lines()
-
-
-class _Noting(Progress):
-    def note(self, message: str) -> None:
-        _tell(f"genrev: {message}")
-
-
-class _PlainTask(Task):
-    def __init__(self, title: str, total: int, unit: str, done: int) -> None:
-        self.title, self.total, self.unit, self.done = title, total, unit, done
-        self.began, self.before, self.last = time.monotonic(), done, time.monotonic()
-
-    def advance(self, units: int = 1, **numbers: float) -> None:
-        """Print a line when the last one is old enough, and at the end."""
-        self.done += units
-        now = time.monotonic()
-        if now - self.last >= PLAIN_SECONDS or self.done >= self.total:
-            self.last = now
-            left = (now - self.began) / max(self.done - self.before, 1) * (self.total - self.done)
-            _tell(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left{_numbers(numbers)}")
-
-
-class _Lines(_Noting):
-    @contextmanager
-    def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        yield _PlainTask(title, total, unit, done)
-
-
-class _Bars(_Noting):
-    @contextmanager
-    def task(self, title: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """Show a bar, which stays on the terminal when it is done."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit, markup=False),
-            TimeRemainingColumn(), TextColumn("{task.fields[numbers]}", markup=False),
-        )  # fmt: skip
-        with RichProgress(*columns, console=Console(file=cast(IO[str], _STDERR))) as bars:
-            number = bars.add_task(visible(title), total=total, completed=done, numbers="")
-
-            class Bar(Task):
-                def advance(self, units: int = 1, **numbers: float) -> None:
-                    if numbers:
-                        bars.update(number, advance=units, numbers=_numbers(numbers))
-                    else:
-                        bars.update(number, advance=units)
-
-            yield Bar()
-
-
-def _numbers(numbers: dict[str, float]) -> str:
-    return "".join(f"  {name} {value:.4g}" for name, value in numbers.items())
 
 
 def show(result: Result) -> None:

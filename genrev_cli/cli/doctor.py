@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from genrev_cli.cli.console import done, listener, now_doing, put_out, report, traceback_lines
+from genrev_cli.cli.bars import listener
+from genrev_cli.cli.console import done, now_doing, put_out, report, traceback_lines
 from genrev_cli.cli.generate import Group, add_command
 from genrev_cli.cli.layout import head_lines, row_lines
 from genrev_cli.errors import UnavailableError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, add_command, out_option, path_option
 from genrev_cli.result import Result
 from genrev_cli.settings.features import FeatureOptions

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, Part, add_command, out_option
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result

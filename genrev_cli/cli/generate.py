@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol, get_args, get_origin, get_
 
 import typer
 
-from genrev_cli.cli import app
+from genrev_cli.cli import Subcommand, app
 from genrev_cli.cli.console import report
 from genrev_cli.errors import UsageError
 from genrev_cli.result import Result
@@ -179,7 +179,7 @@ def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect
 def _metavar(kind: Any, spec: Spec) -> str | None:
     """Return what the help shows as the type of an option: nothing for a flag, which takes no value; None leaves it to Typer."""
     if get_origin(kind) is tuple:
-        entry = get_args(kind)[0].__name__
+        entry = get_args(kind)[0].__name__.lower()
         return f"<{entry}>" if spec.repeated else f"<{entry},…>"
     return "" if kind is bool else None
 
@@ -245,12 +245,12 @@ def add_command(
         as_json = made["as_json"] if prints else made.pop("as_json")
         result = built.run(**made)
         if result is not None:
-            report(result, as_json=as_json)
+            report(result, as_json=as_json, command=name)
 
     command.__name__, command.__doc__ = name.replace("-", "_"), help
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(name, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
+    app.command(name, cls=Subcommand, rich_help_panel=all_commands()[name].panel, epilog=f"$ {example}")(command)
 
 
 def _place(parameter: inspect.Parameter) -> int:

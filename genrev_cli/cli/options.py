@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from genrev_cli.config import recipe_names
 from genrev_cli.settings.base import FILES
 
 Ckpt = Annotated[Path, typer.Option("--ckpt", help="Checkpoint (.safetensors) of a training command.", rich_help_panel=FILES)]
@@ -14,4 +15,12 @@ CkptData = Annotated[
     typer.Option("--data", help="Prepared images (.h5); default: those the checkpoint was trained on.", rich_help_panel=FILES),
 ]
 Codes = Annotated[Path, typer.Argument(help="Codes (.h5) of encode.", show_default=False)]
-Recipe = Annotated[str, typer.Option("--recipe", help="Built-in recipe or a .toml file; default: see above.", rich_help_panel=FILES)]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        help="Built-in recipe or a .toml file; default: see above.",
+        rich_help_panel=FILES,
+        autocompletion=lambda incomplete: [name for name in recipe_names() if name.startswith(incomplete)],
+    ),
+]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, add_command, out_option, sampler_part
 from genrev_cli.result import Result
 from genrev_cli.settings.sample import SampleSettings

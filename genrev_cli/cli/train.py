@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from genrev_cli.cli import options
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option, path_option
 from genrev_cli.config import recipe_names
 from genrev_cli.errors import UsageError

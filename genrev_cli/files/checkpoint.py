@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genrev_cli.errors import FileError, lacks_memory
+from genrev_cli.files import hdf5
 from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
@@ -79,6 +80,16 @@ def starts_with(path: Path, begin: bytes) -> bool:
         return file.read(len(begin)) == begin
 
 
+def _hdf5_words(path: Path) -> str:
+    """Return what an HDF5 file is."""
+    try:
+        kind = hdf5.read_header(path).kind
+    except FileError:
+        return "is an HDF5 file"
+    maker = {"data": "prepared images, of prepare-data", "codes": "codes, of encode", "samples": "samples, of sample"}.get(kind, kind)
+    return f"holds {maker}"
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     require_text(path)
@@ -87,7 +98,7 @@ def _reading(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     if starts_with(path, HDF5_BEGINS):
-        raise FileError(f"{path}: is an HDF5 file, but a .safetensors file is needed; were two files swapped?")
+        raise FileError(f"{path}: {_hdf5_words(path)}, but a .safetensors file is needed: a checkpoint, or a map of fit-ot or fit-gmm")
     try:
         with safe_open(str(path), framework="pt") as file:
             yield file

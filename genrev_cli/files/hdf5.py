@@ -69,9 +69,14 @@ class Writer:
         self._file[name].resize(rows, axis=0)
 
 
+def rows_at_once(array: h5py.Dataset) -> int:
+    """Return how many rows of an array are held in memory at once."""
+    return _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+
+
 def _digest(file: h5py.File) -> str:
     def blocks(array: h5py.Dataset) -> Iterator[np.ndarray]:
-        step = _rows(array.shape, array.dtype.itemsize, _BLOCK_BYTES)
+        step = rows_at_once(array)
         for start in range(0, array.shape[0], step):
             yield np.ascontiguousarray(array[start : start + step]).reshape(-1).view("uint8")
 
@@ -170,6 +175,8 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
     try:
         file = h5py.File(path, "r")
     except _BROKEN as error:
+        if path.suffix == ".safetensors":
+            raise FileError(f"{path}: is a checkpoint or a map, but a .h5 file is needed; were two files swapped?") from error
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
     with file:
         try:

@@ -30,19 +30,19 @@ class ImageSet:
     _: KW_ONLY
     split: np.ndarray
 
-    def rows(self, split: str) -> np.ndarray:
+    def rows(self, split: str, option: str = "--split") -> np.ndarray:
         """Return the row numbers of a split, or of 'all'; (n,) int64.
 
-        Raises UsageError if the set has no such split.
+        option: the one that named the split. Raises UsageError if the set has no such split.
         """
         if split == "all":
             return np.arange(len(self.split))
         if split not in SPLITS:
-            raise UsageError(f"--split {split}: choose one of {', '.join(SPLITS)} or all")
+            raise UsageError(f"{option} {split}: choose one of {', '.join(SPLITS)} or all")
         rows = np.flatnonzero(self.split == SPLITS.index(split))
         if not len(rows):
-            present = [name for i, name in enumerate(SPLITS) if (self.split == i).any()]
-            raise UsageError(f"{self.path}: has no images in split '{split}' (it has {', '.join(present)})")
+            present = [f"{option} {name}" for i, name in enumerate(SPLITS) if (self.split == i).any()]
+            raise UsageError(f"{self.path}: has no images in split '{split}'; choose {' or '.join(present)}")
         return rows
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -70,6 +70,11 @@ def open_images(path: Path) -> ImageSet:
 
     Raises FileError if it is missing, damaged, or not a prepared image set.
     """
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        what = "a folder" if path.is_dir() else "a zip"
+        raise FileError(
+            f"{path}: is {what}, but a .h5 file is needed; make one with 'genrev prepare-data folder --path {path} --out data/images.h5'"
+        )
     with hdf5.reading(path) as (header, file):
         require_kind(header, "data", path, "genrev prepare-data")
         if not {"images", "labels", "split"} <= file.keys():

@@ -1,5 +1,6 @@
 """Reports: one HTML file with its header in a data block, which browsers neither show nor run."""
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,24 @@ SLOT = _OPEN + _CLOSE
 """The empty data block that a page must contain once; the header is put there."""
 
 
+def unfilled(html: str) -> str:
+    """Return a page with an empty `SLOT` in place of its header."""
+    return _BLOCK.sub(SLOT, html)
+
+
 def page_digest(html: str) -> str:
     """Return the content digest of a page without its header."""
-    return content_digest({"page": array_digest("html", (), [_BLOCK.sub(SLOT, html).encode()])})
+    return content_digest({"page": array_digest("html", (), [unfilled(html).encode()])})
+
+
+def text_digest(text: str) -> str:
+    """Return the sha256 of a text file that has no header, as UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_page(path: Path, html: str, header: Header) -> None:

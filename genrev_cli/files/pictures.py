@@ -21,11 +21,19 @@ def to_pil(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-def grid(tiles: np.ndarray, columns: int, *, gap: int = 1, least_side: int = 32) -> np.ndarray:
-    """Arrange tiles (n, C, H, W) uint8 in rows of `columns` on white; small tiles are magnified by an integer: (C, height, width)."""
-    factor = max(1, -(-least_side // min(tiles.shape[2:])))
-    tiles = tiles.repeat(factor, axis=2).repeat(factor, axis=3)
-    gap *= max(1, factor // 2)
+def gap_of(scale: int) -> int:
+    """Return the pixels between tiles that are magnified by `scale`."""
+    return max(1, scale // 2)
+
+
+def grid(tiles: np.ndarray, columns: int, *, least_side: int = 32, scale: int = 0) -> np.ndarray:
+    """Arrange tiles (n, C, H, W) uint8 in rows of `columns` on white: (C, height, width).
+
+    scale: how often each pixel is repeated; 0 repeats it until the tiles have `least_side` pixels.
+    """
+    scale = scale or max(1, -(-least_side // min(tiles.shape[2:])))
+    tiles = tiles.repeat(scale, axis=2).repeat(scale, axis=3)
+    gap = gap_of(scale)
     n, channels, height, width = tiles.shape
     rows = -(-n // columns)
     canvas = np.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 255, np.uint8)

@@ -1,9 +1,10 @@
-"""What may be written where: a stage replaces what it made itself, and nothing else."""
+"""What may be written where: a stage replaces what it made itself from the same files, and nothing else."""
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.any import read_any_header
@@ -33,6 +34,38 @@ def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable
         raise foreign from error
     if header.kind != kind:
         raise foreign
+
+
+def require_remake(
+    out: Path, inputs: Mapping[str, Mapping[str, Any]], roles: Iterable[str] = (), *, shows: str = "", force: bool, option: str = "--out"
+) -> None:
+    """Raise FileError if `out` exists and was made from other files than `inputs`, the records of its new header, unless `force`.
+
+    A file is the same if its path or its content is, so a page can be made again after a longer training, or in a moved folder.
+    roles: those to compare, and both files must have the same; () allows further inputs, as for a page to which a file was added.
+    shows: the first word of what a picture shows; another picture of the same files is not replaced either.
+    """
+    if force or not out.exists():
+        return
+    old = read_any_header(out)
+    cure = f"choose another {option}, or pass --force to replace it"
+    before = str(old.config.get("shows", ""))
+    if shows and before and not before.startswith(shows):
+        raise FileError(f"{out}: shows {before.partition(':')[0]}, not {shows}; {cure}")
+    for role, record in old.inputs.items() if not roles else ((role, old.inputs.get(role)) for role in roles):
+        candidates = [inputs.get(role)] if roles else list(inputs.values())
+        if role == "data" and record is None:
+            continue  # a picture of single files, which had no need of the data
+        if not any(_same(record, candidate) for candidate in candidates):
+            was = record["path"] if record else f"the {'prior' if role == 'sampler' else 'same files'}"
+            raise FileError(f"{out}: was made from {was}, and would be replaced by another {old.kind}; {cure}")
+
+
+def _same(record: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Return True if two records, or two missing ones, are of the same file."""
+    if record is None or other is None:
+        return record is other
+    return record["path"] == other["path"] or record["sha256"] == other["sha256"]
 
 
 def require_writable(out: Path, cure: str) -> None:

@@ -2,10 +2,18 @@
 
 R: x̃ → z;   p(z) = N(μ, diag σ²);   log p(x̃) = log p(z) + log |det ∂z/∂x̃|
 x̃ = (255·x + u) / 256,  u ~ U[0, 1): each 8-bit pixel becomes uniform on its cell of [0, 1)   (Theis et al. 2016, section 3.1)
+
+Some networks need larger images than there are, and have a margin around them. A constant margin has no density: the likelihood would grow
+without limit as σ → 0 there. So the margin is noise v ~ U[0, 1), which the network models together with the image:
+
+log p(x̃) = log ∫ p(x̃, v) dv ≥ E log p(x̃, v)    by Jensen's inequality, because the density of v is 1
+
+This is the bound of augmented flows (Huang, Dinh & Courville 2020). Bits per dimension stay an upper bound, and count only the image's
+dimensions, C·H·W. The papers of our networks have no margins; this is ours.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import final
 
@@ -14,10 +22,9 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import DiagonalGaussian, Prior
-from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.settings.likelihood import LikelihoodConfig
-from genrev_cli.shapes import Images, Labels, Scalar, Scores
+from genrev_cli.shapes import Images, Labels, Latents, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
 from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
@@ -28,14 +35,32 @@ def dequantise(x: Images, u: Tensor) -> Images:
     return (255 * x + u) / 256
 
 
-def log_likelihood(bijection: Bijection, prior: DiagonalGaussian, x: Images) -> Scores:
-    """log p(x) = log p(z) + log |det ∂z/∂x| in nats: (B, C, H, W) → (B,)."""
-    z, log_det = bijection.encode_log_det(x)
+def log_likelihood(bijection: Bijection, prior: DiagonalGaussian, x: Images, border: Images | None = None) -> Scores:
+    """log p(x) = log p(z) + log |det ∂z/∂x| in nats: (B, C, H, W) → (B,).
+
+    border: see `Bijection.encode_log_det`; with it this is log p(x, v) for the margin v.
+    """
+    z, log_det = bijection.encode_log_det(x) if border is None else bijection.encode_log_det(x, border)
     return prior.log_prob(z) + log_det
 
 
+def noise(bijection: Bijection, n: int, generator: torch.Generator) -> Tensor:
+    """Draw u ~ U[0, 1) for every pixel of n images and of their margins: (n, C, H', W')."""
+    return torch.rand(n, *bijection.padded_shape, generator=generator, device=generator.device)
+
+
+def bits_of_images(bijection: Bijection, prior: DiagonalGaussian, x: Images, u: Tensor) -> Scores:
+    """Return the bits per dimension of 8-bit images x with the noise u: (B, C, H, W), (B, C, H', W') → (B,)."""
+    margin = bijection.margin
+    log_p = log_likelihood(bijection, prior, dequantise(x, margin.crop(u)), u if margin else None)
+    return bits_per_dim(log_p, math.prod(bijection.image_shape))
+
+
 def bits_per_dim(log_likelihood: Scores, dims: int) -> Scores:
-    """Return −log p(x̃) / (D ln 2) + 8. Its mean over u is an upper bound of −log₂ P(x)/D for 8-bit images (Theis et al. 2016)."""
+    """Return −log p(x̃) / (D ln 2) + 8, D = C·H·W. Its mean over u is an upper bound of −log₂ P(x)/D for 8-bit images (Theis et al. 2016).
+
+    With log p(x̃, v) in place of log p(x̃) its mean over u and v is an upper bound too.
+    """
     return 8 - log_likelihood / (dims * math.log(2))
 
 
@@ -48,11 +73,11 @@ def require_density(model: Autoencoder, prior: Prior) -> None:
             f"a likelihood needs a prior over all {model.latent_dim} dimensions; "
             f"'{prior.config['name']}' has other ones; set [prior] name = \"diagonal-gaussian\""
         )
-    dims = math.prod(model.image_shape)
+    dims = math.prod(model.padded_shape)
     if model.latent_dim != dims:
         raise UsageError(
-            f"'{model.config['name']}' pads images of {dims} values to {model.latent_dim}, and constant padding has no density; "
-            "prepare the images with a --size that needs no padding, or use fewer scales"
+            f"'{model.config['name']}' turns images of {dims} values into latents of {model.latent_dim}, so it has no density; "
+            "set its margin, or use a recipe with revnet or inn"
         )
 
 
@@ -76,21 +101,28 @@ class MaximumLikelihood(AutoencoderMethod):
         self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
 
     def start(self, passes: Passes) -> None:
-        """Set μ and σ to those of the untrained network's latents, for pixels at the middle of their cells."""
-        fit_prior(self.autoencoder, self.prior, lambda: ((dequantise(x, torch.full_like(x, 0.5)), labels) for x, labels in passes()))
+        """Set μ and σ to those of the untrained network's latents, for pixels at the middle of their cells, and noise in the margin."""
+        with torch.no_grad():
+            self.prior.fit(lambda: self._latents(passes))
+
+    def _latents(self, passes: Passes) -> Iterator[tuple[Latents, Labels]]:
+        R, generator = self.autoencoder, None
+        for x, labels in passes():
+            generator = generator or torch.Generator(x.device).manual_seed(0)
+            x_middle = dequantise(x, torch.full_like(x, 0.5))
+            z, _ = R.encode_log_det(x_middle, noise(R, len(x), generator)) if R.margin else R.encode_log_det(x_middle)
+            yield z, labels
 
     def measure(self, autoencoder: Autoencoder, prior: Prior, x: Images, generator: torch.Generator) -> dict[str, Scores]:
         """Return the bits per dimension of each image, with one u each."""
         assert isinstance(autoencoder, Bijection)
         assert isinstance(prior, DiagonalGaussian)
-        u = torch.rand(x.shape, generator=generator, device=x.device)
-        return {"bits_per_dim": bits_per_dim(log_likelihood(autoencoder, prior, dequantise(x, u)), autoencoder.latent_dim)}
+        return {"bits_per_dim": bits_of_images(autoencoder, prior, x, noise(autoencoder, len(x), generator))}
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """Update R, μ and σ once."""
-        u = shard(torch.rand(len(x) * size(), *x.shape[1:], generator=generator, device=x.device))
+        u = shard(noise(self.autoencoder, len(x) * size(), generator))
         with self.autocast():
-            log_p = log_likelihood(self.autoencoder, self.prior, dequantise(x, u))
-        L = bits_per_dim(log_p, self.autoencoder.latent_dim).mean()
+            L = bits_of_images(self.autoencoder, self.prior, x, u).mean()
         (norm,) = descend((self.optimizers["R"], L))
         return {"bits_per_dim": L.detach(), "grad_norm": norm}

@@ -62,8 +62,10 @@ class ClassTransport(AutoencoderMethod):
         }
 
     def start(self, passes: Passes) -> None:
-        """Set μ_k and σ_k to those of the untrained network's codes of class k."""
+        """Set μ_k and σ_k to those of the untrained network's codes of class k. Raises UsageError if all σ are 0."""
         fit_prior(self.autoencoder, self.prior, passes)
+        if not self.prior.std.any():
+            raise UsageError("train-ot: all training images of a class are equal, so its Gaussian has no extent; give images that differ")
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """One update of R, μ and σ."""

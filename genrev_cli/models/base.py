@@ -1,6 +1,7 @@
 """The interface that every autoencoder implements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from genrev_cli.errors import SettingError
 from genrev_cli.models.invertible import MEMORY, Chain, Coupling, Streams
+from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Images, Latents, Scores
 
 
@@ -55,19 +57,28 @@ class Bijection(Autoencoder):
     """An autoencoder whose decoder is the inverse of its encoder. It also computes the log-determinants of both.
 
     `split_image` turns an image into two streams, the chain maps the streams, and `join_latent` turns them into the latent. The decoder
-    goes back the same way. If images are padded (D > C·H·W), the log-determinants are those of the map of the padded images.
+    goes back the same way.
+
+    margin: pixels around an image, for networks that need other sides than it has. Images get a constant margin before they are encoded,
+    and lose it after they are decoded. D = C·H'·W' then counts it too, and the log-determinants are those of the map of padded images.
     """
 
     bijective: ClassVar[bool] = True
+    margin: Margin = NO_MARGIN
     chain: Chain
+
+    @property
+    def padded_shape(self) -> tuple[int, int, int]:
+        """Return (C, H', W'), the shape of an image with its margin."""
+        return self.margin.grown(self.image_shape)
 
     @abstractmethod
     def split_image(self, x: Images) -> Streams:
-        """Turn images into the streams that enter the chain: (B, C, H, W) → two streams."""
+        """Turn images with their margin into the streams that enter the chain: (B, C, H', W') → two streams."""
 
     @abstractmethod
     def join_image(self, streams: Streams) -> Images:
-        """Turn the streams that leave the inverse chain into images: two streams → (B, C, H, W)."""
+        """Turn the streams that leave the inverse chain into images with their margin: two streams → (B, C, H', W')."""
 
     @abstractmethod
     def join_latent(self, streams: Streams) -> Latents:
@@ -79,21 +90,28 @@ class Bijection(Autoencoder):
 
     def encode(self, x: Images) -> Latents:
         """(B, C, H, W) → (B, D)."""
-        return self.join_latent(self.chain.run(self.chain.steps(), partial(self.split_image, x)))
+        return self.join_latent(self.chain.run(self.chain.steps(), self._entering(x)))
 
     def decode(self, z: Latents) -> Images:
         """(B, D) → (B, C, H, W), the inverse of `encode`."""
-        return self.join_image(self.chain.run(self.chain.inverse_steps(), partial(self.split_latent, z)))
+        return self.margin.crop(self.join_image(self.chain.run(self.chain.inverse_steps(), partial(self.split_latent, z))))
 
-    def encode_log_det(self, x: Images) -> tuple[Latents, Scores]:
-        """Return z and log |det ∂z/∂x| of each image: (B, C, H, W) → (B, D), (B,)."""
-        streams, log_det = self.chain.run_log_det(self.chain.steps(), partial(self.split_image, x))
+    def encode_log_det(self, x: Images, border: Images | None = None) -> tuple[Latents, Scores]:
+        """Return z and log |det ∂z/∂x| of each image: (B, C, H, W) → (B, D), (B,).
+
+        border: (B, C, H', W') images whose outer pixels become the margin of x, instead of constant ones.
+        """
+        streams, log_det = self.chain.run_log_det(self.chain.steps(), self._entering(x, border))
         return self.join_latent(streams), log_det
 
     def decode_log_det(self, z: Latents) -> tuple[Images, Scores]:
         """Return x and log |det ∂x/∂z| of each latent: (B, D) → (B, C, H, W), (B,)."""
         streams, log_det = self.chain.run_log_det(self.chain.inverse_steps(), partial(self.split_latent, z))
-        return self.join_image(streams), log_det
+        return self.margin.crop(self.join_image(streams)), log_det
+
+    def _entering(self, x: Images, border: Images | None = None) -> Callable[[], Streams]:
+        """Return a function that makes the streams of images; the backward pass may call it again."""
+        return lambda: self.split_image(self.margin.pad(x) if border is None else self.margin.surround(x, border))
 
     def decoder_modules(self) -> list[nn.Module]:
         """Return the whole network: encoder and decoder share their weights."""

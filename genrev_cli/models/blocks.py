@@ -28,18 +28,23 @@ def require_norm(norm: str) -> None:
 
 
 def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str, int]) -> None:
-    """Raise UsageError for a size below 1, and for image sides that are not multiples of 2^halvings. name: of the network."""
-    for key, size in ({"channels of an image": image_shape[0]} | sizes).items():
+    """Raise UsageError for a size below 1, and for more halvings than images of this size have. name: of the network."""
+    channels, height, width = image_shape
+    for key, size in ({"channels of an image": channels, "height of an image": height, "width of an image": width} | sizes).items():
         if size < 1:
             raise UsageError(f"{name}: {key} = {size} must be positive")
-    factor = 2**halvings
-    if min(image_shape) < 1 or any(side % factor for side in image_shape[1:]):
-        raise UsageError(f"{name}: the sides of {image_shape[1]}×{image_shape[2]} pixels must be multiples of {factor}")
+    if halvings > most_halvings(image_shape):
+        raise UsageError(f"{name}: images of {height}×{width} pixels cannot be halved {halvings} times; use fewer halvings")
 
 
-def halved(image_shape: Shape, halvings: int, channels: int) -> Shape:
-    """Return the (channels, H, W) of the features after `halvings` layers of stride 2."""
-    return channels, image_shape[1] >> halvings, image_shape[2] >> halvings
+def most_halvings(image_shape: Shape) -> int:
+    """Return how often images may be halved: after one more halving, features would see only the margin around the image."""
+    return (2 * max(image_shape[1:])).bit_length() - 1
+
+
+def halved(padded_shape: Shape, halvings: int, channels: int) -> Shape:
+    """Return the (channels, H, W) of the features after `halvings` layers of stride 2, of images with their margin."""
+    return channels, padded_shape[1] >> halvings, padded_shape[2] >> halvings
 
 
 def gaussian(layer: Layer) -> Layer:

@@ -1,16 +1,17 @@
 """The reversible network of Schirrmeister et al. 2018 (section 3.1 and Figure 4)."""
 
 from dataclasses import asdict, dataclass
-from math import inf
+from math import inf, prod
 from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Bijection
+from genrev_cli.models.blocks import halved, most_halvings
 from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, Streams, grid_range, squeeze, to_grid, unsqueeze
+from genrev_cli.models.margin import Margin
 from genrev_cli.shapes import Images, Latents
 
 MOST_BLOCKS = 1000
@@ -60,11 +61,8 @@ class RevNet(Bijection):
         self.exact_bits = exact_bits
         channels, height, width = image_shape
         self.image_shape = (channels, height, width)
-        factor = 2 ** len(scales)
-        extra = [-side % factor for side in (width, height)]
-        self.padding = [side for total in extra for side in (total // 2, total - total // 2)]  # left, right, top, bottom
-        self.latent_shape = (channels * factor**2, (height + extra[1]) // factor, (width + extra[0]) // factor)
-        self.latent_dim = self.latent_shape[0] * self.latent_shape[1] * self.latent_shape[2]
+        self.margin = Margin.centred(self.image_shape, len(scales))
+        self.latent_dim, self.latent_shape = prod(self.padded_shape), halved(self.padded_shape, len(scales), channels * 4 ** len(scales))
 
         layers: list[Squeeze | AdditiveCoupling] = []
         stream = 2 * channels  # channels of one stream after the first squeeze
@@ -82,17 +80,19 @@ class RevNet(Bijection):
         """Return 2^(24−K): while every |stream| is below it, the inverse is bit-exact. ∞ if exact_bits is off."""
         return grid_range(self.exact_bits) if self.exact_bits else inf
 
+    @property
+    def padding(self) -> list[int]:
+        """Return the pixels of the margin: left, right, top, bottom."""
+        return [self.margin.left, self.margin.right, self.margin.top, self.margin.bottom]
+
     def split_image(self, x: Images) -> Streams:
-        """pad · squeeze: (B, C, H, W) → two streams (B, 2C, H'/2, W'/2)."""
-        a, b = squeeze(self._snapped(pad(x, self.padding))).chunk(2, dim=1)
+        """Squeeze: (B, C, H', W') → two streams (B, 2C, H'/2, W'/2)."""
+        a, b = squeeze(self._snapped(x)).chunk(2, dim=1)
         return a, b
 
     def join_image(self, streams: Streams) -> Images:
-        """unsqueeze · crop: two streams → (B, C, H, W)."""
-        padded = unsqueeze(torch.cat(streams, dim=1))
-        left, _, top, _ = self.padding
-        _, height, width = self.image_shape
-        return padded[:, :, top : top + height, left : left + width]
+        """Unsqueeze: two streams → (B, C, H', W')."""
+        return unsqueeze(torch.cat(streams, dim=1))
 
     def join_latent(self, streams: Streams) -> Latents:
         """Concatenate and flatten, the first stream before the second: two streams → (B, D)."""
@@ -114,7 +114,7 @@ def _check(image_shape: tuple[int, int, int], scales: tuple[Scale, ...]) -> None
     for scale in scales:
         if not 0 <= scale.blocks <= MOST_BLOCKS or scale.hidden < 1 or scale.kernel < 1 or scale.kernel % 2 == 0:
             raise UsageError(f"revnet: {scale}: blocks must be 0 to {MOST_BLOCKS}, hidden at least 1 and the kernel odd")
-    if 2 ** len(scales) > 2 * max(height, width):
+    if len(scales) > most_halvings(image_shape):
         raise UsageError(
             f"revnet: {len(scales)} scales are too many for images of {height}×{width}, because the last would see only padding; use fewer"
         )

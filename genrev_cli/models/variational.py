@@ -10,7 +10,7 @@ from math import log, prod
 from typing import Any, ClassVar, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.models.base import Autoencoder
@@ -30,6 +30,7 @@ from genrev_cli.models.blocks import (
     spread_block,
     transposed,
 )
+from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Codes, Images, Latents
 
 NORMALISED = ("none", "inner", "all")
@@ -46,13 +47,16 @@ class Variational(Autoencoder):
 
     bijective: ClassVar[bool] = False
 
-    def __init__(self, config: dict[str, Any], features: nn.Module, width: int, decoder: nn.Module) -> None:
-        """features: (B, C, H, W) in [−1, 1] → (B, width). decoder: (B, d) → (B, C, H, W), before the tanh."""
+    def __init__(self, config: dict[str, Any], features: nn.Module, width: int, decoder: nn.Module, *, margin: Margin = NO_MARGIN) -> None:
+        """margin: of the images that features and decoder see, (B, C, H', W').
+
+        features: (B, C, H', W') in [−1, 1] → (B, width). decoder: (B, d) → (B, C, H', W'), before the tanh.
+        """
         super().__init__()
         self.config = {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
         C, H, W = config["image_shape"]
         self.image_shape, self.latent_dim = (C, H, W), config["latent_dim"]
-        self.features, self.decoder = features, decoder
+        self.features, self.decoder, self.margin = features, decoder, margin
         self.mean = nn.Linear(width, self.latent_dim)
         self.log_variance = nn.Linear(width, self.latent_dim) if config["variational"] else None
         for layer in maps(self):
@@ -62,18 +66,21 @@ class Variational(Autoencoder):
 
     def encode(self, x: Images) -> Latents:
         """(B, C, H, W) → μ, (B, d)."""
-        return self.mean(self.features(2 * x - 1)).to(x.dtype)  # codes and pixels stay in float32 under autocast
+        return self.mean(self._features(x)).to(x.dtype)  # codes and pixels stay in float32 under autocast
 
     def posterior(self, x: Images) -> tuple[Codes, Codes]:
         """(B, C, H, W) → μ and log σ², (B, d) each. Raises UsageError if there is no σ."""
         if self.log_variance is None:
             raise UsageError(f"'{self.config['name']}' has no variance of codes; set variational = true in [model]")
-        h = self.features(2 * x - 1)
+        h = self._features(x)
         return self.mean(h).to(x.dtype), self.log_variance(h).to(x.dtype)
 
     def decode(self, z: Latents) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
-        return (torch.tanh(self.decoder(z).to(z.dtype)) + 1) / 2
+        return (torch.tanh(self.margin.crop(self.decoder(z)).to(z.dtype)) + 1) / 2
+
+    def _features(self, x: Images) -> Tensor:
+        return self.features(self.margin.pad(2 * x - 1))
 
     def decoder_modules(self) -> list[nn.Module]:
         return [self.decoder]
@@ -126,15 +133,17 @@ def strided(**settings: Any) -> Variational:
     c = StridedConfig(**settings)
     channels, last = [c.image_shape[0], *c.channels], len(c.channels) - 1
     convolutions = [convolution(a, b, c.kernel, 2, c.kind(i > 0 and i >= last - 1), c.slope) for i, (a, b) in enumerate(pairwise(channels))]
-    size = prod(halved(c.image_shape, len(c.channels), c.channels[-1]))
+    margin = Margin.centred(c.image_shape, len(c.channels))
+    padded = margin.grown(c.image_shape)
+    size = prod(halved(padded, len(c.channels), c.channels[-1]))
     dense = [linear(size, c.dense, c.kind(True), c.slope)] if c.dense else []
     features = nn.Sequential(*convolutions, nn.Flatten(), *dense)
-    return Variational({"name": "strided", **vars(c)}, features, c.dense or size, _transposed(c))
+    return Variational({"name": "strided", **vars(c)}, features, c.dense or size, _transposed(c, padded), margin=margin)
 
 
-def _transposed(c: StridedConfig) -> nn.Sequential:
-    """Build the decoder, without its tanh."""
-    coarse = halved(c.image_shape, len(c.channels) + c.last_stride - 2, c.channels[-1])
+def _transposed(c: StridedConfig, padded: Shape) -> nn.Sequential:
+    """Build the decoder, without its tanh. padded: shape of images with their margin."""
+    coarse = halved(padded, len(c.channels) + c.last_stride - 2, c.channels[-1])
     up = list(pairwise(c.channels[::-1]))
     dense = [linear(c.latent_dim, c.dense, c.kind(False), 0.0)] if c.dense else []
     kind = c.kind(bool(dense))
@@ -150,7 +159,7 @@ def _transposed(c: StridedConfig) -> nn.Sequential:
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of every block. norm: use batch norm."""
+    """image_shape: (C, H, W). latent_dim: d. width: channels of every block. norm: use batch norm."""
 
     image_shape: Shape
     latent_dim: int
@@ -170,7 +179,9 @@ def residual(**settings: Any) -> Variational:
     c = ResidualConfig(**settings)
     norm, w = "batch" if c.norm else "none", c.width
     down = [first_block(c.image_shape[0], w, norm), down_block(w, w, norm), flat_block(w, norm), flat_block(w, norm)]
-    coarse = halved(c.image_shape, 3, 4 * w)
+    margin = Margin.centred(c.image_shape, 3)
+    padded = margin.grown(c.image_shape)
+    coarse = halved(padded, 3, 4 * w)
     decoder = nn.Sequential(
         nn.Linear(c.latent_dim, prod(coarse)),
         nn.Unflatten(1, coarse),
@@ -179,8 +190,8 @@ def residual(**settings: Any) -> Variational:
         nn.ReLU(),
         nn.Conv2d(w, c.image_shape[0], 3, padding=1),
     )
-    width = prod(halved(c.image_shape, 2, w))
-    return Variational({"name": "residual", **vars(c)}, nn.Sequential(*down, nn.ReLU(), nn.Flatten()), width, decoder)
+    features, width = nn.Sequential(*down, nn.ReLU(), nn.Flatten()), prod(halved(padded, 2, w))
+    return Variational({"name": "residual", **vars(c)}, features, width, decoder, margin=margin)
 
 
 NETWORKS = {"strided": (StridedConfig, strided), "residual": (ResidualConfig, residual)}

@@ -48,17 +48,27 @@ class Member:
 
 @dataclass(frozen=True)
 class Row:
-    """A model, trained with one or several seeds. samples, restored: pictures (C, H, W) uint8 of its first member."""
+    """A model, trained with one or several seeds.
+
+    samples: picture (C, H, W) uint8 of its first member. restored, full: of its reconstructions from the restricted and the full latent.
+    """
 
     group: Group
     members: list[Member]
     samples: np.ndarray
     restored: np.ndarray
+    full: np.ndarray
 
     @property
     def label(self) -> str:
         """The name of the row."""
         return self.group.label
+
+    @property
+    def drawn_from(self) -> str:
+        """The distribution from which the codes of its samples are drawn."""
+        sampler = self.members[0].record.sampler
+        return words.source(sampler.header.config["sampler"]["name"] if sampler else "prior")
 
     def mean(self, metric: str) -> float:
         """Return the mean over the members."""
@@ -93,20 +103,28 @@ class Comparison:
         return sorted(self.rows, key=lambda row: row.mean(self.metrics[0]), reverse=words.better(self.metrics[0]) == "higher")
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """The conditions that all scores have in common, as results store them; each row has its own distribution of codes."""
+        return {name: value for name, value in self.rows[0].members[0].reading.conditions.items() if name != "sampler"}
+
+    @property
     def conditions(self) -> dict[str, str]:
         """The conditions of all scores: name → text."""
-        found = conditions(self.rows[0].members[0].reading.conditions, self.reference)
+        found = conditions({name: value for name, value in self.shared.items() if name != "seed"}, self.reference)
         return found | ({"Samples": f"{found['Samples']} of each model, seed {self.seed}"} if "Samples" in found else {})
 
 
 def table(comparison: Comparison) -> Table:
     """Return a table with a row for each model, the best first; with two models or more, the best value of each metric is marked."""
     rows, repeated = comparison.ranked, any(len(row.members) > 1 for row in comparison.rows)
-    columns = [Column("Model"), *map(metric_column, comparison.metrics)]
+    columns = [Column("Model"), Column("Codes from"), *map(metric_column, comparison.metrics)]
     columns += [Column(name, numeric=True) for name in ("Parameters", "Images/s", "Training time", "Steps")]
     best = {metric: _best(metric, rows) for metric in comparison.metrics}
     cells = [
-        [_metric_cell(row, metric, best[metric]) for metric in comparison.metrics] + _facts(row) + ([_seeds(row)] if repeated else [])
+        [Cell(row.drawn_from)]
+        + [_metric_cell(row, metric, best[metric]) for metric in comparison.metrics]
+        + _facts(row)
+        + ([_seeds(row)] if repeated else [])
         for row in rows
     ]
     named = [(row.label, css(i), found) for i, (row, found) in enumerate(zip(rows, cells, strict=True))]
@@ -166,12 +184,15 @@ def notes(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the table as JSON, the best first: model, k, each metric (and its _std over k seeds), parameters, speed, time, steps."""
+    """Return the table as JSON, the best first.
+
+    A row has model, codes_from, k, each metric (and its _std over k seeds), parameters, speed, time and steps.
+    """
     return [_row_json(row, comparison.metrics) for row in comparison.ranked]
 
 
 def _row_json(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"model": row.label, "k": len(row.members)}
+    found: dict[str, Any] = {"model": row.label, "codes_from": row.drawn_from, "k": len(row.members)}
     for metric in metrics:
         found[metric] = row.mean(metric)
         if len(row.members) > 1:

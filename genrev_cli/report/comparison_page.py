@@ -1,5 +1,6 @@
 """The page of a comparison: the table, pictures from the same seeds and of the same images, all curves, and the differing settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,11 @@ class Tile:
     height: int
 
 
-def render_comparison(comparison: Comparison, title: str = "") -> str:
-    """Return the page, with an empty slot for its header. title: '' gives the number of models and the data set."""
+def render_comparison(comparison: Comparison, title: str = "", exports: Sequence[str] = ()) -> str:
+    """Return the page, with an empty slot for its header.
+
+    title: '' gives the number of models and the data set. exports: names of the files beside the page that have the same table.
+    """
     rows = comparison.ranked
     material = Material([member.record for row in comparison.rows for member in row.members])
     steps, machines = chain(material)
@@ -42,9 +46,10 @@ def render_comparison(comparison: Comparison, title: str = "") -> str:
         table=table(comparison),
         notes=notes(comparison),
         explained=explained(comparison.metrics),
-        samples=[_tile(row, i, row.samples, f"samples of {row.label}") for i, row in enumerate(rows)],
+        samples=[_tile(row, i, row.samples, f"samples of {row.label}", f"codes from: {row.drawn_from}") for i, row in enumerate(rows)],
         originals=_picture("Originals", "", "", comparison.originals, "the originals"),
         restored=[_tile(row, i, row.restored, f"reconstructions by {row.label}") for i, row in enumerate(rows)],
+        full=[_tile(row, i, row.full, f"round trips by {row.label}") for i, row in enumerate(rows)],
         split=comparison.split,
         seed=comparison.seed,
         curves=_curves(rows),
@@ -52,6 +57,7 @@ def render_comparison(comparison: Comparison, title: str = "") -> str:
         steps=steps,
         machines=machines,
         made_from="the headers, logs and weights of",
+        exports=exports,
         files=[(record.path.name, record.header.kind) for record in material.given],
     )
 
@@ -62,10 +68,10 @@ def headline(comparison: Comparison, material: Material) -> str:
     return f"{count} model{'s' * (count > 1)}" + (f" on {source}" if source else "")
 
 
-def _tile(row: Row, place: int, pixels: np.ndarray, alt: str) -> Tile:
+def _tile(row: Row, place: int, pixels: np.ndarray, alt: str, remark: str = "") -> Tile:
     """Return the picture of a row, which is that of its first member."""
-    note = row.members[0].record.path.name if len(row.members) > 1 else ""
-    return _picture(row.label, css(place), note, pixels, alt)
+    file = row.members[0].record.path.name if len(row.members) > 1 else ""
+    return _picture(row.label, css(place), " · ".join(filter(None, (file, remark))), pixels, alt)
 
 
 def _picture(label: str, classes: str, note: str, pixels: np.ndarray, alt: str) -> Tile:

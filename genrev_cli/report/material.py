@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from genrev_cli.report.chain import Record, checkpoint_of, collect
+from genrev_cli.report import words
+from genrev_cli.report.chain import Record, checkpoint_of, collect, lineage
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class Picture:
 
     record: Record
     pixels: np.ndarray
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What was measured for the picture."""
+        return self.record.header.config.get("numbers", {})
 
     @property
     def shows(self) -> str:
@@ -33,6 +39,13 @@ class Score:
         """The model whose samples were scored; None if another program made the samples."""
         samples = self.record.inputs.get("samples") or self.record.inputs.get("ckpt")
         return checkpoint_of(samples) if samples else None
+
+    @property
+    def drawn_from(self) -> str:
+        """The distribution of the samples' codes, as a reader calls it; '' where no samples were scored, or it is not known."""
+        samples = self.record.inputs.get("samples")
+        name = self.result.get("sampler") or (samples.header.config.get("sampler") if samples else "")
+        return words.source(str(name)) if name and "n_reference" in self.result else ""
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,24 @@ class Material:
 
     @property
     def main(self) -> Record | None:
-        """The checkpoint that the report describes: the last one of the chain."""
+        """The checkpoint that the report is mainly about: the last one of the chain."""
         return self.checkpoints[-1] if self.checkpoints else None
+
+    @cached_property
+    def models(self) -> list[Record]:
+        """The checkpoints with numbers of their own: `last` ones, and the earlier ones with a score or a measured picture."""
+        measured = {score.checkpoint.key for score in self.scores if score.checkpoint}
+        pictured = (checkpoint_of(picture.record) for picture in self.pictures if "images" in picture.numbers)
+        measured |= {checkpoint.key for checkpoint in pictured if checkpoint}
+        keys = {record.key for record in self.last}
+        return self.last + [record for record in self.checkpoints if record.key in measured - keys]
+
+    @cached_property
+    def last(self) -> list[Record]:
+        """The checkpoints from which no other one was trained, the main one first."""
+        earlier = {stage.key for checkpoint in self.checkpoints for stage in lineage(checkpoint)[:-1]}
+        found = [record for record in self.checkpoints if record.key not in earlier]
+        return sorted(found, key=lambda record: record is not self.main)
 
     @property
     def data(self) -> Record | None:
@@ -96,7 +125,3 @@ class Material:
         own = self.main and self.main.inputs.get("data")
         sets = [record for record in self.records if record.header.kind == "data"]
         return own or (sets[-1] if sets else None)
-
-    def is_main(self, checkpoint: Record | None) -> bool:
-        """Return True if a checkpoint is the main one, or if there is neither."""
-        return (checkpoint and checkpoint.key) == (self.main and self.main.key)

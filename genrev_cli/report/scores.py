@@ -8,9 +8,10 @@ from genrev_cli.report import words
 from genrev_cli.report.material import Score
 
 ERROR = "_standard_error"
-CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256")
+CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256", "temperature")
 """Entries of a result that are not metrics; entries that are not floats are not metrics either."""
 _TITLES = {
+    "sampler": "Codes from",
     "kid_subset_size": "Images per subset for KID",
     "k_precision": "Neighbours for precision, recall",
     "k_density": "Neighbours for density, coverage",
@@ -76,7 +77,7 @@ def explained(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 def conditions(result: dict[str, Any], reference: str) -> dict[str, str]:
     """Return the conditions of a measurement: name → text. reference: name of the file with the real images."""
-    known = dict(result)
+    known = {name: value for name, value in result.items() if (name, value) != ("temperature", 1.0)}
     compared = "n_reference" in known  # else only reconstructions of real images were scored, and no samples
     n, n_ref, split = known.pop("n", None), known.pop("n_reference", None), known.pop("split", "")
     n, n_ref = (n, n_ref) if compared else (None, n)
@@ -108,7 +109,10 @@ def score_table(scores: Sequence[Score]) -> Scores | None:
     scores = sorted(scores, key=lambda score: score.record.header.made_by.get("utc", ""))
     readings = [read(score.result) for score in scores]
     under = [
-        conditions(reading.conditions, score.record.inputs["ref"].path.name if "ref" in score.record.inputs else "")
+        conditions(
+            reading.conditions | ({"sampler": score.drawn_from} if score.drawn_from else {}),
+            score.record.inputs["ref"].path.name if "ref" in score.record.inputs else "",
+        )
         for score, reading in zip(scores, readings, strict=True)
     ]
     names = list(dict.fromkeys(name for found in under for name in found))

@@ -13,15 +13,41 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "accuracy": ("Accuracy", "share of images that the classifier assigns to their class"),
     "cross_entropy": ("Cross-entropy", "of the classifier, in nats"),
     "bits_per_dim": ("Bits per dimension", "−log₂ of the likelihood of 8-bit images, per pixel and channel; uniform noise has 8"),
+    "L": ("L, total", "the loss that is minimised: the sum of the others with their weights"),
     "L_x": ("L_x, images", "loss of the reconstruction from the restricted latent"),
     "L_z": ("L_z, latents", "squared difference of latents and restricted latents"),
+    "L_y": ("L_y, size of codes", "mean y² of the codes"),
     "L_mmd": ("L_mmd, codes", "MMD² between codes and prior"),
-    "L_D": ("L_D, adversary", "loss of the adversary on latent codes; 2 if it cannot distinguish codes from prior samples"),
+    "L_match": ("L_match, codes", "distance between codes and prior that replaces the adversary"),
+    "L_kl": ("L_kl, codes", "KL divergence of the codes' distribution from the prior, per dimension"),
+    "L_nll": ("L_nll, encoder", "½·mean z²: negative log-likelihood of codes under the prior, per dimension, up to a constant"),
+    "L_prior": ("L_prior, prior codes", "squared error of prior codes that are decoded and encoded again"),
+    "L_codes": ("L_codes, image codes", "squared error of images' codes that are decoded and encoded again"),
+    "L_noise": ("L_noise, decoder", "squared error of noisy codes that are decoded and encoded again, relative to the spread of codes"),
+    "L_volume": ("L_volume, decoder", "log of the volume change of decoding and encoding a code, per dimension; 0 keeps volumes"),
+    "L_ot": ("L_ot, transport", "mean cost of the optimal transport from codes to prior samples, class by class"),
+    "L_perturb": ("L_perturb, images", "error of images that are decoded from slightly moved codes"),
+    "L_D": (
+        "L_D, adversary",
+        "loss of the network that tells prior samples from codes (2 if it cannot, in train-adversarial), or images from samples",
+    ),
     "L_E": ("L_E, encoder", "loss of the encoder against the adversary"),
+    "L_f": ("L_f, encoder", "loss of the encoder against the discriminator of codes"),
+    "L_G": ("L_G, generator", "loss of the generator against the discriminator of images"),
+    "L_content": ("L_content, images", "squared difference of images and images decoded from their codes"),
+    "L_feature": ("L_feature, codes", "squared difference of codes and codes of the images decoded from them"),
     "D_prior": ("D on the prior", "mean score of the adversary for prior samples"),
     "D_codes": ("D on codes", "mean score of the adversary for codes of images"),
-    "grad_norm": ("Gradient norm", "of the autoencoder, before clipping"),
-    "grad_norm_D": ("Gradient norm of D", "of the adversary, before clipping"),
+    "D_real": ("D on images", "mean score of the discriminator for real images"),
+    "D_fake": ("D on samples", "mean score of the discriminator for generated images"),
+    "dims_per_class": ("Dimensions per class", "mean number of latent dimensions that a class uses"),
+    "dims_used": ("Dimensions in use", "latent dimensions that at least one class uses"),
+    "dims_shared": ("Shared dimensions", "latent dimensions that two or more classes use"),
+    "roundtrip_backward": ("Round trip, backward", "largest error of inputs that the backward pass recomputed"),
+    "largest_stream": ("Largest stream", "largest absolute number inside the network; --exact-bits needs it below its range"),
+    "grad_norm": ("Gradient norm", "of the autoencoder or generator, before clipping"),
+    "grad_norm_g": ("Gradient norm of g", "of the decoder, before clipping"),
+    "grad_norm_D": ("Gradient norm of D", "of the adversary or discriminator, before clipping"),
     "images_per_second": ("Images per second", "speed of training"),
 }
 """Name in logs and headers → (title, explanation). Other names are shown as they are."""
@@ -40,6 +66,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "SSIM": ("higher", "structural similarity of the same reconstructions, at most 1"),
     "accuracy": ("higher", ""),
     "bits_per_dim": ("lower", ""),
+    "roundtrip_mean": ("lower", ""),
+    "roundtrip_max": ("lower", ""),
 }
 """First word of a metric's label → (which values are better, explanation)."""
 
@@ -73,7 +101,7 @@ def _family(label: str) -> str:
 
 def metric(label: str) -> str:
     """Return the label of a metric; a Fréchet distance in other features is marked as not an FID."""
-    short = label[:1].upper() + label[1:]
+    short = title(label) if label in QUANTITIES else label[:1].upper() + label[1:]
     return f"{short} (not an FID)" if label.startswith("FD") else short
 
 
@@ -124,6 +152,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def source(name: str) -> str:
+    """Return what a reader calls the distribution from which codes are drawn: the prior, or a sampler."""
+    return SOURCES.get(name, name)
+
+
 def image_size(shape: list[int]) -> str:
     """Return [C, H, W] as text: 64×64, 3 channels."""
     channels, height, width = shape
@@ -132,3 +165,43 @@ def image_size(shape: list[int]) -> str:
 
 SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
+
+RESULTS: dict[str, str] = {
+    "best_step": "Best step",
+    "bf16_effect": "Effect of bf16",
+    "bias_floor": "Bias floor",
+    "codes": "Codes",
+    "damaged": "Damaged images",
+    "dim": "Dimensions",
+    "disk_bytes": "Disk space, bytes",
+    "empty": "Cells without samples",
+    "extractor": "Features",
+    "feature_precision": "Precision of features",
+    "image_shape": "Image shape (C×H×W)",
+    "log_likelihood": "Log-likelihood per code",
+    "maps": "Maps",
+    "n": "Images",
+    "n_reference": "Reference images",
+    "pixel_swd": "SWD of pixels",
+    "rel": "Error of the cells' masses",
+    "rel_std": "Uncertainty of this error",
+    "sampler": "Drawn from",
+    "seconds": "Duration",
+    "test": "Test images",
+    "theta": "Largest angle of joined cells",
+    "train": "Training images",
+    "val": "Validation images",
+    "weights_sha256": "Weights (sha256)",
+}
+"""Name in a result → what the terminal says, where it differs from the name."""
+
+
+def result_title(name: str) -> str:
+    """Return what the terminal says for a name in a result, with a capital letter."""
+    if name.startswith("best_") and name not in RESULTS:
+        return f"Best {result_title(name.removeprefix('best_'))}"
+    if name.endswith("_standard_error"):
+        return f"{result_title(name.removesuffix('_standard_error'))}, standard error"
+    if name in RESULTS or name in QUANTITIES:
+        return RESULTS.get(name) or title(name)
+    return metric(title(name))

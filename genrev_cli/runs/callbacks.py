@@ -14,6 +14,7 @@ from genrev_cli.runs.execution import uncompiled
 from genrev_cli.runs.previews import discard, thin
 from genrev_cli.runs.resume import best_file
 from genrev_cli.runs.state import RunState
+from genrev_cli.runs.trackers import Tracker
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training.guard import warnings_of
 from genrev_cli.training.log import Log, read_log
@@ -52,6 +53,9 @@ class Callbacks:
         self._previews = state.folder / "previews"
         self._monitor = job.monitor(job.images, job.schedule.seed, state.device, self._previews)
         discard(self._previews, start)
+        self._tracker = (
+            Tracker(options.tracker, state.out, state.folder, job.identity, start=start, note=progress.note) if options.tracker else None
+        )
         self._warned: set[str] = set()
         self._best = self._best_before(path)
         if not start:
@@ -84,8 +88,16 @@ class Callbacks:
         return Hooks(log=self.write, monitor=self.measure, preview=self.preview, evaluate=self.evaluate, save=self._state.save)
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the log and the tracker."""
         self._log.close()
+        if self._tracker:
+            self._tracker.close()
+
+    def _record(self, step: int, kind: str, **values: Any) -> None:
+        """Write a line to the log, and send it to the tracker."""
+        self._log.write(step, kind=kind, seconds=round(self._state.seconds(), 3), **values)
+        if self._tracker:
+            self._tracker.record(step, kind, values)
 
     def numbers(self) -> dict[str, float]:
         """Return the monitor's numbers for the current weights, and the best score."""
@@ -101,20 +113,20 @@ class Callbacks:
         except DivergedError as error:  # a network can overflow early in training, and recover
             self._progress.note(f"step {step} is not scored: {error}")
             return
-        self._log.write(step, kind="eval", seconds=round(self._state.seconds(), 3), **protocol, **found)
+        self._record(step, "eval", **protocol, **found)
         if found[label] < self._best.get(label, math.inf):
             self._best = {**found, "step": step}
             self._state.write_checkpoint(best_file(self._state.out), step, score={**found, **protocol})
 
     def write(self, step: int, means: dict[str, float]) -> None:
         """Write a line of losses to the log."""
-        self._log.write(step, kind="loss", seconds=round(self._state.seconds(), 3), **means)
+        self._record(step, "loss", **means)
         self._warn(step, means)
 
     def measure(self, step: int) -> None:
         """Measure the current weights on held-out images, and write a line to the log."""
         numbers = self._measured()
-        self._log.write(step, kind="monitor", seconds=round(self._state.seconds(), 3), **numbers)
+        self._record(step, "monitor", **numbers)
         self._warn(step, numbers)
 
     @uncompiled
@@ -134,4 +146,6 @@ class Callbacks:
     def preview(self, step: int) -> None:
         """Draw preview pictures, and remove those that are not kept any more."""
         self._monitor.preview(step, self._state.trained, self._state.made_by())
+        if self._tracker:
+            self._tracker.pictures(step, sorted(self._previews.glob(f"step-{step:07d}-*.png")))
         thin(self._previews, step, self._options.preview_every)

@@ -5,7 +5,8 @@ import json
 
 import torch
 
-from genrev_cli.files.images import ImageSet
+from genrev_cli.errors import UsageError
+from genrev_cli.files.images import SPLITS, ImageSet
 from genrev_cli.latents import Prior
 from genrev_cli.metrics.frechet import Moments, frechet_distance
 from genrev_cli.models import Autoencoder
@@ -22,6 +23,15 @@ from genrev_cli.training.distributed import dealt, rank, size
 BATCH = 64
 
 
+def require_two(images: ImageSet, split: str) -> None:
+    """Raise UsageError for a split with fewer than two images, which have no covariance."""
+    found = len(images.rows(split, "--eval-split"))
+    if found < 2:
+        counts = {name: int((images.split == i).sum()) for i, name in enumerate(SPLITS)}
+        larger = [f"--eval-split {name} ({count} images)" for name, count in counts.items() if count > 1]
+        raise UsageError(f"{images.path}: split '{split}' has one image, but a distance needs at least 2; pass {' or '.join(larger)}")
+
+
 class Evaluator:
     """Fréchet distance between samples and real images. Features and codes are the same each time, and all processes share the work.
 
@@ -36,6 +46,7 @@ class Evaluator:
         split = options.split or held_out(images)
         features = hashlib.sha256(json.dumps(self.extractor.identity, sort_keys=True).encode()).hexdigest()[:12]
         self.protocol = {"n": options.n, "split": split, "features": features}
+        require_two(images, split)
         real = open_image_input(images.path, split, 0, progress)
         self.reference = features_of(real, self.extractor, progress, "reference").statistics()
 

@@ -21,6 +21,7 @@ from genrev_cli.runs.job import Job
 from genrev_cli.runs.out_of_memory import out_of_memory
 from genrev_cli.runs.resume import best_file, earlier_run, run_folder, run_lock
 from genrev_cli.runs.state import RunState
+from genrev_cli.runs.trackers import require_tracker
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
@@ -31,8 +32,10 @@ from genrev_cli.training.loop import Intervals, Stop, train
 def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Result:
     """Run a training stage to its end, from its last state if there is one, and write the checkpoint `out`.
 
-    Raises UsageError when an earlier run to `out` had other settings, and DivergedError and InterruptedRun like `train`.
+    Raises UsageError when an earlier run to `out` had other settings, UnavailableError when the tracker is not installed, and DivergedError
+    and InterruptedRun like `train`.
     """
+    require_tracker(options.tracker)
     inputs = [Path(record["path"]) for record in job.inputs.values()]
     for target in [out, best_file(out)] if options.evaluation.every else [out]:
         check_target(target, job.kind, (".safetensors",), inputs)
@@ -46,7 +49,7 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
         if found is not None and found.step >= job.steps and _describes(found, out):
             progress.note(f"{out} is complete ({found.step} steps); nothing to do (--restart trains it anew)")
             out.touch()  # so that make sees that it is up to date
-            return Result(out, {"steps": found.step})
+            return Result(out, {"steps": found.step}, pictures_of(out))
         if found is not None and not state.exists() and found.step < job.steps:
             raise UsageError(f"{out}: has {found.step} steps, and its state, {state}, is gone; use --restart to train it anew")
         if distributed.rank() == 0:
@@ -56,6 +59,12 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
 
 def _earlier(job: Job, out: Path, state: Path, options: RunOptions) -> Header | None:
     return None if options.restart else earlier_run(job.stage, job.identity, out, state, defaults=job.older_identity)
+
+
+def pictures_of(out: Path) -> Path | None:
+    """Return the folder of a run's preview pictures, or None if it has none."""
+    folder = run_folder(out) / "previews"
+    return folder if any(folder.glob("*.png")) else None
 
 
 def _describes(found: Header, out: Path) -> bool:
@@ -103,7 +112,7 @@ class _Run:
                 raise out_of_memory(failed, job, self.state.method, batches)
         if distributed.rank() == 0:
             self.state.write_checkpoint(self.out, steps)
-        return Result(self.out, {"steps": steps, "seconds": round(self.state.seconds(), 1), **numbers})
+        return Result(self.out, {"steps": steps, "seconds": round(self.state.seconds(), 1), **numbers}, pictures_of(self.out))
 
     def _train(self, batches: Batches, start: int, steps: int, fresh: bool) -> dict[str, float]:
         """Make steps start + 1 … steps; return the last measurement on rank 0, {} on the others."""

@@ -78,9 +78,11 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
 
 
 def _require_one_source(samples: Path | None, options: FidOptions) -> None:
-    """Raise UsageError unless the samples are either given or drawn from --ckpt. Metrics of a model allow both."""
+    """Raise UsageError unless there is a reference, and the samples are given or drawn from --ckpt. Metrics of a model allow both."""
     if samples is None and options.ckpt is None:
         raise UsageError("fid: nothing to score; give samples, or pass a checkpoint with --ckpt")
+    if not options.ref:
+        raise UsageError("fid: there is no reference; give it as the second argument or with --ref: prepared images, a folder, or a name")
     if samples and options.ckpt and not options.of_models:
         raise UsageError(f"{samples} and --ckpt {options.ckpt}: both name samples to score; give only one, or add recon to --metrics")
     if samples and options.sampler:

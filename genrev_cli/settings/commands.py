@@ -2,38 +2,50 @@
 
 from dataclasses import dataclass
 
+from genrev_cli.settings.trainer import SAMPLE_NEXT
 from genrev_cli.settings.trainers import TRAINERS
 
-DATA, TRAIN, LATENT, GENERATE, LOOK, SCORE = "Data", "Train", "Latent space", "Generate", "Look", "Score"
+START, DATA, TRAIN, LATENT, GENERATE, LOOK, SCORE = "Start here", "Data", "Train", "Latent space", "Generate", "Look", "Score"
 """Panels of `genrev --help`."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command. place: its order in the help. shared: True if processes share its work under torchrun; else rank 0 does all."""
+    """One command. place: its order in the help. shared: True if processes share its work under torchrun; else rank 0 does all.
+
+    next: what to propose when it has ended, without 'genrev'; the first one that applies. {out} is the file that it wrote, {ckpt}, {data},
+    {codes}, … the nearest input of that role in the file's history. {split} is a split of the data that has images, if 'test' has none.
+    What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A training command is proposed only if the
+    checkpoint's recipe has a table for it.
+    """
 
     name: str
     panel: str
     place: int
     shared: bool = False
+    next: tuple[str, ...] = ()
 
+
+_PAGE = ("report {ckpt} {out}",)
 
 _OTHERS = (
-    Command("prepare-data", DATA, 0),
-    Command("train-adversarial", TRAIN, 20, shared=True),
-    Command("train-gan", TRAIN, 70, shared=True),
-    Command("encode", LATENT, 200, shared=True),
-    Command("fit-ot", LATENT, 210, shared=True),
-    Command("fit-gmm", LATENT, 220),
-    Command("sample", GENERATE, 300, shared=True),
-    Command("reconstruct", LOOK, 310),
-    Command("interpolate", LOOK, 320),
-    Command("traverse", LOOK, 330),
-    Command("fit-features", SCORE, 400, shared=True),
-    Command("fid-ref", SCORE, 410),
-    Command("fid", SCORE, 420, shared=True),
+    Command("demo", START, -10),
+    Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
+    Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
+    Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
+    Command("encode", LATENT, 200, shared=True, next=("fit-ot {out}",)),
+    Command("fit-ot", LATENT, 210, shared=True, next=("sample --ckpt {ckpt} --ot {out} --out samples-ot --grid samples-ot.png",)),
+    Command("fit-gmm", LATENT, 220, next=("sample --ckpt {ckpt} --gmm {out} --out samples-gmm --grid samples-gmm.png",)),
+    Command("sample", GENERATE, 300, shared=True, next=("fid {out} --ref {data} [--split {split}]",)),
+    Command("reconstruct", LOOK, 310, next=_PAGE),
+    Command("interpolate", LOOK, 320, next=_PAGE),
+    Command("traverse", LOOK, 330, next=_PAGE),
+    Command("fit-features", SCORE, 400, shared=True, next=("fid samples --ref {data} [--split {split}] --features {out}",)),
+    Command("fid-ref", SCORE, 410, next=("fid samples --ref {out}",)),
+    Command("fid", SCORE, 420, shared=True, next=("report [{ckpt}] [{samples}] {out}",)),
     Command("report", LOOK, 430),
     Command("compare", LOOK, 440),
+    Command("card", LOOK, 445),
     Command("sweep-bottleneck", SCORE, 450),
     Command("bench", LOOK, 460),
     Command("doctor", LOOK, 470),
@@ -43,5 +55,5 @@ _OTHERS = (
 
 def all_commands() -> dict[str, Command]:
     """Return name → command in the order of the help. Commands of trainers are always shared."""
-    trainers = (Command(trainer.name, TRAIN, trainer.place, shared=True) for trainer in TRAINERS.values())
+    trainers = (Command(trainer.name, TRAIN, trainer.place, shared=True, next=trainer.next) for trainer in TRAINERS.values())
     return {command.name: command for command in sorted((*_OTHERS, *trainers), key=lambda command: command.place)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genrev_cli.settings.base import ADVANCED, FILES, RUN, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, RUN, setting
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -25,3 +25,18 @@ def batch_setting(default: int) -> Any:
 def device_setting() -> Any:
     """Return the device that a command runs on."""
     return setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
+
+
+def scale_setting(panel: str = METHOD, of: str = "") -> Any:
+    """Return how a picture on disk is magnified. of: which picture, where a command also writes other images."""
+    return setting(0, f"Repeat each pixel{of} N times in both directions.", panel=panel, shown="until a tile has 64 pixels", at_least=0)
+
+
+def names_setting(panel: str = METHOD, of: str = "") -> Any:
+    """Return the switch of the names of rows and columns in a picture. of: as in `scale_setting`."""
+    return setting(True, f"Write names beside the rows and above the columns{of}.", flag="--labels/--no-labels", panel=panel)
+
+
+def force_setting(what: str = "picture") -> Any:
+    """Return the switch that lets a command replace what it made from other files."""
+    return setting(False, f"Replace a {what} that was made from other files.", panel=FILES)

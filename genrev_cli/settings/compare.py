@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genrev_cli.settings.base import FILES, PROTOCOL, Settings, setting
-from genrev_cli.settings.common import device_setting
+from genrev_cli.settings.common import device_setting, force_setting
 from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.settings.fid import reference_split
 
@@ -21,9 +21,12 @@ class CompareOptions(Settings):
     split: str = reference_split()
     n: int = setting(2000, "Samples of each model.", panel=PROTOCOL, short="-n", at_least=2)
     metrics: tuple[str, ...] = setting(
-        ("fid", "recon"), "fid, kid, prdc, recon, bpd, with commas; rows are sorted by the first.", panel=PROTOCOL
+        ("fid", "recon", "roundtrip"),
+        "fid, kid, prdc, recon, roundtrip, bpd, with commas; rows are sorted by the first.",
+        panel=PROTOCOL,
     )
     seed: int = setting(0, "Seed of the samples, the same for all models.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     device: str = device_setting()
     title: str = setting("", "Heading of the page.", panel=FILES)
+    force: bool = force_setting("page or table")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from genrev_cli.settings.base import SCORE, Settings, setting
+from genrev_cli.settings.common import SPLITS
 from genrev_cli.settings.features import FeatureOptions
 
 
@@ -18,7 +19,14 @@ class EvalOptions(Settings):
         at_least=0,
     )
     n: int = setting(5000, "Samples per score.", flag="--eval-n", panel=SCORE, at_least=2)
-    split: str = setting("", "Real images to compare with.", flag="--eval-split", panel=SCORE, shown="val, else test, else train")
+    split: str = setting(
+        "",
+        "Real images to compare with.",
+        flag="--eval-split",
+        panel=SCORE,
+        shown="val, else test, else train",
+        choices=("", *SPLITS),
+    )
     features: str = setting("inception", "inception, pixel, or a file, as for fid --features.", flag="--eval-features", panel=SCORE)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
-OF_MODELS = ("recon", "bpd")
+OF_MODELS = ("recon", "roundtrip", "bpd")
 """Metrics of a model and real images; all others compare samples with a reference."""
 
 
@@ -32,15 +32,15 @@ def cache_setting() -> Any:
 class FidOptions(Settings):
     """Settings of fid. Raises UsageError for settings that do not apply together.
 
-    ref: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
+    ref: required: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
     metrics: the first one gives the result its name. seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from
     `sampler` or the prior.
     """
 
-    ref: str = setting(help="Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
+    ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
-    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, bpd; with commas.", panel=PROTOCOL)
+    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)

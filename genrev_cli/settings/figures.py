@@ -5,7 +5,15 @@ from pathlib import Path
 
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, seed_setting, split_setting
+from genrev_cli.settings.common import (
+    batch_setting,
+    device_setting,
+    force_setting,
+    names_setting,
+    scale_setting,
+    seed_setting,
+    split_setting,
+)
 from genrev_cli.settings.schedule import PRECISIONS
 
 LATENTS = ("restricted", "full")
@@ -19,6 +27,9 @@ class ReconstructSettings(Settings):
     split: str = split_setting("test")
     columns: int = setting(16, "Images in the picture.", panel=METHOD, at_least=1)
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K; 0: as they were trained.", panel=ADVANCED)
+    scale: int = scale_setting()
+    names: bool = names_setting()
+    force: bool = force_setting()
     verify_exact: bool = setting(False, "Fail unless every image comes back to the bit.", panel=METHOD)
     precision: str = setting(
         "fp32",
@@ -44,6 +55,9 @@ class InterpolateSettings(Settings):
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
     steps: int = setting(9, "Decoded points per pair, both ends included.", panel=METHOD, at_least=2)
     random_pairs: int = setting(6, "Number of pairs to draw if none is given.", panel=METHOD, at_least=1)
+    scale: int = scale_setting()
+    names: bool = names_setting()
+    force: bool = force_setting()
     seed: int = seed_setting()
     device: str = device_setting()
 
@@ -66,7 +80,10 @@ class TraverseSettings(Settings):
     around: str = setting(
         "", "Start from this image: a row number within the split, or a file.", panel=METHOD, shown="the mean of the prior"
     )
-    label: int | None = setting(None, "Use the prior of this class only.", flag="--class", panel=METHOD, shown="all classes", at_least=0)
+    label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
+    scale: int = scale_setting()
+    names: bool = names_setting()
+    force: bool = force_setting()
     seed: int = seed_setting()
     device: str = device_setting()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import FILES, METHOD, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, Settings, setting
 
 MAKERS = {"ot": "genrev fit-ot", "gmm": "genrev fit-gmm"}
 """Name of a sampler → the command that makes it."""
@@ -39,7 +39,7 @@ class Sampling(Settings):
     ot: Path | None = setting(None, "Draw codes from this transport map of fit-ot instead of the prior.", panel=FILES)
     gmm: Path | None = setting(None, "Draw codes from this mixture of fit-gmm instead of the prior.", panel=FILES)
     sampler: str = setting(
-        "", "Which to draw from if both are given.", panel=METHOD, shown="the one that is given", choices=("", "prior", *MAKERS)
+        "", "Which to draw from if both are given.", panel=ADVANCED, shown="the one that is given", choices=("", "prior", *MAKERS)
     )
 
     def file(self) -> SamplerFile | None:

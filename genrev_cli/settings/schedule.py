@@ -12,6 +12,10 @@ MEMORY = ("plain", "reversible", "checkpoint")
 """What is kept for the backward pass: everything, only the outputs of the network, or the streams between its steps."""
 
 
+TRACKERS = ("tensorboard", "trackio", "wandb")
+"""The choices of --tracker, which are also the names of packages and of genrev's extras."""
+
+
 @dataclass(frozen=True)
 class Schedule(Settings):
     """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 uses `epochs`.
@@ -19,9 +23,9 @@ class Schedule(Settings):
     lr_drop_epochs: epochs at which the learning rates are divided by 10.
     """
 
-    batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
     epochs: float = setting(250.0, "Stop after this many passes over the training images.", panel=TRAINING, at_least=0)
     steps: int = setting(0, "Stop after this many steps.", panel=TRAINING, at_least=0)
+    batch: int = setting(250, "Images per mini-batch, over all processes.", panel=TRAINING, at_least=1)
     seed: int = setting(0, "Seed of weights, order and noise.", panel=TRAINING)
     precision: str = setting(
         "fp32",
@@ -34,7 +38,7 @@ class Schedule(Settings):
     )
     lr_drop_epochs: tuple[float, ...] = setting(())
     memory: str = setting(
-        "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=TRAINING, choices=MEMORY
+        "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=ADVANCED, choices=MEMORY
     )
 
 
@@ -48,6 +52,7 @@ class RunOptions(Settings):
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
     restart: bool = setting(False, "Discard what an earlier run left and start again.", panel=RUN)
     dry_run: bool = setting(False, "Open the inputs and print settings, parameters and steps; write nothing.", panel=RUN)
+    tracker: str = setting("", "Also send log and previews to this tracker.", panel=RUN, shown="none", choices=("", *TRACKERS))
     log_every: int = setting(50, "Steps between two lines of log.jsonl.", panel=ADVANCED, at_least=1)
     monitor_every: int = setting(500, "Steps between two measurements on held-out images.", panel=ADVANCED, at_least=1)
     preview_every: int = setting(500, "Steps between two preview pictures.", panel=ADVANCED, at_least=1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 
-from genrev_cli.settings.base import METHOD, Settings, Spec
+from genrev_cli.settings.base import ADVANCED, METHOD, Settings, Spec
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class TableOption:
 
 
 DIMS = TableOption("prior", "dim", int, Spec("Active latent dimensions d.", METHOD, "--dims"))
-BOUND = TableOption("prior", "bound", float, Spec("Clamp active dimensions to ±bound; 0 does not clamp.", METHOD))
+BOUND = TableOption("prior", "bound", float, Spec("Clamp active dimensions to ±bound; 0 does not clamp.", ADVANCED))
 EXACT_BITS = TableOption(
     "model",
     "exact_bits",
     int,
-    Spec("Make the inverse of additive couplings exact to the bit by rounding to 2^-K; try 16; 0: off.", METHOD),
+    Spec("Make the inverse of additive couplings exact to the bit by rounding to 2^-K; try 16; 0: off.", ADVANCED),
 )
 
 
@@ -30,6 +30,10 @@ CLASSIFIER_TABLES = (
     TableOption("classifier", "dims", int, Spec("Dimensions of the features.", METHOD, at_least=1)),
     TableOption("classifier", "width", int, Spec("Channels of the first convolution.", METHOD, at_least=1)),
 )
+
+
+SAMPLE_NEXT = "sample --ckpt {out} --grid samples.png"
+"""What to do next with a checkpoint whose prior can be sampled."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Trainer:
     name: the command, and its table in a recipe. out: the default target. example: shown below the help.
     variants: value of the setting `variant` → variant; the first is the default; '' if there is only one.
     tables: keys of model and prior that are options too. place: order among the commands of its panel.
+    next: the commands to propose at the end of a run, see `Command.next`.
     """
 
     name: str
@@ -61,3 +66,4 @@ class Trainer:
     variants: Mapping[str, Variant]
     tables: tuple[TableOption, ...] = (EXACT_BITS,)
     place: int = 100
+    next: tuple[str, ...] = (SAMPLE_NEXT,)

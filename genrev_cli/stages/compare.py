@@ -5,7 +5,7 @@ It is made for comparisons like Schirrmeister et al. 2018, Table 1 and Figure 10
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,29 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.atomic import write_text
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance, require_kind
 from genrev_cli.files.images import SPLITS, ImageSet
-from genrev_cli.files.page import write_page
+from genrev_cli.files.page import file_digest, read_report_header, text_digest, write_page
 from genrev_cli.files.pictures import grid
-from genrev_cli.files.targets import check_target
+from genrev_cli.files.targets import check_target, require_remake, require_writable
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.report.chain import Record
 from genrev_cli.report.comparison import Comparison, Member, Row, as_json, members_json
 from genrev_cli.report.comparison_page import render_comparison
+from genrev_cli.report.exports import as_csv, as_latex
 from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of
 from genrev_cli.scoring.measure import Measured, measure
-from genrev_cli.seeds import derive
 from genrev_cli.settings.compare import CompareOptions
 from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.sampling import Draw, SamplerFile
-from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import data_of
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.samplers import KIND, open_model
+from genrev_cli.store.showing import drawn_at_random, restored
 from genrev_cli.training.devices import resolve_device
 
 SAMPLES, SAMPLE_COLUMNS = 36, 6
@@ -47,8 +48,8 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     """Measure checkpoints under the same conditions and write one self-contained HTML page.
 
     models: paths, each with LABEL= before it or not, and with + and the file of a sampler behind it or not; those without a label that
-    differ in nothing but their seeds become one row, with their spread. The tables are in the result, and in the
-    page's header.
+    differ in nothing but their seeds become one row, with their spread. The tables are in the result, in the page's header, and as CSV
+    and LaTeX beside the page.
     Raises UsageError for fewer than two models or unusable options, FileError for files that are unusable or do not belong together, and
     what `measure` raises.
     """
@@ -56,17 +57,38 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     check_target(out, "report", (".html",), [file.path for rival in rivals for file in (rival.record, rival.record.sampler) if file])
     _require_comparable(rivals)
     groups, first = grouped(rivals), rivals[0].record
-    images = data_of(first.header, options.data, first.path)
-    comparison, conditions = _compared(groups, images, options, progress)
-    tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
-    found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
     files = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file]
     inputs = {str(file.path): file.header.as_input(file.path) for file in files}
+    require_remake(out, inputs, force=options.force)
+    exports = {suffix: out.with_suffix(suffix) for suffix in (".csv", ".tex")}
+    _require_own_exports(out, exports.values(), force=options.force)
+    images = data_of(first.header, options.data, first.path)
+    comparison = _compared(groups, images, options, progress)
+    conditions = comparison.shared | {"seed": options.seed}
+    tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
+    found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
+    texts = {exports[".csv"]: as_csv(comparison), exports[".tex"]: as_latex(comparison)}
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    write_page(
-        out, render_comparison(comparison, options.title), Header("report", {"title": options.title, **found}, "", 0, inputs, made_by)
-    )
-    return Result(out, found)
+    config = {"title": options.title, **found, "exports": {path.name: _known(path, text) for path, text in texts.items()}}
+    html = render_comparison(comparison, options.title, [path.name for path in texts])
+    write_page(out, html, Header("report", config, "", 0, inputs, made_by))
+    for path, text in texts.items():
+        write_text(path, text)
+    return Result(out, found | {"exports": [str(path) for path in texts]})
+
+
+def _require_own_exports(out: Path, exports: Iterable[Path], *, force: bool) -> None:
+    """Raise FileError for a table beside the page that the page at `out` did not write, or that was edited, unless `force`."""
+    own = read_report_header(out).config.get("exports", {}) if out.exists() else {}
+    for path in exports:
+        require_writable(path, "choose another --out")
+        if path.exists() and not force and not (path.is_file() and file_digest(path) in own.get(path.name, [])):
+            raise FileError(f"{path}: exists and is not the table of {out}, or was edited; choose another --out, or pass --force")
+
+
+def _known(path: Path, text: str) -> list[str]:
+    """Return the digests of a table and of the one that it replaces; a run that is killed between page and table leaves the latter."""
+    return list(dict.fromkeys([text_digest(text), *([file_digest(path)] if path.exists() else [])]))
 
 
 def _rival(model: str) -> Rival:
@@ -113,8 +135,8 @@ def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]
     return (shape, "×".join(map(str, shape))), named
 
 
-def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> tuple[Comparison, dict[str, Any]]:
-    """Measure and draw every group; return the comparison and the conditions of all measurements."""
+def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> Comparison:
+    """Measure and draw every group."""
     device = resolve_device(options.device)
     rows: list[Row] = []
     measured: list[Measured] = []
@@ -127,8 +149,7 @@ def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions
             members.append(Member(record, measured[-1].numbers, log_of(record), parameters_of(record)))
         rows.append(Row(group, members, *_pictures(group.records[0], pixels, options.seed, device)))
     reference = Path(measured[0].inputs["ref"]["path"]).name
-    comparison = Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
-    return comparison, rows[0].members[0].reading.conditions | {"seed": options.seed}
+    return Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
 
 
 def _name(record: Record, group: Group) -> str:
@@ -147,19 +168,16 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
     """Return RECONSTRUCTIONS images of the split in the options, else of test, val or train, and the name of the split."""
     present = [name for name in ("test", "val", "train") if (images.split == SPLITS.index(name)).any()]
     split = options.split if options.split in (*present, "all") else present[0]
-    rows = images.rows(split)
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(options.seed, "reconstruct")))
-    return images.read(np.sort(rows[order[:RECONSTRUCTIONS].numpy()])), split
+    return images.read(images.rows(split)[drawn_at_random(images, split, RECONSTRUCTIONS, options.seed)]), split
 
 
 @torch.no_grad()
-def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """Return a grid of the first samples and a row of reconstructions from the restricted latent; both (C, H, W) uint8."""
+def _pictures(record: Record, pixels: np.ndarray, seed: int, device: torch.device) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grid of the first samples, and rows of reconstructions from the restricted and the full latent; all (C, H, W) uint8."""
     model = open_model(record.path, device, _sampler_file(record))
     samples = decode_samples(model, Drawing(model.prior, Draw(seed), device), range(SAMPLES))
-    z = model.autoencoder.encode(to_float(torch.from_numpy(pixels).to(device)))
-    restored = to_pixels(model.autoencoder.decode(model.own_prior.restrict(z)))
-    return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), grid(restored.cpu().numpy(), RECONSTRUCTIONS)
+    partly, fully = (grid(found.cpu().numpy(), RECONSTRUCTIONS) for found in restored(model, torch.from_numpy(pixels).to(device)))
+    return grid(samples.cpu().numpy(), SAMPLE_COLUMNS), partly, fully
 
 
 class _Named(Progress):

@@ -1,20 +1,14 @@
 """Pictures of a model: reconstructions, interpolations, traversals (Schirrmeister et al. 2018, Figures 6 to 9 and 12)."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from genrev_cli.data.pixels import DamagedImage, decode, to_array
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
-from genrev_cli.files.pictures import grid, pixels_digest, write_picture
-from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.latents.samplers import Resampled
@@ -28,44 +22,12 @@ from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
-from genrev_cli.store.checkpoints import Checkpoint, data_of
-from genrev_cli.store.samplers import open_model
-from genrev_cli.training.devices import resolve_device
+from genrev_cli.store.class_names import class_numbers
+from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
 
-@dataclass
-class _Figure:
-    """A picture that is being made: the model, its data and the clock."""
-
-    ckpt: Path
-    out: Path
-    device: str
-    data: Path | None = None
-    sampler: SamplerFile | None = None
-    precision: str = "fp32"
-
-    def __post_init__(self) -> None:
-        check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
-        self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
-        self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
-        self.inputs = self.model.inputs
-
-    def images(self) -> ImageSet:
-        """Open the image set and record it as an input of the picture."""
-        images = data_of(self.model.header, self.data, self.ckpt)
-        self.inputs["data"] = images.header.as_input(images.path)
-        return images
-
-    def read(self, images: ImageSet, rows: Sequence[int] | np.ndarray) -> Pixels:
-        return torch.from_numpy(images.read(rows)).to(self.place)
-
-    def write(self, tiles: Pixels, columns: int, config: dict[str, Any], numbers: dict[str, Any], seed: int | None = None) -> Result:
-        """Lay the tiles out in rows of `columns` and write the picture with its header."""
-        picture = grid(tiles.cpu().numpy(), columns)
-        made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
-        header = Header("picture", {**config, "numbers": numbers}, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
-        write_picture(self.out, picture, header)
-        return Result(self.out, numbers)
+def _look(settings: ReconstructSettings | InterpolateSettings | TraverseSettings) -> Look:
+    return Look(scale=settings.scale, names=settings.names, force=settings.force)
 
 
 @torch.no_grad()
@@ -76,7 +38,9 @@ def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: P
     a split without images and for `verify_exact` with a network that is not exact.
     """
     split, batch, seed = settings.split, settings.batch, settings.seed
-    figure = _Figure(ckpt, out, settings.device, data, precision=settings.precision)
+    figure = Figure(
+        ckpt=ckpt, out=out, shows="reconstructions", device=settings.device, look=_look(settings), data=data, precision=settings.precision
+    )
     images, prior = figure.images(), figure.model.prior
     autoencoder = exact(figure.model.autoencoder, settings.exact_bits) if settings.exact_bits else figure.model.autoencoder
     autocast = autocast_in(figure.place, settings.precision)
@@ -97,10 +61,8 @@ def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: P
             bar.advance(n)
     if check:
         check.require(ckpt)
-    chosen = rows[
-        torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))[: settings.columns].numpy()
-    ]
-    pixels = figure.read(images, np.sort(chosen))
+    chosen = drawn_at_random(images, split, settings.columns, seed)
+    pixels = figure.read(images, rows[chosen])
     with autocast():
         z = autoencoder.encode(to_float(pixels))
         shown = [pixels, to_pixels(autoencoder.decode(prior.restrict(z))), to_pixels(autoencoder.decode(z))]
@@ -109,8 +71,10 @@ def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: P
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
     return figure.write(
-        torch.cat(shown), len(pixels), {"shows": "reconstructions: original, restricted latent, full latent"}, numbers, seed
-    )
+        torch.cat(shown), len(pixels), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
+        heads=list(map(str, chosen)), corner=f"{split} image",
+        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=seed,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -128,12 +92,16 @@ def interpolate(
     the codes nearest to the images' that the map was fitted to. Raises UsageError for an unknown row, FileError for unusable files.
     """
     latent, path, ot, steps, split = settings.latent, settings.path, settings.ot, settings.steps, settings.split
-    figure = _Figure(ckpt, out, settings.device, data, SamplerFile(ot, "ot") if ot else None)
+    figure = Figure(
+        ckpt=ckpt, out=out, shows="interpolations", device=settings.device, look=_look(settings), data=data,
+        sampler=SamplerFile(ot, "ot") if ot else None,
+    )  # fmt: skip
     model = figure.model
-    ends = _ends(figure, pairs, settings)
+    names = [end for pair in pairs for end in pair] or _drawn_ends(figure, settings)
+    loaded = _images_named(figure, names, split)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
-    for a, b in ends:
+    for a, b in zip(loaded[::2], loaded[1::2], strict=True):
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
         if ot:
             line = _along_the_map(model.prior, z, t)
@@ -144,9 +112,10 @@ def interpolate(
     latent, path = ("restricted", "OT map") if ot else (latent, path)
     shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
     config = {"shows": shows, "path": path, "steps": steps, "split": split}
-    return figure.write(
-        torch.cat(tiles), steps + 2, config, {"pairs": len(ends), "steps": steps, "latent": latent, "path": path}, settings.seed
-    )
+    numbers = {"pairs": len(names) // 2, "steps": steps, "latent": latent, "path": path}
+    rows = [f"{Path(a).name}\nto {Path(b).name}" for a, b in zip(names[::2], names[1::2], strict=True)]
+    heads = ["original", *(f"t = {share:.3g}" for share in t.tolist()), "original"]
+    return figure.write(torch.cat(tiles), steps + 2, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
 
 
 def _along_the_map(prior: Prior, z: Latents, t: torch.Tensor) -> Latents:
@@ -157,35 +126,31 @@ def _along_the_map(prior: Prior, z: Latents, t: torch.Tensor) -> Latents:
     return prior.embed(prior.sampler.between(y[0], y[1], t))
 
 
-def _ends(figure: _Figure, pairs: Sequence[tuple[str, str]], settings: InterpolateSettings) -> list[tuple[Pixels, Pixels]]:
-    """Read the images at both ends of each pair, or of pairs drawn at random where there are none."""
-    names = [end for pair in pairs for end in pair]
-    if not pairs:
-        images = figure.images()
-        n = len(images.rows(settings.split))
-        if n < 2:
-            raise UsageError(f"{images.path}: split '{settings.split}' has one image, but an interpolation needs two")
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(settings.seed, "interpolate")))
-        order = order[: 2 * settings.random_pairs]
-        names = [str(i) for i in order[: len(order) // 2 * 2].tolist()]
-    loaded = _images_named(figure, names, settings.split)
-    return list(zip(loaded[::2], loaded[1::2], strict=True))
+def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
+    """Return the numbers of images of the split, two for each pair. Raises UsageError for a split with one image."""
+    images = figure.images()
+    n = len(images.rows(settings.split))
+    if n < 2:
+        raise UsageError(f"{images.path}: split '{settings.split}' has one image, but an interpolation needs two")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(settings.seed, "interpolate")))
+    order = order[: 2 * settings.random_pairs]
+    return [str(i) for i in order[: len(order) // 2 * 2].tolist()]
 
 
-def _images_named(figure: _Figure, names: Sequence[str], split: str) -> list[Pixels]:
+def _images_named(figure: Figure, names: Sequence[str], split: str) -> list[Pixels]:
     """Read images (C, H, W) uint8, each the row number within the split or an image file. The data is opened only for row numbers."""
     images = figure.images() if any(name.isdigit() for name in names) else None
     return [_row(figure, images, split, int(name)) if images and name.isdigit() else _picture(figure, Path(name)) for name in names]
 
 
-def _row(figure: _Figure, images: ImageSet, split: str, number: int) -> Pixels:
+def _row(figure: Figure, images: ImageSet, split: str, number: int) -> Pixels:
     rows = images.rows(split)
     if number >= len(rows):
         raise UsageError(f"{images.path}: has no image {number} in split '{split}' (0 to {len(rows) - 1})")
     return figure.read(images, rows[[number]])[0]
 
 
-def _picture(figure: _Figure, path: Path) -> Pixels:
+def _picture(figure: Figure, path: Path) -> Pixels:
     channels, height, width = figure.model.autoencoder.image_shape
     try:
         picture = decode(path.read_bytes(), channels)
@@ -206,8 +171,9 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     an image, else those of the prior's mean, or of each class's in turn where it has classes.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    steps, extent, around, label, split = settings.steps, settings.extent, settings.around, settings.label, settings.split
-    figure = _Figure(ckpt, out, settings.device, data)
+    steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
+    figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data)
+    label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
     prior = figure.model.prior
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:
@@ -224,13 +190,27 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
     lines = [prior.embed(_line(one, centre, dim, extent, steps)) for one in priors for dim in dims]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
+    classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
         "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
-        "classes": [label] if label is not None else list(range(len(priors))) if prior.classes and not around else [],
+        "classes": classes,
     }
-    return figure.write(torch.cat(tiles), steps, config, {"dims": list(dims), "steps": steps, "extent": extent}, settings.seed)
+    numbers = {"dims": list(dims), "steps": steps, "extent": extent}
+    heads = [f"{share:+.3g} sd" if share else "0 sd" for share in torch.linspace(-extent, extent, steps).tolist()]
+    rows = [_row_name(one, dim, label) for (one, dim), label in zip(product(priors, dims), _row_labels(classes, dims), strict=True)]
+    return figure.write(torch.cat(tiles), steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+
+
+def _row_labels(classes: Sequence[int], dims: Sequence[int]) -> list[str]:
+    """Return the class of each row of a traversal, '' where the prior has none."""
+    return [f"class {label}, " for label in classes for _ in dims] or [""] * len(dims)
+
+
+def _row_name(prior: Distribution, dim: int, label: str) -> str:
+    """Return the name of a row of a traversal: its dimension, and how far one standard deviation of the prior goes."""
+    return f"{label}dim {dim}\nsd {prior.moments()[1][dim].item():.3g}"
 
 
 def _widest(prior: Prior, count: int, seed: int) -> list[int]:

@@ -7,6 +7,8 @@ from typing import Any
 from genrev_cli.errors import FileError
 from genrev_cli.files.any import content_of, read_any_header
 from genrev_cli.files.header import Header
+from genrev_cli.files.strip import write_stripped
+from genrev_cli.files.targets import check_target
 from genrev_cli.result import Result
 from genrev_cli.settings.pages import InfoSettings
 
@@ -14,14 +16,26 @@ from genrev_cli.settings.pages import InfoSettings
 def info(path: Path, settings: InfoSettings) -> Result:
     """Return a file's header and chain; with `verify`, check its content and that of every input still there against their digests.
 
-    Raises FileError when the file is not ours or, with `verify`, when anything does not match.
+    With `out`, write a copy there whose header has no path of this machine; its content is checked.
+    Raises FileError when the file is not ours, or when anything that was checked does not match.
     """
     header = read_any_header(path)
+    if settings.out is not None:
+        return _strip(path, header, settings.out)
     numbers: dict[str, Any] = asdict(header)
     if settings.verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]
     return Result(path, numbers)
+
+
+def _strip(path: Path, header: Header, out: Path) -> Result:
+    """Write the copy. Raises FileError for a target that holds anything else than an earlier copy of the same content."""
+    check_target(out, header.kind, (path.suffix,), [path])
+    _verify(path, header)
+    if out.exists() and header.kind != "report" and read_any_header(out).sha256 != header.sha256:
+        raise FileError(f"{out}: exists and has another content than {path}; choose another --out, or remove it")
+    return Result(out, {"kind": header.kind, "sha256": write_stripped(path, out).sha256})
 
 
 def _verify(path: Path, header: Header) -> None:

@@ -13,7 +13,8 @@ from genrev_cli.files.any import read_any_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid, read_picture, read_score
-from genrev_cli.files.targets import check_target
+from genrev_cli.files.sheets import tiles_of
+from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record, checkpoint_of, commands
 from genrev_cli.report.material import Material, Picture, Score
@@ -44,8 +45,9 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
         for path in {path.resolve(): path for path in files}.values():
             records.append(Record(path, _reportable(path)))
             bar.advance()
-    material = _material(records, progress)
     inputs = {str(record.path): record.header.as_input(record.path) for record in records}
+    require_remake(out, inputs, force=settings.force)
+    material = _material(records, progress)
     html = render(material, settings.title)
     made_by = provenance(seconds=time.perf_counter() - start)
     write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs, made_by))
@@ -69,7 +71,7 @@ def _reportable(path: Path) -> Header:
 
 
 def _material(records: list[Record], progress: Progress) -> Material:
-    pictures = [Picture(record, read_picture(record.path)[1]) for record in records if record.header.kind == "picture"]
+    pictures = [Picture(record, _unlabelled(record)) for record in records if record.header.kind == "picture"]
     scores = [Score(record, read_score(record.path)[1]) for record in records if record.header.kind == "score"]
     shown = {_drawn_by(picture.record) for picture in pictures}
     for record in records:
@@ -84,6 +86,20 @@ def _material(records: list[Record], progress: Progress) -> Material:
     samplers = [record for record in records if record.header.kind == KIND]
     clouds = [found for record in codes for found in code_clouds(record, trained, samplers, progress)]
     return Material(records, pictures, scores, logs, parameters=parameters, codes=clouds)
+
+
+def _unlabelled(record: Record) -> np.ndarray:
+    """Return a picture (C, H, W) uint8 as the page shows it: the caption has the names of its rows, and the page's style magnifies it.
+
+    Raises FileError for a damaged picture.
+    """
+    pixels, layout = read_picture(record.path)[1], record.header.config.get("layout")
+    if layout is None:
+        return pixels
+    try:
+        return grid(tiles_of(pixels, layout), layout["columns"])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FileError(f"{record.path}: damaged: its header has no valid 'layout' ({error}); make it again") from error
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:

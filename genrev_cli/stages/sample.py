@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 
 from genrev_cli.files.header import Header, provenance
-from genrev_cli.files.pictures import grid, pixels_digest, write_picture
+from genrev_cli.files.pictures import pixels_digest, write_picture
 from genrev_cli.files.samples import samples_bytes, writing_samples
+from genrev_cli.files.sheets import sheet
 from genrev_cli.files.space import announce
-from genrev_cli.files.targets import check_target
+from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
@@ -31,13 +33,17 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
     turns. Images are decoded in blocks of `batch` whose last one is filled up, so that n does not change any of them to the bit.
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
-    n, draw, sampler, batch = settings.n, settings.draw, settings.sampler, settings.batch
+    n, sampler, batch = settings.n, settings.sampler, settings.batch
     inputs = [ckpt, sampler.path] if sampler else [ckpt]
     check_target(out, "samples", ("", ".h5", ".npz"), inputs)
     if settings.grid:
         check_target(settings.grid, "picture", (".png",), [*inputs, out])
     start, place = time.perf_counter(), resolve_device(settings.device)
     model = open_model(ckpt, place, sampler)
+    draw = Draw(settings.seed, settings.temperature, class_numbers(settings.labels, model.header, progress.note))
+    require_remake(out, model.inputs, ("ckpt", "sampler"), force=settings.force)
+    if settings.grid:
+        require_remake(settings.grid, model.inputs, ("ckpt", "sampler"), shows="samples", force=settings.force, option="--grid")
     config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
     header = Header("samples", config, "", model.header.step, model.inputs)
     needed, say = samples_bytes(out, (n, *model.autoencoder.image_shape))
@@ -57,15 +63,21 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
             bar.advance(len(pixels))
         header = writer.header = replace(header, made_by=provenance(seconds=time.perf_counter() - start, seed=draw.seed, device=str(place)))
     if settings.grid:
-        _write_grid(settings.grid, torch.cat(first), draw, replace(header, kind="picture", config={"shows": "samples", **config}))
+        _write_grid(settings.grid, torch.cat(first), settings, replace(header, kind="picture", config={"shows": "samples", **config}))
     speed = round(n / (time.perf_counter() - start), 1)
     numbers = {"images": n, "seed": draw.seed, "sampler": model.drawn_from, "images_per_second": speed}
     return Result(out, numbers | ({"grid": str(settings.grid)} if settings.grid else {}))
 
 
-def _write_grid(path: Path, pixels: torch.Tensor, draw: Draw, header: Header) -> None:
+def _write_grid(path: Path, pixels: torch.Tensor, settings: SampleSettings, header: Header) -> None:
     """Write the first samples in whole rows, with a column for each class where classes take turns."""
-    turns = len(draw.labels)
-    columns, shown = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
-    picture = grid(pixels[:shown].numpy(), columns)
-    write_picture(path, picture, replace(header, sha256=pixels_digest(picture)))
+    labels = header.config["labels"]
+    turns = len(labels)
+    columns, most = (turns, max(turns, GRID // turns * turns)) if turns > 1 else (GRID_COLUMNS, GRID)
+    shown = pixels[:most].numpy()
+    rows = [f"{begin} to {min(begin + columns, len(shown)) - 1}" for begin in range(0, len(shown), columns)]
+    heads = [f"class {label}" for label in labels] if turns > 1 else []
+    picture, layout = sheet(
+        shown, columns, scale=settings.scale, rows=rows if settings.names else (), heads=heads if settings.names else ()
+    )
+    write_picture(path, picture, replace(header, config={**header.config, "layout": layout}, sha256=pixels_digest(picture)))

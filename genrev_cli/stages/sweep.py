@@ -12,7 +12,8 @@ import torch
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet, open_images
-from genrev_cli.files.pictures import grid, json_digest, pixels_digest, read_json, write_json, write_picture
+from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, write_json, write_picture
+from genrev_cli.files.sheets import sheet
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record
@@ -21,13 +22,13 @@ from genrev_cli.result import Result
 from genrev_cli.runs.records import parameters_of
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.measure import measure, write_score
-from genrev_cli.seeds import derive
 from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.sweep import SweepSettings
 from genrev_cli.shapes import to_float, to_pixels
 from genrev_cli.store.checkpoints import load_checkpoint
+from genrev_cli.store.showing import drawn_at_random
 from genrev_cli.training.devices import resolve_device
 
 SHOWN = 12
@@ -79,14 +80,16 @@ def sweep_bottleneck(
     inputs = {point.ckpt.stem: read_json(point.score)[0].as_input(point.score) for point in points}
     made_by = provenance(seconds=time.perf_counter() - start, device=str(resolve_device(run.device)))
     write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs, made_by))
-    _write_picture(out / "sweep.png", _curves(points), "bottleneck sweep: error and size against latent dimensions", inputs, made_by)
-    _write_picture(out / "reconstructions.png", _rows(points, images, split, run), _meaning(points), inputs, made_by)
+    curves = {"shows": "bottleneck sweep: error and size against latent dimensions"}
+    _write_picture(out / "sweep.png", _curves(points), curves, inputs, made_by)
+    picture, layout = _rows(points, images, split, run)
+    _write_picture(out / "reconstructions.png", picture, {"shows": _meaning(points), "layout": layout}, inputs, made_by)
     return Result(table, numbers)
 
 
-def _write_picture(path: Path, pixels: np.ndarray, shows: str, inputs: dict[str, Any], made_by: dict[str, Any]) -> None:
+def _write_picture(path: Path, pixels: np.ndarray, config: dict[str, Any], inputs: dict[str, Any], made_by: dict[str, Any]) -> None:
     check_target(path, "picture", (".png",), [])
-    write_picture(path, pixels, Header("picture", {"shows": shows}, pixels_digest(pixels), 0, inputs, made_by))
+    write_picture(path, pixels, Header("picture", config, pixels_digest(pixels), 0, inputs, made_by))
 
 
 def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:
@@ -144,16 +147,15 @@ def _widest(points: Sequence[Point]) -> list[Point]:
 
 
 @torch.no_grad()
-def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> np.ndarray:
-    """Draw the pictures of Figure 6: a row of originals, then for each model a row of reconstructions and one of |x − x̂|."""
+def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw Figure 6: a row of originals, then for each model one of reconstructions and one of |x − x̂|. Return picture and layout."""
     device = resolve_device(run.device)
-    rows = images.rows(split)
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(0, "reconstruct")))
-    pixels = torch.from_numpy(images.read(np.sort(rows[order[:SHOWN].numpy()]))).to(device)
+    pixels = torch.from_numpy(images.read(images.rows(split)[drawn_at_random(images, split, SHOWN, 0)])).to(device)
     x = to_float(pixels)
-    tiles = [pixels]
+    tiles, names = [pixels], ["original"]
     for point in _widest(points):
         model = load_checkpoint(point.ckpt, device)
         restored = model.autoencoder.decode(model.prior.restrict(model.autoencoder.encode(x)))
         tiles += [to_pixels(restored), to_pixels((x - restored.clamp(0, 1)).abs())]
-    return grid(torch.cat(tiles).cpu().numpy(), len(pixels))
+        names += [f"{point.model}\nd = {point.dim}", "difference"]
+    return sheet(torch.cat(tiles).cpu().numpy(), len(pixels), rows=names)

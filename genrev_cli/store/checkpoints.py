@@ -108,22 +108,33 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
     """Return the image set to use with a checkpoint: the given one, else the one it was trained on.
 
+    That one may have moved together with the checkpoint: a file of its name beside the checkpoint is taken if its content is the same.
     Raises FileError when the latter is gone or has changed, or when its images do not fit the model; UsageError when it is not known.
     """
     recorded = header.inputs.get("data")
     if given is None:
         if recorded is None:
             raise UsageError(f"{path}: does not say which data it was trained on; pass --data")
-        source = Path(recorded["path"])
-        if not source.exists():
-            raise FileError(f"{path}: was trained on {source}, which does not exist any more; pass --data")
-        images = open_images(source)
-        if images.header.sha256 != recorded["sha256"]:
-            raise FileError(f"{source}: has changed since {path} was trained on it; pass --data to use it anyway")
+        images = _recorded_data(recorded, path)
     else:
         images = open_images(given)
     require_shape(images, header, path)
     return images
+
+
+def _recorded_data(recorded: dict[str, Any], ckpt: Path) -> ImageSet:
+    """Open the images that a checkpoint was trained on, from the recorded path, else from a file of the same name beside the checkpoint."""
+    source = Path(recorded["path"])
+    beside = ckpt.with_name(source.name)
+    for place in (source, beside):
+        if place.exists():
+            images = open_images(place)
+            if images.header.sha256 == recorded["sha256"]:
+                return images
+    if source.exists():
+        raise FileError(f"{source}: has changed since {ckpt} was trained on it; pass --data to use it anyway")
+    found = f", and {beside} has other images" if beside.exists() else f"; put it beside {ckpt.name}"
+    raise FileError(f"{ckpt}: was trained on {source}, which does not exist any more{found}, or pass --data")
 
 
 def recipe_of(header: Header, path: Path) -> dict[str, Any]:

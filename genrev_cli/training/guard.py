@@ -1,5 +1,10 @@
 """Check that the inverse stays exact: with --memory reversible, gradients are wrong when recomputed inputs are wrong."""
 
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
 from genrev_cli.errors import DivergedError
 from genrev_cli.models import Bijection
 from genrev_cli.precision import CAUSES
@@ -10,8 +15,24 @@ LARGEST = "largest_stream"
 """The largest number in the streams of a network with --exact-bits."""
 WATCHED = (ROUNDTRIP, LARGEST)
 
+LARGEST_WEIGHT = 1e8
+"""A weight beyond this has diverged, even if saturated outputs keep every loss finite, as with a GAN's learning rate of 1e12."""
+
 WARN, REFUSE = 1e-4, 1e-2
 """Round-trip errors in float32: above WARN, rounding does not explain them; above REFUSE, gradients have relative errors beyond 1e-2."""
+
+
+def require_small_weights(modules: Iterable[nn.Module], step: int) -> None:
+    """Raise DivergedError when a weight is beyond `LARGEST_WEIGHT` or not finite. It waits for the device once."""
+    weights = [parameter.detach() for module in modules for parameter in module.parameters()]
+    if not weights:
+        return
+    largest = torch.stack([weight.abs().amax().float() for weight in weights if weight.numel()]).amax().item()
+    if not largest <= LARGEST_WEIGHT:
+        raise DivergedError(
+            f"a weight has grown to {largest:.1e} by step {step}; "
+            "what was saved before is unchanged; try a lower learning rate, with --restart"
+        )
 
 
 def require_inverse(numbers: dict[str, float], step: int, precision: str) -> None:

@@ -16,7 +16,7 @@ from genrev_cli.shapes import Scalar
 from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
-from genrev_cli.training.guard import WATCHED, require_inverse
+from genrev_cli.training.guard import WATCHED, require_inverse, require_small_weights
 from genrev_cli.training.method import Method
 from genrev_cli.training.peers import waiting
 
@@ -162,12 +162,12 @@ class Window:
         return numbers, steps, seconds
 
 
-def _report(window: Window, step: int, batch: int, hooks: Hooks, bar: Task) -> None:
-    """Read the window, and report it to the log and the progress bar."""
+def _report(window: Window, step: int, batch: int, hooks: Hooks) -> dict[str, float]:
+    """Read the window, report it to the log, and return its numbers."""
     means, count, seconds = window.read(step)
-    speed = count * batch / seconds
-    hooks.log(step, {**means, "images_per_second": speed})
-    bar.advance(count, **means, images_per_second=speed)
+    numbers = {**means, "images_per_second": count * batch / seconds}
+    hooks.log(step, numbers)
+    return numbers
 
 
 def _marks_wait(first: bool, device: torch.device) -> AbstractContextManager[None]:
@@ -196,8 +196,8 @@ def train(
 ) -> None:
     """Make steps start + 1 … steps. rate: step → factor of the learning rates. precision: that of the networks, for the guard.
 
-    Raises DivergedError when a report finds a scalar that is not finite, before anything is saved, and InterruptedRun, after a save, when
-    `stop` asks for it.
+    Raises DivergedError when a report finds a scalar that is not finite or an absurd weight, before anything is saved; InterruptedRun
+    when `stop` asks for it, after a save.
     """
     window, saved = Window(precision), time.monotonic()
     generator = torch.Generator(batches.device)
@@ -218,8 +218,10 @@ def train(
             due_now = intervals.any_due(step, steps)
             interrupted = distributed.any_rank(stop.requested)
             late = due_now and distributed.any_rank(time.monotonic() - saved > save_seconds)
-            if due_now or interrupted:
-                _report(window, step, batches.batch, hooks, bar)
+            numbers = _report(window, step, batches.batch, hooks) if due_now or interrupted else {}
+            if numbers:
+                require_small_weights(method.modules.values(), step)
+            bar.advance(1, **numbers)
             for every, hook in (
                 (intervals.monitor, hooks.monitor), (intervals.preview, hooks.preview), (intervals.evaluate, hooks.evaluate),
             ):  # fmt: skip

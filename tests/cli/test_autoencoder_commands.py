@@ -32,7 +32,7 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
         ["fit-ot", tmp_path / "codes.h5", "--out", tmp_path / "ot.safetensors", "--target-error", 0.5],
         ["sample", "--ckpt", pga, "--ot", tmp_path / "ot.safetensors", "-n", 12, "--out", tmp_path / "s.h5"],
         ["reconstruct", "--ckpt", pga, "--out", tmp_path / "r.png"],
-        ["interpolate", "--ckpt", pga, "--steps", 9, "--random-pairs", 2, "--out", tmp_path / "i.png"],
+        ["interpolate", "--ckpt", pga, "--steps", 9, "--random-pairs", 2, "--no-labels", "--out", tmp_path / "i.png"],
         ["fid", "--ckpt", pga, "--ref", chain / "digits.h5", "--features", "pixel", "-n", 50, "--out", tmp_path / "fid.json"],
         ["report", pga, tmp_path / "fid.json", "--out", tmp_path / "report.html"],
         ["compare", pga, vae, "--features", "pixel", "-n", 50, "--out", tmp_path / "compare.html"],

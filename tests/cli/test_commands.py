@@ -15,6 +15,15 @@ from genrev_cli.cli.reference import reference
 from genrev_cli.settings.commands import all_commands
 
 
+def tiles_in(path):
+    """The tiles of a picture (n, H, W), without labels and magnification, as signed numbers."""
+    from genrev_cli.files.pictures import read_picture
+    from genrev_cli.files.sheets import tiles_of
+
+    header, pixels = read_picture(path)
+    return tiles_of(pixels, header.config["layout"])[:, 0].astype(int)
+
+
 def pixels_of(path):
     with Image.open(path) as image:
         return np.asarray(image).astype(int)
@@ -28,7 +37,8 @@ def images_of(path):
 def test_stdout_is_exactly_the_path(chain, run):
     code, out, err = run("encode", "--ckpt", chain / "adversarial.safetensors", "--out", chain / "again.h5", "--split", "test")
     assert (code, out) == (0, f"{chain / 'again.h5'}\n")
-    assert "images_per_second" in err
+    assert "Images per second" in err
+    assert err.endswith(f"next: genrev fit-ot {chain / 'again.h5'}\n")
 
 
 def test_json_is_one_object(chain, run_json):
@@ -59,16 +69,14 @@ def test_pictures_are_not_blank(chain, name):
 
 
 def test_first_row_of_reconstructions_is_the_data_and_the_last_equals_it(chain):
-    picture = pixels_of(chain / "reconstructions.png")
-    rows = [picture[top : top + 32] for top in (2, 36, 70)]  # 8×8 magnified four times, with a gap of 2
+    rows = np.split(tiles_in(chain / "reconstructions.png"), 3)
     assert np.abs(rows[0] - rows[2]).max() <= 1
     assert np.abs(rows[0] - rows[1]).max() > 10
 
 
 def test_interpolation_has_the_originals_at_its_ends(chain, run_json):
     run_json("interpolate", "--ckpt", chain / "recon.safetensors", "--latent", "full", "--out", chain / "i.png", "0", "1", "--steps", "3")
-    tiles = pixels_of(chain / "i.png")[2:34]
-    first, second, *_, before_last, last = (tiles[:, left : left + 32] for left in range(2, 2 + 5 * 34, 34))
+    first, second, *_, before_last, last = tiles_in(chain / "i.png")
     assert np.abs(first - second).max() <= 1  # the full latent decodes to the image itself
     assert np.abs(before_last - last).max() <= 1
     assert np.abs(first - last).max() > 10
@@ -218,4 +226,16 @@ def test_the_reference_lists_every_command():
     assert registered == set(all_commands())
     text = reference()
     assert all(f"## genrev {name}\n" in text for name in registered)
-    assert "| `--peer-timeout` | With any command under torchrun: end a process" in text
+    assert "| `--peer-timeout` | Under torchrun: end a process" in text
+
+
+def test_fid_takes_the_reference_as_its_second_argument(chain, run_json, tmp_path):
+    ours = ("--features", "pixel", "--no-cache")
+    named = run_json("fid", chain / "samples", "--ref", chain / "digits.h5", *ours, "--out", tmp_path / "a.json")
+    assert run_json("fid", chain / "samples", chain / "digits.h5", *ours, "--out", tmp_path / "b.json")["value"] == named["value"]
+
+
+def test_an_unknown_class_is_refused_with_the_names_that_there_are(chain, run, tmp_path):
+    code, out, err = run("sample", "--ckpt", chain / "adversarial.safetensors", "--class", "seven", "--out", tmp_path / "s")
+    assert (code, out) == (2, "")
+    assert "--class seven: no such class; the classes are 0, 1, 2" in err

@@ -58,7 +58,7 @@ def bad(chain, tmp_path):
 
 CASES = {
     "no such data": (3, "pretrain-recon --data {bad}/none.h5", "no such file"),
-    "a checkpoint as data": (3, "pretrain-recon --data {chain}/recon.safetensors", "not a readable HDF5 file"),
+    "a checkpoint as data": (3, "pretrain-recon --data {chain}/recon.safetensors", "is a checkpoint or a map, but a .h5 file is needed"),
     "codes as data": (3, "pretrain-recon --data {chain}/codes.h5", "kind 'codes', but 'data' is needed"),
     "foreign HDF5": (3, "pretrain-recon --data {bad}/foreign.h5", "not written by genrev"),
     "truncated HDF5": (3, "pretrain-recon --data {bad}/cut.h5", "truncated"),
@@ -68,7 +68,7 @@ CASES = {
     "foreign safetensors": (3, "sample --ckpt {bad}/foreign.safetensors", "not written by genrev"),
     "truncated safetensors": (3, "sample --ckpt {bad}/cut.safetensors", "truncated"),
     "text as a checkpoint": (3, "sample --ckpt {bad}/text.safetensors", "not a readable safetensors file"),
-    "data as a checkpoint": (3, "sample --ckpt {chain}/digits.h5", "is an HDF5 file, but a .safetensors file is needed"),
+    "data as a checkpoint": (3, "sample --ckpt {chain}/digits.h5", "holds prepared images, of prepare-data, but a .safetensors"),
     "a state as a checkpoint": (3, "sample --ckpt {chain}/recon.safetensors.run/state.safetensors", "kind 'state', but"),
     "wrong image size": (3, "encode --ckpt {chain}/recon.safetensors --data {bad}/large.h5", "images are 1×16×16"),
     "wrong size of features": (2, "fid {bad}/large.h5 --ref {chain}/digits.h5 --features pixel --no-cache", "resize one of the two"),
@@ -99,6 +99,14 @@ CASES = {
     "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
     "no images": (3, "fid {bad}/empty --ref {chain}/digits.h5 --features pixel", "image"),
     "too few images": (2, "fid {chain}/samples --ref {chain}/digits.h5 --features pixel -n 1000", "has only 70 images; pass -n 70 or less"),
+    "a folder of photos as data": (
+        3, "pretrain-recon --data {bad}/images", "make one with 'genrev prepare-data folder --path {bad}/images --out data/images.h5'"),
+    "another tool's option": (2, "sample --ckpt {chain}/recon.safetensors --num-samples 3", "no such option of sample; did you mean -n?"),
+    "a misspelt option": (2, "sample --ckpt {chain}/recon.safetensors --tempratur 2", "did you mean --temperature?"),
+    "an option of nobody's": (2, "sample --ckpt {chain}/recon.safetensors --xyzzy", "'genrev sample --help' lists the options"),
+    "a reference twice": (2, "fid {chain}/samples {chain}/digits.h5 --ref digits --features pixel", "both name the reference"),
+    "no reference": (2, "fid {chain}/samples --features pixel", "there is no reference; give it as the second argument or with --ref"),
+    "a tracker that is unknown": (2, "pretrain-recon --data {chain}/digits.h5 --tracker mlflow", "choose tensorboard, trackio or wandb"),
     "unknown split": (2, "encode --ckpt {chain}/recon.safetensors --split dev", "dev: choose train, val, test or all"),
     "empty split": (2, "encode --ckpt {chain}/recon.safetensors --split val", "has no images in split 'val'"),
     "unknown source": (2, "prepare-data imagenet", "unknown source of images"),
@@ -152,7 +160,7 @@ def test_error(chain, bad, run, monkeypatch, code, line, sentence):
     found, out, err = run(*line.format(chain=chain, bad=bad).split())
     (message,) = [text for text in err.splitlines() if not text.startswith(("genrev: ", "scan", "features")) or "error" in text]
     assert message.startswith("genrev: error: ")
-    assert sentence in message
+    assert sentence.format(bad=bad) in message
     assert (found, out) == (code, "")
     assert list((bad / "empty").iterdir()) == []  # nothing half-made
 
@@ -204,7 +212,7 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
     try:
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3
-        assert "does not exist any more; pass --data" in err
+        assert "does not exist any more; put it beside recon.safetensors, or pass --data" in err
         assert main(["prepare-data", "digits", "--limit", "100", "--out", str(chain / "digits.h5")]) == 0
         code, _, err = run("encode", "--ckpt", copy, "--out", tmp_path / "c.h5")
         assert code == 3

@@ -40,7 +40,7 @@ class Option:
             return [off if self.default is True else on], self.default is not True
         if kind is tuple:
             entry = get_args(self.kind)[0]
-            values = [entry(7), entry(8)]
+            values = [entry("7"), entry("8")]
             words = [word for value in values for word in (self.flag, str(value))] if self.spec.repeated else [self.flag, "7,8"]
             return words, tuple(values)
         words = tuple(filter(None, self.spec.choices)) or tuple(choice for choice in get_args(kind) if isinstance(choice, str))
@@ -178,7 +178,7 @@ def test_interpolate_offers_every_path_of_the_package():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("sample --ckpt x --class 1,b", "--class 1,b: must be whole numbers with commas between them"),
+        ("sweep-bottleneck --data x --recipes a --dims 1,b", "--dims 1,b: must be whole numbers with commas between them"),
         ("sample --ckpt x -n 0", "--n 0: must be at least 1"),
         ("sample --ckpt x --ot a --gmm b", "--ot and --gmm: both are given; choose one with --sampler"),
         ("sample --ckpt x --sampler ot", "--sampler ot: needs --ot FILE; 'genrev fit-ot' makes one"),

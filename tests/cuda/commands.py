@@ -50,6 +50,7 @@ OTHERS = {
     "compare": Case(
         "compare {i}/start.safetensors {i}/start.safetensors+{i}/map.safetensors -n 70 --features pixel --device cpu", "compare.html"),
     "report": Case("report {i}/start.safetensors {i}/samples.h5", "report.html"),
+    "card": Case("card {i}/start.safetensors --device cpu", "card"),
     "sweep": Case(
         f"sweep-bottleneck --data {{i}}/data.h5 --recipes {TINY} --dims 2,4 --batch 8 --steps 2 --device cpu", "sweep"),
     "bench": Case("bench sample --quick --rounds 1 --device cpu", "bench.json"),  # the others start processes that emulate nothing

@@ -9,6 +9,8 @@ import pytest
 from surroundings import left_behind
 
 from genrev_cli.cli import console
+from genrev_cli.cli.bars import Bars
+from genrev_cli.cli.stderr import visible
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 
@@ -112,14 +114,14 @@ def test_a_traceback_has_no_control_characters(run, tmp_path):
 def test_the_title_of_a_bar_has_no_control_characters(monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr("sys.stderr", terminal)
-    with console._Bars().task("a\x1b[31mb\nc", 1) as bar:
+    with Bars().task("a\x1b[31mb\nc", 1) as bar:
         bar.advance()
     assert r"a\x1b[31mb\nc" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("text", ["plain ü 中", "", "a  b"])
 def test_printable_text_is_not_changed(text):
-    assert console.visible(text) == text
+    assert visible(text) == text
 
 
 @pytest.mark.parametrize("name", ["x" * 253 + ".h5", "x/" * 2500 + "a.h5"])

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from genrev_cli.cli import main
-from genrev_cli.cli.console import listener
+from genrev_cli.cli.bars import listener
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files import checkpoint
 from genrev_cli.settings.pages import InfoSettings

@@ -151,7 +151,7 @@ def test_splits_are_disjoint_and_complete(data):
 
 def test_the_error_for_a_missing_split_names_the_others(tmp_path, write_images):
     images = open_images(write_images(tmp_path / "a.h5", counts=(4, 0, 2)))
-    with pytest.raises(UsageError, match="has no images in split 'val' .it has train, test"):
+    with pytest.raises(UsageError, match="has no images in split 'val'; choose --split train or --split test"):
         images.rows("val")
 
 

@@ -22,6 +22,7 @@ NETWORKS = {
     "revnet-padded": revnet((1, 6, 5), (1, 6, 3), (2, 7, 5)),
     "revnet-ends-on-a-squeeze": revnet((1, 8, 8), (1, 6, 3), (0, 1, 1)),
     "inn": inn((1, 8, 8), (2, 8), (1, 6), dense=9),
+    "inn-padded": inn((1, 6, 5), (1, 6), (2, 7), dense=0),
     "inn-dense-only": inn((2, 2, 2), (0, 1)),
 }
 every_network = pytest.mark.parametrize("network", NETWORKS)

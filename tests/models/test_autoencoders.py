@@ -45,6 +45,7 @@ CONFIGS = {
         [
             inn((1, 28, 28), (3, 10), dense=18),  # MNIST's, narrower
             inn((3, 12, 8), (2, 6), (1, 8), clamp=2.0),  # CelebA's, smaller
+            inn((3, 9, 13), (1, 6), (1, 8), dense=0),  # padded, without the dense coupling
             inn((2, 2, 2), (0, 1)),  # only the dense coupling
         ],
         inn((1, 4, 4), (1, 1), (0, 1), dense=1),

@@ -161,14 +161,11 @@ def test_clamp_bounds_the_log_determinant():
     ("settings", "said"),
     [
         ({"levels": ()}, "0 levels at least 1"),
-        (
-            {"image_shape": (1, 27, 28)},
-            r"inn: images of 27×28 cannot be halved 2 times; prepare them with a --size that is a multiple of 4",
-        ),
-        ({"image_shape": (1, 28, 30)}, "cannot be halved 2 times"),
+        ({"image_shape": (1, 1, 1)}, "inn: images of 1×1 cannot be halved 2 times; use fewer levels"),
+        ({"image_shape": (1, 0, 28)}, r"image shape \(1, 0, 28\) must be positive"),
         ({"levels": ((-1, 3),)}, "couplings must be 0 to 1000"),
         ({"levels": ((1, 0),)}, "hidden at least 1"),
-        ({"hidden_dense": 0}, "hidden_dense = 0"),
+        ({"hidden_dense": -1}, "hidden_dense = -1"),
         ({"clamp": 0.0}, "clamp = 0.0"),
         ({"clap": 1.0}, "did you mean 'clamp'"),
     ],

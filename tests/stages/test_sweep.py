@@ -63,7 +63,7 @@ def test_the_table_has_a_row_for_each_point(tmp_path, data, sweep):
         ckpt = tmp_path / "sweep" / f"{row['model']}-d{row['d']}.safetensors"
         config = read_checkpoint_header(ckpt).config
         assert config["prior"]["dim"] == row["d"]
-        again = reconstruct(ckpt, tmp_path / "rows.png", ReconstructSettings(device="cpu"), data=data)
+        again = reconstruct(ckpt, ckpt.with_suffix(".png"), ReconstructSettings(device="cpu"), data=data)
         assert row["L1"] == pytest.approx(again.numbers["l1_restricted"], rel=1e-6)
     flat, wider, *invertible = (row["parameters"] for row in table)
     assert wider - flat == 3 * 8 + 3 + 3 * 8  # three more units behind the hidden layer and before its mirror image

@@ -105,6 +105,7 @@ class Recorder:
     """A method, and its batches, that records what the loop does."""
 
     batch, device, optimizers = 4, torch.device("cpu"), {}
+    modules: dict = {}  # noqa: RUF012 (none of them changes)
 
     def __init__(self):
         self.model, self.asked, self.drawn, self.seen, self.begun = Weights(0.0), [], [], [], []

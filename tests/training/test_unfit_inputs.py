@@ -1,13 +1,19 @@
 """Training stages with unusable inputs: they raise one sentence, and write nothing."""
 
+import numpy as np
 import pytest
+import torch
 
-from genrev_cli.errors import FileError, UnavailableError, UsageError
+from genrev_cli.errors import DivergedError, FileError, UnavailableError, UsageError
+from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import write_json
+from genrev_cli.methods.reconstruction import Reconstruction
 from genrev_cli.runs.resume import run_folder
+from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import distributed
+from genrev_cli.training.guard import require_small_weights
 
 
 def check_refused(error, match, call, *words, **options):
@@ -21,16 +27,15 @@ def test_wrong_files_as_data(tmp_path, recon, adversarial, name):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     write_json(tmp_path / "result.json", {"fid": 1}, Header("score", {}, ""))
     for call in (recon, adversarial):
-        check_refused(
-            FileError, f"^{tmp_path / name}: (not a readable HDF5|no such file)", call, tmp_path / "a.safetensors", data=tmp_path / name
-        )
+        said = f"^{tmp_path / name}: (not a readable HDF5|is a checkpoint or a map|no such file)"
+        check_refused(FileError, said, call, tmp_path / "a.safetensors", data=tmp_path / name)
     assert not (tmp_path / "a.safetensors").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("data.h5", "is an HDF5 file, but a .safetensors file is needed"),
+        ("data.h5", "holds prepared images, of prepare-data, but a .safetensors file is needed"),
         ("start.safetensors.run/state.safetensors", "kind 'state', but 'checkpoint' is needed"),
         ("no", "no such file"),
     ],
@@ -52,9 +57,78 @@ def test_data_that_changed_or_is_gone(tmp_path, adversarial, data, write_images)
     check_refused(FileError, "data.h5: has changed since .*start.safetensors was trained on it; pass --data", adversarial, out)
     adversarial(out, data=data, steps=1)
     data.unlink()
-    check_refused(
-        FileError, "was trained on .*data.h5, which does not exist any more; pass --data", adversarial, tmp_path / "b.safetensors"
-    )
+    said = "was trained on .*data.h5, which does not exist any more; put it beside start.safetensors, or pass --data"
+    check_refused(FileError, said, adversarial, tmp_path / "b.safetensors")
+
+
+def test_data_that_moved_together_with_the_checkpoint(tmp_path, recon, adversarial, data, write_images):
+    """It is found beside the checkpoint by its content, not only by its name."""
+    ckpt = recon(tmp_path / "r.safetensors", steps=1).out
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    ckpt = ckpt.rename(moved / "r.safetensors")
+    data = data.rename(moved / "data.h5")
+    assert adversarial(tmp_path / "a.safetensors", ckpt=ckpt, steps=1).out
+    write_images(tmp_path / "data.h5", seed=9)  # where it was recorded there are others now
+    assert adversarial(tmp_path / "b.safetensors", ckpt=ckpt, steps=1).out
+    write_images(data, seed=8)
+    check_refused(FileError, "data.h5: has changed since .*; pass --data", adversarial, tmp_path / "c.safetensors", ckpt=ckpt)
+    (tmp_path / "data.h5").unlink()
+    check_refused(FileError, "any more, and .*moved/data.h5 has other images", adversarial, tmp_path / "c.safetensors", ckpt=ckpt)
+
+
+def constant_images(path):
+    """Write a prepared set of twelve equal images."""
+    config = {"source": {"name": "digits"}, "image_shape": [1, 8, 8], "counts": {"train": 12, "val": 0, "test": 0}}
+    arrays = {"images": np.full((12, 1, 8, 8), 100, np.uint8), "labels": np.zeros(12, np.int64), "split": np.zeros(12, np.uint8)}
+    with hdf5.writing(path, Header("data", config, "")) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
+    return path
+
+
+def test_equal_images_have_no_gaussian(tmp_path, transport):
+    images = constant_images(tmp_path / "same.h5")
+    check_refused(UsageError, "train-ot: all training images of a class are equal", transport, tmp_path / "a.safetensors", data=images)
+
+
+@pytest.mark.parametrize(
+    ("counts", "split", "said"),
+    [
+        ((22, 1, 3), "", r"split 'val' has one image, .*; pass --eval-split train \(22 images\) or --eval-split test \(3 images\)"),
+        ((22, 0, 3), "val", "has no images in split 'val'; choose --eval-split train or --eval-split test"),
+    ],
+)
+def test_too_few_images_to_score_with(tmp_path, recon, write_images, counts, split, said):
+    run = RunOptions(device="cpu", evaluation=EvalOptions(every=1, n=4, split=split, features="pixel"))
+    images = write_images(tmp_path / "few.h5", counts=counts)
+    check_refused(UsageError, said, recon, tmp_path / "a.safetensors", data=images, steps=1, run=run)
+
+
+def test_a_weight_that_diverges_behind_a_finite_loss(tmp_path, recon, monkeypatch):
+    """Saturated outputs keep a loss finite, as in a GAN with a learning rate of 1e12."""
+    step = Reconstruction.step
+
+    def exploding(self, x, labels, generator):
+        scalars = step(self, x, labels, generator)
+        with torch.no_grad():
+            next(self.autoencoder.parameters()).fill_(1e12)
+        return {name: torch.zeros_like(value) for name, value in scalars.items()}
+
+    monkeypatch.setattr(Reconstruction, "step", exploding)
+    check_refused(DivergedError, r"a weight has grown to 1\.0e\+12 by step 1", recon, tmp_path / "a.safetensors", steps=3)
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.mark.parametrize("value", [1e9, float("nan"), float("inf")])
+def test_absurd_weights(value):
+    layer = torch.nn.Linear(2, 2)
+    require_small_weights([layer], 7)
+    with torch.no_grad():
+        layer.bias[1] = value
+    with pytest.raises(DivergedError, match="by step 7"):
+        require_small_weights([layer], 7)
 
 
 @pytest.mark.parametrize(

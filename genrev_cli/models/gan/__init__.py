@@ -110,7 +110,14 @@ def build_discriminator(model: dict[str, Any], norm: str | None = None) -> nn.Mo
         sides up to 96, multiples of 16                                dcgan
         sides from 64 to 256                                           wgan-resnet, halved until the shorter side is 4 … 7
 
-    Raises UsageError for an unknown norm or config, and if none fits.
+    If none fits, the images get a margin, and the longer side decides:
+
+        up to 32    infogan (gray) or sngan (colour)
+        up to 48    sngan
+        up to 96    dcgan
+        up to 256   wgan-resnet, halved until the longer side is 4 … 8, or less often, so that the margin at most doubles the shorter side
+
+    Raises UsageError for an unknown norm or config, and for sides of more than 256 pixels.
     """
     if norm is not None:
         require_norm(norm)
@@ -135,10 +142,20 @@ def _discriminator_of(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 _CHANNELS = (512, 512, 256, 128, 64, 32, 16)  # wgan-resnet for 256×256 pixels
+_LARGEST = 256
+"""Longest side of images for which a discriminator is chosen."""
 
 
 def _fitting(image_shape: Shape) -> tuple[str, dict[str, Any]]:
     """Choose the family by the shape of the images; return its name and settings."""
+    if max(image_shape[1:]) > _LARGEST:
+        raise UsageError(
+            f"no discriminator fits images of {image_shape[1]}×{image_shape[2]} pixels; prepare them with sides of at most {_LARGEST}"
+        )
+    return _fitting_exactly(image_shape) or _fitting_with_margin(image_shape)
+
+
+def _fitting_exactly(image_shape: Shape) -> tuple[str, dict[str, Any]] | None:
     channels, *sides = image_shape
     settings: dict[str, Any] = {"image_shape": image_shape, "latent_dim": 1}  # discriminators ignore latent_dim
 
@@ -154,10 +171,17 @@ def _fitting(image_shape: Shape) -> tuple[str, dict[str, Any]]:
     blocks = (min(sides) // 4).bit_length() - 1
     if min(sides) >= 64 and up_to(256, blocks):
         return "wgan-resnet", {**settings, "channels": _CHANNELS[: blocks + 1]}
-    raise UsageError(
-        f"no discriminator fits images of {sides[0]}×{sides[1]} pixels; prepare them with sides that are multiples of 4 (up to 32), "
-        "8 (up to 48) or 16 (up to 96), or 128 or 256"
-    )
+    return None
+
+
+def _fitting_with_margin(image_shape: Shape) -> tuple[str, dict[str, Any]]:
+    channels, *sides = image_shape
+    settings: dict[str, Any] = {"image_shape": image_shape, "latent_dim": 1}
+    for largest, name in ((32, "infogan" if channels == 1 else "sngan"), (48, "sngan"), (96, "dcgan")):
+        if max(sides) <= largest:
+            return name, settings
+    blocks = min((max(sides) + 3) // 4, 2 * min(sides)).bit_length() - 1
+    return "wgan-resnet", {**settings, "channels": _CHANNELS[: blocks + 1]}
 
 
 __all__ = ["FAMILIES", "NORMS", "Family", "Mirrored", "build_discriminator", "mirrored", "span_of"]

@@ -25,6 +25,7 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
+from genrev_cli.models.margin import Margin
 from genrev_cli.shapes import Codes, Images, Scores
 
 KERNEL = 5
@@ -33,7 +34,7 @@ SLOPE = 0.2  # Radford et al. 2016 and Gulrajani et al. 2017; the code of Wu et 
 
 @dataclass(frozen=True)
 class DCGANConfig:
-    """image_shape: (C, H, W), sides multiples of 2^stages. latent_dim: d. width: w; the paper has 128, the code of WGAN-GP and WGAN-div 64.
+    """image_shape: (C, H, W). latent_dim: d. width: w; the paper has 128, the code of WGAN-GP and WGAN-div 64.
 
     stages: number of halvings.
     """
@@ -53,9 +54,14 @@ class DCGANConfig:
         return [self.image_shape[0], *(self.width << i for i in range(self.stages))]
 
     @property
+    def margin(self) -> Margin:
+        """Return the margin with which all layers halve even sides."""
+        return Margin.centred(self.image_shape, self.stages)
+
+    @property
     def coarsest(self) -> Shape:
-        """Shape of the coarsest features: (8w, H/16, W/16) with four stages."""
-        return halved(self.image_shape, self.stages, self.channels[-1])
+        """Shape of the coarsest features: (8w, H'/16, W'/16) with four stages, of images with their margin."""
+        return halved(self.margin.grown(self.image_shape), self.stages, self.channels[-1])
 
 
 @final
@@ -64,7 +70,7 @@ class DCGANGenerator(nn.Module):
 
     def __init__(self, c: DCGANConfig) -> None:
         super().__init__()
-        channels = c.channels[::-1]
+        self.margin, channels = c.margin, c.channels[::-1]
         self.layers = nn.Sequential(
             projected(c.latent_dim, c.coarsest),
             nn.BatchNorm2d(channels[0]),
@@ -77,7 +83,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
-        return (torch.tanh(self.layers(y).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
+        return (torch.tanh(self.margin.crop(self.layers(y)).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
 
 
 @final
@@ -86,11 +92,11 @@ class DCGANEncoder(nn.Module):
 
     def __init__(self, c: DCGANConfig) -> None:
         super().__init__()
-        self.layers = _downwards(c, "batch", "batch", 0.0, c.latent_dim)
+        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, c.latent_dim)
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
-        return self.layers(2 * x - 1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).to(x.dtype)
 
 
 @final
@@ -100,13 +106,13 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, c: DCGANConfig, norm: str = "batch") -> None:
         super().__init__()
         require_norm(norm)
-        self.layers = _downwards(c, "none", norm, SLOPE, 1)
+        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, 1)
         if norm == "spectral":
             bound_spectrally(self)
 
     def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
-        return self.layers(2 * x - 1).squeeze(1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).squeeze(1).to(x.dtype)
 
 
 def _downwards(c: DCGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:

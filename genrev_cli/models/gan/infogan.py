@@ -23,6 +23,7 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
+from genrev_cli.models.margin import Margin
 from genrev_cli.shapes import Codes, Images, Scores
 
 SLOPE = 0.1  # the paper; the authors' code has 0.01
@@ -30,7 +31,7 @@ SLOPE = 0.1  # the paper; the authors' code has 0.01
 
 @dataclass(frozen=True)
 class InfoGANConfig:
-    """image_shape: (C, H, W), sides multiples of 4. latent_dim: d. width: w."""
+    """image_shape: (C, H, W). latent_dim: d. width: w."""
 
     image_shape: Shape
     latent_dim: int
@@ -40,9 +41,14 @@ class InfoGANConfig:
         require_sizes("infogan", self.image_shape, 2, {"latent_dim": self.latent_dim, "width": self.width})
 
     @property
+    def margin(self) -> Margin:
+        """Return the margin with which both layers halve even sides."""
+        return Margin.centred(self.image_shape, 2)
+
+    @property
     def coarsest(self) -> Shape:
-        """Shape of the coarsest features: (2w, H/4, W/4)."""
-        return halved(self.image_shape, 2, 2 * self.width)
+        """Shape of the coarsest features: (2w, H'/4, W'/4), of images with their margin."""
+        return halved(self.margin.grown(self.image_shape), 2, 2 * self.width)
 
 
 @final
@@ -51,7 +57,7 @@ class InfoGANGenerator(nn.Module):
 
     def __init__(self, c: InfoGANConfig) -> None:
         super().__init__()
-        units, coarse = 16 * c.width, c.coarsest
+        self.margin, units, coarse = c.margin, 16 * c.width, c.coarsest
         self.layers = nn.Sequential(
             linear(c.latent_dim, units, "batch", 0.0),
             linear(units, prod(coarse), "batch", 0.0),
@@ -64,7 +70,7 @@ class InfoGANGenerator(nn.Module):
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
-        return self.layers(y).to(y.dtype).sigmoid()  # pixels, codes and scores stay in float32 under autocast
+        return self.margin.crop(self.layers(y)).to(y.dtype).sigmoid()  # pixels, codes and scores stay in float32 under autocast
 
 
 @final
@@ -73,11 +79,11 @@ class InfoGANEncoder(nn.Module):
 
     def __init__(self, c: InfoGANConfig) -> None:
         super().__init__()
-        self.layers = _downwards(c, "batch", "batch", 0.0, c.latent_dim)
+        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, c.latent_dim)
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
-        return self.layers(x).to(x.dtype)
+        return self.layers(self.margin.pad(x)).to(x.dtype)
 
 
 @final
@@ -87,13 +93,13 @@ class InfoGANDiscriminator(nn.Module):
     def __init__(self, c: InfoGANConfig, norm: str = "batch") -> None:
         super().__init__()
         require_norm(norm)
-        self.layers = _downwards(c, "none", norm, SLOPE, 1)
+        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, 1)
         if norm == "spectral":
             bound_spectrally(self)
 
     def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
-        return self.layers(x).squeeze(1).to(x.dtype)
+        return self.layers(self.margin.pad(x)).squeeze(1).to(x.dtype)
 
 
 def _downwards(c: InfoGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:

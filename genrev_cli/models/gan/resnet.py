@@ -27,12 +27,13 @@ from genrev_cli.models.blocks import (
     require_sizes,
     up_block,
 )
+from genrev_cli.models.margin import Margin
 from genrev_cli.shapes import Codes, Images, Scores
 
 
 @dataclass(frozen=True)
 class SNGANResNetConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: channels of the discriminator; the generator has double."""
+    """image_shape: (C, H, W). latent_dim: d. width: channels of the discriminator; the generator has double."""
 
     image_shape: Shape
     latent_dim: int
@@ -49,7 +50,7 @@ class SNGANResNetConfig:
 
 @dataclass(frozen=True)
 class WGANResNetConfig:
-    """image_shape: (C, H, W), sides multiples of 2^(number of blocks). latent_dim: d.
+    """image_shape: (C, H, W). latent_dim: d.
 
     channels: at each size, from the coarsest to the image's, with one block between each two sizes. The default is for 64×64 pixels.
     """
@@ -66,8 +67,13 @@ class WGANResNetConfig:
 ResNetConfig = SNGANResNetConfig | WGANResNetConfig
 
 
+def _margin(c: ResNetConfig) -> Margin:
+    """Return the margin with which all blocks halve even sides."""
+    return Margin.centred(c.image_shape, len(c.channels) - 1)
+
+
 def _coarsest(c: ResNetConfig) -> Shape:
-    return halved(c.image_shape, len(c.channels) - 1, c.channels[0])
+    return halved(_margin(c).grown(c.image_shape), len(c.channels) - 1, c.channels[0])
 
 
 @final
@@ -76,7 +82,7 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, c: ResNetConfig) -> None:
         super().__init__()
-        first = projected(c.latent_dim, _coarsest(c))
+        self.margin, first = _margin(c), projected(c.latent_dim, _coarsest(c))
         self.layers = nn.Sequential(
             first,
             *(up_block(a, b) for a, b in pairwise(c.channels)),
@@ -88,7 +94,7 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
-        return (torch.tanh(self.layers(y).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
+        return (torch.tanh(self.margin.crop(self.layers(y)).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
 
 
 @final
@@ -97,7 +103,7 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, c: ResNetConfig) -> None:
         super().__init__()
-        channels = c.channels[::-1]
+        self.margin, channels = _margin(c), c.channels[::-1]
         self.layers = nn.Sequential(
             glorot(nn.Conv2d(c.image_shape[0], channels[0], 3, padding=1, bias=False)),
             *(down_block(a, b, "batch", bias=False) for a, b in pairwise(channels)),
@@ -108,7 +114,7 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
-        return self.layers(2 * x - 1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).to(x.dtype)
 
 
 @final
@@ -121,7 +127,7 @@ class SNGANResNetDiscriminator(nn.Module):
     def __init__(self, c: SNGANResNetConfig, norm: str = "spectral") -> None:
         super().__init__()
         require_norm(norm)
-        w = c.width
+        self.margin, w = _margin(c), c.width
         self.blocks = nn.Sequential(
             first_block(c.image_shape[0], w, norm), down_block(w, w, norm), flat_block(w, norm), flat_block(w, norm), nn.ReLU()
         )
@@ -131,7 +137,7 @@ class SNGANResNetDiscriminator(nn.Module):
 
     def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
-        return self.head(self.blocks(2 * x - 1).sum(dim=(2, 3))).squeeze(1).to(x.dtype)
+        return self.head(self.blocks(self.margin.pad(2 * x - 1)).sum(dim=(2, 3))).squeeze(1).to(x.dtype)
 
 
 @final
@@ -144,7 +150,7 @@ class WGANResNetDiscriminator(nn.Module):
     def __init__(self, c: WGANResNetConfig, norm: str = "layer") -> None:
         super().__init__()
         require_norm(norm)
-        channels = c.channels[::-1]
+        self.margin, channels = _margin(c), c.channels[::-1]
         self.layers = nn.Sequential(
             glorot(nn.Conv2d(c.image_shape[0], channels[0], 3, padding=1)),
             *(down_block(a, b, norm) for a, b in pairwise(channels)),
@@ -156,4 +162,4 @@ class WGANResNetDiscriminator(nn.Module):
 
     def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
-        return self.layers(2 * x - 1).squeeze(1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).squeeze(1).to(x.dtype)

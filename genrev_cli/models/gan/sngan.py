@@ -1,4 +1,4 @@
-"""The standard convolutional networks of SNGAN (Miyato et al. 2018, Table 3), for 32×32 pixels and other multiples of 8.
+"""The standard convolutional networks of SNGAN (Miyato et al. 2018, Table 3), for 32×32 pixels and other sizes.
 
 There are w = 64 channels at the image's size and twice as many after each of three halvings.
 Callers see pixels in [0, 1]; the networks use [−1, 1].
@@ -24,6 +24,7 @@ from genrev_cli.models.blocks import (
     require_sizes,
     transposed,
 )
+from genrev_cli.models.margin import Margin
 from genrev_cli.shapes import Codes, Images, Scores
 
 STAGES = 3
@@ -32,7 +33,7 @@ SLOPE = 0.1
 
 @dataclass(frozen=True)
 class SNGANConfig:
-    """image_shape: (C, H, W), sides multiples of 8. latent_dim: d. width: w."""
+    """image_shape: (C, H, W). latent_dim: d. width: w."""
 
     image_shape: Shape
     latent_dim: int
@@ -47,9 +48,14 @@ class SNGANConfig:
         return [self.width << i for i in range(STAGES + 1)]
 
     @property
+    def margin(self) -> Margin:
+        """Return the margin with which all layers halve even sides."""
+        return Margin.centred(self.image_shape, STAGES)
+
+    @property
     def coarsest(self) -> Shape:
-        """Shape of the coarsest features: (8w, H/8, W/8)."""
-        return halved(self.image_shape, STAGES, self.channels[-1])
+        """Shape of the coarsest features: (8w, H'/8, W'/8), of images with their margin."""
+        return halved(self.margin.grown(self.image_shape), STAGES, self.channels[-1])
 
 
 @final
@@ -61,7 +67,7 @@ class SNGANGenerator(nn.Module):
 
     def __init__(self, c: SNGANConfig) -> None:
         super().__init__()
-        channels = c.channels[::-1]
+        self.margin, channels = c.margin, c.channels[::-1]
         self.layers = nn.Sequential(
             projected(c.latent_dim, c.coarsest),
             nn.BatchNorm2d(channels[0]),
@@ -74,7 +80,7 @@ class SNGANGenerator(nn.Module):
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
-        return (torch.tanh(self.layers(y).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
+        return (torch.tanh(self.margin.crop(self.layers(y)).to(y.dtype)) + 1) / 2  # pixels, codes and scores stay in float32 under autocast
 
 
 @final
@@ -83,6 +89,7 @@ class SNGANEncoder(nn.Module):
 
     def __init__(self, c: SNGANConfig) -> None:
         super().__init__()
+        self.margin = c.margin
         self.layers = nn.Sequential(
             convolution(c.image_shape[0], c.width, 3, 1, "batch", 0.0),
             *(convolution(a, b, 4, 2, "batch", 0.0) for a, b in pairwise(c.channels)),
@@ -94,7 +101,7 @@ class SNGANEncoder(nn.Module):
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
-        return self.layers(2 * x - 1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).to(x.dtype)
 
 
 @final
@@ -107,6 +114,7 @@ class SNGANDiscriminator(nn.Module):
     def __init__(self, c: SNGANConfig, norm: str = "spectral") -> None:
         super().__init__()
         require_norm(norm)
+        self.margin = c.margin
         layers = [convolution(c.image_shape[0], c.width, 3, 1, "none", SLOPE)]
         for a, b in pairwise(c.channels):
             layers += [convolution(a, a, 4, 2, norm, SLOPE), convolution(a, b, 3, 1, norm, SLOPE)]
@@ -118,4 +126,4 @@ class SNGANDiscriminator(nn.Module):
 
     def forward(self, x: Images) -> Scores:
         """(B, C, H, W) in [0, 1] → (B,) logits."""
-        return self.layers(2 * x - 1).squeeze(1).to(x.dtype)
+        return self.layers(self.margin.pad(2 * x - 1)).squeeze(1).to(x.dtype)

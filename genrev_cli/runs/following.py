@@ -1,0 +1,80 @@
+"""Propose the command that comes next, from what a command has written: `Command.next` with the real names of files."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from genrev_cli.config import recipe_tables
+from genrev_cli.errors import FileError
+from genrev_cli.files.any import read_any_header
+from genrev_cli.settings.commands import all_commands
+
+_NAME, _OPTIONAL = re.compile(r"\{(\w+)\}"), re.compile(r"\[([^\]]*)\] ?")
+
+
+def next_command(command: str, out: Path) -> str:
+    """Return the command line to propose after `command` has written `out`; '' if there is none."""
+    proposals = all_commands()[command].next
+    if not proposals:
+        return ""
+    try:
+        header = asdict(read_any_header(out))
+    except FileError:  # somebody has replaced or removed it since; the command itself has succeeded
+        return ""
+    names = {"out": str(out), **names_in(header)}
+    tables = _table(header["config"], "recipe_tables")
+    for proposal in proposals:
+        named = proposal.partition(" ")[0]
+        if named in recipe_tables() and tables and named not in tables:
+            continue
+        if line := filled(proposal, names):
+            return f"genrev {line}"
+    return ""
+
+
+def filled(proposal: str, names: Mapping[str, str]) -> str:
+    """Return a proposal with names of files; '' if one outside of brackets is unknown."""
+
+    def known(text: str) -> bool:
+        return all(name in names for name in _NAME.findall(text))
+
+    line = _OPTIONAL.sub(lambda part: f"{part[1]} " if known(part[1]) else "", proposal).strip()
+    return _NAME.sub(lambda name: shlex.quote(names[name[1]]), line) if known(line) else ""
+
+
+def names_in(header: Mapping[str, Any]) -> dict[str, str]:
+    """Return role → path of the nearest input of each role in a header's history that still exists; and the split, see `Command`."""
+    names: dict[str, str] = {}
+    for role, record in _inputs(header):
+        path = Path(record["path"])
+        if role not in names and path.exists():
+            names[role] = _short(path)
+            counts = _table(record.get("config", {}), "counts")
+            if role == "data" and counts and not counts.get("test"):
+                names["split"] = next((split for split in ("val", "train") if counts.get(split)), "all")
+    return names
+
+
+def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an inner table of a header, which may be anybody's; {} if it is none."""
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (role, record) of all inputs, the nearest first."""
+    level = [header]
+    while level:
+        inputs = [item for record in level for item in record.get("inputs", {}).items()]
+        yield from inputs
+        level = [record for _, record in inputs]
+
+
+def _short(path: Path) -> str:
+    """Return a path relative to the current folder if it lies below it."""
+    here = os.path.realpath(os.curdir)
+    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)

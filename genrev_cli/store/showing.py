@@ -1,0 +1,107 @@
+"""What pictures of a model have in common: the images that they show, and the file with its labels and header."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.images import ImageSet
+from genrev_cli.files.pictures import pixels_digest, write_picture
+from genrev_cli.files.sheets import sheet
+from genrev_cli.files.strip import stripped
+from genrev_cli.files.targets import check_target, require_remake
+from genrev_cli.result import Result
+from genrev_cli.seeds import derive
+from genrev_cli.settings.sampling import SamplerFile
+from genrev_cli.shapes import Pixels, to_float, to_pixels
+from genrev_cli.store.checkpoints import Checkpoint, data_of
+from genrev_cli.store.samplers import open_model
+from genrev_cli.training.devices import resolve_device
+
+
+def drawn_at_random(images: ImageSet, split: str, count: int, seed: int) -> np.ndarray:
+    """Return the numbers of `count` images of a split, or of all if it has fewer, drawn by `seed`, in order."""
+    order = torch.randperm(len(images.rows(split)), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))
+    return np.sort(order[:count].numpy())
+
+
+@torch.no_grad()
+def restored(model: Checkpoint, pixels: Pixels) -> list[Pixels]:
+    """Return images (n, C, H, W) uint8 decoded from the restricted and from the full latent; both (n, C, H, W) uint8."""
+    z = model.autoencoder.encode(to_float(pixels))
+    return [to_pixels(model.autoencoder.decode(latents)) for latents in (model.own_prior.restrict(z), z)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a picture is drawn and what it may replace.
+
+    scale: 0 is at least 64 pixels per tile. names: of rows and columns. publish: its header has no path of this machine.
+    """
+
+    scale: int = 0
+    names: bool = True
+    force: bool = False
+    publish: bool = False
+
+
+@dataclass(kw_only=True)
+class Figure:
+    """A picture that is being made: the model, its data and the clock. shows: the first word of what the picture shows.
+
+    Raises FileError for unusable files, and for a picture at `out` that was made from others, unless `look.force`.
+    """
+
+    ckpt: Path
+    out: Path
+    shows: str
+    device: str
+    look: Look
+    data: Path | None = None
+    sampler: SamplerFile | None = None
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
+        self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
+        self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
+        self.inputs = self.model.inputs
+        require_remake(self.out, self.inputs, ("ckpt", "sampler"), shows=self.shows, force=self.look.force)
+
+    def images(self) -> ImageSet:
+        """Open the image set and record it as an input of the picture."""
+        images = data_of(self.model.header, self.data, self.ckpt)
+        self.inputs["data"] = images.header.as_input(images.path)
+        require_remake(self.out, self.inputs, ("data",), force=self.look.force)
+        return images
+
+    def read(self, images: ImageSet, rows: Sequence[int] | np.ndarray) -> Pixels:
+        """Return images (n, C, H, W) uint8 on the device."""
+        return torch.from_numpy(images.read(rows)).to(self.place)
+
+    def write(
+        self,
+        tiles: Pixels,
+        columns: int,
+        *,
+        rows: Sequence[str],
+        heads: Sequence[str],
+        corner: str = "",
+        config: dict[str, Any],
+        numbers: dict[str, Any],
+        seed: int | None = None,
+    ) -> Result:
+        """Lay the tiles out in rows of `columns` and write the picture with its header. rows, heads, corner: names, see `sheet`."""
+        named = self.look.names
+        rows, heads = (rows, heads) if named else ((), ())
+        picture, layout = sheet(tiles.cpu().numpy(), columns, scale=self.look.scale, rows=rows, heads=heads, corner=corner)
+        made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
+        config = {**config, "numbers": numbers, "layout": layout}
+        header = Header("picture", config, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
+        write_picture(self.out, picture, stripped(header) if self.look.publish else header)
+        return Result(self.out, numbers)

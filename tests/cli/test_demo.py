@@ -1,0 +1,101 @@
+"""genrev demo: the same commands as pipelines/grn.mk, resumed after a stop, and the page is named or opened."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from genrev_cli import cli
+from genrev_cli.settings.demo import PAGE, chain
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_chain_is_that_of_the_pipeline(tmp_path):
+    given = "SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu OUT=demo GENREV=genrev"
+    done = subprocess.run(
+        ["make", "-n", "-f", ROOT / "pipelines/grn.mk", *given.split()], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    pipeline = [shlex.split(line)[1:] for line in done.stdout.splitlines()]
+    assert [step.words for step in chain(Path("demo"), "cpu")] == pipeline, "change pipelines/grn.mk and settings/demo.py together"
+
+
+def test_every_file_is_made_before_it_is_needed(tmp_path):
+    there = set()
+    for step in chain(tmp_path, "cpu"):
+        assert set(step.needs) <= there, step.words
+        assert step.made
+        there |= set(step.made)
+    assert tmp_path / PAGE in there
+
+
+@pytest.fixture
+def steps(monkeypatch, tmp_path):
+    """Run `genrev demo` with steps that only write their files: call it with options; returns its code and the commands that it ran."""
+    real, calls, failing = cli.main, [], {}
+
+    def main(words):
+        if words[0] == "demo":
+            return real(words)
+        calls.append(words[0])
+        if code := failing.get(words[0]):
+            return code
+        for step in chain(tmp_path / "d", "cpu"):
+            if step.words == words:
+                for path in step.made:
+                    path.parent.mkdir(exist_ok=True)
+                    if path.suffix:
+                        path.write_text("x")
+                    else:
+                        path.mkdir(exist_ok=True)
+                        (path / "genrev.json").write_text("x")
+        return 0
+
+    monkeypatch.setattr(cli, "main", main)
+
+    def demo(*words, fail=None):
+        calls.clear()
+        failing.clear()
+        failing.update(fail or {})
+        return cli.main(["demo", str(tmp_path / "d"), *words]), list(calls)
+
+    return demo
+
+
+def test_a_stopped_demo_goes_on_where_it_stopped(steps, tmp_path, capsys):
+    code, ran = steps(fail={"fit-ot": 130})
+    assert (code, ran[-1]) == (130, "fit-ot")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "stopped at step 6 of 18; the same command goes on from there" in err
+    code, ran = steps()
+    assert (code, ran[0], ran[-1], len(ran)) == (0, "fit-ot", "report", 13)
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'd' / PAGE}\n"
+    assert f"open {tmp_path / 'd' / PAGE} in a browser" in err
+    assert steps() == (0, [])
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_what_depends_on_a_file_that_is_gone_is_made_again(steps, tmp_path):
+    steps()
+    (tmp_path / "d/ot.safetensors").unlink()
+    assert steps()[1] == ["fit-ot", "sample", "interpolate", "fid", "report"]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_open_opens_a_browser_if_there_is_one(steps, tmp_path, monkeypatch, capsys, found):
+    seen = []
+    monkeypatch.setattr("webbrowser.open", lambda address: seen.append(address) or found)
+    assert steps("--open")[0] == 0
+    assert seen == [(tmp_path / "d" / PAGE).as_uri()]
+    assert ("there is no browser here" in capsys.readouterr().err) is not found
+
+
+def test_it_does_not_run_under_torchrun(steps, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert steps() == (2, [])
+    assert "start it without torchrun" in capsys.readouterr().err
