@@ -209,6 +209,7 @@ POSITIONAL = {
     "methods/gan_losses.py:wgan_qc_discriminator": "the table of losses has one signature, with one caller",
     "scoring/metrics.py:likelihood_numbers": "the table of metrics has one signature, with one caller",
     "scoring/metrics.py:reconstruction_numbers": "the table of metrics has one signature, with one caller",
+    "scoring/metrics.py:round_trip_numbers": "the table of metrics has one signature, with one caller",
     "data/decode.py:run": "it has one caller, in the same file",
 }
 
@@ -216,19 +217,10 @@ POSITIONAL = {
 IN_WORK = {
     "cli/train.py": ("run", "_train_adversarial", "_train_gan", "_fit_features"),
     "files/header.py": ("Header",),
-    "models/blocks.py": ("convolution", "_two_convolutions"),
-    "models/gan/dcgan.py": ("_downwards",),
-    "models/gan/infogan.py": ("_downwards",),
-    "report/comparison.py": ("Comparison",),
-    "report/comparison_page.py": ("Tile", "_picture"),
     "runs/job.py": ("Job",),
     "runs/planning.py": ("job_from_images",),
-    "settings/fid.py": ("FidOptions",),
     "settings/schedule.py": ("Schedule", "RunOptions"),
-    "stages/figures.py": ("_Figure", "write", "_line"),
-    "stages/sweep.py": ("Point", "_write_picture", "_trained", "_measure"),
     "stages/train_gan.py": ("_from_checkpoint",),
-    "training/loop.py": ("_report",),
 }
 POSITIONAL |= {f"{name}:{called}": "in work" for name, names in IN_WORK.items() for called in names}
 

@@ -132,7 +132,9 @@ def strided(**settings: Any) -> Variational:
     """
     c = StridedConfig(**settings)
     channels, last = [c.image_shape[0], *c.channels], len(c.channels) - 1
-    convolutions = [convolution(a, b, c.kernel, 2, c.kind(i > 0 and i >= last - 1), c.slope) for i, (a, b) in enumerate(pairwise(channels))]
+    convolutions = [
+        convolution(a, b, c.kernel, 2, norm=c.kind(i > 0 and i >= last - 1), slope=c.slope) for i, (a, b) in enumerate(pairwise(channels))
+    ]
     margin = Margin.centred(c.image_shape, len(c.channels))
     padded = margin.grown(c.image_shape)
     size = prod(halved(padded, len(c.channels), c.channels[-1]))

@@ -1,7 +1,7 @@
 """Settings of fid and fid-ref."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class FidOptions(Settings):
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
     metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
+    _: KW_ONLY
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)

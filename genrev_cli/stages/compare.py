@@ -147,9 +147,10 @@ def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions
         for record in group.records:
             measured.append(_measured(record, images, options, _Named(progress, _name(record, group), told)))
             members.append(Member(record, measured[-1].numbers, log_of(record), parameters_of(record)))
-        rows.append(Row(group, members, *_pictures(group.records[0], pixels, options.seed, device)))
+        samples, partly, full = _pictures(group.records[0], pixels, options.seed, device)
+        rows.append(Row(group, members, samples, partly, full=full))
     reference = Path(measured[0].inputs["ref"]["path"]).name
-    return Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
+    return Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split=split)
 
 
 def _name(record: Record, group: Group) -> str:

@@ -188,7 +188,7 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     if around:
         x = to_float(torch.stack(_images_named(figure, [around], split)))
         centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
-    lines = [prior.embed(_line(one, centre, dim, extent, steps)) for one in priors for dim in dims]
+    lines = [prior.embed(_line(one, centre, dim, extent, steps=steps)) for one in priors for dim in dims]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
     config = {
@@ -221,7 +221,7 @@ def _widest(prior: Prior, count: int, seed: int) -> list[int]:
     return order[:count].sort().values.tolist()
 
 
-def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
+def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, *, steps: int) -> Codes:
     """Return codes (steps, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
     mean, std = prior.moments()
     codes = (mean if centre is None else centre).repeat(steps, 1)

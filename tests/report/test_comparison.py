@@ -28,8 +28,8 @@ def comparison(rows: dict[str, list[dict[str, float]]], speeds: tuple[float, ...
     made = []
     for label, measured in rows.items():
         members = [member(f"{label}{seed}", seed, values, speeds) for seed, values in enumerate(measured)]
-        made.append(Row(Group(label, [found.record for found in members]), members, PICTURE, PICTURE, PICTURE))
-    return Comparison(made, "real.h5", 3, PICTURE, "test")
+        made.append(Row(Group(label, [found.record for found in members]), members, PICTURE, PICTURE, full=PICTURE))
+    return Comparison(made, "real.h5", 3, PICTURE, split="test")
 
 
 THREE = {"a": [{"FID": 5.0, "L1": 0.4}], "b": [{"FID": 1.0, "L1": 0.2}, {"FID": 2.0, "L1": 0.4}, {"FID": 3.0, "L1": 0.9}]}
