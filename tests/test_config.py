@@ -210,7 +210,7 @@ def test_a_recipe_can_be_a_file(tmp_path):
     ("recipe", "cure"),
     [
         ("grn-mnst", "no such recipe; did you mean 'grn-mnist'?"),
-        ("zzz", "no such recipe; choose aeotgan-celeba64, "),
+        ("zzz", "no such recipe; 'genrev recipes' lists all"),
         ("missing.toml", "no such file"),
     ],
 )
