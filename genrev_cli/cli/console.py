@@ -152,6 +152,12 @@ def show(result: Result) -> None:
     """Print a header and its chain as an indented list on stdout."""
     put_out(str(result.out))
     _show_record(result.numbers, 1)
+    for title, columns in (("class_counts", "train, val, test"), ("attribute_counts", "have it, lack it, unknown")):
+        if counts := result.numbers.get(title):
+            put_out(f"  images per {title.partition('_')[0]} ({columns}):")
+            width = max(map(len, counts))
+            for name, values in counts.items():
+                put_out(f"    {name:<{width}}  {', '.join(f'{value:,}' for value in values)}")
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 

@@ -18,7 +18,7 @@ def _fid_ref(name: str, data: Path | None, out: Path | None, settings: FidRefSet
     return fid_ref(name, settings, data=data, out=out, progress=listener())
 
 
-_NAMES = "celeba, celeba-crop108, celeba-nocrop, cifar10, cifar10-test, mnist, mnist-train or digits."
+_NAMES = "celeba, celeba-crop108, celeba-nocrop, celebahq256, cifar10, cifar10-test, mnist, mnist-train or digits."
 
 add_command(
     "fid-ref",

@@ -17,7 +17,10 @@ def _prepare_data(settings: PrepareConfig, out: Path | None) -> Result:
     return prepare_data(settings, out or Path("data", f"{settings.source}.h5"), progress=listener())
 
 
-_SOURCES = "digits (built in), mnist, cifar10, celeba, or folder (any folder or zip of images)."
+_SOURCES = (
+    "Published: digits (built in), mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, celeba, celeba-hq. "
+    "Your own: folder (of pictures; also a zip or tar), webdataset, parquet, array (.npz, .npy, .h5) or idx."
+)
 
 add_command(
     "prepare-data",

@@ -1,4 +1,7 @@
-"""CelebA's aligned faces (Liu, Luo, Wang & Tang 2015): img_align_celeba/000001.jpg … 202599.jpg, 178×218, in a folder or a zip."""
+"""CelebA's aligned faces (Liu, Luo, Wang & Tang 2015): img_align_celeba/000001.jpg … 202599.jpg, 178×218, in a folder or a zip.
+
+The layouts of the authors, of Kaggle and of torchvision are read, and the release as PNG. `celeba_lists` reads the files beside the images.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,19 +9,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from genrev_cli.data.celeba_lists import PAGE, PARTITION, Lists, Partition, attributes_of, partition_of
 from genrev_cli.data.config import Entry
-from genrev_cli.data.container import Container, Folder, image_names, open_container
+from genrev_cli.data.container import Container, image_names, open_container
 from genrev_cli.data.decode import FileSource
 from genrev_cli.data.transform import BOX, WHOLE, Size, Transform, largest_within
 from genrev_cli.errors import FileError
-from genrev_cli.files.archives import BROKEN_ZIP
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
-PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
-PARTITION = "list_eval_partition.txt"
-
-_MAX_PARTITION = 1 << 24  # bytes; the published file has 2.8 MB
+_PACKED = ("img_align_celeba.zip", "celeba/img_align_celeba.zip", "img_align_celeba_png.zip", "Img/img_align_celeba.zip", "archive.zip")
+"""Places of the zip in a folder: the download, torchvision's, the release as PNG, the authors' folder, Kaggle's download."""
 
 FACE = (178, 218)
 """Width and height of an aligned face."""
@@ -48,13 +49,13 @@ def result_size(crop: str, sides: tuple[int, ...]) -> Size | None:
 
 
 def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
-    """Return the aligned faces in the order of their numbers, with the official split.
+    """Return the aligned faces in the order of their numbers, with the official split and the 40 attributes where their list is.
 
-    Raises FileError if there are none, a number occurs twice, or the partition file is invalid or lacks an image.
+    Raises FileError if there are none, a number occurs twice, or a list is invalid; a partition that lacks an image is invalid.
     """
     container = _container(config.root)
     images, _ = image_names(container)
-    names = sorted((name for name in images if re.search(r"(^|/)\d{6}\.jpg$", name)), key=number)
+    names = sorted((name for name in images if _FACE_FILE.search(name)), key=number)
     numbers = np.array([number(name) for name in names], np.int64)
     if not names:
         raise FileError(f"{container.path}: has no 000001.jpg … 202599.jpg, so it is not CelebA; for other images use 'folder'")
@@ -62,8 +63,10 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
     if len(twice):
         first, second = names[twice[0]], names[twice[0] + 1]
         raise FileError(f"{container.path}: has both {first} and {second}; pass the folder img_align_celeba only")
-    partition = _partition(container)
-    split = split_by_number(numbers) if partition is None else _look_up(partition, names)
+    lists = Lists(container, config.root)
+    partition = partition_of(lists, split_by_number, progress)
+    split = split_by_number(numbers) if partition is None else _look_up(partition.splits, partition.name, names)
+    flags = None if config.no_attributes else attributes_of(lists, numbers, progress)
     transform = faces(config.crop, result_size(config.crop, config.sides))
     end = config.limit or len(names)
     return FileSource(
@@ -72,11 +75,17 @@ def open_celeba(config: PrepareConfig, progress: Progress) -> FileSource:
         transform=transform,
         labels=np.full(len(names), -1, np.int64)[:end],
         split=split[:end],
-        split_rule="official, by file number" if partition is None else f"official, from {PARTITION}",
+        split_rule=_rule(partition),
+        attributes=flags.values[:end] if flags else None,
+        attribute_names=flags.names if flags else (),
+        release=_release(names),
         container=container,
         names=names[:end],
         workers=config.workers,
     )
+
+
+_FACE_FILE = re.compile(r"(^|/)\d{6}\.(jpe?g|png)$", re.I)
 
 
 def number(name: str) -> int:
@@ -95,50 +104,33 @@ def split_by_number(numbers: np.ndarray) -> np.ndarray:
     return np.searchsorted(_LAST, numbers).astype(np.uint8)
 
 
-def parse_partition(text: str, where: str) -> dict[int, int]:
-    """Return file number → 0, 1 or 2 from lines like '000001.jpg 0'.
-
-    Raises FileError, naming `where`, for any other line.
-    """
-    found = {}
-    for count, line in enumerate(text.splitlines(), 1):
-        match = re.fullmatch(r"(\d{6})\.jpg\s+([012])\s*", line)
-        if match:
-            found[int(match[1])] = int(match[2])
-        elif line.strip():
-            raise FileError(f"{where}: line {count} does not look like '000001.jpg 0'; get the file again from {PAGE}")
-    return found
-
-
-def _look_up(partition: dict[int, int], names: Sequence[str]) -> np.ndarray:
+def _look_up(partition: dict[int, int], file: str, names: Sequence[str]) -> np.ndarray:
     for name in names:
         if number(name) not in partition:
-            raise FileError(f"{PARTITION}: lacks {name}; get the whole file from {PAGE}, or remove it to split by file number")
+            raise FileError(f"{file}: lacks {name}; get the whole file from {PAGE}, or remove it to split by file number")
     return np.array([partition[number(name)] for name in names], np.uint8)
 
 
+def _rule(partition: Partition | None) -> str:
+    if partition is None:
+        return "official, by file number"
+    return f"official, from {partition.name}" if partition.official else f"from {partition.name}, which is not the official one"
+
+
+def _release(names: Sequence[str]) -> str:
+    """Return 'img_align_celeba_png' for the release as PNG, whose pixels differ from the JPEGs'; '' for the usual one."""
+    png = sum(name.lower().endswith(".png") for name in names)
+    if 0 < png < len(names):
+        raise FileError(f"CelebA: has {png:,} PNG and {len(names) - png:,} JPEG files; pass a folder with one of the releases")
+    return "img_align_celeba_png" if png else ""
+
+
 def _container(root: Path) -> Container:
-    """Open the images: a folder, a zip, or a folder with the downloaded img_align_celeba.zip."""
-    packed = root / "img_align_celeba.zip"
+    """Open the images: a folder, a zip, or a folder with the downloaded zip and without unpacked images."""
     missing = f"pass --download, or get img_align_celeba.zip and {PARTITION} from {PAGE}"
-    return open_container(packed if packed.is_file() and not (root / "img_align_celeba").is_dir() else root, missing)
+    packed = next((root / place for place in _PACKED if (root / place).is_file()), None)
+    unpacked = packed and any((packed.parent / folder).is_dir() for folder in ("img_align_celeba", "img_align_celeba_png"))
+    return open_container(packed if packed and not unpacked else root, missing)
 
 
-def _partition(container: Container) -> dict[int, int] | None:
-    """Read the partition file, which is inside the images' folder or zip or beside it. Return None if there is none."""
-    inside = next((name for name in container.names() if PurePosixPath(name).name == PARTITION), None)
-    beside = Folder(container.path.resolve().parent)
-    if inside is None and not (beside.path / PARTITION).is_file():
-        return None
-    place, name = (beside, PARTITION) if inside is None else (container, inside)
-    try:
-        with place.reader() as read:
-            data = read(name)
-    except BROKEN_ZIP as error:
-        raise FileError(f"{PARTITION}: cannot be read ({error})") from error
-    if len(data) > _MAX_PARTITION:
-        raise FileError(f"{place.where(name)}: is larger than CelebA's; get the file again from {PAGE}")
-    return parse_partition(data.decode("ascii", "replace"), place.where(name))
-
-
-SOURCE = Entry("celeba", open_celeba, ("path", "size", "download", "crop"))
+SOURCE = Entry("celeba", open_celeba, ("path", "size", "download", "crop", "no_attributes"))

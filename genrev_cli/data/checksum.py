@@ -8,15 +8,16 @@ from genrev_cli.errors import FileError
 
 def require_md5(data: bytes, md5: str, where: str) -> None:
     """Raise FileError unless `data`, read from `where`, has this md5."""
-    _compare(hashlib.md5(data, usedforsecurity=False).hexdigest(), md5, where)
+    require_md5_sum(hashlib.md5(data, usedforsecurity=False).hexdigest(), md5, where)
 
 
 def require_file_md5(path: Path, md5: str) -> None:
     """Raise FileError unless the file has this md5, OSError if it cannot be read."""
     with path.open("rb") as file:
-        _compare(hashlib.file_digest(file, "md5").hexdigest(), md5, str(path))
+        require_md5_sum(hashlib.file_digest(file, "md5").hexdigest(), md5, str(path))
 
 
-def _compare(found: str, md5: str, where: str) -> None:
+def require_md5_sum(found: str, md5: str, where: str) -> None:
+    """Raise FileError unless the md5 that was `found` is the published one."""
     if found != md5:
         raise FileError(f"{where}: not the published file, or damaged (md5 {found}, not {md5}); get it again, e.g. with --download")

@@ -2,7 +2,8 @@
 
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,48 @@ MD5 = {  # from torchvision.datasets.CIFAR10
     "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
 _META = "batches.meta"
-_MAX_BYTES = 1 << 26  # of one batch; the published ones have 31 MB
+_MAX_BYTES = 1 << 28  # of one batch; the published ones have up to 155 MB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A published set of batches. folder, tar: where they are. md5: checksums of the batches by name."""
+
+    name: str
+    folder: str
+    tar: str
+    tar_md5: str
+    md5: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The content of the published batches: name → keys → values."""
+
+    content: Mapping[str, dict[bytes, Any]]
+
+    def pixels(self, name: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return images (n, 3, 32, 32) uint8 and the labels (n,) under a key. Raises FileError if they do not fit together."""
+        pixels, known = self.content[name][b"data"], np.asarray(self.content[name][labels.encode()])
+        if pixels.dtype != np.uint8 or pixels.shape != (len(known), 3072):
+            raise FileError(f"{name}: damaged: {pixels.dtype} pixels of shape {pixels.shape} for {len(known)} labels")
+        return pixels.reshape(-1, 3, 32, 32), known
+
+
+def read_batches(root: Path, published: Published) -> Batches:
+    """Read all batches in a folder or the tar archive.
+
+    Raises FileError if a file is missing, damaged, or not the published one.
+    """
+    found: dict[str, dict[bytes, Any]] = {}
+    for name, data, where in _files(root, published):
+        require_md5(data, published.md5[name], where)
+        found[name] = unpickle(data, where)
+    missing = [name for name in published.md5 if name not in found]
+    if missing:
+        cure = f"pass --download, or get {published.tar} from {PAGE}"
+        raise FileError(f"{root}: {published.name}'s {', '.join(missing)} are missing; {cure}")
+    return Batches(found)
 
 
 def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
@@ -39,14 +81,8 @@ def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
 
     Raises FileError if a file is missing, damaged, or not the published one.
     """
-    found: dict[str, dict[bytes, Any]] = {}
-    for name, data, where in _files(config.root):
-        require_md5(data, MD5[name], where)
-        found[name] = unpickle(data, where)
-    missing = [name for name in MD5 if name not in found]
-    if missing:
-        raise FileError(f"{config.root}: CIFAR-10's {', '.join(missing)} are missing; pass --download, or get {TAR} from {PAGE}")
-    batches = [_arrays(found[name], name) for name in MD5 if name != _META]
+    found = read_batches(config.root, Published(name="CIFAR-10", folder=FOLDER, tar=TAR, tar_md5=TAR_MD5, md5=MD5))
+    batches = [found.pixels(name, "labels") for name in MD5 if name != _META]
     return array_source(
         name="cifar10",
         size=config.dimensions,
@@ -55,37 +91,32 @@ def open_cifar10(config: PrepareConfig, progress: Progress) -> ArraySource:
         labels=np.concatenate([labels for _, labels in batches]),
         split=np.repeat([TRAIN] * 5 + [TEST], [len(labels) for _, labels in batches]),
         split_rule="as published",
-        classes=tuple(name.decode() for name in found[_META][b"label_names"]),
+        classes=tuple(name.decode() for name in found.content[_META][b"label_names"]),
         sums=dict(MD5),
     )
 
 
-def _arrays(batch: dict[bytes, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
-    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3072):
-        raise FileError(f"{name}: damaged: {pixels.dtype} pixels of shape {pixels.shape} for {len(labels)} labels")
-    return pixels.reshape(-1, 3, 32, 32), labels
-
-
-def _files(root: Path) -> Iterator[tuple[str, bytes, str]]:
+def _files(root: Path, published: Published) -> Iterator[tuple[str, bytes, str]]:
     """Yield name, content and location of each published file that exists."""
-    folder = next((f for f in (root, root / FOLDER) if (f / "data_batch_1").is_file()), None)
-    tar = next((f for f in (root, root / TAR) if f.is_file()), None)
+    first = next(iter(published.md5))
+    folder = next((f for f in (root, root / published.folder) if (f / first).is_file()), None)
+    tar = next((f for f in (root, root / published.tar) if f.is_file()), None)
     if folder is not None:
-        for path in (folder / name for name in MD5 if (folder / name).is_file()):
+        for path in (folder / name for name in published.md5 if (folder / name).is_file()):
             with path.open("rb") as file:
                 yield path.name, file.read(_MAX_BYTES), str(path)
     elif tar is not None:
-        yield from _members(tar)
+        yield from _members(tar, published)
     else:
-        raise FileError(f"{root}: has neither {FOLDER}/ nor {TAR}; pass --download, or get {TAR} from {PAGE}")
+        cure = f"pass --download, or get {published.tar} from {PAGE}"
+        raise FileError(f"{root}: has neither {published.folder}/ nor {published.tar}; {cure}")
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes, str]]:
+def _members(path: Path, published: Published) -> Iterator[tuple[str, bytes, str]]:
     """Yield the published files in the published tar archive, read in memory in one pass."""
-    wanted = {f"{FOLDER}/{name}": name for name in MD5}
+    wanted = {f"{published.folder}/{name}": name for name in published.md5}
     try:
-        require_file_md5(path, TAR_MD5)  # first, because tarfile loads headers of any size into memory
+        require_file_md5(path, published.tar_md5)  # first, because tarfile loads headers of any size into memory
         with tarfile.open(path) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.name in wanted and member.isfile() else None

@@ -22,7 +22,15 @@ class Entry:
 
 USED: dict[str, tuple[str, ...]] = {}
 """Source → the options that it uses. The registry fills it."""
-_COMMON = ("source", "skip_damaged", "workers", "limit")
+_OWN = {
+    "folder": "the folder, zip or tar of images",
+    "idx": "the folder, zip or tar of IDX files",
+    "array": "the .npz, .npy or .h5, or a folder of .npy files",
+    "parquet": "the .parquet file, or a folder of them",
+    "webdataset": "the .tar, a folder of them, or a pattern like shard-{000000..000009}.tar",
+}
+"""Sources of the user's own files → what --path is."""
+_COMMON = ("source", "skip_damaged", "workers", "limit", "dry_run")
 
 
 def check(config: PrepareConfig) -> None:
@@ -33,9 +41,24 @@ def check(config: PrepareConfig) -> None:
         if field.name not in _COMMON + USED[config.source] and getattr(config, field.name) != field.default:
             raise UsageError(f"{flag_of(field.name, spec_of(field))} does not apply to '{config.source}'; leave it out")
     assert config.sides is not None  # raises for an unreadable --size
+    config.range  # noqa: B018 (raises for an unreadable --values)
     if config.channels not in (0, 1, 3):
         raise UsageError(f"--channels {config.channels}: choose 1, 3, or 0 to keep the images' channels")
     if config.val_fraction + config.test_fraction >= 1:
         raise UsageError("--val-fraction and --test-fraction: their sum must be below 1")
-    if config.source == "folder" and config.path is None:
-        raise UsageError("folder: --path is missing; pass the folder or zip of images")
+    _check_labels(config)
+    if config.download and config.dry_run:
+        raise UsageError("--dry-run downloads nothing; leave out --download, or --dry-run")
+    if config.source in _OWN and config.path is None:
+        raise UsageError(f"{config.source}: --path is missing; pass {_OWN[config.source]}")
+
+
+def _check_labels(config: PrepareConfig) -> None:
+    """Raise UsageError for options about splits and classes that contradict each other."""
+    if config.split_by and config.split_file:
+        raise UsageError(f"--split-by {config.split_by} and --split-file both choose the split; give one of them")
+    for name in ("labels", "label_column", "class_level"):
+        if config.no_classes and getattr(config, name):
+            raise UsageError(f"--no-classes and --{name.replace('_', '-')} contradict each other; give one of them")
+    if config.labels and config.class_level:
+        raise UsageError("--labels and --class-level both choose the classes; give one of them")

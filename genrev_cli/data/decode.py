@@ -63,10 +63,11 @@ def run(container: Container, names: Sequence[str], work: Work, workers: int, ch
 
 
 def _in_processes(container: Container, chunks: Iterator[Sequence[str]], work: Work, workers: int) -> Generator[list[Outcome], None, None]:
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, (container, work))
+    given = (None if container.streamed else container, work)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker, given)
     pending: deque[Future[list[Outcome]]] = deque()
     try:
-        for some in chunks:
+        for some in _contents(container, chunks) if container.streamed else chunks:
             pending.append(executor.submit(_work_on, some))
             if len(pending) > 2 * workers:
                 yield pending.popleft().result()
@@ -78,11 +79,29 @@ def _in_processes(container: Container, chunks: Iterator[Sequence[str]], work: W
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def _contents(container: Container, chunks: Iterator[Sequence[str]]) -> Iterator[list[bytes | Exception]]:
+    """Yield the content of the files of each chunk, or the error for one that cannot be read."""
+    with container.reader() as read:
+        for some in chunks:
+            yield [_read(read, name) for name in some]
+
+
+def _read(read: Read, name: str) -> bytes | Exception:
+    try:
+        return read(name)
+    except Exception as error:  # a broken file can raise almost any exception
+        return ValueError(str(error) or type(error).__name__)  # one that can be sent to another process
+
+
 def _one(read: Read, work: Work, name: str) -> Outcome:
     try:
         data = read(name)
     except Exception as error:  # zipfile and zlib raise many kinds of error for a broken entry
         return Outcome(reason=str(error) or type(error).__name__)
+    return _result(data, work)
+
+
+def _result(data: bytes, work: Work) -> Outcome:
     try:
         return Outcome(work(data), hashlib.sha256(data).hexdigest())
     except DamagedImage as error:
@@ -93,11 +112,13 @@ _worker: dict[str, Any] = {}
 """The open container and the work of a decoding process; empty in any other process."""
 
 
-def _start_worker(container: Container, work: Work) -> None:
+def _start_worker(container: Container | None, work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     stack = ExitStack()  # stored, because a garbage-collected reader closes its archive
-    _worker.update(stack=stack, read=stack.enter_context(container.reader()), work=work)
+    _worker.update(stack=stack, work=work)
+    if container:
+        _worker["read"] = stack.enter_context(container.reader())
 
 
 def _die_with_parent() -> None:
@@ -107,8 +128,15 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _work_on(names: Sequence[str]) -> list[Outcome]:
-    return [_one(_worker["read"], _worker["work"], name) for name in names]
+def _work_on(some: Sequence[str | bytes | Exception]) -> list[Outcome]:
+    """Return the outcomes for files: their names, or for a streamed container their contents or errors."""
+    return [_outcome(one, _worker["work"]) for one in some]
+
+
+def _outcome(one: str | bytes | Exception, work: Work) -> Outcome:
+    if isinstance(one, Exception):
+        return Outcome(reason=str(one))
+    return _result(one, work) if isinstance(one, bytes) else _one(_worker["read"], work, one)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,140 +1,154 @@
-"""The user's own images: a folder or zip whose subfolders may name the splits and the classes."""
+"""The user's own images: a folder or zip whose subfolders and tables may name the splits and the classes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from genrev_cli.data.buckets import shown
 from genrev_cli.data.config import Entry
 from genrev_cli.data.container import Container, image_names, natural_key, open_container
-from genrev_cli.data.decode import FileSource, run
-from genrev_cli.data.pixels import probe
-from genrev_cli.data.source import TEST, TRAIN, VAL, Damage, refuse_damaged
-from genrev_cli.data.transform import Transform
-from genrev_cli.errors import FileError, UsageError
+from genrev_cli.data.decode import FileSource
+from genrev_cli.data.drawn import drawn_split
+from genrev_cli.data.source import TEST, TRAIN, VAL
+from genrev_cli.data.structure import Structure, read_structure
+from genrev_cli.data.survey import Described, file_source
+from genrev_cli.data.tables import Annotations, file_splits, find_labels, no_attributes, read_labels, tiny_imagenet
+from genrev_cli.errors import UsageError
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
 _SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 _BY_FOLDERS = "by folders"
+_MOST_CLASSES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Tree:
-    """Split and class of each image, from its folders. parts: 'train', 'val', 'test', or '' without a split. classes: '' without one."""
+class Layout:
+    """The images to use, in order, with splits, classes and attributes.
 
-    parts: Sequence[str]
+    split: (n,) uint8. seed: of a random split. classes: '' without one. attributes: (n, A) int8.
+    """
+
+    names: list[str]
+    split: np.ndarray
+    split_rule: str
+    seed: int | None
     classes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The content of the images' headers. sizes: (width, height) → count. gray: True if all are. rows: row numbers of undamaged images."""
-
-    sizes: Counter[tuple[int, int]]
-    gray: bool
-    rows: np.ndarray
-    damaged: tuple[Damage, ...]
+    class_rule: str
+    attributes: np.ndarray
+    attribute_names: tuple[str, ...] = ()
 
 
 def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
     """Return all images below a folder or in a zip, in natural order of their names.
 
-    Raises FileError if there is no image or one is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given.
+    Raises FileError if there is no image or one is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given, or if
+    the folders can mean two things.
     """
     container = open_container(config.root, "pass an existing folder or zip of images")
     names, ignored = image_names(container)
-    if ignored:
-        progress.note(f"{container.path}: ignored {ignored} files that are not images")
-    tree = read_tree(names)
-    split, rule = _split(tree, config)
-    classes = sorted({name for name in tree.classes if name}, key=natural_key)
+    layout, tables = read_layout(container, names, config, progress)
+    if ignored > tables:
+        progress.note(f"{container.path}: ignored {ignored - tables} files that are not images")
+    classes = sorted({*layout.classes} - {""}, key=natural_key)
+    if len(classes) > _MOST_CLASSES:
+        raise UsageError(
+            f"{container.path}: {layout.class_rule}: {len(classes):,} classes are more than {_MOST_CLASSES:,}; pass --no-classes"
+        )
     number = {"": -1} | {name: i for i, name in enumerate(classes)}
-    labels = np.array([number[name] for name in tree.classes], np.int64)
+    labels = np.array([number[name] for name in layout.classes], np.int64)
 
-    end = config.limit or len(names)
-    names = names[:end]
-    survey = _survey(container, names, config, progress)
-    if not len(survey.rows):
-        raise FileError(f"{container.path}: all {len(names)} images are damaged")
-    transform = Transform(channels=config.channels or (1 if survey.gray else 3), size=config.dimensions)
-    width, height = config.dimensions or _common_size(survey.sizes, container)
-    return FileSource(
+    described = Described(
         name="folder",
-        image_shape=(transform.channels, height, width),
-        transform=transform,
-        labels=labels[survey.rows],
-        split=split[survey.rows],
-        split_rule=rule,
-        seed=config.split_seed if rule != _BY_FOLDERS else None,
+        labels=labels,
+        split=layout.split,
+        split_rule=layout.split_rule,
+        seed=layout.seed,
         classes=tuple(classes),
-        damaged=survey.damaged,
-        container=container,
-        names=[names[row] for row in survey.rows],
-        workers=config.workers,
+        class_rule=layout.class_rule,
+        attributes=layout.attributes,
+        attribute_names=layout.attribute_names,
     )
+    return file_source(container, layout.names, described, config, progress)
 
 
-def read_tree(names: Sequence[str]) -> Tree:
-    """Return splits and classes from the folders in `names`.
+def read_layout(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> tuple[Layout, int]:
+    """Return what folders, tables and options say about the images in a container, and how many of its files are tables that were used.
 
-    A single folder around everything is skipped. If all top folders are named train, val or test, they are the splits, and the folders
-    in them are the classes; otherwise the top folders are the classes. A single class counts as no class.
+    Raises UsageError if the folders can mean two things, FileError for a table that cannot be used.
     """
-    paths = [name.split("/") for name in names]
-    while all(len(path) > 1 for path in paths) and len({path[0] for path in paths}) == 1 and paths[0][0] not in _SPLITS:
-        paths = [path[1:] for path in paths]
-    has_splits = all(len(path) > 1 and path[0] in _SPLITS for path in paths)
-    parts = [path[0] if has_splits else "" for path in paths]
-    classes = [path[has_splits] if len(path) > 1 + has_splits else "" for path in paths]
-    return Tree(parts, classes if len(set(classes) - {""}) > 1 else [""] * len(names))
+    where = str(container.path)
+    table = _described(container, names, config, progress)
+    by_table = table is not None and table.labels.classes is not None and not config.class_level
+    structure = read_structure(
+        names,
+        split_by="random" if config.split_file else config.split_by,
+        class_level=config.class_level,
+        classes=not config.no_classes and not by_table,
+        where=where,
+    )
+    for note in structure.notes:
+        progress.note(note)
+    classes, rule = structure.classes, structure.class_rule
+    if by_table and table is not None and table.labels.classes is not None:
+        classes, rule = table.labels.classes, table.rule
+    elif not config.no_classes and (annotated := tiny_imagenet(container, names)):
+        classes, rule = [own or other for own, other in zip(classes, annotated, strict=True)], f"{rule} and val_annotations.txt"
+    kept, split, split_rule, seed = _split(structure, names, config, progress)
+    flags = table.labels if table and not config.no_attributes else None
+    attributes = flags.attributes if flags else no_attributes(len(names))
+    layout = Layout(
+        [names[row] for row in kept], split, split_rule, seed, [classes[row] for row in kept], rule, attributes[kept],
+        flags.names if flags else (),
+    )  # fmt: skip
+    for note in _class_notes(layout):
+        progress.note(f"{where}: {note}")
+    return layout, len(table.used) if table else 0
 
 
-def random_split(n: int, val_fraction: float, test_fraction: float, seed: int) -> np.ndarray:
-    """Return a split (n,) uint8 with round(n · fraction) images for val and test, drawn without replacement by NumPy's PCG64."""
-    order = np.random.default_rng(seed).permutation(n)
-    n_val, n_test = round(n * val_fraction), round(n * test_fraction)
-    split = np.full(n, TRAIN, np.uint8)
-    split[order[:n_test]] = TEST
-    split[order[n_test : n_test + n_val]] = VAL
-    return split
+def _class_notes(layout: Layout) -> list[str]:
+    """Return notes on images without a class, and on classes of val and test that train lacks."""
+    notes = []
+    unlabelled = [name for name, own in zip(layout.names, layout.classes, strict=True) if not own]
+    if 0 < len(unlabelled) < len(layout.names):
+        images = "1 image has" if len(unlabelled) == 1 else f"{len(unlabelled):,} images have"
+        notes.append(f"{images} no class: {shown(unlabelled)}")
+    found = {split: {own for own, number in zip(layout.classes, layout.split, strict=True) if number == i} for split, i in _SPLITS.items()}
+    for split in ("val", "test"):
+        if unseen := sorted(found[split] - found["train"] - {""}, key=natural_key):
+            notes.append(f"'{split}' has classes that 'train' lacks: {shown(unseen)}")
+    return notes
 
 
-def _split(tree: Tree, config: PrepareConfig) -> tuple[np.ndarray, str]:
-    if tree.parts[0]:
-        return np.array([_SPLITS[part] for part in tree.parts], np.uint8), _BY_FOLDERS
-    rule = f"random: {config.val_fraction:g} val, {config.test_fraction:g} test, seed {config.split_seed}"
-    return random_split(len(tree.parts), config.val_fraction, config.test_fraction, config.split_seed), rule
+def _described(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Annotations | None:
+    if config.labels:
+        return read_labels(config.labels, names, config.label_column, progress)
+    return None if config.no_classes else find_labels(container, names, config.label_column, progress)
 
 
-def _survey(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> Survey:
-    if config.size and config.channels:  # the headers are not needed
-        return Survey(Counter(), config.channels == 1, np.arange(len(names)), ())
-    sizes: Counter[tuple[int, int]] = Counter()
-    gray, rows, damaged = True, list[int](), list[Damage]()
-    with progress.task("scan", len(names), "images") as bar:
-        for outcomes in run(container, names, probe, config.workers):
-            for row, outcome in enumerate(outcomes, len(rows) + len(damaged)):
-                if outcome.reason:
-                    damaged.append(Damage(container.where(names[row]), names[row], outcome.reason))
-                else:
-                    rows.append(row)
-                    sizes[outcome.value.size] += 1
-                    gray &= outcome.value.gray
-            refuse_damaged(damaged, config.skip_damaged)
-            bar.advance(len(outcomes))
-    return Survey(sizes, gray, np.array(rows, np.int64), tuple(damaged))
+def _split(
+    structure: Structure, names: Sequence[str], config: PrepareConfig, progress: Progress
+) -> tuple[Sequence[int], np.ndarray, str, int | None]:
+    """Return the rows to use, their split, the rule, and the seed of a random split."""
+    if config.split_file:
+        splits = file_splits(config.split_file, names, progress)
+        kept = [row for row, split in enumerate(splits) if split]
+        return kept, _numbers([splits[row] for row in kept]), f"from {config.split_file.name}", None
+    if structure.split_folders:
+        return structure.kept, _numbers([structure.splits[row] for row in structure.kept]), _BY_FOLDERS, None
+    return structure.kept, *drawn_split(len(names), config)
 
 
-def _common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[int, int]:
-    """Return the size (width, height) of all images. Raises UsageError if they differ."""
-    if len(sizes) > 1:
-        some = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(5))
-        more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
-        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
-    (size,) = sizes
-    return size
+def _numbers(splits: Sequence[str]) -> np.ndarray:
+    return np.array([_SPLITS[split] for split in splits], np.uint8)
 
 
-SOURCE = Entry("folder", open_folder, ("path", "size", "channels", "val_fraction", "test_fraction", "split_seed"))
+SOURCE = Entry(
+    "folder",
+    open_folder,
+    (
+        "path", "size", "channels", "values", "val_fraction", "test_fraction", "split_seed", "split_by", "split_file",
+        "labels", "label_column", "class_level", "no_classes", "no_attributes",
+    ),
+)  # fmt: skip

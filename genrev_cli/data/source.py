@@ -11,6 +11,7 @@ from genrev_cli.data.pixels import to_array
 from genrev_cli.data.transform import WHOLE, Size, Transform
 from genrev_cli.errors import FileError
 from genrev_cli.files.pictures import to_pil
+from genrev_cli.files.rows import Rows
 
 TRAIN, VAL, TEST = range(3)
 """Values of `Source.split`: indices into files.images.SPLITS."""
@@ -47,8 +48,9 @@ class Source(ABC):
     """A set of n images in a fixed order.
 
     labels: (n,) int64, −1 for unknown. split: (n,) uint8 of TRAIN, VAL, TEST. classes: names of the labels.
-    transform: how the pixels are made. split_rule: a description for the user. seed: seed of a random split. damaged: images found damaged
-    before decoding, not counted in n.
+    transform: how the pixels are made. split_rule, class_rule: descriptions for the user. seed: seed of a random split. damaged: images
+    found damaged before decoding, not counted in n. attributes: (n, A) int8, 1 has, 0 has not, −1 unknown; None without any.
+    attribute_names: of the A attributes. release: of several releases of the source, the one that was read.
     """
 
     name: str
@@ -60,6 +62,10 @@ class Source(ABC):
     seed: int | None = None
     classes: tuple[str, ...] = ()
     damaged: tuple[Damage, ...] = ()
+    class_rule: str = ""
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
+    release: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,18 +86,18 @@ def images_per_block(image_shape: tuple[int, int, int]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySource(Source):
-    """Images in arrays. parts: consecutive arrays (k, C, h, w) uint8, of which the first n images are used."""
+    """Images in arrays. parts: consecutive arrays (k, C, h, w) uint8, in memory or in files, of which the first n images are used."""
 
-    parts: Sequence[np.ndarray]
+    parts: Sequence[Rows]
     sums: dict[str, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
         """Yield all images in order, resized to `image_shape`."""
         done, step = 0, images_per_block(self.image_shape)
         for part in self.parts:
-            used = part[: len(self) - done]
-            for start in range(0, len(used), step):
-                pixels = resize_all(used[start : start + step], self.image_shape[1:])
+            used = min(part.shape[0], len(self) - done)
+            for start in range(0, used, step):
+                pixels = resize_all(part[start : min(start + step, used)], self.image_shape[1:])
                 yield Block(np.arange(done, done + len(pixels)), pixels)
                 done += len(pixels)
 
@@ -106,23 +112,28 @@ class _Description(TypedDict, total=False):
     split_rule: Required[str]
     classes: tuple[str, ...]
     sums: dict[str, str]
+    seed: int | None
 
 
 def array_source(
     *,
     size: Size | None,
     limit: int,
-    parts: Sequence[np.ndarray],
+    parts: Sequence[Rows],
     labels: np.ndarray,
     split: np.ndarray,
+    values: tuple[float, float] | None = None,
     **description: Unpack[_Description],
 ) -> ArraySource:
-    """Return an ArraySource of the first `limit` images (0: all), resized to `size` = (W, H); None keeps theirs."""
+    """Return an ArraySource of the first `limit` images (0: all), resized to `size` = (W, H); None keeps theirs.
+
+    values: the range that was scaled to 0 … 255, for the header.
+    """
     channels, height, width = parts[0].shape[1:]
     end = limit or len(labels)
     return ArraySource(
         image_shape=(channels, size[1], size[0]) if size else (channels, height, width),
-        transform=Transform(channels=channels, size=None if size == (width, height) else size, crop=WHOLE),
+        transform=Transform(channels=channels, size=None if size == (width, height) else size, crop=WHOLE, values=values),
         parts=parts,
         labels=labels[:end].astype(np.int64),
         split=split[:end].astype(np.uint8),

@@ -1,11 +1,13 @@
 """The preparation of images: crop, resize, channels. It is stored in the header of prepared data and applied to any later picture."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from genrev_cli.data.depth import Range
 from genrev_cli.data.pixels import DamagedImage, centre_crop, decode, to_array
 
 Size = tuple[int, int]
@@ -23,6 +25,7 @@ class Transform:
 
     channels: 1 gray, 3 RGB. size: of the result; None keeps the size after the crop. crop: LARGEST, BOX or WHOLE. box: size of the BOX.
     source: the only size that images may have, None for any. filter: 'lanczos' or 'bicubic', of the resizing.
+    values: the range that became 0 and 255, of arrays and of pictures with more than 8 bits that state none.
     """
 
     channels: int
@@ -31,10 +34,12 @@ class Transform:
     box: Size | None = None
     source: Size | None = None
     filter: str = "lanczos"
+    values: Range | None = None
 
     def __call__(self, data: bytes) -> np.ndarray:
         """Decode an image file to (channels, H, W) uint8. Raises DamagedImage."""
-        return to_array(self.on(decode(data, self.channels)))
+        least = None if self.source or self.crop == BOX else self.size
+        return to_array(self.on(decode(data, self.channels, least=least, values=self.values)))
 
     def on(self, picture: Image.Image) -> Image.Image:
         """Crop and resize a picture. Raises DamagedImage for a picture of another size than `source`."""
@@ -50,14 +55,22 @@ class Transform:
         """Return the same preparation for pictures of any size, to `image_shape` (C, H, W).
 
         A BOX was chosen for images of one size, and WHOLE would distort others; so both become LARGEST for pictures of other sizes.
+        The values of arrays (WHOLE) say nothing about pictures.
         """
-        return replace(self, channels=image_shape[0], size=image_shape[:0:-1], crop=LARGEST, box=None, source=None)
+        values = None if self.crop == WHOLE else self.values
+        return replace(self, channels=image_shape[0], size=image_shape[:0:-1], crop=LARGEST, box=None, source=None, values=values)
 
     def table(self) -> dict[str, Any]:
         """Return the fields for a header, without those that are None."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
+        scaled = f"values {self.values[0]:g} to {self.values[1]:g} become 0 to 255" if self.values else ""
+        placed = self._placing()
+        return "; ".join(filter(None, (scaled, "" if scaled and placed == "none" else placed)))
+
+    def _placing(self) -> str:
+        """Return crop and size in words."""
         resized = f"resized to {_by(self.size)} ({self.filter.capitalize()})" if self.size else ""
         if self.crop == LARGEST:
             return f"largest centre {_kind(self.size)}, {resized}" if self.size else "none"
@@ -76,7 +89,15 @@ def from_table(table: Any) -> Transform | None:
     whole = all(len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size) for size in sizes.values())
     if table.get("channels") not in (1, 3) or not whole:
         return None
-    return Transform(channels=table["channels"], crop=table["crop"], filter=table["filter"], **sizes)
+    values = table.get("values")
+    if values is not None and not (isinstance(values, list) and len(values) == 2 and _increasing(values)):
+        return None
+    within = (values[0], values[1]) if values else None
+    return Transform(channels=table["channels"], crop=table["crop"], filter=table["filter"], values=within, **sizes)
+
+
+def _increasing(pair: list[Any]) -> bool:
+    return all(isinstance(number, int | float) and math.isfinite(number) for number in pair) and pair[0] < pair[1]
 
 
 def largest_within(whole: Size, aspect: Size) -> Size:

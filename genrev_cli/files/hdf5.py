@@ -21,6 +21,7 @@ import numpy as np
 
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.hdf5_open import BROKEN, open_hdf5
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ _BLOCK_BYTES = 1 << 24  # held in memory while hashing
 MOST_CLASSES = 1 << 16
 
 _HEAP = b"GCOL\x01\0\0\0"
-_ARRAYS = {"images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "codes": ("float32", 2), "rows": ("int64", 1)}
+_ARRAYS = {
+    "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "attributes": ("int8", 2),
+    "codes": ("float32", 2), "rows": ("int64", 1),
+}  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
-_BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError)
-"""Exceptions that h5py raises for damaged metadata."""
 
 
 def _rows(shape: tuple[int, ...], itemsize: int, budget: int) -> int:
@@ -173,8 +175,8 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
     if not path.is_file():
         raise FileError(f"{path}: no such file")
     try:
-        file = h5py.File(path, "r")
-    except _BROKEN as error:
+        file = open_hdf5(path)
+    except BROKEN as error:
         if path.suffix == ".safetensors":
             raise FileError(f"{path}: is a checkpoint or a map, but a .h5 file is needed; were two files swapped?") from error
         raise FileError(f"{path}: not a readable HDF5 file, or truncated") from error
@@ -182,7 +184,7 @@ def reading(path: Path) -> Iterator[tuple[Header, h5py.File]]:
         try:
             header = parse_header(_text(file, path), path)
             _require_sound_arrays(file, path.stat().st_size)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise FileError(f"{path}: damaged: a part of it cannot be read back; make it again ({error})") from error
         try:
             yield header, file

@@ -1,7 +1,11 @@
-"""A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8."""
+"""A prepared image set: one HDF5 file with `images` (N, C, H, W) uint8, `labels` (N,) int64 (−1: unknown) and `split` (N,) uint8.
+
+It may also have `attributes` (N, A) int8: 1 if an image has an attribute, 0 if not, −1 if that is unknown.
+"""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -20,7 +24,7 @@ class ImageSet:
     """A prepared file, without its pixels.
 
     header.config: source (name and checksums), transform, image_shape [C, H, W], counts per split,
-    classes (names; [] without labels), mean and std per channel in [0, 1] over the train split.
+    classes (names; [] without labels), attributes (names; none without them), mean and std per channel in [0, 1] over the train split.
     """
 
     path: Path
@@ -29,6 +33,25 @@ class ImageSet:
     labels: np.ndarray
     _: KW_ONLY
     split: np.ndarray
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """The names of the attributes; [] without any."""
+        names = self.header.config.get("attributes", [])
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+    @cached_property
+    def attributes(self) -> np.ndarray:
+        """The attributes of all images, (N, A) int8: 1 has, 0 has not, −1 unknown. They are read when they are first asked for.
+
+        Raises FileError if they do not belong to the names in the header.
+        """
+        names = self.attribute_names
+        with hdf5.reading(self.path) as (_, file):
+            values = file["attributes"][:] if "attributes" in file else np.empty((len(self.split), 0), np.int8)
+        if values.shape[1] != len(names) or (values.size and not -1 <= values.min() <= values.max() <= 1):
+            raise FileError(f"{self.path}: damaged: its attributes do not match their {len(names)} names; run 'genrev prepare-data' again")
+        return values
 
     def rows(self, split: str, option: str = "--split") -> np.ndarray:
         """Return the row numbers of a split, or of 'all'; (n,) int64.

@@ -11,9 +11,11 @@ import numpy as np
 
 from genrev_cli.data.container import Container, image_names, open_container
 from genrev_cli.data.decode import run
+from genrev_cli.data.depth import Deep, decided_range
+from genrev_cli.data.formats import LOSSY
 from genrev_cli.data.pixels import has_alpha, opened, probe
 from genrev_cli.data.transform import Transform
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.progress import Progress
 
 _WORKERS = 1  # decoding small images is faster than starting processes, and their features cost far more
@@ -23,7 +25,10 @@ _NAMED = 5  # damaged files that a message lists
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files. names: in natural order. sizes: (C, H, W) → number of images. sums: sha256 of each file. lossy: some are JPEGs."""
+    """Image files. names: in natural order. sizes: (C, H, W) → number of images. sums: sha256 of each file. lossy: some are JPEGs.
+
+    values: the range of deep pixels, as in `Transform`.
+    """
 
     container: Container
     names: Sequence[str]
@@ -32,10 +37,14 @@ class ImageFiles:
     _: KW_ONLY
     sums: Sequence[str]
     lossy: bool
+    values: tuple[float, float] | None = None
 
     def digest(self, start: int, stop: int) -> str:
         """Return the sha256 of images start … stop − 1, from their files' bytes and the number of channels they are decoded to."""
-        return hashlib.sha256(f"{self.channels} channels\n{''.join(self.sums[start:stop])}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.channels} channels\n{self._shown_values()}{''.join(self.sums[start:stop])}".encode()).hexdigest()
+
+    def _shown_values(self) -> str:
+        return f"values {self.values}\n" if self.values else ""
 
     def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Yield images start … stop − 1 as (k, C, H, W) uint8, one block per run of equal sizes. 16 bits are scaled to 8, not clipped.
@@ -43,7 +52,7 @@ class ImageFiles:
         Raises FileError if a file cannot be decoded.
         """
         names = self.names[start:stop]
-        for outcomes in run(self.container, names, Transform(channels=self.channels), _WORKERS, _CHUNK):
+        for outcomes in run(self.container, names, Transform(channels=self.channels, values=self.values), _WORKERS, _CHUNK):
             _refuse(self.container, [(name, outcome.reason) for name, outcome in zip(names, outcomes, strict=False) if outcome.reason])
             names = names[len(outcomes) :]
             for _, same in groupby((outcome.value for outcome in outcomes), key=lambda pixels: pixels.shape):
@@ -68,8 +77,16 @@ def open_image_files(path: Path, n: int, progress: Progress) -> ImageFiles:
     if channels == 3 and any(fact.gray for fact in facts):
         progress.note(f"{path}: {sum(fact.gray for fact in facts)} gray images are converted to RGB, because others have colours")
     sizes = Counter((channels, fact.size[1], fact.size[0]) for fact in facts)
-    lossy = any(name.lower().endswith((".jpg", ".jpeg")) for name in names)
-    return ImageFiles(container, names, channels, sizes, sums=sums, lossy=lossy)
+    lossy = any(name.lower().endswith(LOSSY) for name in names)
+    return ImageFiles(container, names, channels, sizes, sums=sums, lossy=lossy, values=_range(facts, path, progress))
+
+
+def _range(facts: Sequence["_ImageFacts"], path: Path, progress: Progress) -> tuple[float, float] | None:
+    """Return the range of deep pixels. Raises FileError, with the cure, if it is in doubt."""
+    try:
+        return decided_range([fact.deep for fact in facts if fact.deep], None, str(path), progress.note)
+    except UsageError as error:
+        raise FileError(f"{error} to 'genrev prepare-data folder', and give its .h5") from error
 
 
 def _images(container: Container) -> tuple[list[str], int]:
@@ -87,13 +104,14 @@ class _ImageFacts:
     size: tuple[int, int]
     gray: bool
     transparent: bool
+    deep: Deep | None
 
 
 def _inspect(data: bytes) -> _ImageFacts:
     known = probe(data)
     with opened(data) as image:
         maybe = has_alpha(image)
-    return _ImageFacts(known.size, known.gray, maybe and _shows_through(data))
+    return _ImageFacts(known.size, known.gray, maybe and _shows_through(data), known.deep)
 
 
 def _shows_through(data: bytes) -> bool:

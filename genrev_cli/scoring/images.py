@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genrev_cli.data.arrays import image_layout
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import KEY, Header, array_digest
@@ -145,7 +146,7 @@ def _sound_header(path: Path) -> Header:
     except FileError as error:
         raise FileError(
             f"{error}; give images of other tools as a folder, a zip, or an .npz or .npy of uint8, or make an .h5 of a folder or zip with "
-            "'genrev prepare-data folder'"
+            "'genrev prepare-data folder', or of arrays with 'genrev prepare-data array'"
         ) from error
     if hdf5.read_digest(path) != header.sha256:
         raise FileError(f"{path}: damaged or edited: its content does not match the checksum in its header; make it again")
@@ -176,14 +177,14 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
             raise FileError(f"{path}: has no array 'images', 'samples' or 'arr_0' (it has {', '.join(arrays) or 'none'})")
         images = arrays[name]
         header = read_npz_header(path) if KEY in arrays else None
-    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
     if images.dtype != np.uint8:
         raise FileError(f"{path}: {_not_bytes(images)}")
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+    layout = image_layout(images.shape[1:]) if images.ndim == 4 and len(images) else None
+    if layout is None:
         raise FileError(f"{path}: images have shape {images.shape}, but must be (n, H, W, C) or (n, C, H, W) with 1 or 3 channels")
-    total, channels, height, width = images.shape
-    count, shape = min(n or total, total), (channels, height, width)
+    shape, axes = layout
+    images = images.transpose(axes)
+    count = min(n or len(images), len(images))
 
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (np.array(images[begin:end], order="C") for begin, end in _ranges(start, stop, shape))

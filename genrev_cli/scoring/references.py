@@ -108,6 +108,8 @@ PROTOCOLS = {
         replace(_CIFAR10, name="cifar10-test", split="test"),
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
+        # An et al. 2020 use CelebA-HQ at 256×256. It has no official split, so all images are the reference.
+        Protocol("celebahq256", "celeba-hq", "all", "none", (3, 256, 256), {"train": 27_000, "test": 3000}, file="celebahq256"),
         Protocol(
             "digits", "digits", "train", "none", image_shape=(1, 8, 8), counts={"train": 1442, "test": 355}
         ),  # the test split is too small for statistics
@@ -145,7 +147,7 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
     config = open_images(data).header.config
     counts = config.get("counts", {})
     found = {
-        "source": config.get("source", {}).get("name"),
+        "source": _source(config.get("source", {})),
         "transform": config.get("transform"),
         "image_shape": config.get("image_shape"),
         "n": sum(counts.values()) if protocol.split == "all" else counts.get(protocol.split, 0),
@@ -159,6 +161,12 @@ def protocol_images(protocol: Protocol, data: Path, progress: Progress) -> Image
                 "or pass this file's path as --ref"
             )
     return open_image_input(data, protocol.split, 0, progress)
+
+
+def _source(described: dict[str, Any]) -> str:
+    """Return the name of a source, and of its release if that is an unusual one."""
+    name, release = described.get("name"), described.get("release")
+    return f"{name} ({release})" if release else str(name)
 
 
 @dataclass(frozen=True, eq=False)

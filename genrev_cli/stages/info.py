@@ -6,6 +6,7 @@ from typing import Any
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.any import content_of, read_any_header
+from genrev_cli.files.counts import counts_of
 from genrev_cli.files.header import Header
 from genrev_cli.files.strip import write_stripped
 from genrev_cli.files.targets import check_target
@@ -26,7 +27,7 @@ def info(path: Path, settings: InfoSettings) -> Result:
     if settings.verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]
-    return Result(path, numbers)
+    return Result(path, numbers | counts_of(path, header))
 
 
 def _strip(path: Path, header: Header, out: Path) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from genrev_cli.data.overview import overview
 from genrev_cli.data.registry import open_source
 from genrev_cli.data.source import TRAIN, Damage, Source, refuse_damaged
 from genrev_cli.errors import FileError
@@ -42,7 +43,7 @@ class Moments:
 
 
 def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILENT) -> Result:
-    """Decode, crop and resize all images of a source and write them to `out`.
+    """Decode, crop and resize all images of a source and write them to `out`; with `dry_run`, only say what would be written.
 
     Raises UsageError for contradictory settings, FileError for missing or damaged files and where no image is left to train on,
     UnavailableError when a download fails.
@@ -50,15 +51,18 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
     start = time.perf_counter()
     check_target(out, "data", (".h5",), [config.root])
     source = open_source(config, progress)
-    n = len(source)
-    announce(out, hdf5_bytes([((n, *source.image_shape), 1), ((n,), 8), ((n,), 1)]), progress.note)
+    if not config.dry_run:
+        announce(out, hdf5_bytes(_arrays(source)), progress.note)
+    for line in overview(source):
+        progress.note(line)
+    if config.dry_run:
+        return Result(None, _planned(source))
     header = Header("data", {}, sha256="")
     with hdf5.writing(out, header) as writer:
         written = _write_images(source, writer, config, progress)
-        writer.create("labels", written.rows.shape, "int64")
-        writer.write("labels", 0, source.labels[written.rows])
-        writer.create("split", written.rows.shape, "uint8")
-        writer.write("split", 0, source.split[written.rows])
+        for name, values in _columns(source).items():
+            writer.create(name, (len(written.rows), *values.shape[1:]), str(values.dtype))
+            writer.write(name, 0, values[written.rows])
         # The pixels' mean and std are known only now; the header is written when this block ends.
         header = writer.header = replace(
             header,
@@ -75,11 +79,39 @@ def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILEN
             **header.config["counts"],
             "image_shape": list(source.image_shape),
             "classes": len(source.classes),
+            **({"attributes": len(source.attribute_names)} if source.attribute_names else {}),
             "damaged": len(written.damaged),
             "images_per_second": round(len(written.rows) / written.seconds, 1),
             "megabytes": round(out.stat().st_size / 1e6, 2),
         },
     )
+
+
+def _columns(source: Source) -> dict[str, np.ndarray]:
+    """Return the arrays besides the pixels: name → one row per image."""
+    columns = {"labels": source.labels, "split": source.split}
+    return columns | ({"attributes": source.attributes} if source.attributes is not None and source.attribute_names else {})
+
+
+def _arrays(source: Source) -> list[tuple[tuple[int, ...], int]]:
+    """Return shape and bytes per value of everything that will be written."""
+    return [((len(source), *source.image_shape), 1), *((values.shape, values.itemsize) for values in _columns(source).values())]
+
+
+def _planned(source: Source) -> dict[str, Any]:
+    """Return the numbers of a dry run."""
+    return {
+        "images": len(source),
+        **{name: int((source.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "image_shape": list(source.image_shape),
+        "classes": len(source.classes),
+        "attributes": len(source.attribute_names),
+        "damaged": len(source.damaged),
+        "transform": str(source.transform),
+        "split_rule": source.split_rule,
+        "class_rule": source.class_rule,
+        "megabytes": round(hdf5_bytes(_arrays(source)) / 1e6, 2),
+    }
 
 
 @dataclass(frozen=True)
@@ -119,13 +151,15 @@ def _describe(source: Source, written: _Written, limit: int) -> dict[str, Any]:
         raise FileError(f"{source.name}: none of its {len(written.rows)} usable images is in the train split; add some, or raise --limit")
     mean, std = written.moments.mean_std()
     return {
-        "source": {"name": source.name, "checksums": source.checksums()},
+        "source": {"name": source.name, "checksums": source.checksums(), **({"release": source.release} if source.release else {})},
         "transform": str(source.transform),
         "preparation": source.transform.table(),
         "split_rule": source.split_rule,
         "image_shape": list(source.image_shape),
         "counts": counts,
         "classes": list(source.classes),
+        **({"class_rule": source.class_rule} if source.class_rule else {}),
+        **({"attributes": list(source.attribute_names)} if source.attribute_names else {}),
         "mean": mean,
         "std": std,
         "limit": limit,

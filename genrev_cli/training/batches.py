@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
-import h5py
 import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, lacks_memory
 from genrev_cli.files.hdf5 import require_uncut
+from genrev_cli.files.hdf5_open import open_hdf5
 from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Images, Labels, Pixels, to_float
@@ -61,7 +61,7 @@ class Batches:
             self._resident = torch.from_numpy(images.read(self.rows)).to(device)
             self._labels = self._labels.to(device)
         else:
-            self._file = h5py.File(images.path, "r")
+            self._file = open_hdf5(images.path)
             self._reader = ThreadPoolExecutor(1)
 
     def __len__(self) -> int:

@@ -15,7 +15,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from genrev_cli.data import cifar10, mnist
 from genrev_cli.data.digits import every_fifth, open_digits
-from genrev_cli.data.mnist import open_mnist, read_idx
+from genrev_cli.data.idx_files import read_idx
+from genrev_cli.data.mnist import open_mnist
 from genrev_cli.data.source import TEST, TRAIN, resize_all
 from genrev_cli.data.unpickle import unpickle
 from genrev_cli.errors import FileError

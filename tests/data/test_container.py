@@ -2,7 +2,8 @@ import zipfile
 
 import pytest
 
-from genrev_cli.data.container import MAX_FILE_BYTES, Archive, Folder, image_names, natural_key, open_container
+from genrev_cli.data.container import Archive, Folder, image_names, open_container
+from genrev_cli.data.listing import MAX_FILE_BYTES, natural_key
 from genrev_cli.errors import FileError
 
 FILES = {"b/img10.PNG": b"ten", "b/img2.jpeg": b"two", "a.gif": b"a", "notes.txt": b"", "b/._img2.jpeg": b"", "__MACOSX/b/img2.jpeg": b""}
@@ -40,7 +41,7 @@ def test_zip_entries_cannot_escape(tmp_path, name):
 
 
 def test_a_zip_bomb_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("genrev_cli.data.container.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("genrev_cli.data.listing.MAX_FILE_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(1001))
         archive.writestr("fine.png", bytes(1000))
@@ -50,14 +51,34 @@ def test_a_zip_bomb_is_not_read(tmp_path, monkeypatch):
             read("bomb.png")
 
 
-def test_linked_folders_are_read_once_and_loops_end(tmp_path):
+def test_a_folder_that_two_links_lead_to_counts_twice(tmp_path):
     (tmp_path / "set" / "one").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "x.png").touch()
-    (tmp_path / "set" / "one" / "loop").symlink_to(tmp_path / "set")
     (tmp_path / "set" / "link1").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set" / "link2").symlink_to(tmp_path / "elsewhere")
-    assert Folder(tmp_path / "set").names() == ["link1/x.png"]
+    (tmp_path / "way").symlink_to(tmp_path / "set")
+    for folder in ("set", "way"):
+        assert Folder(tmp_path / folder).names() == ["link1/x.png", "link2/x.png"]
+
+
+@pytest.mark.parametrize("target", ["set", "set/one", "."])
+def test_a_loop_of_links_is_refused(tmp_path, target):
+    (tmp_path / "set" / "one").mkdir(parents=True)
+    (tmp_path / "set" / "one" / "loop").symlink_to(tmp_path / target)
+    with pytest.raises(FileError, match=r"loop.*: links make a loop here, back to .*; remove the link"):
+        Folder(tmp_path / "set").names()
+
+
+def test_folders_that_links_multiply_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("genrev_cli.data.container._MOST_ENTRIES", 30)
+    for i in range(20):
+        (tmp_path / f"{i}").mkdir()
+        for side in "ab":
+            (tmp_path / f"{i}" / side).symlink_to(tmp_path / f"{i + 1}")
+    (tmp_path / "20").mkdir()
+    with pytest.raises(FileError, match="links lead to this folder more than 30 times"):
+        Folder(tmp_path / "0").names()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torchvision.datasets.utils
 
+from genrev_cli.cli import prepare_data
+from genrev_cli.data import download as download_module
 from genrev_cli.data.config import USED, check
 from genrev_cli.data.download import download
 from genrev_cli.data.registry import FACTORIES, open_source
@@ -23,7 +25,7 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("mnits", {}, "mnits: unknown source of images; choose one of celeba, cifar10"),
+        ("mnits", {}, "mnits: unknown source of images; choose one of array, celeba, celeba-hq, cifar10"),
         ("folder", {}, "folder: --path is missing"),
         ("mnist", {"crop": "108"}, "--crop does not apply to 'mnist'"),
         ("celeba", {"val_fraction": 0.2}, "--val-fraction does not apply to 'celeba'"),
@@ -36,7 +38,21 @@ def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
         ("digits", {"limit": -1}, "--limit -1: must be at least 0"),
         ("digits", {"size": "64x"}, "--size 64x: write one side, like 64, or width and height, like 48x64"),
         ("folder", {"path": Path("x"), "size": "0x64"}, "--size 0x64: write one side"),
+        ("folder", {"path": Path("x"), "values": "5"}, "--values 5: write the values of black and white"),
+        ("array", {}, "array: --path is missing; pass the .npz, .npy or .h5"),
+        ("cifar10", {"coarse": True}, "--coarse does not apply to 'cifar10'"),
         ("digits", {"workers": -1}, "--workers -1: must be at least 0"),
+        ("mnist", {"labels": Path("x.csv")}, "--labels does not apply to 'mnist'"),
+        (
+            "folder",
+            {"path": Path("x"), "split_by": "random", "split_file": Path("x.csv")},
+            "--split-by random and --split-file both choose",
+        ),
+        ("folder", {"path": Path("x"), "split_by": "file"}, "--split-by file: choose folders or random"),
+        ("folder", {"path": Path("x"), "labels": Path("x.csv"), "no_classes": True}, "--no-classes and --labels contradict"),
+        ("folder", {"path": Path("x"), "class_level": 1, "no_classes": True}, "--no-classes and --class-level contradict"),
+        ("folder", {"path": Path("x"), "labels": Path("x.csv"), "class_level": 1}, "--labels and --class-level both choose"),
+        ("mnist", {"download": True, "dry_run": True}, "--dry-run downloads nothing"),
     ],
 )
 def test_invalid_settings_are_named(source, options, message):
@@ -44,7 +60,19 @@ def test_invalid_settings_are_named(source, options, message):
         open_source(replace(PrepareConfig(source), **options), SILENT)
 
 
-@pytest.mark.parametrize("source", ["mnist", "cifar10", "celeba"])
+PUBLISHED = ["mnist", "fashion-mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10", "celeba"]
+
+
+def test_every_published_set_can_be_downloaded():
+    assert list(download_module._SETS) == PUBLISHED
+    assert set(PUBLISHED) == {source for source, options in USED.items() if "download" in options}
+
+
+def test_the_help_names_every_source():
+    assert not [source for source in USED if source not in prepare_data._SOURCES]
+
+
+@pytest.mark.parametrize("source", PUBLISHED)
 @pytest.mark.parametrize("error", [urllib.error.URLError("no route"), RuntimeError("'gdown' is required"), TimeoutError("slow")])
 def test_the_error_without_a_network_says_what_to_do(tmp_path, monkeypatch, source, error):
     def fail(*args, **kwargs):
@@ -60,8 +88,13 @@ def test_the_error_without_a_network_says_what_to_do(tmp_path, monkeypatch, sour
     ("source", "expected"),
     [
         ("mnist", {f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")}),
+        ("fashion-mnist", {f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")}),
+        ("emnist", {"gzip.zip"}),
         ("cifar10", {"cifar-10-python.tar.gz"}),
-        ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt"}),
+        ("cifar100", {"cifar-100-python.tar.gz"}),
+        ("svhn", {"train_32x32.mat", "test_32x32.mat"}),
+        ("stl10", {"stl10_binary.tar.gz"}),
+        ("celeba", {"img_align_celeba.zip", "list_eval_partition.txt", "list_attr_celeba.txt"}),
     ],
 )
 def test_only_needed_files_are_downloaded_and_stdout_stays_empty(tmp_path, monkeypatch, capsys, source, expected):

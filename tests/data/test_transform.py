@@ -10,6 +10,8 @@ from genrev_cli.data.transform import BOX, LARGEST, WHOLE, Transform, from_table
 
 TRANSFORMS = {
     "none": Transform(channels=3),
+    "values 0 to 4095 become 0 to 255": Transform(channels=1, values=(0, 4095)),
+    "values -1 to 1 become 0 to 255; resized to 4x8 (Lanczos)": Transform(channels=1, size=(4, 8), crop=WHOLE, values=(-1.0, 1.0)),
     "largest centre square, resized to 8x8 (Lanczos)": Transform(channels=1, size=(8, 8)),
     "largest centre rectangle, resized to 6x9 (Lanczos)": Transform(channels=3, size=(6, 9)),
     "resized to 4x8 (Lanczos)": Transform(channels=1, size=(4, 8), crop=WHOLE),
@@ -25,7 +27,21 @@ def test_a_transform_comes_back_from_its_table_and_is_described_in_words(words, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, {}, [], {"crop": "largest"}, {"size": [0, 8]}, {"size": [8]}, {"channels": 2}, {"filter": "?"}, {"box": ["a", 1]}]
+    "wrong",
+    [
+        None,
+        {},
+        [],
+        {"crop": "largest"},
+        {"size": [0, 8]},
+        {"size": [8]},
+        {"channels": 2},
+        {"filter": "?"},
+        {"box": ["a", 1]},
+        {"values": [5, 1]},
+        {"values": 5},
+        {"values": [0, float("nan")]},
+    ],
 )
 def test_a_damaged_table_describes_no_transform(wrong):
     sound = Transform(channels=1, size=(8, 8)).table()
@@ -66,3 +82,10 @@ def test_a_crop_to_another_aspect_ratio_keeps_the_centre_undistorted():
     assert small.shape == (30, 20)
     assert (bright.min(0) == (13, 8)).all()
     assert (np.ptp(bright, axis=0) == 4).all()
+
+
+def test_the_values_of_pictures_apply_to_later_pictures_and_those_of_arrays_do_not(encode):
+    twelve = encode(np.full((9, 9), 4095, np.uint16))
+    shape = (1, 3, 3)
+    assert Transform(channels=1, size=(9, 9), values=(0, 4095)).for_pictures(shape)(twelve).min() == 255
+    assert Transform(channels=1, crop=WHOLE, values=(-1, 1)).for_pictures(shape).values is None

@@ -102,6 +102,11 @@ def png_wide(path: Path) -> None:
     path.write_bytes(image((7168, 7168), mode="1"))
 
 
+def png_huge(path: Path) -> None:
+    """Write a PNG of 50 kB with 408 million pixels."""
+    path.write_bytes(image((20200, 20200), mode="1"))
+
+
 def png_text(path: Path) -> None:
     """Write a PNG with a header of ten megabytes in ten kilobytes."""
     info = PngInfo()

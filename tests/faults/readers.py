@@ -78,6 +78,13 @@ READERS = {
     ),
     "zip: fid": Reader("images.zip", "fid {w}/images.zip --ref {s}/data.h5 " + _FID),
     "zip: prepare-data": Reader("images.zip", "prepare-data folder --path {w}/images.zip --size 8 --out {w}/out.h5 --workers 1"),
+    **{
+        f"labels {kind}: prepare-data": Reader(
+            f"labels.{kind}",
+            f"prepare-data folder --path {{s}}/images --labels {{w}}/labels.{kind} --size 8 --out {{w}}/out.h5 --workers 1 --dry-run",
+        )
+        for kind in ("csv", "json")
+    },
     "celeba zip: prepare-data": Reader("celeba.zip", "prepare-data celeba --path {w}/celeba.zip --size 8 --out {w}/out.h5 --workers 1"),
     "celeba partition: prepare-data": Reader(
         "list_eval_partition.txt",
@@ -90,6 +97,15 @@ READERS = {
         )
         for name in IMAGES
     },
+    "array npz: prepare-data": Reader("foreign.npz", "prepare-data array --path {w}/foreign.npz --out {w}/out.h5", out="out.h5"),
+    "array npy: prepare-data": Reader("foreign.npy", "prepare-data array --path {w}/foreign.npy --out {w}/out.h5"),
+    "array h5: prepare-data": Reader("foreign.h5", "prepare-data array --path {w}/foreign.h5 --out {w}/out.h5"),
+    "tar: prepare-data": Reader("shard.tar", "prepare-data folder --path {w}/shard.tar --out {w}/out.h5 --workers 1"),
+    "packed tar: prepare-data": Reader("shard.tar.gz", "prepare-data webdataset --path {w}/shard.tar.gz --out {w}/out.h5 --workers 1"),
+    "parquet: prepare-data": Reader("train.parquet", "prepare-data parquet --path {w}/train.parquet --out {w}/out.h5 --workers 1"),
+    "idx: prepare-data": Reader(
+        "train-images-idx3-ubyte.gz", "prepare-data idx --path {w} --out {w}/out.h5", ("train-labels-idx1-ubyte.gz",), out="out.h5"
+    ),
     "image: interpolate": Reader(
         "samples/000001.png",
         "interpolate {w}/samples/000001.png {s}/samples/000001.png --ckpt {s}/m.safetensors --out {w}/out.png --device cpu",

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle
 import struct
 import tarfile
@@ -10,7 +11,9 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pyarrow.parquet
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -79,6 +82,9 @@ def _foreign(folder: Path) -> None:
     images = rng.integers(0, 256, (4, 8, 8, 1), np.uint8)
     np.savez_compressed(folder / "foreign.npz", images)
     np.save(folder / "foreign.npy", images)
+    with h5py.File(folder / "foreign.h5", "w") as file:
+        file.create_dataset("images", data=images, compression="gzip")
+    _shards(folder, [_encoded("PNG", 10, 12) for _ in range(4)])
     np.savez(folder / "foreign-statistics.npz", mu=rng.normal(size=64), sigma=np.eye(64))
     (folder / "images").mkdir()
     for name, mode in IMAGES.items():
@@ -86,6 +92,9 @@ def _foreign(folder: Path) -> None:
         picture = Image.fromarray(pixels[..., 0].astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
         options = {".tif": {"compression": "tiff_lzw"}, ".webp": {"lossless": True}}.get(Path(name).suffix, {})
         picture.save(folder / "images" / name, **options)
+    rows = [(name, "ab"[i % 2]) for i, name in enumerate(IMAGES)]
+    (folder / "labels.csv").write_text("name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
+    (folder / "labels.json").write_text(json.dumps({"labels": rows}))
     _zip(folder / "images.zip", {f"deep/{i}.png": _png(8, 8) for i in range(3)})
     faces = {f"img_align_celeba/{number:06d}.jpg": _jpeg(178, 218) for number in (1, 162771)}
     partition = "000001.jpg 0\n162771.jpg 1\n"
@@ -97,6 +106,19 @@ def _foreign(folder: Path) -> None:
         torch.jit.script(Means()).save(str(folder / "network.pt"))
     torch.save({"a": torch.randn(3)}, folder / "weights.pth")
     save_file({"a": torch.randn(3)}, folder / "weights.safetensors")
+
+
+def _shards(folder: Path, pictures: list[bytes]) -> None:
+    """Write tars with labels beside the pictures, and parquet in the layout of the hub."""
+    for name, mode in (("shard.tar", "w"), ("shard.tar.gz", "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            for i, picture in enumerate(pictures):
+                for kind, data in (("png", picture), ("cls", b"1")):
+                    entry = tarfile.TarInfo(f"{i}.{kind}")
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+    table = pyarrow.table({"image": [{"bytes": picture, "path": None} for picture in pictures], "label": [0, 1, 0, 1]})
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
 
 
 def _zip(path: Path, files: dict[str, bytes]) -> None:
@@ -152,6 +174,7 @@ def published(folder: Path) -> tuple[dict[str, tuple[str, str]], dict[str, str],
     digits = {}
     for name in mnist.MD5:
         packed, plain = folder / f"{name}.gz", folder / name
-        digits[name] = (md5(packed.read_bytes()), "") if packed.exists() else ("", md5(plain.read_bytes()))
+        content = gzip.decompress(packed.read_bytes()) if packed.exists() else plain.read_bytes()
+        digits[name] = (md5(packed.read_bytes()) if packed.exists() else "", md5(content))
     batches = {name: md5((folder / cifar10.FOLDER / name).read_bytes()) for name in cifar10.MD5}
     return digits, batches, md5((folder / cifar10.TAR).read_bytes())

@@ -79,8 +79,8 @@ CASES = {
     "zip bzip2 bomb": ("x.zip", made.zip_bzip2, PREPARE, "compressed with bzip2"),
     "zip with a partition of 17 MB": (
         "x.zip", zip_with(**{"000001.jpg": b"", "list_eval_partition.txt": bytes(17 << 20)}), CELEBA, "is larger than CelebA's"),
-    "image of 3.6 gigapixels": ("x", folder_with("a.png", made.png_large), PREPARE, "Image size (3600000000 pixels) exceeds limit"),
-    "image of 51 megapixels": ("x", folder_with("a.png", made.png_wide), PREPARE, "7168x7168, more than 50,000,000 pixels"),
+    "image of 3.6 gigapixels": ("x", folder_with("a.png", made.png_large), PREPARE, "60000x60000, too large for PNG; resize it first"),
+    "image of 408 megapixels": ("x", folder_with("a.png", made.png_huge), PREPARE, "20200x20200, too large for PNG"),
     "samples of 51 megapixels": ("x", folder_with("a.png", made.png_wide), SAMPLES, "7168x7168, more than 50,000,000 pixels"),
     "image that is a pipe": ("x", folder_with("a.png", made.pipe), PREPARE, "not a regular file"),
     "image that is a device": ("x", folder_with("a.png", made.endless), PREPARE, "not a regular file"),

@@ -63,6 +63,7 @@ def test_a_file_that_matches_the_protocol_is_accepted(tmp_path, name):
 
 CHANGES = {
     "source": ({"source": {"name": "folder"}}, "its source is folder, not celeba"),
+    "release": ({"source": {"name": "celeba", "release": "png"}}, r"its source is celeba \(png\), not celeba"),
     "crop": ({"transform": str(faces("108", (64, 64)))}, r"its transform is centre crop 108x108.*, not centre crop 140x140"),
     "size": ({"image_shape": [3, 128, 128]}, r"its image shape is \[3, 128, 128\], not \[3, 64, 64\]"),
     "limit": ({"counts": {"train": 162_770, "val": 19_867, "test": 4}}, "its number of 'test' images is 4, not 19962"),
