@@ -109,7 +109,15 @@ PROTOCOLS = {
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
         # An et al. 2020 use CelebA-HQ at 256×256. It has no official split, so all images are the reference.
-        Protocol("celebahq256", "celeba-hq", "all", "none", (3, 256, 256), {"train": 27_000, "test": 3000}, file="celebahq256"),
+        Protocol(
+            "celebahq256",
+            "celeba-hq",
+            "all",
+            "none",
+            image_shape=(3, 256, 256),
+            counts={"train": 27_000, "test": 3000},
+            file="celebahq256",
+        ),
         Protocol(
             "digits", "digits", "train", "none", image_shape=(1, 8, 8), counts={"train": 1442, "test": 355}
         ),  # the test split is too small for statistics
