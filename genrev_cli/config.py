@@ -168,21 +168,6 @@ def read_recipe(recipe: str) -> dict[str, Any]:
     return tables
 
 
-def recipe_for(source: str, family: str, data: Path) -> str:
-    """Return the name of the built-in recipe of a family ('grn') for a data source ('mnist').
-
-    Raises UsageError if there is none, or more than one.
-    """
-    exact = f"{family}-{source}"
-    fitting = [exact] if exact in recipe_names() else [name for name in recipe_names() if name.startswith(exact)]
-    if len(fitting) != 1:
-        choice = fitting or [name for name in recipe_names() if name.startswith(f"{family}-")]
-        count = f"{len(fitting)} recipes" if fitting else "no recipe"
-        cure = f"choose with --recipe ({', '.join(choice)}, or a .toml file)" if choice else "give a .toml file with --recipe"
-        raise UsageError(f"{data}: genrev has {count} for data from '{source}'; {cure}")
-    return fitting[0]
-
-
 def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return a recipe with some values replaced; overrides: table → key → value."""
     return recipe | {

@@ -37,16 +37,16 @@ MAY_IMPORT = {
     "methods": ("training", "models", "latents", "ot", "metrics"),
     "store": (*_TENSORS, "files", "training"),
     "scoring": (*_TENSORS, "files", "data", "report", "training", "methods", "store"),
-    "runs": (*_TENSORS, "files", "data", "report", "training", "methods", "store", "scoring"),
-    "stages": (*_TENSORS, "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
+    "runs": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring"),
+    "stages": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
     "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
-    "doctor": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
-    "cli": ("report", "stages", "runs", "store", "scoring", "bench", "doctor"),
+    "doctor": (*_TENSORS, "recipes", "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
+    "cli": ("recipes", "report", "stages", "runs", "store", "scoring", "bench", "doctor"),
     "__main__": ("cli",),
 }
 
 # What is imported by name: a trainer's method, and what registers itself: trainers, networks and sources.
-LATE = ("training/method.py", "settings/trainers.py", "models/__init__.py", "data/registry.py")
+LATE = ("training/method.py", "settings/trainers.py", "models/__init__.py", "data/registry.py", "recipes/rules/__init__.py")
 
 # The two places where bytes of others that are pickles are read, and how they keep code in them from running.
 PICKLES = {"data/unpickle.py": "four admitted names", "metrics/weights.py": "weights_only=True"}

@@ -4,11 +4,10 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_for, recipe_names, split_table, table_of
+from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_names, split_table, table_of
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.latents import build_prior
 from genrev_cli.runs.resume import _differences
@@ -210,18 +209,13 @@ def test_a_recipe_can_be_a_file(tmp_path):
     ("recipe", "cure"),
     [
         ("grn-mnst", "no such recipe; did you mean 'grn-mnist'?"),
-        ("zzz", "no such recipe; 'genrev recipes' lists all"),
+        ("zzz", "no such recipe; 'genrev recipes' lists all; a .toml file is possible too"),
         ("missing.toml", "no such file"),
     ],
 )
 def test_an_unknown_recipe_is_an_error_with_a_suggestion(recipe, cure):
     with pytest.raises(UsageError, match=re.escape(f"--recipe {recipe}: {cure}")):
         read_recipe(recipe)
-
-
-def test_a_family_without_recipes_asks_for_a_file():
-    with pytest.raises(UsageError, match="genrev has no recipe for data from 'digits'; give a .toml file with --recipe$"):
-        recipe_for("digits", "swae", Path("data.h5"))
 
 
 def test_defaults_are_known_at_any_depth():
@@ -243,16 +237,6 @@ def test_defaults_are_known_at_any_depth():
     assert _differences(old, new, defaults) == []
     new["model"]["scales"][1]["kernel"] = 5
     assert _differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
-
-
-def test_recipe_for_finds_the_recipe_of_a_source():
-    assert recipe_for("celeba", "grn", Path("x.h5")) == "grn-celeba64"
-    assert recipe_for("mnist", "classic", Path("x.h5")) == "classic-mnist"
-    assert recipe_for("cifar10", "aeotgan", Path("x.h5")) == "aeotgan-cifar10"  # there is aeotgan-cifar10-resnet too
-    with pytest.raises(UsageError, match=r"^x\.h5: genrev has no recipe for data from 'folder'; choose with --recipe \(grn-celeba64, "):
-        recipe_for("folder", "grn", Path("x.h5"))
-    with pytest.raises(UsageError, match=r"^x\.h5: genrev has 2 recipes for data from 'c'; choose with --recipe \(classic-celeba, "):
-        recipe_for("c", "classic", Path("x.h5"))
 
 
 def test_derived_seeds_are_distinct_and_repeatable():

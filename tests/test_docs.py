@@ -19,7 +19,7 @@ PATH = re.compile(rf"(?<![\w./-])((?:genrev_cli|tests|docs|pipelines|{'|'.join(P
 COMMAND = re.compile(r"(?:^|&& |`)genrev ((?:--?[\w-]+ \S+ )*)([a-z][\w-]*)", re.M)
 USERS = re.compile(r"data/.*\.(?:h5|npz)")
 """Files that a command of the user writes."""
-TO_WRITE = ("settings/swae.py", "methods/swae.py", "recipes/swae-mnist.toml")
+TO_WRITE = ("settings/swae.py", "methods/swae.py", "recipes/rules/swae.py", "recipes/swae-mnist.toml")
 """Files that docs/extending.md tells the reader to write."""
 NOTE = re.compile(r"\b[A-E][0-9]\b|\([A-E]\)")
 

@@ -20,15 +20,15 @@ def head_lines(machine: dict[str, Any]) -> Iterator[str]:
     longest = max(len(_spoken(name)) for name in machine)
     for name, value in machine.items():
         for part, text in enumerate(_parts(value)):
-            yield from _wrapped(f"{'' if part else _spoken(name):<{longest}}  ", text)
+            yield from wrapped(f"{'' if part else _spoken(name):<{longest}}  ", text)
 
 
 def row_lines(state: str, name: str, detail: str, longest: int) -> list[str]:
     """Return one line of the table: state, check, detail; a long detail continues below itself."""
-    return list(_wrapped(f"{state:<4}  {name:<{longest}}  ", detail))
+    return list(wrapped(f"{state:<4}  {name:<{longest}}  ", detail))
 
 
-def _wrapped(begin: str, text: str) -> Iterator[str]:
+def wrapped(begin: str, text: str) -> Iterator[str]:
     """Yield `begin` and the text beside it, wrapped; a long path or word is not broken."""
     room = max(width() - len(begin), 20)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]

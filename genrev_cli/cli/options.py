@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from genrev_cli.config import recipe_names
+from genrev_cli.recipes.rules import RULES
 from genrev_cli.settings.base import FILES
 
 Ckpt = Annotated[Path, typer.Option("--ckpt", help="Checkpoint (.safetensors) of a training command.", rich_help_panel=FILES)]
@@ -19,8 +20,8 @@ Recipe = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="Built-in recipe or a .toml file; default: see above.",
+        help="A built-in recipe, a .toml file, or a family (its recipe for these images); default: see above. 'genrev recipes' lists them.",
         rich_help_panel=FILES,
-        autocompletion=lambda incomplete: [name for name in recipe_names() if name.startswith(incomplete)],
+        autocompletion=lambda incomplete: [name for name in (*RULES, *recipe_names()) if name.startswith(incomplete)],
     ),
 ]

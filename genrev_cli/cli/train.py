@@ -7,9 +7,21 @@ import typer
 
 from genrev_cli.cli import options
 from genrev_cli.cli.bars import listener
-from genrev_cli.cli.generate import Group, One, Overrides, Part, ScheduleOverrides, TableOverrides, add_command, out_option, path_option
+from genrev_cli.cli.generate import (
+    Converted,
+    Group,
+    One,
+    Overrides,
+    Part,
+    ScheduleOverrides,
+    TableOverrides,
+    add_command,
+    out_option,
+    path_option,
+)
 from genrev_cli.config import recipe_names
 from genrev_cli.errors import UsageError
+from genrev_cli.recipes.rules import RULES
 from genrev_cli.result import Result
 from genrev_cli.settings.adversarial import AdversarialConfig, MatchingConfig
 from genrev_cli.settings.aeotgan import AEOTGANConfig
@@ -17,9 +29,11 @@ from genrev_cli.settings.base import METHOD
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.sizes import SizeOptions
 from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
 
 _RESUMES = "Options that are left out have the recipe's values. Run the same command again to go on after an interruption."
+_SIZED = "for other data, the network, the batch and the steps are sized for the images (genrev recipes --for DATA)."
 
 Table = dict[str, Any]
 """Key → value of a recipe's table."""
@@ -30,11 +44,16 @@ Latent = Annotated[
 ]
 
 
-def _common(*settings: type, evaluated: bool = True) -> dict[str, Part]:
-    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run."""
+def _common(*settings: type, evaluated: bool = True, fresh: bool = True) -> dict[str, Part]:
+    """Return the parts of every training command: options of its table, of the schedule, of the scores and of the run.
+
+    fresh: the command trains a fresh network, whose size can be chosen.
+    """
+    sized: dict[str, Part] = {"size": Converted(Group(SizeOptions), lambda asked: asked.size_of_model)} if fresh else {}
     scores: dict[str, Part] = {"evaluation": Group(EvalOptions)} if evaluated else {}
     return {
         "recipe": One("recipe", options.Recipe, ""),
+        **sized,
         "schedule": ScheduleOverrides(),
         "method": Overrides(*settings),
         **scores,
@@ -46,17 +65,18 @@ def add_trainer(trainer: Trainer) -> None:
     """Register the command of a trainer."""
 
     def run(
-        data: Path, out: Path, schedule: Table, method: Table, tables: Table, evaluation: EvalOptions, run: RunOptions, recipe: str
-    ) -> Result:
+        data: Path, out: Path, schedule: Table, method: Table, tables: Table,
+        evaluation: EvalOptions, run: RunOptions, recipe: str, size: str,
+    ) -> Result:  # fmt: skip
         from genrev_cli.runs.train import train
 
         overrides = {trainer.name: schedule | method, **tables}
-        return train(trainer, data, out, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())
+        return train(trainer, data, out, recipe=recipe, size=size, overrides=overrides, run=run.scored(evaluation), progress=listener())
 
     first = next(iter(trainer.variants.values())).family
     of = "of the variant " if "" not in trainer.variants else ""
-    chosen = f"Without --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …)."
-    if not any(name.startswith(f"{first}-") for name in recipe_names()):
+    chosen = f"Without --recipe, the built-in one {of}for the data's source is used ({first}-mnist for MNIST, …); {_SIZED}"
+    if first not in RULES and not any(name.startswith(f"{first}-") for name in recipe_names()):
         chosen = "--recipe FILE.toml is needed: there is no built-in recipe."
     add_command(
         trainer.name,
@@ -73,8 +93,9 @@ def add_trainer(trainer: Trainer) -> None:
 
 
 def _train_adversarial(
-    ckpt: Path, data: Path | None, out: Path | None, recipe: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions
-) -> Result:
+    ckpt: Path, data: Path | None, out: Path | None, recipe: str,
+    schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
+) -> Result:  # fmt: skip
     from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
 
     target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: schedule | method}
@@ -83,7 +104,7 @@ def _train_adversarial(
 
 def _train_gan(
     ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str | None,
-    recipe: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
+    recipe: str, size: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.settings.sampling import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
@@ -91,7 +112,7 @@ def _train_gan(
     require_latent(latent or "", ot)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
     return train_gan(
-        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, recipe=recipe,
+        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, recipe=recipe, size=size,
         overrides={STAGE: schedule | method}, run=run.scored(evaluation), progress=listener(),
     )  # fmt: skip
 
@@ -104,23 +125,24 @@ def require_latent(latent: str, ot: Path | None) -> None:
         raise UsageError(f"--latent gaussian: contradicts --ot {ot}; leave one of them out")
 
 
-def _fit_features(data: Path, out: Path, recipe: str, schedule: Table, method: Table, tables: Table, run: RunOptions) -> Result:
+def _fit_features(data: Path, out: Path, recipe: str, size: str, schedule: Table, method: Table, tables: Table, run: RunOptions) -> Result:
     from genrev_cli.stages.fit_features import STAGE, fit_features
 
     overrides = {STAGE: schedule | method, **tables}
-    return fit_features(data, out, recipe=recipe or "features", overrides=overrides, run=run, progress=listener())
+    return fit_features(data, out, recipe=recipe, size=size, overrides=overrides, run=run, progress=listener())
 
 
 add_command(
     "train-adversarial",
     "Train a pretrained network against an adversary, or with a distance instead, so that its codes follow the prior.\n\n"
-    f"Without --recipe, the checkpoint's own is used. {_RESUMES}",
+    "Without --recipe, the checkpoint's own is used; if that has no table for this command, the adversary, the batch and the steps are "
+    f"sized for the images. {_RESUMES}",
     example="genrev train-adversarial --ckpt recon.safetensors",
     parts={
         "ckpt": One("ckpt", options.Ckpt),
         "data": One("data", options.CkptData, None),
         "out": out_option(None, "Checkpoint to write; default: adversarial.safetensors beside --ckpt."),
-        **_common(AdversarialConfig, MatchingConfig),
+        **_common(AdversarialConfig, MatchingConfig, fresh=False),
     },
     run=_train_adversarial,
 )
@@ -128,7 +150,8 @@ add_command(
 add_command(
     "train-gan",
     "Train a GAN whose generator starts from an autoencoder's decoder, on codes of a transport map; or a GAN from noise.\n\n"
-    f"Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …). {_RESUMES}",
+    "Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …); "
+    f"{_SIZED} {_RESUMES}",
     example="genrev train-gan --ckpt recon.safetensors --ot ot.safetensors",
     parts={
         "ckpt": path_option("ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."),
@@ -144,7 +167,7 @@ add_command(
 add_command(
     "fit-features",
     "Train a small classifier on labelled images, for 'fid --features FILE' to measure with where Inception makes no sense.\n\n"
-    f"Without --recipe, the recipe 'features' is used. {_RESUMES}",
+    f"Without --recipe, the recipe 'features' is used for digits and MNIST; {_SIZED} {_RESUMES}",
     example="genrev fit-features --data data/mnist.h5 --out mnist-features.safetensors",
     parts={
         "data": One("data", options.Data),

@@ -172,8 +172,10 @@ def open_container(path: Path, missing: str) -> Container:
         return Archive(path)
     if path.is_file() and is_tar(path):
         return open_tar(path)
-    advice = _advice([path.name], path)
-    raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one){advice}")
+    truncated = path.name.lower().endswith((".zip", ".tar", ".tgz", ".gz"))  # or of another kind than its name says
+    if advice := "" if truncated else _advice([path.name], path):
+        raise FileError(f"{path}: no folder, zip or tar of picture files{advice}")
+    raise FileError(f"{path}: neither a folder nor a zip or tar archive (or a truncated one)")
 
 
 def image_names(container: Container) -> tuple[list[str], int]:
@@ -207,7 +209,7 @@ def _by_content(container: Container, names: Sequence[str]) -> list[str]:
     return found
 
 
-_READ, _OTHER = "read its {end} files with 'genrev prepare-data {source} --path {path}'", "its {end} files are not read; {cure}"
+_READ, _OTHER = "read {what} with 'genrev prepare-data {source} --path {path}'", "{end} files are not read; {cure}"
 _UNPACK, _SAVE = "unpack them, and pass the folder", "save their images as files, .npz or parquet"
 _KINDS = {
     **dict.fromkeys((".npz", ".npy", ".h5", ".hdf5"), _READ.replace("{source}", "array")),
@@ -225,4 +227,5 @@ def _advice(names: Iterable[str], path: Path) -> str:
     """Return what can be done with the most frequent kind of other files at a path: '; …'; '' if nothing is known."""
     found = Counter(next((end for end in _KINDS if name.lower().endswith(end)), "") for name in names)
     end = next((end for end, _ in found.most_common() if end), "")
-    return f"; {_KINDS[end].format(end=end, path=path)}" if end else ""
+    what = "it" if end and path.name.lower().endswith(end) else f"its {end} files"
+    return f"; {_KINDS[end].format(end=end, path=path, what=what)}" if end else ""

@@ -24,6 +24,7 @@ from genrev_cli.settings.prepare import PrepareConfig
 _LABELS = ("label", "labels", "fine_label", "class", "target", "y", "digit")
 _COARSE = "coarse_label"
 _BATCH = 8  # rows in memory at once
+_BUFFER = 1 << 20  # bytes; otherwise pyarrow reads the column of a whole row group, which may be the whole file
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _pyarrow() -> ModuleType:
 def _open(path: Path) -> Any:
     parquet = _pyarrow()
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:  # pyarrow's errors are subclasses
         raise FileError(f"{path}: not a readable parquet file, or truncated ({str(error).splitlines()[0]})") from error
 

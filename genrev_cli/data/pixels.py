@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from genrev_cli.data import depth
-from genrev_cli.data.depth import FULL, Deep, Range
+from genrev_cli.data.depth import BYTES, FULL, Deep, Range
 from genrev_cli.data.formats import pillow_formats
 from genrev_cli.data.large import bands, factor_of, is_large, reduced
 
@@ -161,6 +161,8 @@ def _range(image: Image.Image, kind: str, given: Range | None) -> Range | None:
     found = depth.stated_range(image) or given
     if found is None and kind == depth.FLOAT:
         raise DamagedImage("floating-point pixels of unknown range; pass --values LOW,HIGH, or save it with 8 or 16 bits")
+    if found is None and kind == depth.GRAY_32 and _within(image, BYTES):
+        return BYTES  # as `depth.decided_range` decides for a set
     if found is None and kind == depth.GRAY_32 and not _within(image, FULL):
         raise DamagedImage("32-bit pixels of unknown range; pass --values LOW,HIGH, or save it with 8 or 16 bits")
     return found or FULL

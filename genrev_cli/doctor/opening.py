@@ -13,6 +13,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import open_images
 from genrev_cli.latents import build_prior
 from genrev_cli.models import Autoencoder, build_model
+from genrev_cli.recipes.built_in import SHAPES
 from genrev_cli.runs.planning import resolved
 from genrev_cli.seeds import derive
 from genrev_cli.settings.reconstruction import ReconstructionConfig
@@ -22,15 +23,6 @@ from genrev_cli.training.loop import seeded
 
 DEFAULTS = {"cuda": "grn-celeba64", "cpu": "grn-mnist"}
 """Device type → the recipe to examine by default."""
-SHAPES = {
-    "celebahq256": (3, 256, 256),
-    "celeba64": (3, 64, 64),
-    "celeba": (3, 156, 128),  # prepare-data celeba --crop none --size 128
-    "cifar10": (3, 32, 32),
-    "mnist": (1, 28, 28),
-    "digits": (1, 8, 8),
-}
-"""Part of a recipe's name → the shape of its images; the first match counts."""
 GUESSES = ((3, 64, 64), (1, 32, 32))
 """Shapes to try if the name matches none."""
 
@@ -91,7 +83,7 @@ def _fitting(tables: dict[str, Any], recipe: str, scratch: Path) -> tuple[Any, d
     Raises UsageError if no known shape fits the network.
     """
     stem = Path(recipe).stem
-    known = [shape for part, shape in SHAPES.items() if part in stem][:1]
+    known = [shape for part, (_, shape) in SHAPES.items() if part in stem][:1]
     refused: UsageError | None = None
     for shape in known or GUESSES:
         images = open_images(write_images(scratch / "images.h5", IMAGES, shape))

@@ -12,7 +12,8 @@ from genrev_cli.report import words
 from genrev_cli.report.chain import Record, lineage
 from genrev_cli.report.sections import flat
 
-_NO_SETTINGS = ("identity", "stage", "recipe", "recipe_tables", "score")  # a recipe's values are stored elsewhere; a score is a result
+_NO_SETTINGS = ("identity", "stage", "recipe", "recipe_tables", "recipe_size", "score")
+"""Keys that repeat values stored elsewhere, or that are results."""
 
 
 @dataclass(frozen=True)

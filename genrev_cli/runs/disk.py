@@ -60,6 +60,13 @@ def disk_estimate(job: Job, method: Method, options: RunOptions) -> DiskEstimate
     return DiskEstimate(state, tensors_bytes(*_tensors(method.model), headers), _beside(job, options), bool(options.evaluation.every))
 
 
+def memory_of(method: Method) -> int:
+    """Return the bytes of a method's modules, of the gradients and of the optimizers' moments; activations come on top."""
+    weights = sum(_tensors(module)[0] for module in method.modules.values())
+    gradients = sum(p.numel() * p.element_size() for optimizer in method.optimizers.values() for p in optimizer.parameters)
+    return weights + gradients + sum(_moments(optimizer)[0] for optimizer in method.optimizers.values())
+
+
 def _tensors(module: nn.Module) -> tuple[int, int]:
     """Return the bytes and the number of a module's tensors."""
     found = module.state_dict().values()

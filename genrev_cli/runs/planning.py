@@ -1,21 +1,25 @@
 """Plan a training stage that starts from images: recipe → network and prior for these images → job."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from genrev_cli.config import defaults_of, flags_of, overlaid, read_recipe, recipe_for, split_table, table_of
+from genrev_cli.config import defaults_of, flags_of, overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
 from genrev_cli.models import MODELS, Autoencoder, build_model, sized
 from genrev_cli.plugins import needed
 from genrev_cli.precision import autocast_in
+from genrev_cli.progress import SILENT, Progress
+from genrev_cli.recipes.choice import is_family
 from genrev_cli.runs.job import Job
+from genrev_cli.runs.recipes import recipe_for_images, say, table_in
 from genrev_cli.settings.schedule import Schedule
+from genrev_cli.settings.trainer import Variant
 from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
@@ -23,22 +27,30 @@ Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]]
 
 
 def job_from_images(
-    data: Path, stage: str, family: str, settings: type, make: Maker, *, recipe: str, overrides: dict[str, dict[str, Any]]
+    data: Path,
+    stage: str,
+    family: str,
+    settings: type,
+    make: Maker,
+    *,
+    recipe: str,
+    overrides: dict[str, dict[str, Any]],
+    size: str = "",
+    progress: Progress = SILENT,
 ) -> Job:
     """Return a job that trains a fresh network and its prior.
 
     stage: the table of the recipe; its keys are those of `Schedule` and of the dataclass `settings`. recipe: '' is the built-in recipe of
-    `family` for the data's source. overrides: table → key → value, which replace the recipe's.
+    `family` for the data's source, else the family's rule. size: '' or one of SIZES, for the rule. overrides: table → key → value, which
+    replace the recipe's. progress: is told where a rule decided.
     Raises FileError for unusable data, UsageError for unusable settings.
     """
     images = open_images(data)
-    recipe = recipe or recipe_for(images.header.config["source"]["name"], family, data)
-    recipe_tables = read_recipe(recipe)
-    origin = {"recipe": recipe, "recipe_tables": recipe_tables}
-    tables = overlaid(recipe_tables, overrides)
+    choice = recipe_for_images(images, stage, family, recipe=recipe, size=size)
+    recipe, tables = choice.name, overlaid(choice.tables, overrides)
     model, prior = resolved(tables, images, recipe)
-    table_of(recipe_tables, stage, recipe)  # the recipe must have it: with overrides `tables` always does
-    schedule, config = split_table(table_of(tables, stage, recipe), f"{recipe} [{stage}]", Schedule, settings)
+    schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
+    say(choice, images, "network, batch and steps", parameters_of(model), progress)
 
     def build(device: torch.device) -> AutoencoderMethod:
         return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
@@ -47,7 +59,13 @@ def job_from_images(
     if plugins := needed([("network", model["name"]), ("trainer", stage)]):
         found["plugins"] = plugins  # a run does not go on with other code
     inputs = {"data": images.header.as_input(data)}
-    return Job(stage, found, inputs, images, schedule, build, origin=origin, defaults=defaults_for(model, prior, settings))
+    return Job(stage, found, inputs, images, schedule, build, origin=choice.origin, defaults=defaults_for(model, prior, settings))
+
+
+def parameters_of(model: dict[str, Any]) -> int:
+    """Return the number of parameters of the network that a config describes."""
+    with torch.device("meta"):
+        return build_model(model).parameter_count()
 
 
 def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -> dict[str, dict[str, Any]]:
@@ -59,13 +77,16 @@ def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -
     return {"model": defaults_of(of_model), "prior": defaults_of(of_prior), "method": defaults_of(settings)}
 
 
-def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Iterable[str]) -> str:
-    """Return the variant of a stage: the one that is asked for, else the recipe's, else the first.
+def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant]) -> str:
+    """Return the variant of a stage: the one that is asked for, else the recipe's or family's, else the first.
 
     Raises UsageError for an unknown variant, and for a recipe of another variant, whose settings mean something else.
     """
-    asked = overrides.get(stage, {}).get("variant")
-    named = table_of(read_recipe(recipe), stage, recipe).get("variant") if recipe else None
+    asked, named = overrides.get(stage, {}).get("variant"), None
+    if recipe and is_family(recipe, stage):
+        named = next((name for name, variant in variants.items() if variant.family == recipe), None)
+    elif recipe:
+        named = table_of(read_recipe(recipe), stage, recipe).get("variant")
     variant = asked or named or next(iter(variants))
     if not isinstance(variant, str) or variant not in variants:
         raise UsageError(f"variant {variant}: choose {', '.join(variants)}")

@@ -78,7 +78,7 @@ def _describes(found: Header, out: Path) -> bool:
 def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> Result:
     method = method_on_meta(job)
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
-    facts = {"parameters": trained, "disk_bytes": disk_estimate(job, method, options).needed(out)}
+    facts = {"recipe": job.origin.get("recipe", ""), "parameters": trained, "disk_bytes": disk_estimate(job, method, options).needed(out)}
     return Result(None, {**facts, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
 
 

@@ -23,19 +23,23 @@ def train(
     out: Path,
     *,
     recipe: str = "",
+    size: str = "",
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
 ) -> Result:
     """Train a network by one of the trainers and write its checkpoint.
 
-    recipe: '' is the built-in recipe of the variant's family for the data's source. overrides: table → key → value, over the recipe's.
+    recipe: a built-in name, a family or a path; '' is the variant's family. A family means its built-in recipe for the data's source, else
+    its rule. size: one of SIZES always takes the rule. overrides: table → key → value, over the recipe's.
     The result has the numbers of the last measurement, and the method's summary of the trained prior (`AutoencoderMethod.summary`).
     Raises FileError for unusable data, UsageError for unusable settings or a network that the method cannot train, and like `run_job`.
     """
     variant = _variant(trainer, recipe, overrides)
     method = load_method(variant.method)
-    job = job_from_images(data, trainer.name, variant.family, variant.settings, method, recipe=recipe, overrides=overrides)
+    job = job_from_images(
+        data, trainer.name, variant.family, variant.settings, method, recipe=recipe, overrides=overrides, size=size, progress=progress
+    )
     method.require(job.schedule, job.settings["method"])
     result = run_job(job, out, run, progress)
     if result.out is None or distributed.rank():

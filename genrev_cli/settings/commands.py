@@ -32,6 +32,7 @@ _PAGE = ("report {ckpt} {out}",)
 _OTHERS = (
     Command("demo", START, -10),
     Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
+    Command("recipes", TRAIN, 5),
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
     Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
     Command("encode", LATENT, 200, shared=True, next=("fit-ot {out}",)),

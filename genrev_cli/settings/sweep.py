@@ -11,7 +11,7 @@ from genrev_cli.settings.common import split_setting
 class SweepSettings(Settings):
     """Every recipe is trained with every number of dimensions. Raises UsageError for an empty or repeated choice."""
 
-    recipes: tuple[str, ...] = setting(help="Models to train: recipes, with commas.", panel=METHOD)
+    recipes: tuple[str, ...] = setting(help="Models to train: recipes or families, with commas.", panel=METHOD)
     dims: tuple[int, ...] = setting(
         (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), "Numbers of latent dimensions, with commas.", panel=METHOD, at_least=1
     )

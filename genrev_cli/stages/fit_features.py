@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from genrev_cli.config import defaults_of, overlaid, read_recipe, split_table, table_of
+from genrev_cli.config import defaults_of, overlaid, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.methods.classification import Classification
@@ -17,6 +17,7 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.monitor import BATCH, Monitor
+from genrev_cli.runs.recipes import recipe_for_images, say, table_in
 from genrev_cli.runs.run import run_job
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
@@ -25,27 +26,33 @@ from genrev_cli.store.classifiers import KIND, build_classifier, write_classifie
 from genrev_cli.training.method import Method
 
 STAGE = "fit-features"
+FAMILY = "features"
 
 
 def fit_features(
     data: Path,
     out: Path,
     *,
-    recipe: str = "features",
+    recipe: str = "",
+    size: str = "",
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
 ) -> Result:
     """Train a classifier on the labels of prepared images and write it.
 
+    recipe: '' is the recipe 'features' for digits and MNIST, else the rule of that name. size: one of SIZES always takes the rule.
     Raises FileError for unusable data, UsageError for images without labels or unusable settings, and what `run_job` raises.
     """
     images = open_images(data)
-    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)}
-    tables = overlaid(origin["recipe_tables"], overrides)
+    choice = recipe_for_images(images, STAGE, FAMILY, recipe=recipe, size=size)
+    recipe, tables = choice.name, overlaid(choice.tables, overrides)
     table = table_of(tables, "classifier", recipe) | {"image_shape": list(images.image_shape), "classes": _classes(images)}
     classifier = build_classifier(table, f"{recipe} [classifier]").config
-    schedule, config = split_table(table_of(tables, STAGE, recipe), f"{recipe} [{STAGE}]", Schedule, ClassificationConfig)
+    schedule, config = split_table(table_in(choice, tables, STAGE), f"{recipe} [{STAGE}]", Schedule, ClassificationConfig)
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in build_classifier(classifier, recipe).parameters())
+    say(choice, images, "network, batch and steps", parameters, progress)
 
     def build(device: torch.device) -> Classification:
         return Classification(build_classifier(classifier, recipe).to(device), config, autocast_in(device, schedule.precision))
@@ -53,7 +60,7 @@ def fit_features(
     settings = {"classifier": classifier, "method": vars(config)}
     job = Job(
         STAGE, settings, {"data": images.header.as_input(data)}, images, schedule, build,
-        origin=origin, defaults={"classifier": defaults_of(ClassifierConfig), "method": defaults_of(ClassificationConfig)},
+        origin=choice.origin, defaults={"classifier": defaults_of(ClassifierConfig), "method": defaults_of(ClassificationConfig)},
         monitor=ClassifierMonitor, write=write_classifier, kind=KIND,
     )  # fmt: skip
     return run_job(job, out, run, progress)

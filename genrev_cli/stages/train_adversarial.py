@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import overlaid, read_recipe, split_table, table_of, without
+from genrev_cli.config import overlaid, split_table, without
 from genrev_cli.errors import UsageError
 from genrev_cli.methods.adversarial import LatentAdversarial
 from genrev_cli.methods.matching import LatentMatching
@@ -19,14 +19,16 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.planning import defaults_for
+from genrev_cli.runs.recipes import recipe_for_checkpoint, say, table_in
 from genrev_cli.runs.run import run_job
 from genrev_cli.settings.adversarial import ADVERSARY, AdversarialConfig, MatchingConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.settings.trainers import flag_that_sets
-from genrev_cli.store.checkpoints import data_of, load_checkpoint, recipe_of
+from genrev_cli.store.checkpoints import data_of, load_checkpoint
 from genrev_cli.training.method import AutoencoderMethod, require_two_codes
 
 STAGE = "train-adversarial"
+FAMILY = "grn"  # of the rule, for checkpoints whose recipe has no table for this command
 
 
 def train_adversarial(
@@ -41,16 +43,17 @@ def train_adversarial(
 ) -> Result:
     """Train a checkpoint's encoder until its active dimensions follow the prior and write a checkpoint.
 
-    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own. The key `matcher` of its table chooses
-    what pulls the codes to the prior: 'adversary', or a distance of `MATCHERS`.
+    data: None is the data that the checkpoint was trained on. recipe: '' is the checkpoint's own; if that has no table for this command,
+    the rule of reversible networks makes one. The key `matcher` of the table chooses what pulls the codes to the prior:
+    'adversary', or a distance of `MATCHERS`.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
-    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
-    tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table, method, kind = _matched(table_of(tables, STAGE, name), overrides.get(STAGE, {}))
-    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, kind)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, FAMILY, recipe=recipe)
+    table, method, kind = _matched(table_in(choice, overlaid(choice.tables, overrides), STAGE), overrides.get(STAGE, {}))
+    schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, kind)
+    say(choice, images, "adversary, batch and steps", 0, progress)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
 
@@ -62,7 +65,7 @@ def train_adversarial(
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
-    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, origin, defaults, shared)
+    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, choice.origin, defaults, shared)
     return run_job(job, out, run, progress)
 
 

@@ -7,12 +7,12 @@ import copy
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import nn
 
-from genrev_cli.config import overlaid, read_recipe, split_table, table_of
+from genrev_cli.config import overlaid, split_table
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_picture
@@ -27,19 +27,21 @@ from genrev_cli.result import Result
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.monitor import BATCH, AutoencoderMonitor, Monitor
 from genrev_cli.runs.planning import defaults_for, job_from_images
+from genrev_cli.runs.recipes import recipe_for_checkpoint, say, table_in
 from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
 from genrev_cli.settings.aeotgan import AEOTGANConfig
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
-from genrev_cli.store.checkpoints import data_of, recipe_of, write_autoencoder
+from genrev_cli.store.checkpoints import data_of, write_autoencoder
 from genrev_cli.store.drawing import Drawing, draw_images
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.method import Method
 
 STAGE = "train-gan"
 FAMILY = "gan"  # of recipes, for training from noise
+CKPT_FAMILY = "aeotgan"  # of the rule, for checkpoints of other rules
 DEFAULT_BATCH = 64  # of most recipes; it is rounded up to a multiple of the method's parts
 
 
@@ -50,6 +52,7 @@ def train_gan(
     data: Path | None = None,
     ot: SamplerFile | None = None,
     recipe: str = "",
+    size: str = "",
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
@@ -57,24 +60,39 @@ def train_gan(
     """Train a generator against a discriminator and write a checkpoint.
 
     ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
-    checkpoint's own, or the defaults of `AEOTGANConfig` if it has no table for this command. ckpt None: a fresh network and the prior of
-    a recipe, '' being the one for the data's source.
+    checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
+    else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
+    the rule of GANs from noise.
     The checkpoint holds the prior and not the map: to sample from it, give the same map again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
-    job = _from_checkpoint(ckpt, data, ot, recipe, overrides) if ckpt else _from_noise(data, ot, recipe, overrides)
+    asked = _Asked(recipe, size, overrides, progress)
+    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, asked)
     return run_job(job, out, run, progress)
 
 
-def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
+class _Asked(NamedTuple):
+    """What the user chose of a run's settings, and who is told how they were completed."""
+
+    recipe: str
+    size: str
+    overrides: dict[str, dict[str, Any]]
+    progress: Progress
+
+
+def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
+    if asked.size:
+        raise UsageError(f"--size-of-model {asked.size}: does not apply to the network of a checkpoint; leave it or --ckpt out")
     start = open_model(ckpt, torch.device("cpu"), ot)
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
-    origin: dict[str, Any] = {"recipe": recipe, "recipe_tables": read_recipe(recipe)} if recipe else recipe_of(start.header, ckpt)
-    tables, name = overlaid(origin["recipe_tables"], overrides), origin["recipe"]
-    table = table_of(tables, STAGE, name) if recipe or STAGE in tables else {}  # a network of any recipe is a good start
-    schedule, config = split_table(table, f"{name} [{STAGE}]", Schedule, AEOTGANConfig)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, CKPT_FAMILY, recipe=asked.recipe, optional=True)
+    tables = overlaid(choice.tables, asked.overrides)
+    lacks = not asked.recipe and STAGE not in choice.tables
+    table = tables.get(STAGE, {}) if lacks else table_in(choice, tables, STAGE)  # a network of any recipe is a good start
+    schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, AEOTGANConfig)
+    say(choice, images, "batch and steps", 0, asked.progress)
     if "batch" not in table:
         schedule = replace(schedule, batch=math.ceil(DEFAULT_BATCH / config.parts) * config.parts)
     config.pairs(schedule.batch)
@@ -92,15 +110,17 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, reci
         settings["ot"] = header.config["sampler"]  # the digest covers the cells only; the rule that joins them must not change either
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
     shared = {"a batch": (schedule.batch, config.parts)}
-    return Job(STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, origin, defaults, shared, write=_write)
+    return Job(
+        STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, choice.origin, defaults, shared, write=_write
+    )
 
 
-def _from_noise(data: Path | None, ot: SamplerFile | None, recipe: str, overrides: dict[str, dict[str, Any]]) -> Job:
+def _from_noise(data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
     if ot:
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, recipe=recipe, overrides=overrides)
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)

@@ -138,10 +138,13 @@ def _recorded_data(recorded: dict[str, Any], ckpt: Path) -> ImageSet:
 
 
 def recipe_of(header: Header, path: Path) -> dict[str, Any]:
-    """Return name (`recipe`) and tables (`recipe_tables`) of the recipe that trained a checkpoint. Raises UsageError when it has none."""
+    """Return name (`recipe`) and tables (`recipe_tables`) of the recipe that trained a checkpoint, and the size of a rule (`recipe_size`).
+
+    Raises UsageError when it has none.
+    """
     if "recipe_tables" not in header.config:
         raise UsageError(f"{path}: does not say by which recipe it was trained; pass --recipe")
-    return {key: header.config[key] for key in ("recipe", "recipe_tables")}
+    return {key: header.config[key] for key in ("recipe", "recipe_tables", "recipe_size") if key in header.config}
 
 
 def require_shape(images: ImageSet, header: Header, path: Path) -> None:

@@ -9,13 +9,9 @@ import tarfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
 from genrev_cli.data import cifar10, mnist
 from genrev_cli.data.digits import every_fifth, open_digits
-from genrev_cli.data.idx_files import read_idx
 from genrev_cli.data.mnist import open_mnist
 from genrev_cli.data.source import TEST, TRAIN, resize_all
 from genrev_cli.data.unpickle import unpickle
@@ -72,32 +68,6 @@ def test_resizing_keeps_a_constant_image_constant(channels, size):
 
 
 # --- MNIST
-
-
-@given(arrays(np.uint8, array_shapes(max_dims=4)))
-def test_an_idx_array_is_read_back_unchanged(array):
-    assert np.array_equal(read_idx(idx(array), "x"), array)
-
-
-@given(arrays(np.uint8, array_shapes(max_dims=3)), st.data())
-def test_truncated_idx_is_refused(array, data):
-    whole = idx(array)
-    with pytest.raises(FileError):
-        read_idx(whole[: data.draw(st.integers(0, len(whole) - 1))], "x")
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "not an IDX file"),
-        (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "not an IDX file"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "claims 79228162458924105385300197375 bytes"),
-        (idx(np.zeros(3, np.uint8)) + b"0", "claims 3 bytes"),
-    ],
-)
-def test_wrong_idx_headers_are_refused(data, message):
-    with pytest.raises(FileError, match=message):
-        read_idx(data, "x")
 
 
 @pytest.fixture

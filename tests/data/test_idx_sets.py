@@ -8,11 +8,15 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from genrev_cli.cli import main
 from genrev_cli.data import emnist, fashion_mnist, mnist
 from genrev_cli.data.idx_files import Named, read_idx, read_name
 from genrev_cli.data.source import TEST, TRAIN
+from genrev_cli.errors import FileError
 from genrev_cli.files.images import open_images
 
 SHAPE = (6, 5)  # rows, columns
@@ -77,6 +81,32 @@ def test_names_say_set_part_and_kind(name, expected):
 @pytest.mark.parametrize("name", ["train.csv", "images/1.png", "train-images.npy", "emnist-letters-mapping.txt", "labels.txt"])
 def test_other_names_say_nothing(name):
     assert read_name(name) is None
+
+
+@given(arrays(np.uint8, array_shapes(max_dims=4)))
+def test_an_idx_array_is_read_back_unchanged(array):
+    assert np.array_equal(read_idx(idx(array), "x"), array)
+
+
+@given(arrays(np.uint8, array_shapes(max_dims=3)), st.data())
+def test_truncated_idx_is_refused(array, data):
+    whole = idx(array)
+    with pytest.raises(FileError):
+        read_idx(whole[: data.draw(st.integers(0, len(whole) - 1))], "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not an IDX file"),
+        (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "not an IDX file"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "claims 79228162458924105385300197375 bytes"),
+        (idx(np.zeros(3, np.uint8)) + b"0", "claims 3 bytes"),
+    ],
+)
+def test_wrong_idx_headers_are_refused(data, message):
+    with pytest.raises(FileError, match=message):
+        read_idx(data, "x")
 
 
 @pytest.mark.parametrize(("code", "dtype"), [(9, ">i1"), (0xB, ">i2"), (0xC, ">i4")])

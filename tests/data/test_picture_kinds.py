@@ -1,4 +1,4 @@
-"""Formats of pictures, pixels of more than 8 bits, and pictures that are too large to decode at once."""
+"""Formats of pictures, and pixels of more than 8 bits."""
 
 import struct
 import sys
@@ -9,11 +9,9 @@ import pytest
 from PIL import Image, features
 
 from genrev_cli.cli import main
-from genrev_cli.data import large
 from genrev_cli.data.depth import FULL, GRAY_16, GRAY_32, Deep, UnknownRange, decided_range, to_bytes
 from genrev_cli.data.formats import is_picture
 from genrev_cli.data.pixels import DamagedImage, decode, probe, to_array
-from genrev_cli.data.transform import BOX, WHOLE, Transform
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import open_images
 
@@ -162,6 +160,11 @@ def test_deep_pictures_are_never_dark_without_a_word(tmp_path, encode, capsys, n
         assert images.header.config["preparation"].get("values") == ([0, 255] if name == "x.tif" and not given else given)
 
 
+def test_a_single_picture_of_32_bits_is_not_black(encode):
+    levels = np.arange(256, dtype=np.int32)[None]
+    assert np.array_equal(to_array(decode(encode(levels, "TIFF"), 1))[0], levels)
+
+
 def test_a_tiff_that_states_its_largest_value_is_scaled_by_it(encode):
     tags = {281: 4095}
     data = encode(np.full((3, 3), 4095, np.uint16), "TIFF", tiffinfo=tags)
@@ -216,81 +219,3 @@ def test_fid_refuses_dark_pictures_and_says_how_to_prepare_them(tmp_path, encode
 def test_unreadable_values_are_refused(tmp_path, capsys, values):
     assert prepare(tmp_path, tmp_path / "x.h5", "--values", values) == 2
     assert "write the values of black and white, like 0,255 or -1,1" in capsys.readouterr().err
-
-
-# --- large pictures
-
-
-@pytest.fixture
-def small_limit(monkeypatch):
-    """Let pictures of more than 4,000 pixels be large."""
-    monkeypatch.setattr(large, "MAX_PIXELS", 4000)
-    monkeypatch.setattr(large, "MAX_BYTES", 400_000)
-    monkeypatch.setattr(large, "_BAND", 5)
-
-
-def smooth(mode, size=(301, 203)):
-    across = np.linspace(20, 220, size[0])[None].repeat(size[1], 0)
-    pixels = {"L": across, "I;16": across * 257}.get(mode)
-    if pixels is None:
-        pixels = np.stack([across, across[:, ::-1], np.full_like(across, 60)], -1)
-        if mode == "RGBA":
-            pixels = np.concatenate([pixels, np.full((*across.shape, 1), 128)], -1)
-    return np.rint(pixels).astype(np.uint16 if mode == "I;16" else np.uint8)
-
-
-@pytest.mark.parametrize(("kind", "mode"), [("PNG", "L"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "I;16"), ("TIFF", "RGB"), ("BMP", "RGB"),
-                                            ("PPM", "RGB"), ("JPEG", "RGB"), ("JPEG", "L")])  # fmt: skip
-@pytest.mark.parametrize("transform", [Transform(channels=1, size=(16, 16)), Transform(channels=3, size=(20, 8), crop=WHOLE)])
-def test_a_large_picture_comes_out_as_a_small_one_would(monkeypatch, encode, kind, mode, transform):
-    options = {"quality": 95} if kind == "JPEG" else {}
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encode(smooth(mode), kind, **options, **({"exif": exif} if kind in ("JPEG", "PNG", "TIFF") else {}))
-    whole = transform(data)
-    monkeypatch.setattr(large, "MAX_PIXELS", 4000)
-    monkeypatch.setattr(large, "_BAND", 5)
-    reduced = transform(data)
-    assert reduced.shape == whole.shape
-    assert np.abs(reduced.astype(int) - whole).max() <= 4
-
-
-def test_pictures_below_the_limit_are_decoded_as_before(encode):
-    data = encode(smooth("RGB"), "JPEG")
-    assert np.array_equal(to_array(decode(data, 3, least=(8, 8))), to_array(decode(data, 3)))
-
-
-@pytest.mark.parametrize(
-    ("kind", "mode", "options", "least", "message"),
-    [
-        ("PNG", "L", {}, None, "301x203, more than 4,000 pixels; pass a --size to which it can be reduced, or resize it first"),
-        ("PNG", "L", {}, (200, 200), "too large to be reduced to this --size; choose a smaller --size"),
-        ("PNG", "RGB", {"size": (600, 203)}, (8, 8), "600x203, too large for PNG"),
-        ("WEBP", "RGB", {}, (8, 8), "301x203, too large for WEBP; resize it first, or save it as a baseline JPEG"),
-    ],
-)
-def test_a_picture_that_needs_too_much_memory_says_what_to_do(small_limit, encode, kind, mode, options, least, message):
-    data = encode(smooth(mode, **options), kind)
-    for read in (lambda: decode(data, 1, least=least), lambda: probe(data, least)):
-        with pytest.raises(DamagedImage, match=message):
-            read()
-
-
-def test_a_progressive_jpeg_has_its_own_limit(monkeypatch, small_limit, encode):
-    data = encode(smooth("RGB"), "JPEG", progressive=True, subsampling=0)
-    assert decode(data, 3, least=(8, 8)).size[0] < 301
-    monkeypatch.setattr(large, "MAX_COEFFICIENTS", 6 * 301 * 203 - 1)
-    with pytest.raises(DamagedImage, match="progressive JPEG; save it as a baseline JPEG"):
-        decode(data, 3, least=(8, 8))
-
-
-def test_a_crop_of_fixed_size_is_never_reduced(small_limit, encode):
-    transform = Transform(channels=1, size=(8, 8), crop=BOX, box=(16, 16))
-    with pytest.raises(DamagedImage, match="more than 4,000 pixels"):
-        transform(encode(smooth("L")))
-
-
-def test_pillows_own_limit_is_left_alone(encode):
-    before = Image.MAX_IMAGE_PIXELS
-    decode(encode(GRAY), 1)
-    assert before == Image.MAX_IMAGE_PIXELS

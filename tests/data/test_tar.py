@@ -146,8 +146,8 @@ def test_names_of_a_windows_zip_have_slashes(tmp_path):
 @pytest.mark.parametrize(
     ("inside", "advice"),
     [
-        ("images.zip", "its .zip files are not read; unpack them, and pass the folder"),
-        ("images.tar.xz", "its .tar.xz files are not read; unpack them"),
+        ("images.zip", ".zip files are not read; unpack them, and pass the folder"),
+        ("images.tar.xz", ".tar.xz files are not read; unpack them"),
         ("images.tar.gz", "'genrev prepare-data webdataset"),
         ("arr_0.npy", "'genrev prepare-data array"),
         ("data/train-00000-of-00001.parquet", "'genrev prepare-data parquet"),
@@ -162,6 +162,12 @@ def test_an_archive_of_other_things_says_how_to_read_them(tmp_path, inside, advi
         archive.writestr(inside, b"")
     with pytest.raises(FileError, match=f"x.zip: has no images; .*{advice}"):
         image_names(Archive(tmp_path / "x.zip"))
+
+
+def test_a_file_of_another_kind_says_how_to_read_it(tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(FileError, match="x.npy: no folder, zip or tar of picture files; read it with 'genrev prepare-data array --path"):
+        open_container(tmp_path / "x.npy", "")
 
 
 def test_several_containers_are_one(tmp_path):

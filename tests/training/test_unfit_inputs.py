@@ -197,14 +197,3 @@ def test_more_steps_without_the_state(tmp_path, stage):
 def test_an_incomplete_recipe(tmp_path, recon):
     (tmp_path / "half.toml").write_text("[model]\nname = 'revnet'\nscales = [{ blocks = 1, hidden = 8 }]\n")
     check_refused(UsageError, r"half.toml: has no table \[prior\]", recon, tmp_path / "a.safetensors", recipe=str(tmp_path / "half.toml"))
-
-
-def test_a_source_without_a_recipe(tmp_path, recon, write_images):
-    check_refused(
-        UsageError,
-        "genrev has no recipe for data from 'folder'",
-        recon,
-        tmp_path / "a.safetensors",
-        data=write_images(tmp_path / "f.h5", source="folder"),
-        recipe="",
-    )
