@@ -31,8 +31,8 @@ def job_from_images(
     stage: str,
     family: str,
     settings: type,
-    make: Maker,
     *,
+    make: Maker,
     recipe: str,
     overrides: dict[str, dict[str, Any]],
     size: str = "",
@@ -50,7 +50,7 @@ def job_from_images(
     recipe, tables = choice.name, overlaid(choice.tables, overrides)
     model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
-    say(choice, images, "network, batch and steps", parameters_of(model), progress)
+    say(choice, images, "network, batch and steps", parameters_of(model), progress=progress)
 
     def build(device: torch.device) -> AutoencoderMethod:
         return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))

@@ -38,7 +38,7 @@ def train(
     variant = _variant(trainer, recipe, overrides)
     method = load_method(variant.method)
     job = job_from_images(
-        data, trainer.name, variant.family, variant.settings, method, recipe=recipe, overrides=overrides, size=size, progress=progress
+        data, trainer.name, variant.family, variant.settings, make=method, recipe=recipe, overrides=overrides, size=size, progress=progress
     )
     method.require(job.schedule, job.settings["method"])
     result = run_job(job, out, run, progress)

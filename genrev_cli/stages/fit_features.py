@@ -52,7 +52,7 @@ def fit_features(
     schedule, config = split_table(table_in(choice, tables, STAGE), f"{recipe} [{STAGE}]", Schedule, ClassificationConfig)
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build_classifier(classifier, recipe).parameters())
-    say(choice, images, "network, batch and steps", parameters, progress)
+    say(choice, images, "network, batch and steps", parameters, progress=progress)
 
     def build(device: torch.device) -> Classification:
         return Classification(build_classifier(classifier, recipe).to(device), config, autocast_in(device, schedule.precision))

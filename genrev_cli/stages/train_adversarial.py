@@ -50,10 +50,10 @@ def train_adversarial(
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, FAMILY, recipe=recipe)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, family=FAMILY, recipe=recipe)
     table, method, kind = _matched(table_in(choice, overlaid(choice.tables, overrides), STAGE), overrides.get(STAGE, {}))
     schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, kind)
-    say(choice, images, "adversary, batch and steps", 0, progress)
+    say(choice, images, "adversary, batch and steps", 0, progress=progress)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
 
@@ -65,7 +65,10 @@ def train_adversarial(
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
-    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, choice.origin, defaults, shared)
+    job = Job(
+        STAGE, settings, inputs, images, schedule, build,
+        batches_per_step=method.batches_per_step, origin=choice.origin, defaults=defaults, shared=shared,
+    )  # fmt: skip
     return run_job(job, out, run, progress)
 
 

@@ -87,12 +87,12 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, CKPT_FAMILY, recipe=asked.recipe, optional=True)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, family=CKPT_FAMILY, recipe=asked.recipe, optional=True)
     tables = overlaid(choice.tables, asked.overrides)
     lacks = not asked.recipe and STAGE not in choice.tables
     table = tables.get(STAGE, {}) if lacks else table_in(choice, tables, STAGE)  # a network of any recipe is a good start
     schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, AEOTGANConfig)
-    say(choice, images, "batch and steps", 0, asked.progress)
+    say(choice, images, "batch and steps", 0, progress=asked.progress)
     if "batch" not in table:
         schedule = replace(schedule, batch=math.ceil(DEFAULT_BATCH / config.parts) * config.parts)
     config.pairs(schedule.batch)
@@ -111,8 +111,9 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
     shared = {"a batch": (schedule.batch, config.parts)}
     return Job(
-        STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, choice.origin, defaults, shared, write=_write
-    )
+        STAGE, settings, inputs, images, schedule, build,
+        batches_per_step=config.discriminator_updates, origin=choice.origin, defaults=defaults, shared=shared, write=_write,
+    )  # fmt: skip
 
 
 def _from_noise(data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
@@ -120,7 +121,7 @@ def _from_noise(data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, **asked._asdict())
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)
