@@ -148,10 +148,16 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+_NAMED = 20  # pictures whose names are shown
+
+
 def show(result: Result) -> None:
     """Print a header and its chain as an indented list on stdout."""
     put_out(str(result.out))
     _show_record(result.numbers, 1)
+    if names := result.numbers.get("names"):
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        put_out(f"  names: {', '.join(names[:_NAMED])}{more}")
     for title, columns in (("class_counts", "train, val, test"), ("attribute_counts", "have it, lack it, unknown")):
         if counts := result.numbers.get(title):
             put_out(f"  images per {title.partition('_')[0]} ({columns}):")

@@ -9,17 +9,18 @@ from genrev_cli.result import Result
 from genrev_cli.settings.codes import EncodeSettings
 
 
-def _encode(ckpt: Path, data: Path | None, out: Path, settings: EncodeSettings) -> Result:
+def _encode(pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: EncodeSettings) -> Result:
     from genrev_cli.stages.encode import encode
 
-    return encode(ckpt, out, settings, data=data, progress=listener())
+    return encode(ckpt, out, settings, data=data, pictures=pictures or [], progress=listener())
 
 
 add_command(
     "encode",
-    "Encode every image of a split to its latent code.",
+    "Encode every image of a split to its latent code, or pictures of your own, which are cropped and resized as the data was.",
     example="genrev encode --ckpt adversarial.safetensors --out codes.h5",
     parts={
+        "pictures": One("pictures", options.Pictures, None),
         "ckpt": One("ckpt", options.Ckpt),
         "data": One("data", options.CkptData, None),
         "out": out_option(Path("codes.h5"), "Codes to write (.h5)."),

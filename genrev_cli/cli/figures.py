@@ -13,10 +13,10 @@ from genrev_cli.result import Result
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 
 
-def _reconstruct(ckpt: Path, data: Path | None, out: Path, settings: ReconstructSettings) -> Result:
+def _reconstruct(pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: ReconstructSettings) -> Result:
     from genrev_cli.stages.figures import reconstruct
 
-    return reconstruct(ckpt, out, settings, data=data, progress=listener())
+    return reconstruct(ckpt, out, settings, data=data, pictures=pictures or [], progress=listener())
 
 
 def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: Path, settings: InterpolateSettings) -> Result:
@@ -25,13 +25,13 @@ def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: 
     ends = ends or []
     if len(ends) % 2:
         raise UsageError(f"{len(ends)} ends were given ({', '.join(ends)}); they go in pairs")
-    return interpolate(ckpt, out, settings, pairs=list(zip(ends[::2], ends[1::2], strict=True)), data=data)
+    return interpolate(ckpt, out, settings, pairs=list(zip(ends[::2], ends[1::2], strict=True)), data=data, progress=listener())
 
 
 def _traverse(ckpt: Path, data: Path | None, out: Path, settings: TraverseSettings) -> Result:
     from genrev_cli.stages.figures import traverse
 
-    return traverse(ckpt, out, settings, data=data)
+    return traverse(ckpt, out, settings, data=data, progress=listener())
 
 
 def _files(picture: str) -> dict[str, Part]:
@@ -43,13 +43,15 @@ def _files(picture: str) -> dict[str, Part]:
     }
 
 
-Ends = Annotated[list[str] | None, typer.Argument(help="Pairs of ends: row numbers within the split, or image files; default: drawn.")]
+Ends = Annotated[
+    list[str] | None, typer.Argument(help="Pairs of ends: row numbers within the split, or picture files of any size; default: drawn.")
+]
 
 add_command(
     "reconstruct",
     "Show originals, reconstructions from the restricted and from the full latent; measure both over the whole split.",
     example="genrev reconstruct --ckpt adversarial.safetensors --out reconstructions.png",
-    parts={**_files("reconstructions.png"), "settings": Group(ReconstructSettings)},
+    parts={"pictures": One("pictures", options.Pictures, None), **_files("reconstructions.png"), "settings": Group(ReconstructSettings)},
     run=_reconstruct,
 )
 

@@ -15,6 +15,10 @@ CkptData = Annotated[
     Path | None,
     typer.Option("--data", help="Prepared images (.h5); default: those the checkpoint was trained on.", rich_help_panel=FILES),
 ]
+Pictures = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Pictures of any size, or folders or zips of them, instead of prepared images.", show_default=False),
+]
 Codes = Annotated[Path, typer.Argument(help="Codes (.h5) of encode.", show_default=False)]
 Recipe = Annotated[
     str,

@@ -35,6 +35,8 @@ from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
 _RESUMES = "Options that are left out have the recipe's values. Run the same command again to go on after an interruption."
 _SIZED = "for other data, the network, the batch and the steps are sized for the images (genrev recipes --for DATA)."
 
+_INIT = path_option("init", "Start from the network, prior and weights of this checkpoint, on other data or with other settings.")
+
 Table = dict[str, Any]
 """Key → value of a recipe's table."""
 
@@ -65,13 +67,16 @@ def add_trainer(trainer: Trainer) -> None:
     """Register the command of a trainer."""
 
     def run(
-        *, data: Path, out: Path, schedule: Table, method: Table, tables: Table,
+        data: Path, init: Path | None, out: Path, schedule: Table, method: Table, tables: Table,
         evaluation: EvalOptions, run: RunOptions, recipe: str, size: str,
     ) -> Result:  # fmt: skip
         from genrev_cli.runs.train import train
 
         overrides = {trainer.name: schedule | method, **tables}
-        return train(trainer, data, out, recipe=recipe, size=size, overrides=overrides, run=run.scored(evaluation), progress=listener())
+        return train(
+            trainer, data, out,
+            recipe=recipe, size=size, init=init, overrides=overrides, run=run.scored(evaluation), progress=listener(),
+        )  # fmt: skip
 
     first = next(iter(trainer.variants.values())).family
     of = "of the variant " if "" not in trainer.variants else ""
@@ -84,6 +89,7 @@ def add_trainer(trainer: Trainer) -> None:
         example=trainer.example,
         parts={
             "data": One("data", options.Data),
+            "init": _INIT,
             "out": out_option(Path(trainer.out)),
             **_common(*(variant.settings for variant in trainer.variants.values())),
             "tables": TableOverrides(trainer.tables),
@@ -103,7 +109,7 @@ def _train_adversarial(
 
 
 def _train_gan(
-    *, ckpt: Path | None, data: Path | None, ot: Path | None, out: Path | None, latent: str | None,
+    ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
     recipe: str, size: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.settings.sampling import SamplerFile
@@ -112,7 +118,7 @@ def _train_gan(
     require_latent(latent or "", ot)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
     return train_gan(
-        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, recipe=recipe, size=size,
+        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, init=init, recipe=recipe, size=size,
         overrides={STAGE: schedule | method}, run=run.scored(evaluation), progress=listener(),
     )  # fmt: skip
 
@@ -159,6 +165,7 @@ add_command(
         "ckpt": path_option("ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."),
         "ot": path_option("ot", "Transport map of fit-ot to draw generated codes from, instead of the prior."),
         "data": path_option("data", "Prepared images (.h5); default: those that --ckpt was trained on."),
+        "init": _INIT,
         "out": out_option(None, "Checkpoint to write; default: gan.safetensors beside --ckpt, or here."),
         "latent": One("latent", Latent, None),
         **_common(AEOTGANConfig),

@@ -35,7 +35,7 @@ MOST_CLASSES = 1 << 16
 _HEAP = b"GCOL\x01\0\0\0"
 _ARRAYS = {
     "images": ("uint8", 4), "labels": ("int64", 1), "split": ("uint8", 1), "attributes": ("int8", 2),
-    "codes": ("float32", 2), "rows": ("int64", 1),
+    "codes": ("float32", 2), "rows": ("int64", 1), "names": ("uint8", 2),
 }  # fmt: skip
 """Arrays that genrev writes: name → (type, number of axes). All arrays of a file have the same number of rows."""
 

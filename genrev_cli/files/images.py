@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -33,6 +34,16 @@ class ImageSet:
     labels: np.ndarray
     _: KW_ONLY
     split: np.ndarray
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, () without labels."""
+        return tuple(map(str, self.header.config.get("classes") or ()))
+
+    @property
+    def images(self) -> "LazyImages":
+        """The pixels, (N, C, H, W) uint8, which are read from the file when rows of them are asked for."""
+        return LazyImages(self)
 
     @property
     def attribute_names(self) -> list[str]:
@@ -72,6 +83,32 @@ class ImageSet:
         """Return the images of `rows`, in that order; (n, C, H, W) uint8. Only those rows are read."""
         with hdf5.reading(self.path) as (_, file):
             return read_rows(file["images"], np.asarray(rows))
+
+
+@dataclass(frozen=True)
+class LazyImages:
+    """The images of a prepared file as an array that is not in memory: images[3], images[10:20], images[rows], images[labels == 2]."""
+
+    source: ImageSet
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return len(self.source.split), *self.source.image_shape
+
+    dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        """Read rows that NumPy's rules choose: one image (C, H, W) for a number, else (n, C, H, W)."""
+        rows = np.arange(len(self))[chosen]
+        return self.source.read(rows[None])[0] if rows.ndim == 0 else self.source.read(rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all images."""
+        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def read_rows(array: h5py.Dataset, rows: np.ndarray) -> np.ndarray:

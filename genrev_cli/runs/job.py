@@ -26,6 +26,7 @@ class Job:
     defaults: table → key → default of each key, assumed for runs that predate it.
     inputs: role → record of the input (Header.as_input). build: makes the method on a device, with the weights of step 0.
     shared: what processes split in a step besides the batch: name → (number, unit); each share must be a multiple of the unit.
+    restore: called after `Method.start`, which fits a prior to the data; a warm start gives the weights of its checkpoint again.
     monitor: measures during training. write: writes the trained model to a file of `kind`, like `write_autoencoder`.
     """
 
@@ -43,6 +44,7 @@ class Job:
     monitor: type[Monitor] = AutoencoderMonitor
     write: Callable[..., None] = write_autoencoder
     kind: str = "checkpoint"
+    restore: Callable[[Method], None] | None = None
 
     @property
     def rows_per_step(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.recipes.choice import is_family
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.recipes import recipe_for_images, say, table_in
+from genrev_cli.runs.warm import WarmStart, variant_of
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import Variant
 from genrev_cli.training.method import AutoencoderMethod
@@ -36,9 +38,10 @@ def job_from_images(
     recipe: str,
     overrides: dict[str, dict[str, Any]],
     size: str = "",
+    init: Path | None = None,
     progress: Progress = SILENT,
 ) -> Job:
-    """Return a job that trains a fresh network and its prior.
+    """Return a job that trains a fresh network and its prior, or those of the checkpoint `init`, from its weights.
 
     stage: the table of the recipe; its keys are those of `Schedule` and of the dataclass `settings`. recipe: '' is the built-in recipe of
     `family` for the data's source, else the family's rule. size: '' or one of SIZES, for the rule. overrides: table → key → value, which
@@ -46,20 +49,37 @@ def job_from_images(
     Raises FileError for unusable data, UsageError for unusable settings.
     """
     images = open_images(data)
-    choice = recipe_for_images(images, stage, family, recipe=recipe, size=size)
-    recipe, tables = choice.name, overlaid(choice.tables, overrides)
+    start = _warm_start(init, images, overrides) if init else None
+    choose = start.choice if start else partial(recipe_for_images, images)
+    choice = choose(stage, family, recipe=recipe, size=size)
+    recipe, tables = choice.name, overlaid(choice.tables, overrides) | (start.tables if start else {})
     model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
-    say(choice, images, "network, batch and steps", parameters_of(model), progress=progress)
+    say(choice, images, "batch and steps" if start else "network, batch and steps", parameters_of(model), progress=progress)
+    if start:
+        progress.note(f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}")
 
     def build(device: torch.device) -> AutoencoderMethod:
-        return make(build_model(model).to(device), build_prior(prior).to(device), config, autocast_in(device, schedule.precision))
+        network, its_prior = build_model(model).to(device), build_prior(prior).to(device)
+        if start:
+            start.fill(network, its_prior)
+        return make(network, its_prior, config, autocast_in(device, schedule.precision))
 
     found = {"model": model, "prior": prior, "method": vars(config)}
     if plugins := needed([("network", model["name"]), ("trainer", stage)]):
         found["plugins"] = plugins  # a run does not go on with other code
-    inputs = {"data": images.header.as_input(data)}
-    return Job(stage, found, inputs, images, schedule, build, origin=choice.origin, defaults=defaults_for(model, prior, settings))
+    inputs = {"data": images.header.as_input(data)} | ({"init": start.record} if start else {})
+    return Job(
+        stage, found, inputs, images, schedule, build,
+        origin=choice.origin, defaults=defaults_for(model, prior, settings), restore=start.restore if start else None,
+    )  # fmt: skip
+
+
+def _warm_start(init: Path, images: ImageSet, overrides: dict[str, dict[str, Any]]) -> WarmStart:
+    start = WarmStart(init, images, overrides)
+    if start.classes and (found := class_count(images)) != start.classes:
+        raise UsageError(f"--init {init}: has [prior] classes = {start.classes}, and the training images of {images.path} have {found}")
+    return start
 
 
 def parameters_of(model: dict[str, Any]) -> int:
@@ -77,8 +97,10 @@ def defaults_for(model: dict[str, Any], prior: dict[str, Any], settings: type) -
     return {"model": defaults_of(of_model), "prior": defaults_of(of_prior), "method": defaults_of(settings)}
 
 
-def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant]) -> str:
-    """Return the variant of a stage: the one that is asked for, else the recipe's or family's, else the first.
+def chosen_variant(
+    stage: str, recipe: str, overrides: dict[str, dict[str, Any]], variants: Mapping[str, Variant], *, init: Path | None = None
+) -> str:
+    """Return the variant of a stage: the one that is asked for, else the recipe's or family's, else that of `init`, else the first.
 
     Raises UsageError for an unknown variant, and for a recipe of another variant, whose settings mean something else.
     """
@@ -87,7 +109,7 @@ def chosen_variant(stage: str, recipe: str, overrides: dict[str, dict[str, Any]]
         named = next((name for name, variant in variants.items() if variant.family == recipe), None)
     elif recipe:
         named = table_of(read_recipe(recipe), stage, recipe).get("variant")
-    variant = asked or named or next(iter(variants))
+    variant = asked or named or (variant_of(init, stage) if init else "") or next(iter(variants))
     if not isinstance(variant, str) or variant not in variants:
         raise UsageError(f"variant {variant}: choose {', '.join(variants)}")
     if asked and named and asked != named:

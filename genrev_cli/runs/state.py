@@ -50,6 +50,8 @@ class RunState:
     def start(self, batches: Batches) -> None:
         """Let the method see the data once, before step 0."""
         self.method.start(lambda: batches.passes(self.job.schedule.batch))
+        if self.job.restore:
+            self.job.restore(self.method)
         if self.ema:
             self.ema = EMA(self.method.model, self.ema.halflife_images)
 

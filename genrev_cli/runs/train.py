@@ -24,6 +24,7 @@ def train(
     *,
     recipe: str = "",
     size: str = "",
+    init: Path | None = None,
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
@@ -31,15 +32,17 @@ def train(
     """Train a network by one of the trainers and write its checkpoint.
 
     recipe: a built-in name, a family or a path; '' is the variant's family. A family means its built-in recipe for the data's source, else
-    its rule. size: one of SIZES always takes the rule. overrides: table → key → value, over the recipe's.
+    its rule. size: one of SIZES always takes the rule. init: a checkpoint with the network, prior and weights to start from; its own recipe
+    is used if none is named. overrides: table → key → value, over the recipe's.
     The result has the numbers of the last measurement, and the method's summary of the trained prior (`AutoencoderMethod.summary`).
     Raises FileError for unusable data, UsageError for unusable settings or a network that the method cannot train, and like `run_job`.
     """
-    variant = _variant(trainer, recipe, overrides)
+    variant = _variant(trainer, recipe, overrides, init)
     method = load_method(variant.method)
     job = job_from_images(
-        data, trainer.name, variant.family, variant.settings, make=method, recipe=recipe, overrides=overrides, size=size, progress=progress
-    )
+        data, trainer.name, variant.family, variant.settings, make=method,
+        recipe=recipe, overrides=overrides, size=size, init=init, progress=progress,
+    )  # fmt: skip
     method.require(job.schedule, job.settings["method"])
     result = run_job(job, out, run, progress)
     if result.out is None or distributed.rank():
@@ -47,10 +50,10 @@ def train(
     return replace(result, numbers={**result.numbers, **_summary(method, result.out)})
 
 
-def _variant(trainer: Trainer, recipe: str, overrides: dict[str, dict[str, Any]]) -> Variant:
+def _variant(trainer: Trainer, recipe: str, overrides: dict[str, dict[str, Any]], init: Path | None) -> Variant:
     if "" in trainer.variants:
         return trainer.variants[""]
-    return trainer.variants[chosen_variant(trainer.name, recipe, overrides, trainer.variants)]
+    return trainer.variants[chosen_variant(trainer.name, recipe, overrides, trainer.variants, init=init)]
 
 
 def _summary(method: type[AutoencoderMethod], ckpt: Path) -> dict[str, Any]:

@@ -89,6 +89,8 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
         raise UsageError(f"{options.sampler.path}: a sampler draws samples, but samples are given; leave one of the two out")
     if samples and not options.compares:
         raise UsageError(f"{samples}: --metrics {','.join(options.metrics)} does not use samples; leave them out, or add fid")
+    if options.prepare and samples is None:
+        raise UsageError("--prepare: is for picture files, and none are given; leave it out")
     if options.save_stats:
         check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), option="--save-stats")
 

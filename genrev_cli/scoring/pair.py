@@ -16,6 +16,7 @@ from genrev_cli.scoring.features import FeatureSet, features_of
 from genrev_cli.scoring.generated import generated_images
 from genrev_cli.scoring.images import ImageInput, open_image_input, require_one_size, shown_shape
 from genrev_cli.scoring.metrics import Pair
+from genrev_cli.scoring.prepared_files import fitting_of_reference, prepared_images
 from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference
 from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
@@ -31,11 +32,11 @@ Records = dict[str, dict[str, Any]]
 def open_pair(
     samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, *, device: torch.device, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
-    """Return both sides, their records, and the effect of bf16 if that is the features' precision.
+    """Return both sides, their records, and further conditions: the effect of bf16 and the samples' preparation, if there are any.
 
     samples: None to draw them from `model`. Raises UsageError or FileError if the two sides cannot be compared.
     """
-    ours = _open_samples(samples, options, model, device, progress=progress)
+    ours = _open_samples(samples, options, model, reference, device=device, progress=progress)
     images = ours if isinstance(ours, ImageInput) else None
     shape = images.image_shape if images else reference.image_shape
     if shape is None:
@@ -54,22 +55,26 @@ def open_pair(
     right, record = _reference_side(reference, extractor, options, device, progress=progress)
     if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
         left.rows(), right.rows()
-    effect = _effect(options, device, images, reference.images, progress=progress)
+    conditions = _effect(options, device, images, reference.images, progress=progress)
+    if options.prepare:
+        conditions["prepared"] = str(fitting_of_reference(reference.images, options.ref).general)
     records = {"samples": ours.record(), "ref": record}
     if samples is None and model and model.sampler:
         records["sampler"] = model.inputs["sampler"]
     if options.save_stats:
         assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
         write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, config={}, device=str(device))
-    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, effect
+    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, conditions
 
 
 def _open_samples(
-    samples: Path | None, options: FidOptions, model: Checkpoint | None, device: torch.device, *, progress: Progress
+    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, *, device: torch.device, progress: Progress
 ) -> ImageInput | StatisticsFile:
     if samples is None:
         assert model  # `_require_one_source`
         return generated_images(model, options.n, options.draw, device)
+    if options.prepare:
+        return prepared_images(samples, fitting_of_reference(reference.images, options.ref), options.n, progress)
     needs_images = options.needs_rows or options.n or options.save_stats
     if not needs_images and samples.suffix.lower() == ".npz" and has_statistics(samples):
         return open_statistics(samples)
@@ -134,7 +139,9 @@ def _check_sizes(samples: ImageInput | None, reference: ImageInput | None, extra
         return
     found = f"images are {shown_shape(samples.image_shape)}, but those of {reference.path} are {shown_shape(reference.image_shape)}"
     if not extractor.any_size:
-        raise UsageError(f"{samples.path}: {found}, and {extractor.name} features cannot compare them; resize one of the two")
+        raise UsageError(
+            f"{samples.path}: {found}, and {extractor.name} features cannot compare them; resize one of the two, or pass --prepare"
+        )
     if len(samples.sizes) == len(reference.sizes) == 1 and samples.image_shape[1:] != reference.image_shape[1:]:
         progress.note(f"{samples.path}: {found}; the distance includes this difference in resolution")
 

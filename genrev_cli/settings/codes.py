@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 from genrev_cli.settings.base import METHOD, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, seed_setting, split_setting
+from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, seed_setting, split_setting
 
 
 @dataclass(frozen=True)
 class EncodeSettings(Settings):
-    """full: the codes are z = E(x), not y, the active dimensions of clip(E(x))."""
+    """split: of prepared images. as_is: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x))."""
 
     split: str = split_setting("train")
+    as_is: bool = as_is_setting()
     full: bool = setting(False, "Write all latent dimensions, not clipped; without it, the active ones, clipped.", panel=METHOD)
     batch: int = batch_setting(256)
     device: str = device_setting()

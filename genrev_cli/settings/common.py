@@ -27,6 +27,11 @@ def device_setting() -> Any:
     return setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
 
 
+def as_is_setting() -> Any:
+    """Return the switch that refuses pictures which would have to be cropped, resized or converted."""
+    return setting(False, "Refuse pictures that are not already of the model's size and channels.", panel=FILES)
+
+
 def scale_setting(panel: str = METHOD, of: str = "") -> Any:
     """Return how a picture on disk is magnified. of: which picture, where a command also writes other images."""
     return setting(0, f"Repeat each pixel{of} N times in both directions.", panel=panel, shown="until a tile has 64 pixels", at_least=0)

@@ -33,13 +33,14 @@ class FidOptions(Settings):
     """Settings of fid. Raises UsageError for settings that do not apply together.
 
     ref: required: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
-    metrics: the first one gives the result its name. seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from
-    `sampler` or the prior.
+    prepare: for picture files; otherwise a difference in size is part of the distance. metrics: the first one gives the result its name.
+    seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
     """
 
     ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
+    prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
     metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
     _: KW_ONLY
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
@@ -83,7 +84,7 @@ class FidOptions(Settings):
     @property
     def needs_images(self) -> bool:
         """True where the reference's images are needed."""
-        return self.needs_rows or bool(self.of_models)
+        return self.needs_rows or bool(self.of_models) or self.prepare
 
     @property
     def compares(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
 from genrev_cli.settings.common import (
+    as_is_setting,
     batch_setting,
     device_setting,
     force_setting,
@@ -25,6 +26,7 @@ class ReconstructSettings(Settings):
     """columns: how many images, drawn at random by `seed`. exact_bits: 0 is the network's own."""
 
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     columns: int = setting(16, "Images in the picture.", panel=METHOD, at_least=1)
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K; 0: as they were trained.", panel=ADVANCED)
     scale: int = scale_setting()
@@ -50,6 +52,7 @@ class InterpolateSettings(Settings):
     """
 
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
@@ -69,7 +72,11 @@ class InterpolateSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TraverseSettings(Settings):
-    """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean."""
+    """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
+
+    latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
+    Raises UsageError for 'full' without an image.
+    """
 
     dims: tuple[int, ...] = setting(
         (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
@@ -78,12 +85,19 @@ class TraverseSettings(Settings):
     steps: int = setting(9, "Images per dimension.", panel=METHOD, at_least=2)
     extent: float = setting(3.0, "How far to go, in standard deviations of the prior.", panel=METHOD)
     around: str = setting(
-        "", "Start from this image: a row number within the split, or a file.", panel=METHOD, shown="the mean of the prior"
+        "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )
+    latent: str = setting("restricted", "full: keep the details of the image of --around.", panel=METHOD, choices=LATENTS)
     label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
+    as_is: bool = as_is_setting()
     scale: int = scale_setting()
     names: bool = names_setting()
     force: bool = force_setting()
     seed: int = seed_setting()
     device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latent == "full" and not self.around:
+            raise UsageError("--latent full: keeps the details of an image; give one with --around")

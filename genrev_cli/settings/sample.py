@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, FILES, IMAGES, Settings, setting
-from genrev_cli.settings.common import batch_setting, device_setting, force_setting, names_setting, scale_setting, seed_setting
+from genrev_cli.settings.common import (
+    as_is_setting,
+    batch_setting,
+    device_setting,
+    force_setting,
+    names_setting,
+    scale_setting,
+    seed_setting,
+)
 from genrev_cli.settings.sampling import SamplerFile
+
+SPREAD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,5 +41,22 @@ class SampleSettings(Settings):
         panel=IMAGES,
         shown="as they mix",
     )
+    like: Path | None = setting(None, "Draw images like this picture, of any size: around its code.", panel=IMAGES)
+    spread: float = setting(
+        SPREAD,
+        "With --like, how far from the picture: 0 is the picture itself, 1 any image with its details.",
+        panel=IMAGES,
+        at_least=0,
+        at_most=1,
+    )
+    as_is: bool = as_is_setting()
     batch: int = batch_setting(64)
     device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.like and self.sampler:
+            raise UsageError(f"--like {self.like}: draws around a code in the prior of the checkpoint; leave {self.sampler.path} out")
+        if self.like is None and (self.as_is or self.spread != SPREAD):
+            asked = "--as-is" if self.as_is else f"--spread {self.spread:g}"
+            raise UsageError(f"{asked}: has a meaning only with --like; give a picture, or leave it out")

@@ -124,7 +124,7 @@ def _restored(ckpt: Path, out: Path, settings: CardSettings, progress: Progress)
         progress.note(f"no reconstructions on the card: {error}")
         return None
     split = _split(images)
-    chosen = drawn_at_random(images, split, settings.columns, settings.seed)
+    chosen = drawn_at_random(len(images.rows(split)), settings.columns, settings.seed)
     pixels = figure.read(images, images.rows(split)[chosen])
     prior = figure.model.own_prior
     figure.write(

@@ -169,7 +169,7 @@ def _shown_images(images: ImageSet, options: CompareOptions) -> tuple[np.ndarray
     """Return RECONSTRUCTIONS images of the split in the options, else of test, val or train, and the name of the split."""
     present = [name for name in ("test", "val", "train") if (images.split == SPLITS.index(name)).any()]
     split = options.split if options.split in (*present, "all") else present[0]
-    return images.read(images.rows(split)[drawn_at_random(images, split, RECONSTRUCTIONS, options.seed)]), split
+    return images.read(images.rows(split)[drawn_at_random(len(images.rows(split)), RECONSTRUCTIONS, options.seed)]), split
 
 
 @torch.no_grad()

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from genrev_cli.data.pixels import DamagedImage, decode, to_array
-from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.images import ImageSet
+from genrev_cli.errors import UsageError
 from genrev_cli.latents import Distribution, Prior
-from genrev_cli.latents.paths import PATHS
-from genrev_cli.latents.samplers import Resampled
-from genrev_cli.latents.transport import TransportMap
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
@@ -21,8 +17,10 @@ from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
+from genrev_cli.shapes import Codes, to_float, to_pixels
 from genrev_cli.store.class_names import class_numbers
+from genrev_cli.store.coding import ALONG_MAP, between, encoded
+from genrev_cli.store.given import require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
 
@@ -31,26 +29,35 @@ def _look(settings: ReconstructSettings | InterpolateSettings | TraverseSettings
 
 
 @torch.no_grad()
-def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
+def reconstruct(
+    ckpt: Path,
+    out: Path,
+    settings: ReconstructSettings,
+    *,
+    data: Path | None = None,
+    pictures: Sequence[Path] = (),
+    progress: Progress = SILENT,
+) -> Result:
     """Write three rows: originals, reconstructions from the restricted and from the full latent (Figure 6); measure the whole split.
+
+    pictures: files, folders or zips, instead of a split; the first `columns` are shown.
 
     Raises FileError for unusable files and for an image that does not come back to the bit where `verify_exact` is set, UsageError for
     a split without images and for `verify_exact` with a network that is not exact.
     """
-    split, batch, seed = settings.split, settings.batch, settings.seed
+    batch, seed = settings.batch, settings.seed
     figure = Figure(
         ckpt=ckpt, out=out, shows="reconstructions", device=settings.device, look=_look(settings), data=data, precision=settings.precision
     )
-    images, prior = figure.images(), figure.model.prior
+    images, prior = figure.given(settings, pictures, progress), figure.model.prior
     autoencoder = exact(figure.model.autoencoder, settings.exact_bits) if settings.exact_bits else figure.model.autoencoder
     autocast = autocast_in(figure.place, settings.precision)
     check = Exactness(autoencoder) if settings.verify_exact else None
-    rows = images.rows(split)
     restricted, full, widest = L1(), L1(), 0.0
-    with progress.task("reconstruct", len(rows)) as bar, autocast():
-        for first in range(0, len(rows), batch):
-            pixels = figure.read(images, rows[first : first + batch])
-            n, x = len(pixels), to_float(filled(pixels, min(batch, len(rows))))
+    with progress.task("reconstruct", len(images)) as bar, autocast():
+        for first in range(0, len(images), batch):
+            pixels = torch.from_numpy(images.read(first, first + batch)).to(figure.place)
+            n, x = len(pixels), to_float(filled(pixels, min(batch, len(images))))
             z = autoencoder.encode(x)
             x_hat = autoencoder.decode(z)
             restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n])
@@ -61,18 +68,18 @@ def reconstruct(ckpt: Path, out: Path, settings: ReconstructSettings, *, data: P
             bar.advance(n)
     if check:
         check.require(ckpt)
-    chosen = drawn_at_random(images, split, settings.columns, seed)
-    pixels = figure.read(images, rows[chosen])
+    chosen = list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, seed).tolist()
+    pixels = torch.from_numpy(np.concatenate([images.read(row, row + 1) for row in chosen])).to(figure.place)
     with autocast():
         z = autoencoder.encode(to_float(pixels))
         shown = [pixels, to_pixels(autoencoder.decode(prior.restrict(z))), to_pixels(autoencoder.decode(z))]
     numbers = {
-        "images": len(rows), "split": split, "l1_restricted": restricted.mean,
+        "images": len(images), **({"split": images.split} if images.split else {}), "l1_restricted": restricted.mean,
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
     return figure.write(
         torch.cat(shown), len(pixels), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
-        heads=list(map(str, chosen)), corner=f"{split} image",
+        heads=[images.names[row] if pictures else str(row) for row in chosen], corner="picture" if pictures else f"{images.split} image",
         config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=seed,
     )  # fmt: skip
 
@@ -85,6 +92,7 @@ def interpolate(
     *,
     pairs: Sequence[tuple[str, str]] = (),
     data: Path | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Write a row per pair: the two originals at the ends, and `steps` decoded points between them (Figures 7 and 8).
 
@@ -98,16 +106,12 @@ def interpolate(
     )  # fmt: skip
     model = figure.model
     names = [end for pair in pairs for end in pair] or _drawn_ends(figure, settings)
-    loaded = _images_named(figure, names, split)
+    loaded = figure.named(names, split, as_is=settings.as_is, progress=progress)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
     for a, b in zip(loaded[::2], loaded[1::2], strict=True):
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
-        if ot:
-            line = _along_the_map(model.prior, z, t)
-        else:
-            z = model.prior.restrict(z) if latent == "restricted" else z
-            line = PATHS[path](z[0], z[1], t)
+        line = between(model, z, t, path=ALONG_MAP if ot else path, full=latent == "full")
         tiles += [a[None], to_pixels(model.autoencoder.decode(line)), b[None]]
     latent, path = ("restricted", "OT map") if ot else (latent, path)
     shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
@@ -116,14 +120,6 @@ def interpolate(
     rows = [f"{Path(a).name}\nto {Path(b).name}" for a, b in zip(names[::2], names[1::2], strict=True)]
     heads = ["original", *(f"t = {share:.3g}" for share in t.tolist()), "original"]
     return figure.write(torch.cat(tiles), steps + 2, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
-
-
-def _along_the_map(prior: Prior, z: Latents, t: torch.Tensor) -> Latents:
-    """Return the path between two latents through codes that the transport map in the prior's place can make: (2, D), (n,) → (n, D)."""
-    assert isinstance(prior, Resampled)
-    assert isinstance(prior.sampler, TransportMap)
-    y = prior.select(prior.restrict(z))
-    return prior.embed(prior.sampler.between(y[0], y[1], t))
 
 
 def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
@@ -137,38 +133,12 @@ def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
     return [str(i) for i in order[: len(order) // 2 * 2].tolist()]
 
 
-def _images_named(figure: Figure, names: Sequence[str], split: str) -> list[Pixels]:
-    """Read images (C, H, W) uint8, each the row number within the split or an image file. The data is opened only for row numbers."""
-    images = figure.images() if any(name.isdigit() for name in names) else None
-    return [_row(figure, images, split, int(name)) if images and name.isdigit() else _picture(figure, Path(name)) for name in names]
-
-
-def _row(figure: Figure, images: ImageSet, split: str, number: int) -> Pixels:
-    rows = images.rows(split)
-    if number >= len(rows):
-        raise UsageError(f"{images.path}: has no image {number} in split '{split}' (0 to {len(rows) - 1})")
-    return figure.read(images, rows[[number]])[0]
-
-
-def _picture(figure: Figure, path: Path) -> Pixels:
-    channels, height, width = figure.model.autoencoder.image_shape
-    try:
-        picture = decode(path.read_bytes(), channels)
-    except (OSError, DamagedImage) as error:
-        raise FileError(f"{path}: not a readable image ({error})") from error
-    if picture.size != (width, height):
-        raise FileError(
-            f"{path}: is {picture.width}×{picture.height}, {figure.ckpt} takes {width}×{height}; crop and resize it as the data was"
-        )
-    return torch.from_numpy(to_array(picture).copy()).to(figure.place)
-
-
 @torch.no_grad()
-def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None) -> Result:
+def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
     """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12).
 
     Without `dims`, the widest of the prior are shown, at random where all are as wide. With `around`, the other dimensions are those of
-    an image, else those of the prior's mean, or of each class's in turn where it has classes.
+    an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
     steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
@@ -184,11 +154,15 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         priors = [prior.given(label)]
     else:
         priors = [prior.given(k) for k in range(prior.classes)] if prior.classes and not around else [prior]
-    centre = None
+    centre, z = None, None
     if around:
-        x = to_float(torch.stack(_images_named(figure, [around], split)))
-        centre = prior.select(prior.restrict(figure.model.autoencoder.encode(x)))[0]
-    lines = [prior.embed(_line(one, centre, dim, extent, steps=steps)) for one in priors for dim in dims]
+        x = to_float(torch.stack(figure.named([around], split, as_is=settings.as_is, progress=progress)))
+        z = encoded(figure.model, x, full=True) if settings.latent == "full" else None
+        centre = (encoded(figure.model, x, full=False) if z is None else prior.select(z))[0]
+    else:
+        require_pictures(settings.as_is, False)
+    codes = [_line(one, centre, dim, extent, steps=steps) for one in priors for dim in dims]
+    lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
     config = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.any import content_of, read_any_header
+from genrev_cli.files.codes import read_names
 from genrev_cli.files.counts import counts_of
 from genrev_cli.files.header import Header
 from genrev_cli.files.strip import write_stripped
@@ -15,8 +16,9 @@ from genrev_cli.settings.pages import InfoSettings
 
 
 def info(path: Path, settings: InfoSettings) -> Result:
-    """Return a file's header and chain; with `verify`, check its content and that of every input still there against their digests.
+    """Return a file's header and chain, and the names of the pictures whose codes it has.
 
+    With `verify`, check its content and that of every input still there against their digests.
     With `out`, write a copy there whose header has no path of this machine; its content is checked.
     Raises FileError when the file is not ours, or when anything that was checked does not match.
     """
@@ -24,6 +26,8 @@ def info(path: Path, settings: InfoSettings) -> Result:
     if settings.out is not None:
         return _strip(path, header, settings.out)
     numbers: dict[str, Any] = asdict(header)
+    if header.kind == "codes" and (names := read_names(path)):
+        numbers["names"] = list(names)
     if settings.verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]

@@ -16,30 +16,12 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import SPLITS
+from genrev_cli.files.moments import Moments
 from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.prepare import PrepareConfig
-
-
-class Moments:
-    """Mean and standard deviation per channel of pixels in [0, 1], from exact integer sums over blocks."""
-
-    def __init__(self, channels: int) -> None:
-        self._pixels, self._sum, self._squares = 0, np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-
-    def add(self, pixels: np.ndarray) -> None:
-        """Add (k, C, H, W) uint8."""
-        self._pixels += pixels.size // pixels.shape[1]
-        self._sum += pixels.sum(axis=(0, 2, 3), dtype=np.int64)
-        self._squares += np.square(pixels, dtype=np.int32).sum(axis=(0, 2, 3), dtype=np.int64)
-
-    def mean_std(self) -> tuple[list[float], list[float]]:
-        """Return μ = Σx / n and σ = √(Σx² / n − μ²), both divided by 255."""
-        mean = self._sum / self._pixels
-        variance = self._squares / self._pixels - mean**2
-        return (mean / 255).tolist(), (np.sqrt(np.maximum(variance, 0)) / 255).tolist()
 
 
 def prepare_data(config: PrepareConfig, out: Path, *, progress: Progress = SILENT) -> Result:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +17,8 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.settings.sampling import Draw
+from genrev_cli.store.around import Around, around_picture
+from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.samplers import open_model
@@ -23,6 +26,8 @@ from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank, size
 
 GRID, GRID_COLUMNS = 64, 8
+ROLES = ("ckpt", "sampler", "like")
+"""Inputs of samples."""
 
 
 @torch.no_grad()
@@ -34,22 +39,24 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
     Raises FileError for an unusable checkpoint or target, DivergedError when an image is not finite.
     """
     n, sampler, batch = settings.n, settings.sampler, settings.batch
-    inputs = [ckpt, sampler.path] if sampler else [ckpt]
+    inputs = [ckpt, *([sampler.path] if sampler else []), *([settings.like] if settings.like else [])]
     check_target(out, "samples", ("", ".h5", ".npz"), inputs)
     if settings.grid:
         check_target(settings.grid, "picture", (".png",), [*inputs, out])
     start, place = time.perf_counter(), resolve_device(settings.device)
     model = open_model(ckpt, place, sampler)
     draw = Draw(settings.seed, settings.temperature, class_numbers(settings.labels, model.header, progress.note))
-    require_remake(out, model.inputs, ("ckpt", "sampler"), force=settings.force)
+    around, made_from = _around(model, settings, place, progress)
+    require_remake(out, made_from, ROLES, force=settings.force)
     if settings.grid:
-        require_remake(settings.grid, model.inputs, ("ckpt", "sampler"), shows="samples", force=settings.force, option="--grid")
+        require_remake(settings.grid, made_from, ROLES, shows="samples", force=settings.force, option="--grid")
     config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
-    header = Header("samples", config, "", model.header.step, model.inputs)
+    config |= {"like": settings.like.name, "spread": settings.spread} if settings.like else {}
+    header = Header("samples", config, "", model.header.step, made_from)
     needed, say = samples_bytes(out, (n, *model.autoencoder.image_shape))
     announce(out, needed, progress.note, say=say)
     blocks = [range(begin, begin + batch) for begin in range(0, n, batch)]
-    drawing = Drawing(model.prior, draw, place, blocks[rank() :: size()])
+    drawing = Drawing(model.prior, draw, place, blocks[rank() :: size()], around=around)
     made = dealt(blocks, lambda numbers: decode_samples(model, drawing, numbers)[: n - numbers.start].cpu())
     if rank():
         follow(made)
@@ -67,6 +74,16 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
     speed = round(n / (time.perf_counter() - start), 1)
     numbers = {"images": n, "seed": draw.seed, "sampler": model.drawn_from, "images_per_second": speed}
     return Result(out, numbers | ({"grid": str(settings.grid)} if settings.grid else {}))
+
+
+def _around(
+    model: Checkpoint, settings: SampleSettings, place: torch.device, progress: Progress
+) -> tuple[Around | None, dict[str, dict[str, Any]]]:
+    """Return the surroundings of the picture of --like, None without one, and the records of all inputs."""
+    if settings.like is None:
+        return None, model.inputs
+    around, record = around_picture(model, settings.like, settings.spread, as_is=settings.as_is, device=place, progress=progress)
+    return around, {**model.inputs, "like": record}
 
 
 def _write_grid(path: Path, pixels: torch.Tensor, settings: SampleSettings, header: Header) -> None:

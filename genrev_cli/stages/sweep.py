@@ -151,7 +151,7 @@ def _widest(points: Sequence[Point]) -> list[Point]:
 def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw Figure 6: a row of originals, then for each model one of reconstructions and one of |x − x̂|. Return picture and layout."""
     device = resolve_device(run.device)
-    pixels = torch.from_numpy(images.read(images.rows(split)[drawn_at_random(images, split, SHOWN, 0)])).to(device)
+    pixels = torch.from_numpy(images.read(images.rows(split)[drawn_at_random(len(images.rows(split)), SHOWN, 0)])).to(device)
     x = to_float(pixels)
     tiles, names = [pixels], ["original"]
     for point in _widest(points):

@@ -53,6 +53,7 @@ def train_gan(
     ot: SamplerFile | None = None,
     recipe: str = "",
     size: str = "",
+    init: Path | None = None,
     overrides: dict[str, dict[str, Any]],
     run: RunOptions,
     progress: Progress = SILENT,
@@ -62,12 +63,14 @@ def train_gan(
     ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
     checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
     else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
-    the rule of GANs from noise.
+    the rule of GANs from noise. init: the network, prior and weights of this checkpoint, instead of fresh ones.
     The checkpoint holds the prior and not the map: to sample from it, give the same map again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
+    if ckpt and init:
+        raise UsageError(f"--init {init}: --ckpt {ckpt} already gives the weights to start from; leave one of them out")
     asked = _Asked(recipe, size, overrides, progress)
-    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, asked)
+    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, init, asked)
     return run_job(job, out, run, progress)
 
 
@@ -116,12 +119,12 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     )  # fmt: skip
 
 
-def _from_noise(data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
+def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, asked: _Asked) -> Job:
     if ot:
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, **asked._asdict())
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)

@@ -9,7 +9,8 @@ from genrev_cli.errors import DivergedError
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.settings.sampling import Draw
-from genrev_cli.shapes import Codes, Images, Pixels, to_pixels
+from genrev_cli.shapes import Codes, Images, Latents, Pixels, to_pixels
+from genrev_cli.store.around import Around
 from genrev_cli.store.checkpoints import Checkpoint
 
 AHEAD, AHEAD_VALUES = 2048, 1 << 22
@@ -21,11 +22,14 @@ class Drawing:
     """Draws samples of a prior by their numbers; the prior must not change meanwhile. Codes are the same on every machine.
 
     blocks: the ranges of numbers that will be asked for, in order, if they are known; their codes are drawn ahead.
+    around: draw near an image; None draws from the prior.
     Raises UsageError for a class that the prior does not have.
     """
 
-    def __init__(self, prior: Distribution, draw: Draw, device: torch.device, blocks: Sequence[range] = ()) -> None:
-        self.prior, self.draw, self.device = prior, draw, device
+    def __init__(
+        self, prior: Distribution, draw: Draw, device: torch.device, blocks: Sequence[range] = (), *, around: Around | None = None
+    ) -> None:
+        self.prior, self.draw, self.device, self.around = prior, draw, device, around
         self._source = prior.for_numbers()
         self._given = {label: self._source.given(label) for label in dict.fromkeys(draw.labels)}
         self._blocks, self._places = blocks, {block: place for place, block in enumerate(blocks)}
@@ -41,6 +45,18 @@ class Drawing:
             codes = self._drawn([number for block in blocks for number in block])
             self._ahead = dict(zip(blocks, codes.split([len(block) for block in blocks]), strict=True))
         return self._ahead[numbers]
+
+    def latents(self, numbers: Sequence[int]) -> Latents:
+        """Return the latents of samples `numbers`, (n, D) on the device."""
+        assert isinstance(self.prior, Prior), "only a prior defines where codes lie in the latent"
+        codes = self.codes(numbers)
+        return self.around.latents(self.prior, codes, self._means(numbers)) if self.around else self.prior.embed(codes)
+
+    def _means(self, numbers: Sequence[int]) -> Codes:
+        """Return the mean of what each sample is drawn from, (n, d), or (1, d) where it is the same for all."""
+        labels = self.draw.labels
+        sources = [self._given[labels[number % len(labels)]] for number in numbers] if labels else [self._source]
+        return torch.stack([source.moments()[0] for source in sources]).to(self.device)
 
     def _drawn(self, numbers: Sequence[int]) -> Codes:
         seed, temperature, labels = self.draw.seed, self.draw.temperature, self.draw.labels
@@ -58,8 +74,7 @@ class Drawing:
 
 def draw_images(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Images:
     """Return samples `numbers` of a prior, (n, C, H, W), as the decoder returns them."""
-    assert isinstance(drawing.prior, Prior), "only a prior defines where codes lie in the latent"
-    return autoencoder.decode(drawing.prior.embed(drawing.codes(numbers)))
+    return autoencoder.decode(drawing.latents(numbers))
 
 
 def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[int]) -> Pixels:

@@ -9,24 +9,30 @@ from typing import Any
 import numpy as np
 import torch
 
+from genrev_cli.data.photos import find_photos, has_many
+from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import pixels_digest, write_picture
 from genrev_cli.files.sheets import sheet
 from genrev_cli.files.strip import stripped
 from genrev_cli.files.targets import check_target, require_remake
+from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Pixels, to_float, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint, data_of
+from genrev_cli.store.given import Given, given_images, require_pictures
+from genrev_cli.store.preparation import fitting_of, note_fitting
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
 
-def drawn_at_random(images: ImageSet, split: str, count: int, seed: int) -> np.ndarray:
-    """Return the numbers of `count` images of a split, or of all if it has fewer, drawn by `seed`, in order."""
-    order = torch.randperm(len(images.rows(split)), generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))
+def drawn_at_random(n: int, count: int, seed: int) -> np.ndarray:
+    """Return `count` of the numbers 0 … n − 1, or all if there are fewer, drawn by `seed`, in order."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(derive(seed, "reconstruct")))
     return np.sort(order[:count].numpy())
 
 
@@ -79,6 +85,40 @@ class Figure:
         self.inputs["data"] = images.header.as_input(images.path)
         require_remake(self.out, self.inputs, ("data",), force=self.look.force)
         return images
+
+    def given(self, settings: ReconstructSettings, pictures: Sequence[Path], progress: Progress) -> Given:
+        """Return pictures, or the images of a split if there are none, and record them as an input of the picture."""
+        given = given_images(self.model, settings, data=self.data, pictures=pictures, progress=progress)
+        self.inputs[given.role] = given.record()
+        require_remake(self.out, self.inputs, ("data", "pictures"), force=self.look.force)
+        return given
+
+    def named(self, names: Sequence[str], split: str, *, as_is: bool, progress: Progress) -> list[Pixels]:
+        """Read images (C, H, W) uint8, each the row number within the split or a picture file. Only row numbers open the data.
+
+        Raises UsageError for an unknown row, and for --as-is without a file; FileError for an unusable file.
+        """
+        paths = [Path(name) for name in names if not name.isdigit()]
+        require_pictures(as_is, bool(paths))
+        files, images = iter(self._files(paths, as_is, progress)), self.images() if len(paths) < len(names) else None
+        return [self._row(images, split, int(name)) if images and name.isdigit() else next(files) for name in names]
+
+    def _files(self, paths: Sequence[Path], as_is: bool, progress: Progress) -> list[Pixels]:
+        """Read picture files, and record them as an input of the picture."""
+        if not paths:
+            return []
+        if folder := next(filter(has_many, paths), None):
+            raise UsageError(f"{folder}: is a folder or an archive, but a single picture is needed here")
+        photos, fitting = find_photos(paths), fitting_of(self.model, progress, as_is=as_is)
+        note_fitting(photos, fitting, progress)
+        self.inputs["pictures"] = photos.record(fitting)
+        return list(torch.from_numpy(photos.read(fitting)).to(self.place))
+
+    def _row(self, images: ImageSet, split: str, number: int) -> Pixels:
+        rows = images.rows(split)
+        if number >= len(rows):
+            raise UsageError(f"{images.path}: has no image {number} in split '{split}' (0 to {len(rows) - 1})")
+        return self.read(images, rows[[number]])[0]
 
     def read(self, images: ImageSet, rows: Sequence[int] | np.ndarray) -> Pixels:
         """Return images (n, C, H, W) uint8 on the device."""

@@ -148,7 +148,8 @@ CASES = {
         2, "pretrain-recon --data {chain}/digits.h5 --weight-mmd 1 --batch 1 --dry-run", "choose a batch of at least 2"),
     "one code to match": (
         2, "train-adversarial --ckpt {chain}/recon.safetensors --matcher mmd --batch 1 --dry-run", "choose a batch of at least 2"),
-    "an image of another size": (3, "interpolate {chain}/grid.png 1 --ckpt {chain}/recon.safetensors", "takes 8×8"),
+    "an image of another size": (
+        3, "interpolate {chain}/grid.png 1 --as-is --ckpt {chain}/recon.safetensors", "the model takes 8×8 and gray; leave out --as-is"),
     "info of a foreign file": (3, "info {bad}/foreign.h5", "not written by genrev"),
     "info of another kind": (3, "info {bad}/key.toml", "not a kind of file that genrev writes"),
 }  # fmt: skip

@@ -8,9 +8,10 @@ from genrev_cli.data.source import TRAIN
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.hdf5 import read_digest
 from genrev_cli.files.images import open_images
+from genrev_cli.files.moments import Moments
 from genrev_cli.progress import Progress, Task
 from genrev_cli.settings.prepare import PrepareConfig
-from genrev_cli.stages.prepare_data import Moments, prepare_data
+from genrev_cli.stages.prepare_data import prepare_data
 
 
 class Listener(Progress):

@@ -1,0 +1,86 @@
+"""Encode images, decode codes and go between codes, as tensors: what the commands and the Python interface have in common."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from genrev_cli.errors import UsageError
+from genrev_cli.latents import DiagonalGaussian, Prior
+from genrev_cli.latents.paths import PATHS
+from genrev_cli.latents.samplers import Resampled
+from genrev_cli.latents.transport import TransportMap
+from genrev_cli.methods.likelihood import bits_of_images, noise, require_density
+from genrev_cli.models import Bijection
+from genrev_cli.shapes import Codes, Images, Latents, Scores
+from genrev_cli.store.checkpoints import Checkpoint
+
+
+def encoded(model: Checkpoint, x: Images, *, full: bool) -> Codes | Latents:
+    """Return z = E(x), (B, D), with `full`; otherwise y, the active dimensions of clip(E(x)), (B, d)."""
+    z = model.autoencoder.encode(x)
+    return z if full else model.own_prior.select(model.own_prior.restrict(z))
+
+
+def decoded(model: Checkpoint, z: Codes | Latents) -> Images:
+    """Return the images of codes (B, d), whose other dimensions are 0, or of whole latents (B, D): (B, C, H, W).
+
+    Raises UsageError for another number of dimensions.
+    """
+    prior = model.own_prior
+    if z.shape[1] == prior.latent_dim:
+        return model.autoencoder.decode(z)
+    if z.shape[1] != prior.dim:
+        raise UsageError(f"codes have {z.shape[1]} dimensions, but those of {model.path} have {_dimensions(prior)}")
+    return model.autoencoder.decode(prior.embed(z))
+
+
+def _dimensions(prior: Prior) -> str:
+    return str(prior.dim) if prior.dim == prior.latent_dim else f"{prior.dim}, or {prior.latent_dim} for the full latent"
+
+
+def reconstructed(model: Checkpoint, x: Images, *, full: bool) -> Images:
+    """Return the images decoded from the full latent of images, or from its active dimensions: (B, C, H, W) → (B, C, H, W)."""
+    z = model.autoencoder.encode(x)
+    return model.autoencoder.decode(z if full else model.own_prior.restrict(z))
+
+
+def log_prob(model: Checkpoint, x: Images, generator: torch.Generator) -> Scores:
+    """Return a lower bound of the log-probability of 8-bit images in nats, with one draw of noise: (B, C, H, W) → (B,).
+
+    log P(x) ≥ E_u log p(x̃) − D log 256, which is −D ln 2 times the bits per dimension of `genrev fid --metrics bpd`.
+    Raises UsageError for a model without a likelihood.
+    """
+    autoencoder, prior = model.autoencoder, model.own_prior
+    require_density(autoencoder, prior)
+    assert isinstance(autoencoder, Bijection)
+    assert isinstance(prior, DiagonalGaussian)
+    bits = bits_of_images(autoencoder, prior, x, noise(autoencoder, len(x), generator))
+    return -math.prod(autoencoder.image_shape) * math.log(2) * bits
+
+
+ALONG_MAP = "map"
+"""The path through codes that a transport map can make, besides those of PATHS."""
+
+
+def between(model: Checkpoint, ends: Latents, t: Tensor, *, path: str, full: bool) -> Latents:
+    """Return the path between two latents at the points t: (2, D), (n,) → (n, D). path: a name of PATHS, or ALONG_MAP.
+
+    full: the path goes between the latents themselves, else between their projections on the support of the prior. Along a map, both ends
+    are the codes nearest to the latents' that the map was fitted to.
+    Raises UsageError for an unknown path, and for ALONG_MAP where codes are not drawn from a transport map.
+    """
+    if path == ALONG_MAP:
+        return _along_the_map(model, ends, t)
+    if path not in PATHS:
+        raise UsageError(f"path {path}: choose {', '.join(PATHS)} or {ALONG_MAP}")
+    z = ends if full else model.own_prior.restrict(ends)
+    return PATHS[path](z[0], z[1], t)
+
+
+def _along_the_map(model: Checkpoint, ends: Latents, t: Tensor) -> Latents:
+    prior = model.prior
+    if not (isinstance(prior, Resampled) and isinstance(prior.sampler, TransportMap)):
+        raise UsageError(f"path {ALONG_MAP}: needs a transport map of 'genrev fit-ot' as the sampler of {model.path}")
+    y = prior.select(prior.restrict(ends))
+    return prior.embed(prior.sampler.between(y[0], y[1], t))
