@@ -215,10 +215,6 @@ POSITIONAL = {
     "data/decode.py:run": "it has one caller, in the same file",
 }
 
-# Those that other branches change at this time. They lose this exception when these are merged.
-IN_WORK = {"files/header.py": ("Header",)}
-POSITIONAL |= {f"{name}:{called}": "in work" for name, names in IN_WORK.items() for called in names}
-
 
 def many_by_position(source):
     """Return the functions and dataclasses of a source that take more than four values by position."""

@@ -67,7 +67,7 @@ def add_trainer(trainer: Trainer) -> None:
     """Register the command of a trainer."""
 
     def run(
-        data: Path, init: Path | None, out: Path, schedule: Table, method: Table, tables: Table,
+        *, data: Path, init: Path | None, out: Path, schedule: Table, method: Table, tables: Table,
         evaluation: EvalOptions, run: RunOptions, recipe: str, size: str,
     ) -> Result:  # fmt: skip
         from genrev_cli.runs.train import train
@@ -109,7 +109,7 @@ def _train_adversarial(
 
 
 def _train_gan(
-    ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
+    *, ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
     recipe: str, size: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.settings.sampling import SamplerFile

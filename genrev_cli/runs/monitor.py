@@ -111,4 +111,6 @@ class AutoencoderMonitor(Monitor):
 
     def _write(self, name: str, tiles: Pixels, columns: int, step: int, *, made_by: dict[str, Any]) -> None:
         picture = grid(tiles.cpu().numpy(), columns)
-        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+        write_picture(
+            self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, inputs={}, made_by=made_by)
+        )

@@ -104,7 +104,7 @@ def _features(identity: dict[str, Any]) -> dict[str, Any]:
 def write_score(out: Path, measured: Measured, options: FidOptions, start: float) -> Result:
     """Write a measurement as JSON, with a header that says exactly what was measured. start: `time.perf_counter()` at its start."""
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    header = Header("score", measured.config, json_digest(measured.numbers), 0, measured.inputs, made_by)
+    header = Header("score", measured.config, json_digest(measured.numbers), 0, inputs=measured.inputs, made_by=made_by)
     write_json(out, measured.numbers, header)
     return Result(out, measured.numbers)
 

@@ -71,7 +71,7 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
     config = {"title": options.title, **found, "exports": {path.name: _known(path, text) for path, text in texts.items()}}
     html = render_comparison(comparison, options.title, [path.name for path in texts])
-    write_page(out, html, Header("report", config, "", 0, inputs, made_by))
+    write_page(out, html, Header("report", config, "", 0, inputs=inputs, made_by=made_by))
     for path, text in texts.items():
         write_text(path, text)
     return Result(out, found | {"exports": [str(path) for path in texts]})

@@ -54,7 +54,7 @@ def encode(
         return Result(None)
     inputs = {"ckpt": model.header.as_input(ckpt), images.role: images.record()}
     config = {"latent": "full" if full else "restricted", "dim": dim, "split": images.split}
-    header = Header("codes", config, "", model.header.step, inputs)
+    header = Header("codes", config, "", model.header.step, inputs=inputs)
     with (
         writing_codes(out, header, labels=images.labels, rows=images.rows, names=images.names) as writer,
         progress.task("encode", n) as bar,

@@ -192,7 +192,9 @@ class _Fit:
         if self.first:
             parts = [solver.tensors().items() for solver in self.solvers]
             tensors = {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part}
-            header = Header("state", {"identity": self.identity}, tensors_digest(tensors), self.samples, self._inputs(), self._made_by())
+            header = Header(
+                "state", {"identity": self.identity}, tensors_digest(tensors), self.samples, inputs=self._inputs(), made_by=self._made_by()
+            )
             write_checkpoint(self.state, tensors, header)
 
     def _load(self) -> None:

@@ -50,7 +50,7 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
     material = _material(records, progress)
     html = render(material, settings.title)
     made_by = provenance(seconds=time.perf_counter() - start)
-    write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs, made_by))
+    write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs=inputs, made_by=made_by))
     return Result(
         out,
         {

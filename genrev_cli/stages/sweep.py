@@ -80,7 +80,7 @@ def sweep_bottleneck(
         return Result(None, numbers)
     inputs = {point.ckpt.stem: read_json(point.score)[0].as_input(point.score) for point in points}
     made_by = provenance(seconds=time.perf_counter() - start, device=str(resolve_device(run.device)))
-    write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs, made_by))
+    write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs=inputs, made_by=made_by))
     curves = {"shows": "bottleneck sweep: error and size against latent dimensions"}
     _write_picture(out / "sweep.png", _curves(points), curves, inputs, made_by=made_by)
     picture, layout = _rows(points, images, split, run)
@@ -90,7 +90,7 @@ def sweep_bottleneck(
 
 def _write_picture(path: Path, pixels: np.ndarray, config: dict[str, Any], inputs: dict[str, Any], *, made_by: dict[str, Any]) -> None:
     check_target(path, "picture", (".png",), [])
-    write_picture(path, pixels, Header("picture", config, pixels_digest(pixels), 0, inputs, made_by))
+    write_picture(path, pixels, Header("picture", config, pixels_digest(pixels), 0, inputs=inputs, made_by=made_by))
 
 
 def _trained(data: Path, out: Path, recipe: str, dim: int, *, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:

@@ -182,7 +182,9 @@ class GeneratorMonitor(Monitor):
         """Write a grid of samples from the same seeds every time."""
         name = f"step-{step:07d}-samples.png"
         picture = grid(to_pixels(self._samples(model, [range(64)])).cpu().numpy(), 8)
-        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+        write_picture(
+            self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, inputs={}, made_by=made_by)
+        )
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:

@@ -82,7 +82,7 @@ def write_autoencoder(
     config = {**settings, "model": model["autoencoder"].config, "prior": model["prior"].config}
     if plugins := needed([("network", config["model"]["name"]), ("trainer", settings.get("stage", ""))]):
         config["plugins"] = plugins
-    write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs=inputs, made_by=made_by))
 
 
 def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:

@@ -31,7 +31,7 @@ def write_classifier(
 ) -> None:
     """Write a classifier. settings: those of its training, for the header."""
     tensors = prefixed("classifier", classifier)
-    write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs=inputs, made_by=made_by))
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Header]:

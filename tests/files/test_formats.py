@@ -29,7 +29,7 @@ TENSORS = {"w": torch.randn(4, 3), "half": torch.randn(5).bfloat16(), "n": torch
 RESULT = {"fid": 12.5, "name": "é", "n": [1, 2]}
 MU, SIGMA = RNG.normal(size=4), np.eye(4)
 INPUTS = {"data": {"path": "/a", "kind": "data", "sha256": "b"}}
-MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, INPUTS, {"command": "make", "seconds": 0.5})
+MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, inputs=INPUTS, made_by={"command": "make", "seconds": 0.5})
 
 
 def write_h5(path, header, array=PIXELS):

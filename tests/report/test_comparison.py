@@ -17,7 +17,9 @@ PICTURE = np.zeros((1, 4, 4), np.uint8)
 def member(name: str, seed: int, values: dict[str, float], speeds: tuple[float, ...] = ()) -> Member:
     """Return a member that was pretrained for 30 steps in 5 s and trained for 20 steps in 7 s."""
     start = Header("checkpoint", {"stage": "pretrain"}, "s", 30, made_by={"seconds": 5.0}).as_input(Path("start"))
-    header = Header("checkpoint", {"stage": "train", "schedule": {"seed": seed}}, name, 20, {"ckpt": start}, {"seconds": 7.0})
+    header = Header(
+        "checkpoint", {"stage": "train", "schedule": {"seed": seed}}, name, 20, inputs={"ckpt": start}, made_by={"seconds": 7.0}
+    )
     (main, value), *others = values.items()
     numbers = {"metric": main, "value": value, **dict(others), "n": 500, "n_reference": 40, "bias_floor": 0.25, "split": "test"}
     log = [{"step": i, "kind": "loss", "images_per_second": speed} for i, speed in enumerate(speeds)]

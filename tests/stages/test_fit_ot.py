@@ -338,7 +338,7 @@ def test_reconstructions_do_not_depend_on_the_sampler(fitted, data, tmp_path):
     from genrev_cli.settings.fid import FidOptions
 
     ckpt, files = fitted
-    options = FidOptions(str(data), "train", 20, ("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)
+    options = FidOptions(str(data), "train", 20, metrics=("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)
     options = replace(options, features=replace(options.features, features="pixel"))
     plain, resampled = (measure(None, replace(options, sampler=sampler), Progress()).numbers for sampler in (None, files["ot"]))
     assert plain["L1"] == resampled["L1"]

@@ -55,7 +55,9 @@ def write_model(path: Path, stage: str, minute: int, step: int, inputs: dict, va
         "stage": stage, "model": {"name": "revnet", "image_shape": list(SHAPE), "scales": [{"blocks": 2}]},
         "prior": {"name": "active-gaussian", "dim": 3, "latent_dim": 64}, "method": {"lr": 0.001}, "identity": {"secret": "left out"},
     }  # fmt: skip
-    header = Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by(minute, f"genrev {stage}", seed=7, device="cpu"))
+    header = Header(
+        "checkpoint", config, tensors_digest(tensors), step, inputs=inputs, made_by=made_by(minute, f"genrev {stage}", seed=7, device="cpu")
+    )
     write_checkpoint(path, tensors, header)
     folder = path.with_name(path.name + ".run")
     folder.mkdir()
@@ -68,12 +70,14 @@ def write_model(path: Path, stage: str, minute: int, step: int, inputs: dict, va
 def write_grid(path: Path, minute: int, config: dict, inputs: dict) -> None:
     pixels = np.full((1, 40, 60), minute, np.uint8)
     write_picture(
-        path, pixels, Header("picture", config, pixels_digest(pixels), 20, inputs, made_by(minute, f"genrev draw {path.name}", seed=0))
+        path,
+        pixels,
+        Header("picture", config, pixels_digest(pixels), 20, inputs=inputs, made_by=made_by(minute, f"genrev draw {path.name}", seed=0)),
     )
 
 
 def write_samples(path: Path, inputs: dict) -> Header:
-    header = Header("samples", {"n": 4, "seed": 5, "temperature": 1.0}, "", 20, inputs, made_by(30, "genrev sample"))
+    header = Header("samples", {"n": 4, "seed": 5, "temperature": 1.0}, "", 20, inputs=inputs, made_by=made_by(30, "genrev sample"))
     with writing_samples(path, (4, *SHAPE), header) as writer:
         writer.add(np.arange(4 * 64, dtype=np.uint8).reshape(4, *SHAPE))
     return hdf5.read_header(path)
@@ -102,7 +106,9 @@ def family(tmp_path: Path) -> dict[str, Path]:
         "extractor": "pixel",
     }
     scored = {"samples": samples.as_input(files["samples"]), "ref": data}
-    write_json(files["fid"], result, Header("score", {}, json_digest(result), 0, scored, made_by(40, "genrev fid samples.h5")))
+    write_json(
+        files["fid"], result, Header("score", {}, json_digest(result), 0, inputs=scored, made_by=made_by(40, "genrev fid samples.h5"))
+    )
     return files
 
 
@@ -225,7 +231,7 @@ def scored(path: Path, family: dict[str, Path], **result) -> Path:
     found = {"metric": "FID", "value": 40.5, "n": 1000, "n_reference": 55, "split": "test", "extractor": "inception", **result}
     samples, data = hdf5.read_header(family["samples"]), hdf5.read_header(family["data"])
     inputs = {"samples": samples.as_input(family["samples"]), "ref": data.as_input(family["data"])}
-    write_json(path, found, Header("score", {}, json_digest(found), 0, inputs, made_by(50, "genrev fid")))
+    write_json(path, found, Header("score", {}, json_digest(found), 0, inputs=inputs, made_by=made_by(50, "genrev fid")))
     return path
 
 

@@ -35,7 +35,7 @@ def record(path, sha256="1"):
 def made(tmp_path):
     """A picture of reconstructions by the checkpoint 'a', as far as its header says."""
     path = tmp_path / "made.json"
-    write_json(path, {}, Header("picture", {"shows": "reconstructions: rows"}, "", 0, {"ckpt": record("/a")}))
+    write_json(path, {}, Header("picture", {"shows": "reconstructions: rows"}, "", 0, inputs={"ckpt": record("/a")}))
     return path
 
 
