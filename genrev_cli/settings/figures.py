@@ -21,7 +21,7 @@ LATENTS = ("restricted", "full")
 PATHS = ("linear", "spherical")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructSettings(Settings):
     """columns: how many images, drawn at random by `seed`. exact_bits: 0 is the network's own."""
 
@@ -44,7 +44,7 @@ class ReconstructSettings(Settings):
     device: str = device_setting()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InterpolateSettings(Settings):
     """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
 
@@ -70,7 +70,7 @@ class InterpolateSettings(Settings):
             raise UsageError(f"--ot {self.ot}: the path is that of the map; leave --latent and --path out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TraverseSettings(Settings):
     """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
 
