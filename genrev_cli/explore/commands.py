@@ -18,7 +18,7 @@ def command_of(name: str, changes: Changes, *, ckpt: Path, directions: Direction
         return ""
     latent = FULL if changes.rest else RESTRICTED
     photo = f"./{name}" if name.startswith("-") else name
-    found = ["--directions", str(directions.path)] if directions and changes.edits.move else []
+    found = ["--directions", str(directions.path)] if directions and (changes.edits.move or changes.edits.toward) else []
     return shlex.join(["genrev", "edit", photo, "--ckpt", str(ckpt), *found, *words_of(changes.edits), "--latent", latent])
 
 

@@ -66,9 +66,14 @@ def test_sliders_add_up_in_the_code(session):
 
 
 @pytest.mark.parametrize("rest", [1.0, 0.0])
-def test_the_command_makes_the_same_picture(session, tmp_path, monkeypatch, rest):
+@pytest.mark.parametrize(
+    "edits",
+    [replace(BOTH.edits, toward=(("3", 0.5),)), Edits(toward=(("9", 0.85),)), Edits(move=(("pc1", -2.0),)), Edits(dims=((1, 2.5),))],
+    ids=["all", "toward", "move", "dim"],
+)
+def test_the_command_makes_the_same_picture(session, tmp_path, monkeypatch, edits, rest):
     number = session.draw(Asked(kind="data", split="test", number=5))
-    changes = Changes(edits=replace(BOTH.edits, toward=(("3", 0.5),)), rest=rest)
+    changes = Changes(edits=edits, rest=rest)
     words = shlex.split(session.command(number, changes))
     assert words[:3] == ["genrev", "edit", "test-5.png"]
     monkeypatch.chdir(tmp_path)

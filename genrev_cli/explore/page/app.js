@@ -153,7 +153,7 @@ function makeSliders() {
     addSlider($("moves"), "move", one.name, one.name, `${one.name}: ${one.method}${accuracy}`, strength);
   }
   for (const dim of about.dims) {
-    const label = addSlider($("dims"), "dims", dim, `Dimension ${dim} `, `Active dimension ${dim}, and where the photo's code is`, strength);
+    const label = addSlider($("dims"), "dims", dim, `Dim ${dim} `, `Active dimension ${dim}, and where the photo's code is`, strength);
     label.append(document.createElement("small"));
   }
   const share = { least: 0, most: 1, step: 0.01, start: 0 };
