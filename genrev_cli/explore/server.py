@@ -47,7 +47,7 @@ def server_of(session: Session, host: str, listening: socket.socket, ready: Call
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
     guard = Guard(make_app(session), token=token, hosts=Hosts(host, port))  # type: ignore[arg-type]  # starlette's own name for an ASGI app
     config = uvicorn.Config(
-        guard, log_level="error", access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False,
+        guard, http="h11", log_level="error", access_log=False, lifespan="off", ws="none", server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=_CLOSING_SECONDS, limit_concurrency=64, h11_max_incomplete_event_size=1 << 14,
     )  # fmt: skip
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

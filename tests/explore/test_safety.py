@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import struct
 import zlib
 
@@ -209,6 +210,26 @@ def test_wrong_values_get_a_sentence(client):
     assert client.post("/").status_code == 405
     assert client.get("/api/draw").status_code == 405
     assert told(client.get("/api/map?kind=x"))[0] == 400
+
+
+def test_requests_that_no_browser_sends(session, served):
+    """Over a real connection: the answer comes before the body, and the connection is closed."""
+    with served(session) as address:
+        base, token = address.split("/#")
+        port = int(base.rpartition(":")[2])
+        host, own = f"Host: 127.0.0.1:{port}\r\n", f"X-Genrev-Token: {token}\r\n"
+        for head, status in (
+            (f"POST /api/photo HTTP/1.1\r\n{host}{own}Content-Length: 1000000000\r\n", b"413"),
+            (f"POST /api/photo HTTP/1.1\r\n{host}{own}Transfer-Encoding: chunked\r\n", b"411"),
+            (f"GET /api/about HTTP/1.1\r\n{host}Host: evil.example\r\n{own}", b"400"),
+            (f"GET /api/about HTTP/1.1\r\n{own}", b"400"),
+            (f"GET /api/about HTTP/1.0\r\n{own}", b"421"),
+            (f"GET /api/about HTTP/1.1\r\n{host}{own}{own}", b"401"),
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                connection.sendall(f"{head}\r\n".encode())
+                answer = b"".join(iter(lambda: connection.recv(4096), b""))
+            assert answer.split()[1] == status, (head, answer)
 
 
 @pytest.mark.parametrize(
