@@ -5,6 +5,7 @@ from pathlib import Path
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.films import FILMS, film_digest, read_film_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture
@@ -28,6 +29,7 @@ def read_any_header(path: Path) -> Header:
         ".json": lambda path: read_json(path)[0],
         ".npz": read_npz_header,
         ".html": read_report_header,
+        **dict.fromkeys(FILMS, read_film_header),
     }
     if path.suffix not in readers:
         raise FileError(f"{path}: not a kind of file that genrev writes ({', '.join(readers)}, or a folder of samples)")
@@ -48,6 +50,8 @@ def content_of(path: Path, header: Header) -> str:
         return hdf5.read_digest(path)
     if path.suffix == ".png":
         return pixels_digest(read_picture(path)[1])
+    if path.suffix in FILMS:
+        return film_digest(path)
     if path.suffix == ".json":
         return json_digest(read_json(path)[1])
     if path.suffix == ".html":
