@@ -2,16 +2,19 @@
 
 import difflib
 import math
+import re
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from genrev_cli.errors import FileError, UsageError
-from genrev_cli.settings.trainers import TRAINERS
+from genrev_cli.errors import FileError, SettingError, UsageError
+from genrev_cli.plugins import HINT
+from genrev_cli.settings.base import written
+from genrev_cli.settings.trainers import TRAINERS, flag_that_sets
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -27,18 +30,58 @@ def recipe_tables() -> list[str]:
     return [*_TABLES, *TRAINERS]
 
 
+class Table(dict[str, Any]):
+    """A table of a recipe in which options have replaced some values. flags: key → flag of the option that did."""
+
+    def __init__(self, values: Mapping[str, Any], flags: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.flags = flags
+
+    def __or__(self, other: dict[str, Any]) -> "Table":  # type: ignore[override]  # all keys are strings
+        return Table({**self, **other}, self.flags)
+
+
+def without(table: dict[str, Any], *keys: str) -> Table:
+    """Return a table without some keys."""
+    return Table({key: value for key, value in table.items() if key not in keys}, flags_of(table))
+
+
+def flags_of(table: dict[str, Any]) -> Mapping[str, str]:
+    """Return key → flag of the keys that options have replaced."""
+    return table.flags if isinstance(table, Table) else {}
+
+
 def from_table(cls: type[D], table: dict[str, Any], where: str) -> D:
     """Return an instance of the dataclass `cls` with the values of a table; `where` names the table in error messages.
 
-    Raises UsageError for an unknown key, a missing key, or a value of the wrong type.
+    Raises UsageError for an unknown key, a missing key, or a value that is not allowed; it names the option that gave a value.
     """
+    return construct(cls, table, where, lambda made: made)
+
+
+def construct(settings: type[D], table: dict[str, Any], where: str, make: Callable[[D], T]) -> T:
+    """Return make(an instance of the dataclass `settings` with the values of a table).
+
+    Raises UsageError like `from_table`, also for what `make` refuses.
+    """
+    flags = flags_of(table)
+    _refuse_unknown(table, [field.name for field in fields(settings)], where)
+    try:
+        return make(settings(**_converted(settings, table)))
+    except SettingError as error:
+        flag = flags.get(re.split(r"[:\[]", error.key)[0])
+        raise UsageError(error.of_option(flag) if flag else f"{where}: {error.of_table()}") from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _converted(cls: type, table: dict[str, Any], within: str = "") -> dict[str, Any]:
+    """Return the values of a table with the types of the fields of `cls`. within: the place of an inner table in its outer one."""
     hints = get_type_hints(cls)
-    known = [field.name for field in fields(cls)]
-    _refuse_unknown(table, known, where)
     for field in fields(cls):
         if field.name not in table and field.default is MISSING and field.default_factory is MISSING:
-            raise UsageError(f"{where}: key '{field.name}' is missing")
-    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+            raise UsageError(f"{within}key '{field.name}' is missing")
+    return {key: _convert(hints[key], value, f"{within}{key}") for key, value in table.items()}
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
@@ -52,37 +95,43 @@ def defaults_of(cls: type) -> dict[str, Any]:
     return own | {f"{name}[]": defaults_of(kind) for name, kind in inner.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
-def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
+def _refuse_unknown(table: dict[str, Any], known: list[str], where: str, hint: str = "") -> None:
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
             cure = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-            raise UsageError(f"{where}: unknown key '{key}'; {cure}")
+            flag = flags_of(table).get(key)
+            raise UsageError(
+                f"{flag} {written(table[key])}: {where} has no key '{key}' ({cure}); leave it out"
+                if flag
+                else f"{where}: unknown key '{key}'; {cure}{hint}"
+            )
 
 
-def _convert(kind: Any, value: Any, where: str) -> Any:
+def _convert(kind: Any, value: Any, place: str) -> Any:
     if get_origin(kind) in (Union, types.UnionType):  # X | None
-        return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, where)
+        return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, place)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
-            raise UsageError(f"{where}: must be a list, not {value!r}")
+            raise SettingError(place, "", f"must be a list, not {value!r}")
         inner = get_args(kind)
         kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
         if len(kinds) != len(value):
-            raise UsageError(f"{where}: must have {len(kinds)} values, not {len(value)}")
-        return tuple(_convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+            raise SettingError(place, "", f"must have {len(kinds)} values, not {len(value)}")
+        return tuple(_convert(k, v, f"{place}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if isinstance(kind, type) and is_dataclass(kind):
         if isinstance(value, kind):
             return value
         if not isinstance(value, dict):
-            raise UsageError(f"{where}: must be a table, not {value!r}")
-        return from_table(kind, value, where)
+            raise SettingError(place, "", f"must be a table, not {value!r}")
+        _refuse_unknown(value, [field.name for field in fields(kind)], place)
+        return kind(**_converted(kind, value, f"{place}: "))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise UsageError(f"{where}: must be a finite number, not {value}")
+            raise SettingError(place, "", f"must be a finite number, not {value}")
         return float(value)
     if kind in (int, float, str, bool) and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
-        raise UsageError(f"{where}: must be {kind.__name__}, not {value!r}")
+        raise SettingError(place, "", f"must be {kind.__name__}, not {value!r}")
     return value
 
 
@@ -113,7 +162,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number with thousands of digits raises a plain ValueError
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
-    _refuse_unknown(tables, recipe_tables(), recipe)
+    _refuse_unknown(tables, recipe_tables(), recipe, f" ({HINT})")
     for name in tables:
         table_of(tables, name, recipe)
     return tables
@@ -121,7 +170,11 @@ def read_recipe(recipe: str) -> dict[str, Any]:
 
 def overlaid(recipe: dict[str, Any], overrides: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return a recipe with some values replaced; overrides: table → key → value."""
-    return recipe | {name: {**recipe.get(name, {}), **values} for name, values in overrides.items() if values}
+    return recipe | {
+        name: Table({**recipe.get(name, {}), **values}, {key: flag_that_sets(name, key) for key in values})
+        for name, values in overrides.items()
+        if values
+    }
 
 
 def table_of(recipe: dict[str, Any], name: str, where: str) -> dict[str, Any]:
@@ -147,16 +200,16 @@ def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any,
     """
     owner = {field.name: cls for cls in reversed(classes) for field in fields(cls)}
     _refuse_unknown(table, list(owner), where)
-    return tuple(from_table(cls, {key: value for key, value in table.items() if owner[key] is cls}, where) for cls in classes)
+    return tuple(from_table(cls, without(table, *(key for key in table if owner[key] is not cls)), where) for cls in classes)
 
 
-def build(registry: dict[str, tuple[type, Callable[..., T]]], table: dict[str, Any], where: str) -> T:
+def build(registry: dict[str, tuple[type, Callable[..., T]]], table: dict[str, Any], where: str, hint: str = "") -> T:
     """Build the object of a table with a `name`. registry: name → (dataclass of the settings, function to call with them).
 
-    Raises UsageError for an unknown name, and like `from_table`.
+    Raises UsageError for an unknown name, with `hint` as a cure, and like `construct`.
     """
     name = table.get("name")
     if name not in registry:
-        raise UsageError(f"{where}: name = {name!r} is unknown; choose {', '.join(registry)}")
+        raise UsageError(f"{where}: name = {name!r} is unknown; choose {', '.join(registry)}{hint}")
     settings, make = registry[name]
-    return make(**vars(from_table(settings, {key: value for key, value in table.items() if key != "name"}, where)))
+    return construct(settings, without(table, "name"), where, lambda made: make(**vars(made)))

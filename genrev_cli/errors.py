@@ -20,6 +20,25 @@ class UsageError(GenrevError):
     exit_code = 2
 
 
+class SettingError(UsageError):
+    """A setting has a value that is not allowed. key: its name. value: as it is shown; '' if the complaint says it.
+
+    flag: its option, '' if it has none. The same mistake is told in two ways: as that of an option, or as that of a recipe's table.
+    """
+
+    def __init__(self, key: str, value: object, complaint: str, *, flag: str = "") -> None:
+        self.key, self.value, self.complaint = key, str(value), complaint
+        super().__init__(self.of_option(flag) if flag else self.of_table())
+
+    def of_option(self, flag: str) -> str:
+        """Return the sentence for a value that an option gave."""
+        return f"{flag} {self.value}".rstrip() + f": {self.complaint}"
+
+    def of_table(self) -> str:
+        """Return the sentence for a value from a table."""
+        return f"{self.key} = {self.value}; {self.complaint}" if self.value else f"{self.key}: {self.complaint}"
+
+
 class FileError(GenrevError):
     """A file is missing, damaged, of the wrong kind, or does not belong to the other files."""
 

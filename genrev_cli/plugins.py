@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from genrev_cli.errors import FileError, UsageError
 
 FLAG, VARIABLE, GROUP = "--plugin", "GENREV_PLUGINS", "genrev.plugins"
 
+HINT = f"or pass {FLAG} FILE if a plugin defines it"
+"""End of every error about an unknown network, trainer, source or metric."""
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -30,6 +34,8 @@ class Plugin:
 
 
 _loaded: dict[str, Plugin] = {}
+_places: dict[Path, str] = {}
+"""File of a plugin, or folder of an installed package → name of the plugin."""
 _loading: ContextVar[Plugin | None] = ContextVar("loading", default=None)
 _owners: dict[tuple[str, str], Plugin] = {}
 
@@ -61,6 +67,8 @@ def load_asked(words: Sequence[str]) -> list[str]:
     for point in entry_points(group=GROUP):
         if point.name not in _loaded:
             _run(Plugin(point.name, point.dist.version if point.dist else ""), point.load)
+            top = Path(getattr(sys.modules.get(point.module.partition(".")[0]), "__file__", None) or point.name)
+            _places[top.parent if top.name == "__init__.py" else top] = point.name
     return rest
 
 
@@ -94,6 +102,7 @@ def load_file(path: Path) -> None:
         raise FileError(f"{FLAG} {path}: is not a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module
+    _places[Path(str(spec.origin))] = path.name
     loader = spec.loader
     _run(Plugin(path.name, digest), lambda: loader.exec_module(module))
 
@@ -109,6 +118,16 @@ def _run(plugin: Plugin, code: Any) -> None:
     finally:
         _loading.reset(token)
     _loaded[plugin.name] = plugin
+
+
+def fault(error: BaseException) -> str:
+    """Return which line of a plugin raised an error, or called what raised it: 'swae.py, line 40, in step'; '' if no plugin did."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for place in (Path(frame.filename), *Path(frame.filename).parents):
+            if place in _places:
+                file = f" ({Path(frame.filename).name})" if place.is_dir() else ""
+                return f"{_places[place]}{file}, line {frame.lineno}, in {frame.name}"
+    return ""
 
 
 def needed(names: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -194,6 +194,71 @@ def test_calls(name):
             assert name == "training/loop.py", "randomness is an argument"
 
 
+_MOST = 4
+
+# Functions and dataclasses that take more than four values by position, and why.
+POSITIONAL = {
+    "doctor/all_reduce.py:main": "it takes the words of a command line",
+    "ot/simplex_kernel.py:pivot_kernel": "a Triton kernel, whose constants are given by keyword",
+    "models/invertible/reversible.py:forward": "torch's Function.apply passes its arguments",
+    "bench/ot_minibatch.py:_prepared": "another process calls it with a list of values",
+    "bench/training_step.py:_prepared": "another process calls it with a list of values",
+    "methods/gan_losses.py:vanilla_discriminator": "the table of losses has one signature, with one caller",
+    "methods/gan_losses.py:hinge_discriminator": "the table of losses has one signature, with one caller",
+    "methods/gan_losses.py:wgan_gp_discriminator": "the table of losses has one signature, with one caller",
+    "methods/gan_losses.py:wgan_div_discriminator": "the table of losses has one signature, with one caller",
+    "methods/gan_losses.py:wgan_qc_discriminator": "the table of losses has one signature, with one caller",
+    "scoring/metrics.py:likelihood_numbers": "the table of metrics has one signature, with one caller",
+    "scoring/metrics.py:reconstruction_numbers": "the table of metrics has one signature, with one caller",
+    "scoring/metrics.py:round_trip_numbers": "the table of metrics has one signature, with one caller",
+    "runs/job.py:Job": "its first six are the parts of every job, of different types but two",
+    "data/decode.py:run": "it has one caller, in the same file",
+}
+
+
+def many_by_position(source):
+    """Return the functions and dataclasses of a source that take more than four values by position."""
+    found = []
+    for node in nodes(source):
+        if isinstance(node, ast.FunctionDef):
+            given = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+            found += [node.name] * (len(given) - (given[:1] in (["self"], ["cls"], ["ctx"])) > _MOST)
+        made = isinstance(node, ast.ClassDef) and [deco for deco in map(ast.unparse, node.decorator_list) if deco.startswith("dataclass")]
+        if made and "kw_only=True" not in made[0]:
+            values = [ast.unparse(line.annotation) for line in node.body if isinstance(line, ast.AnnAssign)]
+            found += [node.name] * ((values.index("KW_ONLY") if "KW_ONLY" in values else len(values)) > _MOST)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(a, b, c, d): 0", []),
+        ("def f(a, b, c, d, e): 0", ["f"]),
+        ("def f(a, b, /, c, d, e=1): 0", ["f"]),
+        ("def f(a, b, c, d, *, e): 0", []),
+        ("class A:\n    def f(self, a, b, c, d): 0", []),
+        ("class A:\n    def __init__(self, a, b, c, d, e): 0", ["__init__"]),
+        ("@dataclass\nclass A:\n    a: int\n    b: int\n    c: int\n    d: int\n    e: int", ["A"]),
+        ("@dataclass(kw_only=True)\nclass A:\n    a: int\n    b: int\n    c: int\n    d: int\n    e: int", []),
+        ("@dataclass\nclass A:\n    a: int\n    b: int\n    c: int\n    d: int\n    _: KW_ONLY\n    e: int", []),
+    ],
+)
+def test_the_walk_finds_positions(source, found):
+    assert many_by_position(source) == found
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_more_than_four_values_are_given_by_keyword(name):
+    found = {called for called in many_by_position(SOURCES[name]) if f"{name}:{called}" not in POSITIONAL}
+    assert not found, f"{name}: {sorted(found)} take more than {_MOST} values by position; put a * or KW_ONLY before the fifth"
+
+
+def test_the_exceptions_are_needed():
+    found = {f"{name}:{called}" for name, source in SOURCES.items() for called in many_by_position(source)}
+    assert found == POSITIONAL.keys()
+
+
 @pytest.mark.parametrize("name", TRAINERS)
 def test_the_methods_of_trainers_can_be_imported(name):
     """By their place alone: settings are read where torch is not."""

@@ -1,5 +1,6 @@
 """Dataclasses from tables, recipes, and an error for each mistake in them."""
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ import pytest
 
 from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_names, split_table, table_of
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.latents import build_prior
 from genrev_cli.runs.resume import _differences
 from genrev_cli.seeds import derive
+from genrev_cli.settings.reconstruction import ReconstructionConfig
+from genrev_cli.settings.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,34 @@ def test_overlaid_replaces_values_in_a_copy():
     assert recipe == {"a": {"x": 1, "y": 2}, "b": {"z": 3}}
 
 
+@pytest.mark.parametrize(
+    ("recipe", "options", "said"),
+    [
+        ({"eps": -1.0}, {}, "own.toml [pretrain-recon]: eps = -1; must be at least 0"),
+        ({}, {"eps": -1.0}, "--adam-eps -1: must be at least 0"),
+        ({"eps": -1.0}, {"eps": -2.0}, "--adam-eps -2: must be at least 0"),
+        ({"eps": -1.0}, {"lr": 1.0}, "own.toml [pretrain-recon]: eps = -1; must be at least 0"),
+        ({}, {"betas": (0.0, math.nan)}, "--betas: must be a finite number, not nan"),
+        ({"betas": [0.0, math.nan]}, {}, "own.toml [pretrain-recon]: betas[1]: must be a finite number, not nan"),
+        ({"hue": 1}, {}, "own.toml [pretrain-recon]: unknown key 'hue'; known keys: "),
+        ({}, {"warm_up": 2}, "--warm-up 2: own.toml [pretrain-recon] has no key 'warm_up' (known keys: "),
+    ],
+)
+def test_an_error_names_the_recipe_or_the_option_that_set_the_key(recipe, options, said):
+    tables = overlaid({"pretrain-recon": recipe}, {"pretrain-recon": options})
+    with pytest.raises(UsageError) as error:
+        split_table(tables["pretrain-recon"], "own.toml [pretrain-recon]", Schedule, ReconstructionConfig)
+    assert str(error.value).startswith(said)
+
+
+def test_an_error_of_a_constructor_names_the_option_too():
+    recipe = {"prior": {"name": "active-gaussian", "dim": 9}}
+    for overrides, said in (({}, "own.toml [prior]: dim = 9; "), ({"prior": {"dim": 9}}, "--dims 9: ")):
+        with pytest.raises(UsageError) as error:
+            build_prior(overlaid(recipe, overrides)["prior"] | {"latent_dim": 8}, "own.toml [prior]")
+        assert str(error.value) == f"{said}the latent has 8 dimensions; choose 1 to 8"
+
+
 def test_table_of_returns_a_table_or_an_error():
     assert table_of({"a": {"x": 1}}, "a", "r") == {"x": 1}
     for recipe, message in (({}, "r: has no table [a]"), ({"a": 3}, "r: a is not a table")):
@@ -86,12 +118,11 @@ def test_table_of_returns_a_table_or_an_error():
 @pytest.mark.parametrize("name", recipe_names())
 def test_built_in_recipes_can_be_read(name):
     """Every table can be built: a network, a prior on its latent, the settings of a stage."""
-    from genrev_cli.latents import build_prior, takes_classes
+    from genrev_cli.latents import takes_classes
     from genrev_cli.models import MODELS, sized
     from genrev_cli.settings.adversarial import AdversarialConfig
     from genrev_cli.settings.aeotgan import AEOTGANConfig
     from genrev_cli.settings.classification import ClassificationConfig
-    from genrev_cli.settings.schedule import Schedule
     from genrev_cli.settings.trainers import TRAINERS
 
     def trained_by(trainer):

@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, as a user's own files."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -28,7 +29,7 @@ FILES = dict(re.findall(r"```(?:python|toml)\n# ([\w.]+)\n(.*?)```", TEXT, re.S)
 def restored():
     """Remove what plugins registered after each test."""
     commands.arrange()
-    registries = (MODELS, TRAINERS, FACTORIES, USED, COMPARISONS, plugins._loaded, plugins._owners)
+    registries = (MODELS, TRAINERS, FACTORIES, USED, COMPARISONS, plugins._loaded, plugins._owners, plugins._places)
     before = [dict(registry) for registry in registries]
     registered = list(app.registered_commands)
     yield
@@ -205,18 +206,60 @@ def test_faulty_plugins_are_errors(genrev, words, code, said):
     assert (found, said in err) == (code, True), err
 
 
-def test_an_installed_package_brings_its_plugins(genrev, monkeypatch):
-    """By an entry point, which is loaded once."""
+@pytest.fixture
+def installed(genrev, monkeypatch):
+    """Install a package whose entry point registers a metric that fails; return the list of its loads."""
     loaded = []
+    Path("minepack").mkdir()
+    Path("minepack/__init__.py").write_text("")
+    Path("minepack/energy.py").write_text("def energy(pair, seed, progress):\n    return nothing\n")
+    monkeypatch.syspath_prepend(Path.cwd())
 
     def load():
         loaded.append("mine")
-        register_metric("mine", lambda pair, seed, progress: ({"mine": 0.0}, {}))
+        register_metric("mine", importlib.import_module("minepack.energy").energy)
 
-    point = SimpleNamespace(name="mine", dist=SimpleNamespace(version="1.2"), load=load)
+    point = SimpleNamespace(name="mine", module="minepack.energy", dist=SimpleNamespace(version="1.2"), load=load)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "genrev.plugins" else [])
+    yield loaded
+    for name in ("minepack", "minepack.energy"):
+        del sys.modules[name]
+
+
+def test_an_installed_package_brings_its_plugins(genrev, installed):
+    """By an entry point, which is loaded once."""
     for _ in range(2):
         assert genrev("info", "data.h5")[0] == 0
     assert "mine" in COMPARISONS
-    assert loaded == ["mine"]
+    assert installed == ["mine"]
     assert plugins.needed([("metric", "mine")]) == {"mine": "1.2"}
+
+
+def test_an_error_in_a_plugin_names_its_line(genrev):
+    wrong = Path("swae.py").read_text().replace("L_match = sliced_wasserstein(", "L_match = sliced_wassertein(")
+    Path("swae.py").write_text(wrong)
+    line = next(number for number, text in enumerate(wrong.splitlines(), 1) if "sliced_wassertein(" in text)
+    code, out, err = genrev(*swae("--steps", 1))
+    said = f"an error in the plugin swae.py, line {line}, in step: NameError: name 'sliced_wassertein' is not defined"
+    assert (code, out, said in err, "bug of genrev" in err) == (3, "", True, False), err
+
+
+def test_an_error_in_an_installed_plugin_names_its_file(genrev, installed):
+    words = ("fid", "data.h5", "--ref", "data.h5", "--split", "train", "--features", "pixel", "--metrics", "mine")
+    code, out, err = genrev(*words)
+    said = "an error in the plugin mine (energy.py), line 2, in energy: NameError: name 'nothing' is not defined"
+    assert (code, out, said in err) == (3, "", True), err
+
+
+def test_an_unknown_name_may_be_that_of_a_plugin(genrev):
+    for words in (swae("--dry-run")[2:], ("fid", "data.h5", "--ref", "data.h5", "--features", "pixel", "--metrics", "energy")):
+        code, _, err = genrev(*words)
+        assert (code, "--plugin FILE" in err) == (2, True), err
+    code, _, err = genrev("prepare-data", "rings")
+    assert (code, err.strip().endswith(", or pass --plugin FILE if a plugin defines it")) == (2, True), err
+    code, _, err = genrev("train-flow", "--data", "data.h5", "--recipe", "glow.toml", "--dry-run")
+    assert code == 2
+    assert "glow.toml [model]: name = 'glow' is unknown; choose " in err
+    assert err.strip().endswith(", or pass --plugin FILE if a plugin defines it")
+    code, _, err = genrev("train-flow", "--data", "data.h5", "--recipe", "swae.toml", "--dry-run")
+    assert "swae.toml: unknown key 'train-swae'; did you mean 'train-vae'? (or pass --plugin FILE if a plugin defines it)" in err

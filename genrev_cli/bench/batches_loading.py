@@ -43,7 +43,7 @@ def loading(options: BenchOptions, device: torch.device, progress: Progress) -> 
         folder.mkdir(parents=True)
         n = _link(options.path, folder, n, batch) if options.path else _draw(folder, n // batch * batch)
         theirs = _torchvision(folder.parent, batch, device)
-        ours = _resident(folder, Path(scratch, "images.h5"), batch, device, progress)
+        ours = _resident(folder, Path(scratch, "images.h5"), batch, device, progress=progress)
         variants = [Variant(f"torchvision, {WORKERS} workers", theirs), Variant("genrev, resident", ours, TARGET)]
         title = f"epochs of {n} images in batches of {batch} on {device.type}"
         timings = alternate(variants, options.rounds, title, progress)
@@ -103,7 +103,7 @@ def _torchvision(root: Path, batch: int, device: torch.device) -> Callable[[], S
     return epoch
 
 
-def _resident(folder: Path, data: Path, batch: int, device: torch.device, progress: Progress) -> Callable[[], Scalar]:
+def _resident(folder: Path, data: Path, batch: int, device: torch.device, *, progress: Progress) -> Callable[[], Scalar]:
     config = PrepareConfig("folder", folder, size=str(SIDE), channels=3, val_fraction=0.0, test_fraction=0.0)
     prepare_data(config, data, progress=progress)
     batches = Batches(

@@ -56,7 +56,7 @@ def _at_full_rank(n: int, d: int, options: BenchOptions, progress: Progress) -> 
         Variant("genrev", lambda: frechet_distance(_fresh(first), _fresh(second)), TARGET_FULL),
         Variant("genrev, reference's factor kept", lambda: frechet_distance(_fresh(first), kept)),
     ]
-    return _table(f"frechet, {d} dimensions, full rank", variants, given.truth, options, progress)
+    return _table(f"frechet, {d} dimensions, full rank", variants, given.truth, options, progress=progress)
 
 
 def _of_few_samples(n: int, d: int, options: BenchOptions, progress: Progress) -> Table:
@@ -68,7 +68,7 @@ def _of_few_samples(n: int, d: int, options: BenchOptions, progress: Progress) -
         Variant("genrev, from the matrices", lambda: frechet_distance(_fresh(first), _fresh(second))),
         Variant("genrev, from the features", lambda: frechet_distance(x, y), TARGET_FEW),
     ]
-    return _table(f"frechet, {d} dimensions, {n} samples", variants, given.truth, options, progress)
+    return _table(f"frechet, {d} dimensions, {n} samples", variants, given.truth, options, progress=progress)
 
 
 def _matrices(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def by_eigenvalues(mu1: np.ndarray, sigma1: np.ndarray, mu2: np.ndarray, sigma2:
     return float(np.square(mu1 - mu2).sum() + np.trace(sigma1) + np.trace(sigma2) - 2 * roots.sum())
 
 
-def _table(title: str, variants: list[Variant], truth: float, options: BenchOptions, progress: Progress) -> Table:
+def _table(title: str, variants: list[Variant], truth: float, options: BenchOptions, *, progress: Progress) -> Table:
     timings = alternate(variants, options.rounds, title, progress)
     rows = compared(timings, lambda value: abs(value - truth))
     return Table(title, rows, (f"error: |value − truth|, truth {truth:.6g} in closed form (y = xT + b)",))

@@ -41,7 +41,15 @@ def inn_step(options: BenchOptions, device: torch.device, progress: Progress) ->
         else left_out(PEER),
     ]
     title = f"training step of the MNIST INN on {device.type}"
-    return step_tables(title, problem, networks, lambda name: peak_of_step(make, name, batch, options, device), options, progress, notes)
+    return step_tables(
+        title,
+        problem,
+        networks,
+        lambda name: peak_of_step(make, name, batch, options, device=device),
+        options=options,
+        progress=progress,
+        notes=notes,
+    )
 
 
 def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[str, Network]]:

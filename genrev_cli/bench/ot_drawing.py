@@ -29,7 +29,7 @@ EQUAL = 1e-2  # in float32, two scores that are equal up to rounding may swap pl
 def drawing(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
     """Measure codes per second from maps with random codes, heights and centres."""
     sizes, codes, batch = (((2000, 8),), 12, 5) if options.quick else (SIZES, CODES, BATCH)
-    return [_table(random_map(n, dim).to(device), codes, batch, options, progress) for n, dim in sizes]
+    return [_table(random_map(n, dim).to(device), codes, batch, options, progress=progress) for n, dim in sizes]
 
 
 def random_map(n: int, dim: int) -> TransportMap:
@@ -41,7 +41,7 @@ def random_map(n: int, dim: int) -> TransportMap:
     return sampler
 
 
-def _table(sampler: TransportMap, n: int, batch: int, options: BenchOptions, progress: Progress) -> Table:
+def _table(sampler: TransportMap, n: int, batch: int, options: BenchOptions, *, progress: Progress) -> Table:
     device = sampler.codes.device
     variants = [Variant("one by one", one_by_one(sampler, n, batch)), Variant("genrev", own(sampler, n, batch))]
     title = f"{n} codes of a map of {len(sampler.codes)} codes in {sampler.dim} dimensions, in batches of {batch} on {device.type}"

@@ -47,12 +47,12 @@ class Step(NamedTuple):
 def minibatch(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
     """Measure a step (costs, plan, loss, gradients): seconds and peak memory for one class, seconds for ten, one by one and together."""
     n, d = (128, 256) if options.quick else (650, 1024)
-    return [_one_class(n, d, options, device, progress), _ten_classes(n, d, options, device, progress)]
+    return [_one_class(n, d, options, device, progress=progress), _ten_classes(n, d, options, device, progress=progress)]
 
 
-def _one_class(n: int, d: int, options: BenchOptions, device: torch.device, progress: Progress) -> Table:
+def _one_class(n: int, d: int, options: BenchOptions, device: torch.device, *, progress: Progress) -> Table:
     title = f"mini-batch transport, {n} codes of one class in {d} dimensions on {device.type}"
-    rows = _rows(title, {"published": None, "genrev": TARGET}, problem(1, n, d, device), options, progress)
+    rows = _rows(title, {"published": None, "genrev": TARGET}, problem(1, n, d, device), options, progress=progress)
     for row in rows:
         row["extra_peak_mb"] = extra_peak_mb(_prepared, row["variant"], n, d, options.threads, str(device), device=str(device))
     notes = (
@@ -63,9 +63,9 @@ def _one_class(n: int, d: int, options: BenchOptions, device: torch.device, prog
     return Table(title, rows, notes)
 
 
-def _ten_classes(n: int, d: int, options: BenchOptions, device: torch.device, progress: Progress) -> Table:
+def _ten_classes(n: int, d: int, options: BenchOptions, device: torch.device, *, progress: Progress) -> Table:
     title = f"mini-batch transport, {n} codes of each of {CLASSES} classes in {d} dimensions on {device.type}"
-    rows = _rows(title, {"genrev": None, "genrev, all at once": None}, problem(CLASSES, n, d, device), options, progress)
+    rows = _rows(title, {"genrev": None, "genrev, all at once": None}, problem(CLASSES, n, d, device), options, progress=progress)
     return Table(title, rows, ("the published step handles the classes one by one, each in the time shown in the table for one class",))
 
 
@@ -114,7 +114,9 @@ WAYS: dict[str, Loss] = {
 }
 
 
-def _rows(title: str, targets: dict[str, float | None], given: Problem, options: BenchOptions, progress: Progress) -> list[dict[str, Any]]:
+def _rows(
+    title: str, targets: dict[str, float | None], given: Problem, options: BenchOptions, *, progress: Progress
+) -> list[dict[str, Any]]:
     variants = [Variant(name, partial(step, WAYS[name], given), target) for name, target in targets.items()]
     timings = alternate(variants, options.rounds, title, progress)
     return compared(timings, lambda found: max(map(_deviation, found, timings[0].result)))

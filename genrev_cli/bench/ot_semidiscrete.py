@@ -140,7 +140,7 @@ def published_heights(codes: Codes, budget: Budget) -> Solved:
     sobol, batches, samples = SobolEngine(d), budget.batches, 0
     best, waited = math.inf, 0
     for _ in range(budget.iterations):
-        g = _masses(codes, h, sobol.reset(), batches, scores) - 1 / n
+        g = _masses(codes, h, sobol.reset(), batches, scores=scores) - 1 / n
         samples += batches * budget.batch
         m = BETAS[0] * m + (1 - BETAS[0]) * g
         v = BETAS[1] * v + (1 - BETAS[1]) * g.square()
@@ -155,7 +155,7 @@ def published_heights(codes: Codes, budget: Budget) -> Solved:
     return Solved(codes, h, samples)
 
 
-def _masses(codes: Codes, h: Tensor, sobol: SobolEngine, batches: int, scores: Tensor) -> Tensor:
+def _masses(codes: Codes, h: Tensor, sobol: SobolEngine, batches: int, *, scores: Tensor) -> Tensor:
     """Return w (n,): w_i = share of the points x with i = arg max ⟨x, y_i⟩ + h_i. scores: buffer (n, batch), a column per point."""
     counts = torch.zeros_like(h)
     for _ in range(batches):

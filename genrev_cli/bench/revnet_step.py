@@ -42,7 +42,15 @@ def revnet_step(options: BenchOptions, device: torch.device, progress: Progress)
     else:
         notes.append(left_out(MEMCNN))
     title = f"training step of the CelebA RevNet on {device.type}"
-    return step_tables(title, problem, networks, lambda name: peak_of_step(make, name, batch, options, device), options, progress, notes)
+    return step_tables(
+        title,
+        problem,
+        networks,
+        lambda name: peak_of_step(make, name, batch, options, device=device),
+        options=options,
+        progress=progress,
+        notes=notes,
+    )
 
 
 def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[str, Network]]:

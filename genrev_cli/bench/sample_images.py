@@ -27,14 +27,14 @@ def sampling(options: BenchOptions, device: torch.device, progress: Progress) ->
     n, batch = (6, 3) if options.quick else (options.images or IMAGES, options.batch or BATCH)
     model = drawn(celeba_revnet(options.quick)).to(device)
     prior = build_prior({**read_recipe(RECIPE)["prior"], "latent_dim": model.latent_dim}).to(device)
-    theirs = published(PublishedRevNet(model), prior, n, batch, device)
-    variants = [Variant("published layers", theirs), Variant("genrev fp32", own(model, prior, n, batch, device, bf16=False))]
+    theirs = published(PublishedRevNet(model), prior, n, batch, device=device)
+    variants = [Variant("published layers", theirs), Variant("genrev fp32", own(model, prior, n, batch, device=device, bf16=False))]
     notes = [
         "error: of the pixels, relative to the published layers' in the Euclidean norm",
         "no gradients on either side; the published side gets the codes, genrev draws them with one generator per image",
     ]
     if options.bf16 or has_bf16(device):
-        variants.append(Variant("genrev bf16", own(model, prior, n, batch, device, bf16=True)))
+        variants.append(Variant("genrev bf16", own(model, prior, n, batch, device=device, bf16=True)))
     else:
         notes.append(NO_BF16)
     title = f"{n} samples of the CelebA RevNet in batches of {batch} on {device.type}"
@@ -46,7 +46,7 @@ def sampling(options: BenchOptions, device: torch.device, progress: Progress) ->
     return [Table(title, rows, tuple(notes))]
 
 
-def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device: torch.device) -> Callable[[], Pixels]:
+def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, *, device: torch.device) -> Callable[[], Pixels]:
     """Return a run that decodes given codes batch by batch."""
     codes = Drawing(prior, Draw(), device).codes(range(n))
 
@@ -57,7 +57,7 @@ def published(network: PublishedRevNet, prior: Prior, n: int, batch: int, device
     return run
 
 
-def own(model: Autoencoder, prior: Prior, n: int, batch: int, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
+def own(model: Autoencoder, prior: Prior, n: int, batch: int, *, device: torch.device, bf16: bool) -> Callable[[], Pixels]:
     """Return a run that samples as `genrev sample` does: the last batch is filled up, and the surplus dropped."""
 
     @torch.no_grad()

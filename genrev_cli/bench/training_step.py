@@ -5,7 +5,7 @@ z = encode(x);   ẑ = restrict(z);   x̂ = decode(ẑ);   L(x, x̂, z, ẑ) and
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ class Network:
     decode: Callable[[Latents], Images]
     bf16: bool = False
     target: float | None = None
+    _: KW_ONLY
     seen: bool = True
 
 
@@ -113,6 +114,7 @@ def step_tables(
     problem: Problem,
     networks: dict[str, Network],
     peak: Callable[[str], float],
+    *,
     options: BenchOptions,
     progress: Progress,
     notes: Sequence[str],
@@ -153,7 +155,7 @@ def _rows(timings: Sequence[Timing]) -> list[dict[str, Any]]:
 
 
 def peak_of_step(
-    make: Callable[..., tuple[Problem, dict[str, Network]]], name: str, batch: int, options: BenchOptions, device: torch.device
+    make: Callable[..., tuple[Problem, dict[str, Network]]], name: str, batch: int, options: BenchOptions, *, device: torch.device
 ) -> float:
     """Return the MB that a step of the network `name` adds at its peak. make(batch, quick, device): at the top level of its module."""
     return extra_peak_mb(_prepared, make, name, batch, options.quick, options.threads, str(device), device=str(device))

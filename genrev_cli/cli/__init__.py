@@ -18,7 +18,7 @@ from genrev_cli.cli.console import close_streams, error_line, open_streams, put_
 from genrev_cli.cli.mistakes import unknown_option
 from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
-from genrev_cli.plugins import load_asked
+from genrev_cli.plugins import FLAG, fault, load_asked
 from genrev_cli.settings.base import ADVANCED, listed
 
 _GENERAL = "With any command"
@@ -196,7 +196,9 @@ def _lacking(said: str) -> str:
 
 
 def _mistake(message: str) -> str:
-    """Return Typer's message, a wrong choice in the words of all other errors."""
+    """Return Typer's message: a wrong choice in the words of all other errors, and an unknown command with a cure for plugins."""
+    if message.startswith("No such command"):
+        return f"{message} If a plugin defines it, pass {FLAG} FILE."
     choice = re.fullmatch(r"Invalid value for '(--[\w-]+)[^:]*: (?:Value error, )?'(.*)' is not one of (.+?)\.?", message)
     if not choice:
         return message
@@ -217,4 +219,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError):
         named = isinstance(error.filename, str | bytes) and error.strerror
         return 3, f"{os.fsdecode(error.filename)}: {error.strerror}" if named else str(error)
-    return 1, f"a bug of genrev's: {type(error).__name__}: {error} (run again with --debug for the traceback, and report it)"
+    said = f"{type(error).__name__}: {error} (run again with --debug for the traceback"
+    if where := fault(error):
+        return 3, f"an error in the plugin {where}: {said})"
+    return 1, f"a bug of genrev's: {said}, and report it)"

@@ -90,7 +90,7 @@ def numbers_text(numbers: dict[str, float]) -> str:
 class Line(Task):
     """One task as a line of text."""
 
-    def __init__(self, title: str, total: int, unit: str, done: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, title: str, total: int, unit: str, done: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.title, self.unit, self.numbers = visible(title), unit, ""
         self.pace = Pace(total, done, clock)
 
@@ -128,8 +128,8 @@ class _Noting(Progress):
 class Plain(Line):
     """Prints a line when the last one is old enough, and at the end."""
 
-    def __init__(self, title: str, total: int, unit: str, done: int, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(title, total, unit, done, clock)
+    def __init__(self, title: str, total: int, unit: str, done: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(title, total, unit, done, clock=clock)
         self.last = self.pace.began
 
     def advance(self, units: int = 1, **numbers: float) -> None:

@@ -9,7 +9,7 @@ from genrev_cli.result import Result
 from genrev_cli.settings.codes import EncodeSettings
 
 
-def _encode(pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: EncodeSettings) -> Result:
+def _encode(*, pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: EncodeSettings) -> Result:
     from genrev_cli.stages.encode import encode
 
     return encode(ckpt, out, settings, data=data, pictures=pictures or [], progress=listener())

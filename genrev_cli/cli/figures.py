@@ -13,13 +13,13 @@ from genrev_cli.result import Result
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 
 
-def _reconstruct(pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: ReconstructSettings) -> Result:
+def _reconstruct(*, pictures: list[Path] | None, ckpt: Path, data: Path | None, out: Path, settings: ReconstructSettings) -> Result:
     from genrev_cli.stages.figures import reconstruct
 
     return reconstruct(ckpt, out, settings, data=data, pictures=pictures or [], progress=listener())
 
 
-def _interpolate(ckpt: Path, ends: list[str] | None, data: Path | None, out: Path, settings: InterpolateSettings) -> Result:
+def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: Path, settings: InterpolateSettings) -> Result:
     from genrev_cli.stages.figures import interpolate
 
     ends = ends or []

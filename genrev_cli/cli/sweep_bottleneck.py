@@ -11,7 +11,7 @@ from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.sweep import SweepSettings
 
 
-def _sweep_bottleneck(data: Path, out: Path, settings: SweepSettings, schedule: dict[str, Any], run: RunOptions) -> Result:
+def _sweep_bottleneck(*, data: Path, out: Path, settings: SweepSettings, schedule: dict[str, Any], run: RunOptions) -> Result:
     from genrev_cli.stages.sweep import sweep_bottleneck
 
     return sweep_bottleneck(data, out, settings, schedule=schedule, run=run, progress=listener())

@@ -67,7 +67,7 @@ def add_trainer(trainer: Trainer) -> None:
     """Register the command of a trainer."""
 
     def run(
-        data: Path, init: Path | None, out: Path, schedule: Table, method: Table, tables: Table,
+        *, data: Path, init: Path | None, out: Path, schedule: Table, method: Table, tables: Table,
         evaluation: EvalOptions, run: RunOptions, recipe: str, size: str,
     ) -> Result:  # fmt: skip
         from genrev_cli.runs.train import train
@@ -99,7 +99,7 @@ def add_trainer(trainer: Trainer) -> None:
 
 
 def _train_adversarial(
-    ckpt: Path, data: Path | None, out: Path | None, recipe: str,
+    *, ckpt: Path, data: Path | None, out: Path | None, recipe: str,
     schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
@@ -109,7 +109,7 @@ def _train_adversarial(
 
 
 def _train_gan(
-    ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
+    *, ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
     recipe: str, size: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.settings.sampling import SamplerFile
@@ -131,7 +131,9 @@ def require_latent(latent: str, ot: Path | None) -> None:
         raise UsageError(f"--latent gaussian: contradicts --ot {ot}; leave one of them out")
 
 
-def _fit_features(data: Path, out: Path, recipe: str, size: str, schedule: Table, method: Table, tables: Table, run: RunOptions) -> Result:
+def _fit_features(
+    *, data: Path, out: Path, recipe: str, size: str, schedule: Table, method: Table, tables: Table, run: RunOptions
+) -> Result:
     from genrev_cli.stages.fit_features import STAGE, fit_features
 
     overrides = {STAGE: schedule | method, **tables}

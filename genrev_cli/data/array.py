@@ -43,7 +43,7 @@ def open_arrays(config: PrepareConfig, progress: Progress) -> ArraySource:
     if len({part.shape[1:] for part in images}) > 1:
         raise FileError(f"{where}: the images of the parts have different sizes: {', '.join(str(part.shape) for part in images)}")
     counts = [part.shape[0] for part in images]
-    labels, classes = _labels(arrays, parts, counts, where, progress)
+    labels, classes = _labels(arrays, parts, counts, where, progress=progress)
     by_name = parts[0].split >= 0
     split, rule, seed = (
         (np.repeat([part.split for part in parts], counts), "by names of arrays", None) if by_name else drawn_split(counts[0], config)
@@ -91,7 +91,7 @@ def _in_file(path: Path) -> dict[str, Rows]:
 
 
 def _labels(
-    arrays: Mapping[str, Rows], parts: list[Part], counts: list[int], where: str, progress: Progress
+    arrays: Mapping[str, Rows], parts: list[Part], counts: list[int], where: str, *, progress: Progress
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     unknown = np.full(sum(counts), -1, np.int64), ()
     columns = []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from genrev_cli.errors import UsageError
+from genrev_cli.plugins import HINT
 from genrev_cli.progress import Progress
 from genrev_cli.settings.base import flag_of, spec_of
 from genrev_cli.settings.prepare import PrepareConfig
@@ -35,7 +36,7 @@ _COMMON = ("source", "skip_damaged", "workers", "limit", "dry_run")
 def check(config: PrepareConfig) -> None:
     """Raise UsageError for an unknown source, an option that the source does not use, or options that contradict each other."""
     if config.source not in USED:
-        raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(USED)}")
+        raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(USED)}, {HINT}")
     for field in fields(config):
         if field.name not in _COMMON + USED[config.source] and getattr(config, field.name) != field.default:
             raise UsageError(f"{flag_of(field.name, spec_of(field))} does not apply to '{config.source}'; leave it out")

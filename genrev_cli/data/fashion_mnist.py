@@ -18,7 +18,7 @@ CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 def open_fashion_mnist(config: PrepareConfig, progress: Progress) -> ArraySource:
     """Return the images, see `open_published`."""
-    return open_published(config, progress, MD5, PAGE, CLASSES)
+    return open_published(config, progress, MD5, PAGE, classes=CLASSES)
 
 
 SOURCE = Entry("fashion-mnist", open_fashion_mnist, ("path", "size", "download", "subset"))

@@ -1,7 +1,7 @@
 """The user's own images: a folder or zip whose subfolders and tables may name the splits and the classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Layout:
     split: np.ndarray
     split_rule: str
     seed: int | None
+    _: KW_ONLY
     classes: Sequence[str]
     class_rule: str
     attributes: np.ndarray
@@ -70,7 +71,7 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
         attributes=layout.attributes,
         attribute_names=layout.attribute_names,
     )
-    return file_source(container, layout.names, described, config, progress)
+    return file_source(container, layout.names, described, config, progress=progress)
 
 
 def read_layout(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> tuple[Layout, int]:
@@ -99,8 +100,8 @@ def read_layout(container: Container, names: Sequence[str], config: PrepareConfi
     flags = table.labels if table and not config.no_attributes else None
     attributes = flags.attributes if flags else no_attributes(len(names))
     layout = Layout(
-        [names[row] for row in kept], split, split_rule, seed, [classes[row] for row in kept], rule, attributes[kept],
-        flags.names if flags else (),
+        [names[row] for row in kept], split, split_rule, seed, classes=[classes[row] for row in kept],
+        class_rule=rule, attributes=attributes[kept], attribute_names=flags.names if flags else (),
     )  # fmt: skip
     for note in _class_notes(layout):
         progress.note(f"{where}: {note}")

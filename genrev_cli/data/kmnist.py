@@ -18,7 +18,7 @@ CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 def open_kmnist(config: PrepareConfig, progress: Progress) -> ArraySource:
     """Return the images, see `open_published`."""
-    return open_published(config, progress, MD5, PAGE, CLASSES)
+    return open_published(config, progress, MD5, PAGE, classes=CLASSES)
 
 
 SOURCE = Entry("kmnist", open_kmnist, ("path", "size", "download", "subset"))

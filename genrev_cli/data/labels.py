@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Labels:
     column: str
     attributes: np.ndarray
     names: tuple[str, ...]
+    _: KW_ONLY
     unused: dict[str, str]
 
 
@@ -146,7 +147,7 @@ def read_columns(columns: Columns, *, label_column: str = "", where: str = "labe
     n = len(next(iter(columns.values()), []))
     vector = _one_hot(columns)
     if vector is not None:
-        return Labels(vector, "", np.empty((n, 0), np.int8), (), {})
+        return Labels(vector, "", np.empty((n, 0), np.int8), (), unused={})
     kinds = {name: _kind(values) for name, values in columns.items()}
     if len(columns) == 1 and kinds[name := next(iter(columns))] == "binary":
         kinds[name] = "class"

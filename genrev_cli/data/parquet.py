@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,7 @@ class Parquet(Container):
     files: tuple[Path, ...]
     counts: tuple[int, ...]
     column: str
+    _: KW_ONLY
     streamed: ClassVar[bool] = True
 
     def names(self) -> list[str]:
@@ -105,7 +106,7 @@ def open_parquet(config: PrepareConfig, progress: Progress) -> FileSource:
     progress.note(f"{config.root}: {sum(counts)} images of column '{column}' in {len(files)} files, {said}; split {rule}")
     container = Parquet(config.root, tuple(files), tuple(counts), column)
     described = Described(name="parquet", labels=labels, split=split, split_rule=rule, seed=seed, classes=classes)
-    return file_source(container, container.names(), described, config, progress)
+    return file_source(container, container.names(), described, config, progress=progress)
 
 
 def _pyarrow() -> ModuleType:

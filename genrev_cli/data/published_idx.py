@@ -15,7 +15,9 @@ from genrev_cli.settings.prepare import PrepareConfig
 _MNIST = {content for _, content in mnist.MD5.values()}
 
 
-def open_published(config: PrepareConfig, progress: Progress, md5: Mapping[str, str], page: str, classes: tuple[str, ...]) -> ArraySource:
+def open_published(
+    config: PrepareConfig, progress: Progress, md5: Mapping[str, str], page: str, *, classes: tuple[str, ...]
+) -> ArraySource:
     """Return the 60,000 training and 10,000 test images of a set, 1×28×28, with its classes' names.
 
     md5: of the published .gz files, by name. Other compressions and unpacked files cannot be compared; a note says so. Raises FileError for

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import PurePosixPath
 
 from genrev_cli.data.buckets import BUCKETS, CLASSES, judge, shown
@@ -30,6 +30,7 @@ class Structure:
     classes: Sequence[str]
     kept: Sequence[int]
     split_folders: dict[str, list[str]]
+    _: KW_ONLY
     class_rule: str
     notes: tuple[str, ...] = ()
 
@@ -42,6 +43,7 @@ class _Splits:
     rest: list[Folders]
     kept: list[int]
     folders: dict[str, list[str]]
+    _: KW_ONLY
     notes: list[str]
 
 
@@ -65,9 +67,11 @@ def read_structure(
     rest = split.rest if split_by else _checked(split, where)
     rest = _without_split_roots(rest, split.splits)
     if not classes:
-        return Structure(split.splits, [""] * len(names), split.kept, split.folders, "none: --no-classes", tuple(split.notes))
-    found_classes, rule, notes = _read_classes(rest, split, names, class_level, where)
-    return Structure(split.splits, found_classes, split.kept, split.folders, rule, (*split.notes, *notes))
+        return Structure(
+            split.splits, [""] * len(names), split.kept, split.folders, class_rule="none: --no-classes", notes=tuple(split.notes)
+        )
+    found_classes, rule, notes = _read_classes(rest, split, names, class_level, where=where)
+    return Structure(split.splits, found_classes, split.kept, split.folders, class_rule=rule, notes=(*split.notes, *notes))
 
 
 def _without_common_root(tree: list[Folders]) -> list[Folders]:
@@ -80,10 +84,10 @@ def _without_common_root(tree: list[Folders]) -> list[Folders]:
 def _read_splits(tree: list[Folders], names: Sequence[str], split_by: str, where: str) -> _Splits:
     level = _level_of_splits(tree, split_by, where)
     if level is None:
-        return _Splits([""] * len(tree), tree, list(range(len(tree))), {}, [])
+        return _Splits([""] * len(tree), tree, list(range(len(tree))), {}, notes=[])
     rest = [folders[:level] + folders[level + 1 :] for folders in tree]
     if split_by == "random":
-        return _Splits([""] * len(tree), rest, list(range(len(tree))), {}, [])
+        return _Splits([""] * len(tree), rest, list(range(len(tree))), {}, notes=[])
     splits = [split_like(folders[level]) if len(folders) > level else "" for folders in tree]
     kept = [row for row, split in enumerate(splits) if split]
     outside = [names[row] for row, split in enumerate(splits) if not split]
@@ -100,7 +104,7 @@ def _read_splits(tree: list[Folders], names: Sequence[str], split_by: str, where
         notes.append(f"{where}: left out {_many(outside)} outside of the split folders; pass --split-by random to use all images")
     if any(named != [split] for split, named in folders.items()):
         notes.append(f"{where}: {', '.join(f'{shown(named)} → {split}' for split, named in folders.items())}")
-    return _Splits(splits, rest, kept, folders, notes)
+    return _Splits(splits, rest, kept, folders, notes=notes)
 
 
 def _level_of_splits(tree: list[Folders], split_by: str, where: str) -> int | None:
@@ -173,7 +177,7 @@ def _without_split_roots(rest: list[Folders], splits: Sequence[str]) -> list[Fol
 
 
 def _read_classes(
-    rest: list[Folders], split: _Splits, names: Sequence[str], class_level: int, where: str
+    rest: list[Folders], split: _Splits, names: Sequence[str], class_level: int, *, where: str
 ) -> tuple[list[str], str, list[str]]:
     """Return the class of each image, the rule, and notes."""
     level = class_level or 1
@@ -194,7 +198,7 @@ def _read_classes(
     if verdict != CLASSES:
         raise UsageError(f"{where}: {verdict}; pass --no-classes if they are no classes, or --class-level 1 if they are")
     _refuse_unseen(classes, split.splits, where)
-    return classes, "by folders", _class_notes(rest, classes, split, names, where)
+    return classes, "by folders", _class_notes(rest, classes, split, names, where=where)
 
 
 def _stems(classes: Sequence[str], split: _Splits, names: Sequence[str]) -> dict[str, list[str]]:
@@ -220,7 +224,7 @@ def _refuse_unseen(classes: Sequence[str], splits: Sequence[str], where: str) ->
             )
 
 
-def _class_notes(rest: list[Folders], classes: Sequence[str], split: _Splits, names: Sequence[str], where: str) -> list[str]:
+def _class_notes(rest: list[Folders], classes: Sequence[str], split: _Splits, names: Sequence[str], *, where: str) -> list[str]:
     """Return a note on deeper folders, if there are. Raises UsageError if many images lie beside the class folders."""
     for part in dict.fromkeys(split.splits[row] for row in split.kept):
         rows = [row for row in split.kept if split.splits[row] == part]

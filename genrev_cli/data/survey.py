@@ -3,7 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Survey:
     gray: bool
     rows: np.ndarray
     damaged: tuple[Damage, ...]
+    _: KW_ONLY
     deep: tuple[Deep, ...] = ()
 
 
@@ -48,7 +49,9 @@ class Described:
     attribute_names: tuple[str, ...] = ()
 
 
-def file_source(container: Container, names: Sequence[str], described: Described, config: PrepareConfig, progress: Progress) -> FileSource:
+def file_source(
+    container: Container, names: Sequence[str], described: Described, config: PrepareConfig, *, progress: Progress
+) -> FileSource:
     """Return the source of the first images (`config.limit`) with these names, prepared as `config` says.
 
     Raises FileError if an image is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given, or the values of deep
@@ -98,7 +101,7 @@ def survey(container: Container, names: Sequence[str], config: PrepareConfig, pr
                     deep += [outcome.value.deep] if outcome.value.deep else []
             refuse_damaged(damaged, config.skip_damaged)
             bar.advance(len(outcomes))
-    return Survey(sizes, gray, np.array(rows, np.int64), tuple(damaged), tuple(deep))
+    return Survey(sizes, gray, np.array(rows, np.int64), tuple(damaged), deep=tuple(deep))
 
 
 def common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def open_webdataset(config: PrepareConfig, progress: Progress) -> FileSource:
     split, split_rule, seed = split_by_shards(files, [parts[_part(file, config.root)] for file in files], config)
     progress.note(f"{config.root}: {len(names)} images in {len(files)} shards, {len(classes)} classes {rule}; split {split_rule}")
     described = Described(name="webdataset", labels=labels, split=split, split_rule=split_rule, seed=seed, classes=classes)
-    return file_source(container, names, described, config, progress)
+    return file_source(container, names, described, config, progress=progress)
 
 
 def _part(file: Path, root: Path) -> str:

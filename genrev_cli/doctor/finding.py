@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Check:
     run: Callable[["Subject"], Outcome]
     seconds: float = 1.0
     needs: tuple[str, ...] = ()
+    _: KW_ONLY
     few: int = 0
     full: int = 0
 

@@ -101,7 +101,7 @@ def sampling(subject: Subject, *, precision: str) -> Outcome:
     with subject.switched(precision):
 
         def measure(batch: int) -> float:
-            run = own(model, prior, 2 * batch, batch, subject.device, bf16)
+            run = own(model, prior, 2 * batch, batch, device=subject.device, bf16=bf16)
             run()
             return median(seconds for seconds, _ in rounds(lambda: clocked(run), ROUNDS["cpu"]))
 

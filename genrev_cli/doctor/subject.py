@@ -25,7 +25,7 @@ from genrev_cli.shapes import Images, Latents, Pixels, Scalar, to_float
 from genrev_cli.training.devices import has_bf16, resolve_device
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Subject:
     """A device and a network on it.
 

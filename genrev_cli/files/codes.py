@@ -57,7 +57,7 @@ def _require_codes(header: Header, file: h5py.File, path: Path) -> None:
     hdf5.require_whole(header, file, path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CodeFile:
     """A code file whose codes stay on the disk, so it may be larger than memory. header, labels, rows, names: as in `CodeSet`.
 
@@ -110,7 +110,8 @@ def open_code_file(path: Path) -> CodeFile:
             raise FileError(f"{path}: has no codes; encode a split that has images")
         attributes, names = _attributes(header, file, path)
         return CodeFile(
-            path, header, file["codes"].shape, hdf5.labels_of(file, path), file["rows"][:], names_of(file), attributes, names
+            path=path, header=header, shape=file["codes"].shape, labels=hdf5.labels_of(file, path), rows=file["rows"][:],
+            names=names_of(file), attributes=attributes, attribute_names=names,
         )  # fmt: skip
 
 

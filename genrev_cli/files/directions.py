@@ -19,7 +19,7 @@ KIND = "directions"
 MAKER = "genrev fit-directions"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DirectionSet:
     """Directions with their names, all different.
 
@@ -72,7 +72,7 @@ def write_directions(
 ) -> None:
     """Write directions, atomically. config: dim, latent, directions and the settings of the fit."""
     tensors = {"directions": vectors.float(), "scale": scale.float(), "mean": mean.float()}
-    write_checkpoint(path, tensors, Header(KIND, config, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(path, tensors, Header(KIND, config, tensors_digest(tensors), step, inputs=inputs, made_by=made_by))
 
 
 def open_directions(path: Path) -> DirectionSet:
@@ -86,7 +86,9 @@ def open_directions(path: Path) -> DirectionSet:
         raise FileError(f"{path}: damaged: its arrays do not match its header; run '{MAKER}' again")
     if any(tensor.dtype != torch.float32 or not tensor.isfinite().all() for tensor in tensors.values()):
         raise FileError(f"{path}: damaged: its arrays are not finite float32 numbers; run '{MAKER}' again")
-    return DirectionSet(path, header, tensors["directions"], tensors["scale"], tensors["mean"], tuple(about))
+    return DirectionSet(
+        path=path, header=header, vectors=tensors["directions"], scale=tensors["scale"], mean=tensors["mean"], about=tuple(about)
+    )
 
 
 def _is_sound(table: Any) -> bool:

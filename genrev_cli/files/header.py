@@ -13,7 +13,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -55,6 +55,7 @@ class Header:
     config: dict[str, Any]
     sha256: str
     step: int = 0
+    _: KW_ONLY
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT

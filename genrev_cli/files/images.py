@@ -4,7 +4,7 @@ It may also have `attributes` (N, A) int8: 1 if an image has an attribute, 0 if 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class ImageSet:
     header: Header
     image_shape: tuple[int, int, int]
     labels: np.ndarray
+    _: KW_ONLY
     split: np.ndarray
 
     @property
@@ -138,4 +139,4 @@ def open_images(path: Path) -> ImageSet:
         require_kind(header, "data", path, "genrev prepare-data")
         if not {"images", "labels", "split"} <= file.keys():
             raise FileError(f"{path}: damaged: images, labels or split are missing; run 'genrev prepare-data' again")
-        return ImageSet(path, header, file["images"].shape[1:], hdf5.labels_of(file, path), file["split"][:])
+        return ImageSet(path, header, file["images"].shape[1:], hdf5.labels_of(file, path), split=file["split"][:])

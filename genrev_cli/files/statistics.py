@@ -12,7 +12,7 @@ from genrev_cli.files.header import KEY, Header, parse_header
 from genrev_cli.files.npz import arrays_digest, reading_npz
 
 
-def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, header: Header) -> None:
+def write_statistics(path: Path, mu: np.ndarray, sigma: np.ndarray, n: int, *, header: Header) -> None:
     """Write the mean (d,) and covariance (d, d) of n features, atomically."""
     text = replace(header, sha256=arrays_digest({"mu": mu, "sigma": sigma})).to_json()
     arrays: dict[str, Any] = {"mu": mu, "sigma": sigma, "n": np.int64(n), KEY: np.array(text)}  # Any: savez's keywords differ

@@ -11,7 +11,7 @@ from genrev_cli.files.any import read_any_header
 from genrev_cli.files.checkpoint import require_text
 
 
-def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path], option: str = "--out") -> None:
+def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path], *, option: str = "--out") -> None:
     """Refuse a target whose name does not say what it is ('' among the suffixes is a folder), an input, or what is not of `kind`.
 
     option: the one that named the target. Raises UsageError for the first two, FileError for the third, and where nothing can be written.

@@ -19,12 +19,12 @@ PRIORS: dict[str, tuple[type, Callable[..., Prior]]] = {
 """Name of a prior → its settings and its class."""
 
 
-def build_prior(config: dict[str, Any]) -> Prior:
-    """Build the prior that a config describes. The caller loads its tensors.
+def build_prior(config: dict[str, Any], where: str = "[prior]") -> Prior:
+    """Build the prior that a config describes. The caller loads its tensors. where: names the config in errors.
 
     Raises UsageError for an unknown name or key.
     """
-    return build(PRIORS, config, "[prior]")
+    return build(PRIORS, config, where)
 
 
 SAMPLERS: dict[str, tuple[type, Callable[..., Distribution]]] = {

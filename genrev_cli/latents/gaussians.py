@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.latents.moments import Moments
 from genrev_cli.latents.priors import LabelledLatents, Prior
 from genrev_cli.shapes import Codes, Labels, Latents, Scores
@@ -48,7 +48,7 @@ class DiagonalGaussian(Unrestricted):
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         if latent_dim < 1:
-            raise UsageError(f"[prior]: latent_dim = {latent_dim} must be positive")
+            raise SettingError("latent_dim", latent_dim, "must be at least 1")
         self.config = {"name": "diagonal-gaussian", "latent_dim": latent_dim}
         self.dim = self.latent_dim = latent_dim
         self.mean = nn.Parameter(torch.zeros(latent_dim))
@@ -96,7 +96,7 @@ class ClassGaussians(Unrestricted):
     def __init__(self, latent_dim: int, classes: int) -> None:
         super().__init__()
         if min(latent_dim, classes) < 1:
-            raise UsageError(f"[prior]: latent_dim = {latent_dim} and classes = {classes} must be positive")
+            raise UsageError(f"latent_dim = {latent_dim} and classes = {classes} must be at least 1")
         self.config = {"name": "class-gaussians", "latent_dim": latent_dim, "classes": classes}
         self.dim = self.latent_dim = latent_dim
         self.classes = classes

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 from genrev_cli.latents.distribution import Distribution
 from genrev_cli.latents.moments import Moments
 from genrev_cli.shapes import Codes, Labels, Latents
@@ -74,11 +74,11 @@ class ActiveGaussian(Prior):
     def __init__(self, dim: int, latent_dim: int, bound: float = 2.0, choose: str = "widest") -> None:
         super().__init__()
         if not isinstance(dim, int) or not 1 <= dim <= latent_dim:
-            raise UsageError(f"[prior]: dim = {dim!r} active dimensions do not fit a latent of {latent_dim}; choose 1 to {latent_dim}")
+            raise SettingError("dim", repr(dim), f"the latent has {latent_dim} dimensions; choose 1 to {latent_dim}")
         if bound < 0:
-            raise UsageError(f"[prior]: bound = {bound} is negative; 0 switches it off")
+            raise SettingError("bound", bound, "must be at least 0; 0 switches it off")
         if choose not in CHOICES:
-            raise UsageError(f"[prior]: choose = {choose!r} is unknown; choose {', '.join(CHOICES)}")
+            raise SettingError("choose", repr(choose), f"choose {' or '.join(CHOICES)}")
         self.config = {"name": "active-gaussian", "dim": dim, "latent_dim": latent_dim, "bound": bound, "choose": choose}
         self.dim, self.latent_dim, self.choose = dim, latent_dim, choose
         self.bound = bound or math.inf

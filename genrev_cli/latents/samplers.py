@@ -35,7 +35,7 @@ class Mixture(Distribution):
     def __init__(self, dim: int, components: int) -> None:
         super().__init__()
         if min(dim, components) < 1:
-            raise UsageError(f"[sampler]: dim = {dim} and components = {components} must be positive")
+            raise UsageError(f"dim = {dim} and components = {components} must be positive")
         self.config = {"name": "gmm", "dim": dim, "components": components}
         self.dim = dim
         self.register_buffer("weight", torch.full((components,), 1 / components))

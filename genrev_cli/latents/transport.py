@@ -17,7 +17,7 @@ from genrev_cli.shapes import Codes
 _TRIES = 1000  # draws of x for one code, for rules that reject some
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransportMapConfig:
     """dim: d. sizes: number of codes of each map; there is one map for all classes, or one per class. theta: angle of each, in radians.
 
@@ -54,15 +54,16 @@ class TransportMap(Distribution):
         sizes: Sequence[int],
         theta: Sequence[float],
         rule: str = "barycentric",
+        *,
         neighbours: int = 20,
         drop: bool = False,
         conditional: bool = False,
     ) -> None:
         super().__init__()
         if dim < 1 or not sizes or min(sizes) < 1 or len(sizes) != len(theta) or (len(sizes) > 1 and not conditional):
-            raise UsageError(f"[sampler]: dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
+            raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
         if rule not in RULES or neighbours < 1 or not min(theta) >= 0:
-            raise UsageError(f"[sampler]: rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
+            raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
         self.sizes, self.theta = tuple(sizes), tuple(theta)
         self.dim, self.rule, self.neighbours, self.drop = dim, rule, neighbours, drop
         self.classes = len(sizes) if conditional else 0

@@ -1,7 +1,7 @@
 """Turn solved heights into a transport map: mass centres, the angle θ, and statistics of the map (An et al. 2020, section 3.2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from statistics import fmean
 from typing import Any
 
@@ -32,11 +32,12 @@ class MeasuredMap:
     heights: Tensor
     centres: Codes
     weight: Tensor
+    _: KW_ONLY
     theta: float
     statistics: dict[str, float]
 
 
-def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed: int, precision: str, ranks: Ranks) -> MeasuredMap:
+def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed: int, *, precision: str, ranks: Ranks) -> MeasuredMap:
     """Measure the map of a solver's heights. theta: None finds the angle. precision: that of the scores that measure the centres.
 
     Raises UsageError when the rule would reject every sample.
@@ -55,7 +56,7 @@ def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed
             f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so every sample would be "
             "rejected; use a larger --theta, more --neighbours, or --keep"
         )
-    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta, found)
+    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta=theta, statistics=found)
 
 
 def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions) -> TransportMap:
@@ -65,8 +66,8 @@ def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions
         [len(part.codes) for part in parts],
         [part.theta for part in parts],
         options.rule,
-        options.neighbours,
-        options.drop,
+        neighbours=options.neighbours,
+        drop=options.drop,
         conditional=options.per_class,
     )
     for name in ("codes", "heights", "centres"):

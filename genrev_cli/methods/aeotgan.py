@@ -40,7 +40,7 @@ class AEOTGAN(AutoencoderMethod):
     config: AEOTGANConfig
 
     def __init__(
-        self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, encoder: Autoencoder | None = None
+        self, autoencoder: Autoencoder, prior: Prior, config: AEOTGANConfig, autocast: Autocast, *, encoder: Autoencoder | None = None
     ) -> None:
         """autoencoder: its decoder becomes G. encoder: contains E, or is None; then losses that need E raise UsageError."""
         c = config

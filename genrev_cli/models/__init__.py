@@ -11,7 +11,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.models.base import MEMORY, Autoencoder, Bijection
 from genrev_cli.models.revnet import RevNet
 from genrev_cli.models.variational import Variational
-from genrev_cli.plugins import register
+from genrev_cli.plugins import HINT, register
 
 Networks = dict[str, tuple[type, Callable[..., Autoencoder]]]
 
@@ -36,15 +36,15 @@ def register_network(name: str, settings: type, make: Callable[..., Autoencoder]
     register("network", name, MODELS, (settings, make))
 
 
-def build_model(config: dict[str, Any]) -> Autoencoder:
-    """Build the autoencoder that a config describes, with fresh weights.
+def build_model(config: dict[str, Any], where: str = "[model]") -> Autoencoder:
+    """Build the autoencoder that a config describes, with fresh weights. where: names the config in errors.
 
     Raises UsageError for an unknown name or key, and for sizes too large for a tensor.
     """
     try:
-        return build(MODELS, config, "[model]")
+        return build(MODELS, config, where, f", {HINT}")
     except (RuntimeError, OverflowError) as error:
-        raise UsageError(f"[model]: cannot be built ({str(error).splitlines()[0]})") from error
+        raise UsageError(f"{where}: cannot be built ({str(error).splitlines()[0]})") from error
 
 
 def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def sized(table: dict[str, Any], dim: int) -> dict[str, Any]:
     """
     entry = MODELS.get(table.get("name", ""))
     free = entry is not None and any(field.name == "latent_dim" for field in fields(entry[0]))
-    return {"latent_dim": dim, **table} if free and dim else table
+    return table | {"latent_dim": dim} if free and dim and "latent_dim" not in table else table
 
 
 __all__ = ["MEMORY", "MODELS", "Autoencoder", "Bijection", "RevNet", "Variational", "build_model", "register_network", "sized"]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 from genrev_cli.models.invertible import MEMORY, Chain, Coupling, Streams
 from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Images, Latents, Scores
@@ -139,7 +139,7 @@ class Bijection(Autoencoder):
     @memory.setter
     def memory(self, memory: str) -> None:
         if memory not in MEMORY:
-            raise UsageError(f"memory = {memory!r} is unknown; choose {', '.join(MEMORY)}")
+            raise SettingError("memory", repr(memory), f"choose {', '.join(MEMORY)}")
         self.chain.memory = memory
 
     def take_roundtrip(self) -> Tensor | None:

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar, final
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 
 NORMS = ("batch", "layer", "spectral", "none")
 _WITH_SHIFT = ("batch", "layer")  # these add a shift of their own, so the layer before needs no bias
@@ -24,7 +24,7 @@ Shape = tuple[int, int, int]
 def require_norm(norm: str) -> None:
     """Raise UsageError for an unknown normalisation."""
     if norm not in NORMS:
-        raise UsageError(f"norm = {norm!r} is unknown; choose {', '.join(NORMS)}")
+        raise SettingError("norm", repr(norm), f"choose {', '.join(NORMS)}")
 
 
 def require_sizes(name: str, image_shape: Shape, halvings: int, sizes: dict[str, int]) -> None:
@@ -91,7 +91,7 @@ def rectifier(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope) if slope else nn.ReLU()
 
 
-def convolution(inputs: int, outputs: int, kernel: int, stride: int, norm: str, slope: float) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, kernel: int, stride: int, *, norm: str, slope: float) -> nn.Sequential:
     """Convolution · norm · rectifier. Stride 1 with an odd kernel keeps the size; stride 2 halves an even size."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=norm not in _WITH_SHIFT)
     return nn.Sequential(layer, normalisation(norm, outputs), rectifier(slope))
@@ -181,7 +181,7 @@ def down_block(inputs: int, outputs: int, norm: str, *, bias: bool = True) -> Re
     """
     halve = nn.AvgPool2d(2)
     return Residual(
-        nn.Sequential(*activated(inputs, norm), *_two_convolutions(inputs, inputs, outputs, norm, bias), halve),
+        nn.Sequential(*activated(inputs, norm), *_two_convolutions(inputs, inputs, outputs, norm, bias=bias), halve),
         nn.Sequential(halve, _conv1(inputs, outputs, bias)),
     )
 
@@ -190,14 +190,17 @@ def first_block(inputs: int, outputs: int, norm: str) -> Residual:
     """A down block for images: no ReLU before the first convolution, and `outputs` channels after it."""
     halve = nn.AvgPool2d(2)
     return Residual(
-        nn.Sequential(*_two_convolutions(inputs, outputs, outputs, norm, True), halve), nn.Sequential(halve, _conv1(inputs, outputs, True))
+        nn.Sequential(*_two_convolutions(inputs, outputs, outputs, norm, bias=True), halve),
+        nn.Sequential(halve, _conv1(inputs, outputs, True)),
     )
 
 
 def flat_block(channels: int, norm: str) -> Residual:
     """F: norm · ReLU · 3×3 · norm · ReLU · 3×3,   S: identity."""
-    return Residual(nn.Sequential(*activated(channels, norm), *_two_convolutions(channels, channels, channels, norm, True)), nn.Identity())
+    return Residual(
+        nn.Sequential(*activated(channels, norm), *_two_convolutions(channels, channels, channels, norm, bias=True)), nn.Identity()
+    )
 
 
-def _two_convolutions(inputs: int, hidden: int, outputs: int, norm: str, bias: bool) -> list[nn.Module]:
+def _two_convolutions(inputs: int, hidden: int, outputs: int, norm: str, *, bias: bool) -> list[nn.Module]:
     return [_conv3(inputs, hidden, norm not in _WITH_SHIFT), *activated(hidden, norm), _conv3(hidden, outputs, bias)]

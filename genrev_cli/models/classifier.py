@@ -6,7 +6,7 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 from genrev_cli.shapes import Images
 
 LEAST_SIDE = 4
@@ -27,13 +27,14 @@ class Classifier(nn.Module):
     """3×3 convolutions that halve the image until its shorter side is at most 4, then a hidden layer of `dims` units and the logits.
 
     There is no batch norm, so the features of an image do not depend on other images.
-    Raises UsageError for sizes below 1 or fewer than 2 classes.
+    Raises SettingError for sizes below 1 or fewer than 2 classes.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, width: int = 32, dims: int = 128) -> None:
         super().__init__()
-        if min(*image_shape, width, dims) < 1 or classes < 2:
-            raise UsageError(f"[classifier]: width {width}, dims {dims} and classes {classes} must be positive, and the classes at least 2")
+        for key, value, least in (("width", width, 1), ("dims", dims, 1), ("classes", classes, 2), ("image_shape", min(image_shape), 1)):
+            if value < least:
+                raise SettingError(key, value, f"must be at least {least}")
         self.classes, self.dims = classes, dims
         self.config: dict[str, Any] = {"image_shape": list(image_shape), "classes": classes, "width": width, "dims": dims}
         channels, height, side_width = image_shape

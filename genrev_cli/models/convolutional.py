@@ -13,7 +13,7 @@ from genrev_cli.models.dense import xavier_linear
 from genrev_cli.shapes import Images, Latents
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One convolution with ReLU. padding: (rows, columns). pool: 2×2 max-pooling after it."""
 

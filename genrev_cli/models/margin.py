@@ -1,6 +1,6 @@
 """Margins: pixels around an image that make its sides multiples of a number, so that networks which halve them take images of any size."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import final
 
 import torch
@@ -22,6 +22,7 @@ class Margin:
     right: int = 0
     top: int = 0
     bottom: int = 0
+    _: KW_ONLY
     value: float = 0.0
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.models.base import Autoencoder
 from genrev_cli.models.blocks import (
     Shape,
@@ -90,7 +90,7 @@ class Variational(Autoencoder):
         return [self.features, self.mean, self.decoder]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StridedConfig:
     """image_shape: (C, H, W). latent_dim: d. channels: of each stride-2 convolution, from image to code. kernel: k, odd.
 
@@ -118,7 +118,7 @@ class StridedConfig:
                 f"strided: kernel {self.kernel} must be odd, dense {self.dense} not negative and last_stride {self.last_stride} 1 or 2"
             )
         if self.norm not in NORMALISED:
-            raise UsageError(f"strided: norm = {self.norm!r} is unknown; choose {', '.join(NORMALISED)}")
+            raise SettingError("norm", repr(self.norm), f"choose {', '.join(NORMALISED)}")
 
     def kind(self, inner: bool) -> str:
         """Return the norm that follows a layer, given whether it is an inner one."""
@@ -132,7 +132,9 @@ def strided(**settings: Any) -> Variational:
     """
     c = StridedConfig(**settings)
     channels, last = [c.image_shape[0], *c.channels], len(c.channels) - 1
-    convolutions = [convolution(a, b, c.kernel, 2, c.kind(i > 0 and i >= last - 1), c.slope) for i, (a, b) in enumerate(pairwise(channels))]
+    convolutions = [
+        convolution(a, b, c.kernel, 2, norm=c.kind(i > 0 and i >= last - 1), slope=c.slope) for i, (a, b) in enumerate(pairwise(channels))
+    ]
     margin = Margin.centred(c.image_shape, len(c.channels))
     padded = margin.grown(c.image_shape)
     size = prod(halved(padded, len(c.channels), c.channels[-1]))
@@ -157,7 +159,7 @@ def _transposed(c: StridedConfig, padded: Shape) -> nn.Sequential:
     return nn.Sequential(*dense, *first, nn.ReLU(), *hidden, end)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
     """image_shape: (C, H, W). latent_dim: d. width: channels of every block. norm: use batch norm."""
 

@@ -16,7 +16,7 @@ _SEARCHED = 8  # batches searched for the centre of an empty cell
 _ENTRIES = 1 << 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """The differences between the masses w_i of the cells and the weights b_i, measured on M fresh samples.
 
@@ -69,7 +69,7 @@ def judge(codes: Codes, heights: Tensor, *, samples: int, seed: int, weights: Te
     weights: (n,) with sum 1; None means equal.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores, cube = _ready(codes, heights, samples), Cube(codes.shape[1], codes.device, seed, "ot-judge", ranks)
+    scores, cube = _ready(codes, heights, samples), Cube(codes.shape[1], codes.device, seed, "ot-judge", ranks=ranks)
     counts = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
     for k, size in enumerate(_sizes(samples)):
         counts += scores.counts(cube.share(k, size))
@@ -84,7 +84,7 @@ def mass_centres(codes: Codes, heights: Tensor, *, samples: int, seed: int, prec
     when h_i grows. precision: of the scores. In bf16 a sample near a facet may count for the neighbouring cell; the means hardly change.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores, cube = _ready(codes, heights, samples, precision), Cube(codes.shape[1], codes.device, seed, "ot-centres", ranks)
+    scores, cube = _ready(codes, heights, samples, precision), Cube(codes.shape[1], codes.device, seed, "ot-centres", ranks=ranks)
     sums = torch.zeros(len(codes), codes.shape[1] + 1, dtype=torch.float64, device=codes.device)  # the last column counts
     for k, size in enumerate(_sizes(samples)):
         x = cube.share(k, size)

@@ -13,7 +13,7 @@ If J = {i_1}, x is at a singularity of T, and T̃(x) = y_{i_1}. So no code lies 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import final
 
 import torch
@@ -42,6 +42,7 @@ class Extended:
     indices: Tensor
     joined: Tensor
     weights: Tensor
+    _: KW_ONLY
     kept: Tensor
 
 
@@ -104,7 +105,7 @@ class Extension:
         """Return T̃(x) from the cells of the highest scores: x (B, d), indices (B, k) in descending order of score."""
         made, joined, weights = blockwise(self._made, x.double(), indices)
         kept = joined[:, 1:].any(1) if self.drop or self.rule == "two-cell" else torch.ones_like(joined[:, 0])
-        return Extended(made, indices, joined, weights, kept)
+        return Extended(made, indices, joined, weights, kept=kept)
 
     def _made(self, x: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return codes, J and λ: x (B, d) float64, indices (B, k) → (B, d), (B, k), (B, k)."""

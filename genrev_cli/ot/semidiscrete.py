@@ -26,7 +26,7 @@ _SCALE_SAMPLES = 256
 _REMEASURED = (5, 10, 20)  # samples per code after which the gap is measured again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SolverConfig:
     """batch: samples per step, over all ranks; 0 means min(4096, max(250, n/10)).
 
@@ -84,7 +84,7 @@ class Solver(ABC):
         """Load a state from `tensors`."""
 
 
-def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, seed: int, ranks: Ranks | None = None) -> Solver:
+def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, seed: int, *, ranks: Ranks | None = None) -> Solver:
     """Build the solver for codes (N, d) and weights (N,), equal by default, on the device of the codes. For d = 1 the solution is exact.
 
     Raises UsageError if codes or weights do not fit or bf16 is too coarse for them, DivergedError if a code is not finite.
@@ -93,7 +93,7 @@ def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, see
     batch = config.batch or min(4096, max(250, len(target.codes) // 10))
     if target.codes.shape[1] == 1:
         return LineSolver(target, batch)
-    return StreamingSolver(target, batch, config, seed, ranks or Ranks())
+    return StreamingSolver(target, batch, config, seed, ranks=ranks or Ranks())
 
 
 def bf16_suffices(codes: Codes, weights: Tensor | None, seed: int) -> bool:
@@ -143,7 +143,7 @@ class StreamingSolver(Solver):
     overshoot.
     """
 
-    def __init__(self, target: Target, batch: int, config: SolverConfig, seed: int, ranks: Ranks) -> None:
+    def __init__(self, target: Target, batch: int, config: SolverConfig, seed: int, *, ranks: Ranks) -> None:
         self.target, self.batch, self.steps, self._config, self._ranks = target, batch, 0, config, ranks
         n, dim = target.codes.shape
         device = target.codes.device
@@ -155,7 +155,7 @@ class StreamingSolver(Solver):
         self._unit = min(batch, 0.4 * n)
         self._annealing = math.ceil(n / self._unit * math.log2(max(1.0, float(self._start / self._gap))))
         self._scores = build_scores(centred(target.codes), config.precision)
-        self._source, self._probe = Cube(dim, device, seed, "ot", ranks), Cube(dim, device, seed, "ot-scales")
+        self._source, self._probe = Cube(dim, device, seed, "ot", ranks=ranks), Cube(dim, device, seed, "ot-scales")
 
     def _measure_gap(self) -> None:
         exact = build_scores(centred(self.target.codes)).lift(self._heights)  # bf16 rounding would enlarge the gap

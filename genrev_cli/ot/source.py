@@ -30,7 +30,7 @@ class Cube:
     Rank r draws the whole batch and keeps rows r, r + size, …, so sums over ranks do not depend on the number of ranks.
     """
 
-    def __init__(self, dim: int, device: torch.device, seed: int, purpose: str, ranks: Ranks | None = None) -> None:
+    def __init__(self, dim: int, device: torch.device, seed: int, purpose: str, *, ranks: Ranks | None = None) -> None:
         self.dim, self.device, self.seed, self.purpose, self.ranks = dim, device, seed, purpose, ranks or Ranks()
 
     def batch(self, k: int, n: int) -> Tensor:

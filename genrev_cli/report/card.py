@@ -27,7 +27,7 @@ class Shown:
     caption: str
 
 
-def card(material: Material, model: Record, samples: Shown, restored: Shown | None, title: str = "") -> str:
+def card(material: Material, model: Record, samples: Shown, restored: Shown | None, *, title: str = "") -> str:
     """Return the text of the card, sealed. material: the model, its data and its scores, with headers that may be published."""
     environment = Environment(
         loader=PackageLoader("genrev_cli.report", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False

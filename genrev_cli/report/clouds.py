@@ -1,6 +1,6 @@
 """Scatter plots of real and generated codes: one short SVG path for many points, in the colours of the page's theme."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Plot:
     about: str
     summary: str
     layers: list[tuple[int, str]]
+    _: KW_ONLY
     names: list[tuple[int, int, str]]
 
 
@@ -36,6 +37,7 @@ class CloudFigure:
     reading: str
     legend: list[tuple[int, str]]
     facts: list[str]
+    _: KW_ONLY
     origin: str
 
 
@@ -49,7 +51,7 @@ def figure(codes: CodeClouds) -> CloudFigure:
     return CloudFigure(
         [_plot(cloud, codes) for cloud in clouds], READING + (NAMED if _named(codes.classes) else ""),
         [(REAL, f"{n:,} codes of real images"), (GENERATED, f"{m:,} codes drawn from {codes.source}")],
-        [fact for fact in facts if fact], " · ".join(([model.path.name] if model else []) + [path.name]),
+        [fact for fact in facts if fact], origin=" · ".join(([model.path.name] if model else []) + [path.name]),
     )  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def _plot(cloud: Cloud, codes: CodeClouds) -> Plot:
     # alternate, so that neither colour hides the other
     layers = [(colour, _path(points[i::LAYERS])) for i in range(LAYERS) for colour, points in sets if len(points[i::LAYERS])]
     summary = f"{cloud.title} of {len(real):,} codes of real images and {len(generated):,} codes drawn from {codes.source}"
-    return Plot(cloud.title, cloud.about, summary, layers, _names(real, codes.classes) if cloud.named else [])
+    return Plot(cloud.title, cloud.about, summary, layers, names=_names(real, codes.classes) if cloud.named else [])
 
 
 def _path(points: np.ndarray) -> str:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,7 @@ class Row:
     members: list[Member]
     samples: np.ndarray
     restored: np.ndarray
+    _: KW_ONLY
     full: np.ndarray
 
     @property
@@ -90,6 +91,7 @@ class Comparison:
     reference: str
     seed: int
     originals: np.ndarray
+    _: KW_ONLY
     split: str
 
     @property

@@ -1,7 +1,7 @@
 """The page of a comparison: the table, pictures from the same seeds and of the same images, all curves, and the differing settings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Tile:
     css: str
     note: str
     alt: str
+    _: KW_ONLY
     src: str
     width: int
     height: int
@@ -46,8 +47,10 @@ def render_comparison(comparison: Comparison, title: str = "", exports: Sequence
         table=table(comparison),
         notes=notes(comparison),
         explained=explained(comparison.metrics),
-        samples=[_tile(row, i, row.samples, f"samples of {row.label}", f"codes from: {row.drawn_from}") for i, row in enumerate(rows)],
-        originals=_picture("Originals", "", "", comparison.originals, "the originals"),
+        samples=[
+            _tile(row, i, row.samples, f"samples of {row.label}", remark=f"codes from: {row.drawn_from}") for i, row in enumerate(rows)
+        ],
+        originals=_picture("Originals", "", "", comparison.originals, alt="the originals"),
         restored=[_tile(row, i, row.restored, f"reconstructions by {row.label}") for i, row in enumerate(rows)],
         full=[_tile(row, i, row.full, f"round trips by {row.label}") for i, row in enumerate(rows)],
         split=comparison.split,
@@ -68,15 +71,15 @@ def headline(comparison: Comparison, material: Material) -> str:
     return f"{count} model{'s' * (count > 1)}" + (f" on {source}" if source else "")
 
 
-def _tile(row: Row, place: int, pixels: np.ndarray, alt: str, remark: str = "") -> Tile:
+def _tile(row: Row, place: int, pixels: np.ndarray, alt: str, *, remark: str = "") -> Tile:
     """Return the picture of a row, which is that of its first member."""
     file = row.members[0].record.path.name if len(row.members) > 1 else ""
-    return _picture(row.label, css(place), " · ".join(filter(None, (file, remark))), pixels, alt)
+    return _picture(row.label, css(place), " · ".join(filter(None, (file, remark))), pixels, alt=alt)
 
 
-def _picture(label: str, classes: str, note: str, pixels: np.ndarray, alt: str) -> Tile:
+def _picture(label: str, classes: str, note: str, pixels: np.ndarray, *, alt: str) -> Tile:
     height, width = pixels.shape[1:]
-    return Tile(label, classes, note, alt, data_uri(pixels), width, height)
+    return Tile(label, classes, note, alt, src=data_uri(pixels), width=width, height=height)
 
 
 def _curves(rows: list[Row]) -> Curves:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from genrev_cli.report import words
@@ -54,6 +54,7 @@ class Line:
     path: str
     spread: str
     dots: list[tuple[float, float]]
+    _: KW_ONLY
     best: tuple[float, float] | None
 
 
@@ -65,6 +66,7 @@ class Panel:
     title: str
     about: str
     last: str
+    _: KW_ONLY
     summary: str
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
@@ -109,16 +111,17 @@ def panel(name: str, series: Sequence[Series], *, begin: int = 0, best: str = ""
         return None
     end = max(s.start + x for s in series for x, _ in s.points)
     x_axis, y_axis = (
-        _Axis(begin, max(end, begin + 1), LEFT, WIDTH - RIGHT, False),
+        _Axis(begin, max(end, begin + 1), LEFT, WIDTH - RIGHT, log=False),
         _value_axis(name, [y for s in series for _, y in s.points]),
     )
     about = [words.about(name), _best_of(series, best), "logarithmic" if y_axis.log else ""]
     x_ticks = [(x_axis.at(x), _compact(x)) for x in _linear_ticks(x_axis.low, x_axis.high, 5)]
     return Panel(
         name, words.title(name), " · ".join(filter(None, about)), "" if compared else words.number(series[-1].points[-1][1]),
-        f"{words.title(name)}: " + "; ".join(map(_in_words, series)), x_ticks, [(y_axis.at(y), _label(y)) for y in y_axis.ticks()],
-        [] if compared else sorted({round(x_axis.at(s.start), 1) for s in series if s.start > begin}),
-        [_line(s, x_axis, y_axis, best) for s in series],
+        summary=f"{words.title(name)}: " + "; ".join(map(_in_words, series)), x_ticks=x_ticks,
+        y_ticks=[(y_axis.at(y), _label(y)) for y in y_axis.ticks()],
+        stops=[] if compared else sorted({round(x_axis.at(s.start), 1) for s in series if s.start > begin}),
+        lines=[_line(s, x_axis, y_axis, best) for s in series],
     )  # fmt: skip
 
 
@@ -148,6 +151,7 @@ class _Axis:
     high: float
     begin: float
     end: float
+    _: KW_ONLY
     log: bool
 
     def at(self, value: float) -> float:
@@ -174,7 +178,7 @@ def _value_axis(name: str, values: list[float]) -> _Axis:
             low = 0.0
         pad = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
         low, high = (0.0 if low == 0 else low - pad), high + pad
-    return _Axis(low, high, HEIGHT - BOTTOM, TOP, log)
+    return _Axis(low, high, HEIGHT - BOTTOM, TOP, log=log)
 
 
 def _linear_ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -214,11 +218,11 @@ def _line(series: Series, x_axis: _Axis, y_axis: _Axis, best: str) -> Line:
     ring = placed([_best_point(points, best)])[0] if best else None
     if len(points) <= 2 * BUCKETS:
         drawn = placed(points)
-        return Line(css(series.style), _path(drawn), "", drawn if len(drawn) <= DOTS else [], ring)
+        return Line(css(series.style), _path(drawn), "", drawn if len(drawn) <= DOTS else [], best=ring)
     pieces = [points[i * len(points) // BUCKETS : (i + 1) * len(points) // BUCKETS] for i in range(BUCKETS)]
     medians = [(piece[len(piece) // 2][0], statistics.median(y for _, y in piece)) for piece in pieces]
     extremes = [point for piece in pieces for point in sorted({min(piece, key=_value), max(piece, key=_value)})]
-    return Line(css(series.style), _path(placed(medians)), _path(placed(extremes)), [], ring)
+    return Line(css(series.style), _path(placed(medians)), _path(placed(extremes)), [], best=ring)
 
 
 def _value(point: tuple[float, float]) -> float:

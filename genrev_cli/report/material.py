@@ -1,6 +1,6 @@
 """The material of a report, and the checkpoint and data that it describes."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,7 @@ class Cloud:
     about: str
     real: np.ndarray
     generated: np.ndarray
+    _: KW_ONLY
     named: bool = False
 
 
@@ -70,6 +71,7 @@ class CodeClouds:
     clouds: list[Cloud]
     classes: list[str]
     seed: int
+    _: KW_ONLY
     dim: int
     source: str = "the prior"
 
@@ -82,6 +84,7 @@ class Material:
     pictures: list[Picture] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     logs: dict[tuple[str, str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _: KW_ONLY
     parameters: dict[tuple[str, str, str], int] = field(default_factory=dict)
     codes: list[CodeClouds] = field(default_factory=list)
 

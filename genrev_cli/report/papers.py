@@ -1,7 +1,7 @@
 """The papers of the methods and networks, for citations; docs/papers.md maps their equations to the code."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from genrev_cli.report.chain import Record, lineage
@@ -15,6 +15,7 @@ class Paper:
     authors: tuple[str, ...]
     title: str
     year: int
+    _: KW_ONLY
     where: dict[str, str]
 
     @property
@@ -35,41 +36,41 @@ class Paper:
 REVERSIBLE = Paper(
     "schirrmeister2018training",
     ("Schirrmeister, Robin Tibor", "Chrabąszcz, Patryk", "Hutter, Frank", "Ball, Tonio"),
-    "Training Generative Reversible Networks", 2018, {"eprint": "1806.01610", "archiveprefix": "arXiv"},
+    "Training Generative Reversible Networks", 2018, where={"eprint": "1806.01610", "archiveprefix": "arXiv"},
 )  # fmt: skip
 INVERTIBLE = Paper(
     "nguyen2019training",
     ("Nguyen, The-Gia Leo", "Ardizzone, Lynton", "Köthe, Ullrich"),
     "Training Invertible Neural Networks as Autoencoders", 2019,
-    {"booktitle": "DAGM German Conference on Pattern Recognition", "eprint": "2303.11239", "archiveprefix": "arXiv"},
+    where={"booktitle": "DAGM German Conference on Pattern Recognition", "eprint": "2303.11239", "archiveprefix": "arXiv"},
 )  # fmt: skip
 TRANSPORT = Paper(
     "an2020aeotgan",
     ("An, Dongsheng", "Guo, Yang", "Zhang, Min", "Qi, Xin", "Lei, Na", "Yau, Shing-Tung", "Gu, Xianfeng"),
-    "AE-OT-GAN: Training GANs from Data Specific Latent Distribution", 2020, {"eprint": "2001.03698", "archiveprefix": "arXiv"},
+    "AE-OT-GAN: Training GANs from Data Specific Latent Distribution", 2020, where={"eprint": "2001.03698", "archiveprefix": "arXiv"},
 )  # fmt: skip
 PERCEPTUAL = Paper(
     "zhang2020perceptual",
     ("Zhang, Zijun", "Zhang, Ruixiang", "Li, Zongpeng", "Bengio, Yoshua", "Paull, Liam"),
-    "Perceptual Generative Autoencoders", 2020, {"eprint": "1906.10335", "archiveprefix": "arXiv"},
+    "Perceptual Generative Autoencoders", 2020, where={"eprint": "1906.10335", "archiveprefix": "arXiv"},
 )  # fmt: skip
 WASSERSTEIN = Paper(
     "tolstikhin2018wasserstein",
     ("Tolstikhin, Ilya", "Bousquet, Olivier", "Gelly, Sylvain", "Schölkopf, Bernhard"),
     "Wasserstein Auto-Encoders", 2018,
-    {"booktitle": "International Conference on Learning Representations", "eprint": "1711.01558", "archiveprefix": "arXiv"},
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "1711.01558", "archiveprefix": "arXiv"},
 )  # fmt: skip
 VARIATIONAL = Paper(
     "kingma2014auto",
     ("Kingma, Diederik P.", "Welling, Max"),
     "Auto-Encoding Variational Bayes", 2014,
-    {"booktitle": "International Conference on Learning Representations", "eprint": "1312.6114", "archiveprefix": "arXiv"},
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "1312.6114", "archiveprefix": "arXiv"},
 )  # fmt: skip
 FLOWS = Paper(
     "dinh2017density",
     ("Dinh, Laurent", "Sohl-Dickstein, Jascha", "Bengio, Samy"),
     "Density Estimation Using Real NVP", 2017,
-    {"booktitle": "International Conference on Learning Representations", "eprint": "1605.08803", "archiveprefix": "arXiv"},
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "1605.08803", "archiveprefix": "arXiv"},
 )  # fmt: skip
 
 PAPERS: dict[str, tuple[Paper, ...]] = {

@@ -3,7 +3,7 @@
 import base64
 import io
 import itertools
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Figure:
     width: int
     height: int
     wide: bool
+    _: KW_ONLY
     sharp: bool
     title: str
     rows: str
@@ -65,8 +66,9 @@ def _figure(picture: Picture) -> Figure:
     scale = max(1.0, int(4 * room / width) / 4) if sharp else 1.0  # multiples of 1/4 keep magnified pixels of equal size
     title, _, _ = picture.shows.partition(":")
     return Figure(
-        data_uri(picture.pixels), round(width * scale), round(height * scale), wide, sharp, title[:1].upper() + title[1:], _rows(picture),
-        _figure_facts(header), _origin(picture.record, checkpoint),
+        data_uri(picture.pixels), round(width * scale), round(height * scale), wide, sharp=sharp,
+        title=title[:1].upper() + title[1:], rows=_rows(picture),
+        facts=_figure_facts(header), origin=_origin(picture.record, checkpoint),
     )  # fmt: skip
 
 

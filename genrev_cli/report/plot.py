@@ -1,7 +1,7 @@
 """Plots as pictures, for documents that cannot contain a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +18,7 @@ class Axes:
     x: str
     y: str
     lines: dict[str, Sequence[tuple[float, float]]]
+    _: KW_ONLY
     log_x: bool = False
     log_y: bool = False
 

@@ -39,7 +39,7 @@ class Evaluator:
     Raises UnavailableError when the features' weights are missing, UsageError for an unknown split.
     """
 
-    def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, progress: Progress) -> None:
+    def __init__(self, options: EvalOptions, images: ImageSet, seed: int, device: torch.device, *, progress: Progress) -> None:
         self.n, self.seed, self.device = options.n, seed, device
         self.extractor = open_extractor(options.extractor, images.image_shape, device)
         self.label = self.extractor.label

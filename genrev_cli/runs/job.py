@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Job:
     images: ImageSet
     schedule: Schedule
     build: Callable[[torch.device], Method]
+    _: KW_ONLY
     batches_per_step: int = 1
     origin: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)

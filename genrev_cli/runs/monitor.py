@@ -101,14 +101,16 @@ class AutoencoderMonitor(Monitor):
         x = to_float(self.pixels[:16])
         restored = autoencoder.decode(prior.restrict(autoencoder.encode(x)))
         autoencoder.train()
-        self._write(f"step-{step:07d}-samples.png", to_pixels(samples), 8, step, made_by)
-        self._write(f"step-{step:07d}-recon.png", torch.cat([self.pixels[:16], to_pixels(restored)]), 16, step, made_by)
+        self._write(f"step-{step:07d}-samples.png", to_pixels(samples), 8, step, made_by=made_by)
+        self._write(f"step-{step:07d}-recon.png", torch.cat([self.pixels[:16], to_pixels(restored)]), 16, step, made_by=made_by)
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:
         """Return the largest size of a grid of samples and one of reconstructions, in bytes."""
         return grid_bytes((64, *image_shape)) + grid_bytes((32, *image_shape))
 
-    def _write(self, name: str, tiles: Pixels, columns: int, step: int, made_by: dict[str, Any]) -> None:
+    def _write(self, name: str, tiles: Pixels, columns: int, step: int, *, made_by: dict[str, Any]) -> None:
         picture = grid(tiles.cpu().numpy(), columns)
-        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+        write_picture(
+            self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, inputs={}, made_by=made_by)
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import defaults_of, overlaid, read_recipe, split_table, table_of
+from genrev_cli.config import defaults_of, flags_of, overlaid, read_recipe, split_table, table_of
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS, Prior, build_prior, takes_classes
@@ -33,8 +33,8 @@ def job_from_images(
     stage: str,
     family: str,
     settings: type,
-    make: Maker,
     *,
+    make: Maker,
     recipe: str,
     overrides: dict[str, dict[str, Any]],
     size: str = "",
@@ -55,7 +55,7 @@ def job_from_images(
     recipe, tables = choice.name, overlaid(choice.tables, overrides) | (start.tables if start else {})
     model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
-    say(choice, images, "batch and steps" if start else "network, batch and steps", parameters_of(model), progress)
+    say(choice, images, "batch and steps" if start else "network, batch and steps", parameters_of(model), progress=progress)
     if start:
         progress.note(f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}")
 
@@ -124,11 +124,12 @@ def resolved(tables: dict[str, Any], images: ImageSet, recipe: str) -> tuple[dic
     """
     of_model, of_prior = table_of(tables, "model", recipe), table_of(tables, "prior", recipe)
     if "exact_bits" in of_model and of_model.get("name") != "revnet":
-        raise UsageError(f"--exact-bits: needs additive couplings, and '{of_model.get('name')}' has none; use a recipe with a revnet")
+        key = flags_of(of_model).get("exact_bits", f"{recipe} [model]: exact_bits")
+        raise UsageError(f"{key}: needs additive couplings, and '{of_model.get('name')}' has none; use a recipe with a revnet")
     with torch.device("meta"):
-        model = build_model({**sized(of_model, of_prior.get("dim", 0)), "image_shape": list(images.image_shape)})
+        model = build_model(sized(of_model, of_prior.get("dim", 0)) | {"image_shape": list(images.image_shape)}, f"{recipe} [model]")
         classes = {"classes": class_count(images)} if takes_classes(of_prior) and "classes" not in of_prior else {}
-        prior = build_prior({**of_prior, **classes, "latent_dim": model.latent_dim})
+        prior = build_prior(of_prior | {**classes, "latent_dim": model.latent_dim}, f"{recipe} [prior]")
     return model.config, prior.config
 
 

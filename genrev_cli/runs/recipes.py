@@ -47,7 +47,7 @@ def _misfit(tables: dict[str, Any], images: ImageSet) -> str:
 
 
 def recipe_for_checkpoint(
-    header: Header, ckpt: Path, images: ImageSet, command: str, family: str, *, recipe: str, optional: bool = False
+    header: Header, ckpt: Path, images: ImageSet, command: str, *, family: str, recipe: str, optional: bool = False
 ) -> Choice:
     """Return the recipe of a command that goes on from a checkpoint: --recipe, else the checkpoint's own.
 
@@ -71,7 +71,7 @@ def table_in(choice: Choice, tables: dict[str, Any], command: str) -> dict[str, 
     return table_of(tables, command, choice.name)
 
 
-def say(choice: Choice, images: ImageSet, sizes: str, parameters: int, progress: Progress) -> None:
+def say(choice: Choice, images: ImageSet, sizes: str, parameters: int, *, progress: Progress) -> None:
     """Print one line where a rule decided. sizes: what it sized; parameters: of the network that is trained, 0 for a given one."""
     if choice.reason:
         facts = facts_of(images)

@@ -26,7 +26,7 @@ def run_lock(out: Path) -> AbstractContextManager[None]:
     return locked(run_folder(out) / "lock", out) if distributed.rank() == 0 else nullcontext()
 
 
-def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, defaults: dict[str, Any] | None = None) -> Header | None:
+def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *, defaults: dict[str, Any] | None = None) -> Header | None:
     """Return the header of an earlier run of the same stage, from its state if there is one, else from its result; None if neither exists.
 
     identity: must be equal to that of the earlier run. defaults: default of each key, assumed for runs that predate it.

@@ -54,11 +54,11 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
             raise UsageError(f"{out}: has {found.step} steps, and its state, {state}, is gone; use --restart to train it anew")
         if distributed.rank() == 0:
             announce(out, disk_estimate(job, method_on_meta(job), options).needed(out), progress.note)
-        return _Run(job, out, options, device, progress).go(state if state.exists() and found is not None else None)
+        return _Run(job, out, options, device, progress=progress).go(state if state.exists() and found is not None else None)
 
 
 def _earlier(job: Job, out: Path, state: Path, options: RunOptions) -> Header | None:
-    return None if options.restart else earlier_run(job.stage, job.identity, out, state, job.older_identity)
+    return None if options.restart else earlier_run(job.stage, job.identity, out, state, defaults=job.older_identity)
 
 
 def pictures_of(out: Path) -> Path | None:
@@ -85,7 +85,7 @@ def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> 
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: Job, out: Path, options: RunOptions, device: torch.device, progress: Progress) -> None:
+    def __init__(self, job: Job, out: Path, options: RunOptions, device: torch.device, *, progress: Progress) -> None:
         self.job, self.out, self.options, self.device, self.progress = job, out, options, device, progress
         self.state = RunState(job, out, options, device)
         self.stop = Stop(options.time_limit, since())
@@ -123,7 +123,9 @@ class _Run:
             if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but from now on the state is the new run's
                 state.save(0)
         evaluator = (
-            Evaluator(options.evaluation, job.images, job.schedule.seed, self.device, self.progress) if options.evaluation.every else None
+            Evaluator(options.evaluation, job.images, job.schedule.seed, self.device, progress=self.progress)
+            if options.evaluation.every
+            else None
         )
         callbacks = Callbacks(state, evaluator, start, options=options, progress=self.progress) if first else None
         hooks = callbacks.hooks() if callbacks else hooks_beside(evaluator, state)

@@ -80,7 +80,9 @@ class RunState:
             tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in optimizer.tensors().items()}
         if self.ema:
             tensors |= prefixed("ema", self.ema.module)
-        header = Header("state", {"identity": self.job.identity}, tensors_digest(tensors), step, self.job.inputs, self.made_by())
+        header = Header(
+            "state", {"identity": self.job.identity}, tensors_digest(tensors), step, inputs=self.job.inputs, made_by=self.made_by()
+        )
         write_checkpoint(self.folder / "state.safetensors", tensors, header)
 
     def load(self, path: Path) -> int:

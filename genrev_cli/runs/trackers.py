@@ -12,7 +12,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
@@ -41,6 +41,7 @@ class Run:
     ident: str
     start: int
     folder: Path
+    _: KW_ONLY
     settings: Mapping[str, Any]
 
 
@@ -160,7 +161,7 @@ class Tracker:
         ident = memory.get("ident") or uuid.uuid4().hex
         self._memory = {"tracker": name, "ident": ident, "sent": self._sent}
         self._adapter: Adapter | None = None
-        self._try(lambda: self._begin(Run(out.stem, ident, start if memory else 0, folder, settings)))
+        self._try(lambda: self._begin(Run(out.stem, ident, start if memory else 0, folder, settings=settings)))
 
     def _begin(self, run: Run) -> None:
         write_text(self._file, json.dumps(self._memory))

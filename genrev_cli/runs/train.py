@@ -40,7 +40,7 @@ def train(
     variant = _variant(trainer, recipe, overrides, init)
     method = load_method(variant.method)
     job = job_from_images(
-        data, trainer.name, variant.family, variant.settings, method,
+        data, trainer.name, variant.family, variant.settings, make=method,
         recipe=recipe, overrides=overrides, size=size, init=init, progress=progress,
     )  # fmt: skip
     method.require(job.schedule, job.settings["method"])

@@ -55,7 +55,7 @@ class WarmStart:
             raise UsageError(
                 f"--size-of-model {size}: is for a fresh network, and --init {self.path} has its own; leave one of the two out"
             )
-        return recipe_for_checkpoint(self.header, self.path, self.images, command, family, recipe=recipe)
+        return recipe_for_checkpoint(self.header, self.path, self.images, command, family=family, recipe=recipe)
 
     def fill(self, autoencoder: Autoencoder, prior: Prior) -> None:
         """Give a network and a prior the checkpoint's weights; those on the meta device have none."""

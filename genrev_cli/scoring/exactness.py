@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from genrev_cli.config import Table
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.models import Autoencoder, Bijection, RevNet, build_model
 from genrev_cli.models.invertible import to_grid
@@ -19,7 +20,7 @@ def exact(autoencoder: Autoencoder, bits: int) -> RevNet:
     if not isinstance(autoencoder, RevNet):
         raise UsageError(f"--exact-bits: needs additive couplings, and '{autoencoder.config['name']}' has none; take a revnet")
     with torch.device("meta"):
-        model = build_model({**autoencoder.config, "exact_bits": bits})
+        model = build_model(Table({**autoencoder.config, "exact_bits": bits}, {"exact_bits": "--exact-bits"}))
     assert isinstance(model, RevNet)
     model.load_state_dict(autoencoder.state_dict(), assign=True)
     return model.eval().requires_grad_(False)

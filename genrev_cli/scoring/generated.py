@@ -53,4 +53,4 @@ def generated_images(model: Checkpoint, n: int, draw: Draw, device: torch.device
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     shape = model.autoencoder.image_shape
-    return ImageInput(model.path, count, {shape: count}, model.header, selection, digest, read)
+    return ImageInput(model.path, count, {shape: count}, model.header, selection=selection, digest=digest, read=read)

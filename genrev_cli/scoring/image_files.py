@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +34,7 @@ class ImageFiles:
     names: Sequence[str]
     channels: int
     sizes: Counter[tuple[int, int, int]]
+    _: KW_ONLY
     sums: Sequence[str]
     lossy: bool
     values: tuple[float, float] | None = None
@@ -77,7 +78,7 @@ def open_image_files(path: Path, n: int, progress: Progress) -> ImageFiles:
         progress.note(f"{path}: {sum(fact.gray for fact in facts)} gray images are converted to RGB, because others have colours")
     sizes = Counter((channels, fact.size[1], fact.size[0]) for fact in facts)
     lossy = any(name.lower().endswith(LOSSY) for name in names)
-    return ImageFiles(container, names, channels, sizes, sums, lossy, _range(facts, path, progress))
+    return ImageFiles(container, names, channels, sizes, sums=sums, lossy=lossy, values=_range(facts, path, progress))
 
 
 def _range(facts: Sequence["_ImageFacts"], path: Path, progress: Progress) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
 """Read images as blocks of pixels from a folder, a zip, samples or prepared images in HDF5, an .npz or .npy."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class ImageInput:
     n: int
     sizes: Mapping[Shape, int]
     header: Header | None
+    _: KW_ONLY
     selection: dict[str, Any]
     digest: Callable[[int, int], str]
     read: _Read
@@ -108,13 +109,13 @@ def _ranges(start: int, stop: int, shape: Shape) -> Iterator[tuple[int, int]]:
     return ((begin, min(begin + step, stop)) for begin in range(start, stop, step))
 
 
-def _array_input(path: Path, n: int, shape: Shape, header: Header | None, selection: dict[str, Any], read: _Read) -> ImageInput:
+def _array_input(path: Path, n: int, shape: Shape, header: Header | None, *, selection: dict[str, Any], read: _Read) -> ImageInput:
     """Return images of one size whose digest is that of their pixels."""
 
     def digest(start: int, stop: int) -> str:
         return array_digest("uint8", (stop - start, *shape), read(start, stop))
 
-    return ImageInput(path, n, {shape: n}, header, selection, digest, read)
+    return ImageInput(path, n, {shape: n}, header, selection=selection, digest=digest, read=read)
 
 
 def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
@@ -135,7 +136,7 @@ def _from_hdf5(path: Path, split: str, n: int) -> ImageInput:
         with hdf5.reading(path) as (_, file):
             yield from (file["images"][begin:end] for begin, end in _ranges(start, stop, shape))
 
-    return _array_input(path, count, shape, header, {"n": count}, read)
+    return _array_input(path, count, shape, header, selection={"n": count}, read=read)
 
 
 def _sound_header(path: Path) -> Header:
@@ -159,7 +160,7 @@ def _prepared(path: Path, split: str, n: int) -> ImageInput:
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (images.read(rows[begin:end]) for begin, end in _ranges(start, stop, shape))
 
-    return _array_input(path, len(rows), shape, images.header, {"split": split, "n": len(rows)}, read)
+    return _array_input(path, len(rows), shape, images.header, selection={"split": split, "n": len(rows)}, read=read)
 
 
 def _from_numpy(path: Path, n: int) -> ImageInput:
@@ -188,7 +189,7 @@ def _from_numpy(path: Path, n: int) -> ImageInput:
     def read(start: int, stop: int) -> Iterator[np.ndarray]:
         return (np.array(images[begin:end], order="C") for begin, end in _ranges(start, stop, shape))
 
-    return _array_input(path, count, shape, header, {"n": count}, read)
+    return _array_input(path, count, shape, header, selection={"n": count}, read=read)
 
 
 def _not_bytes(images: np.ndarray) -> str:
@@ -212,4 +213,4 @@ def _from_files(path: Path, n: int, progress: Progress) -> ImageInput:
         progress.note(f"{path}: has changed since {path / MARK} was written, so its images are recorded as of unknown origin")
         header = None
     count = len(files.names)
-    return ImageInput(path, count, files.sizes, header, {"n": count}, files.digest, files.blocks, files.lossy)
+    return ImageInput(path, count, files.sizes, header, selection={"n": count}, digest=files.digest, read=files.blocks, lossy=files.lossy)

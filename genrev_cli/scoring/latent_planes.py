@@ -51,7 +51,7 @@ def code_clouds(codes: Record, checkpoints: Sequence[Record], samplers: Sequence
         sources = [("the prior", load_checkpoint(model, CPU).prior)]
     classes = _classes(codes, labels)
     return [
-        CodeClouds(codes, _planes(codes, real, _drawn(source, codes, len(real)), progress), classes, SEED, real.shape[1], name)
+        CodeClouds(codes, _planes(codes, real, _drawn(source, codes, len(real)), progress), classes, SEED, dim=real.shape[1], source=name)
         for name, source in sources
     ]
 

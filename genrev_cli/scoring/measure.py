@@ -58,7 +58,7 @@ def measure(samples: Path | None, options: FidOptions, progress: Progress) -> Me
     found: dict[str, dict[str, float]] = {}
     about: dict[str, Any] = {}
     if options.compares:
-        pair, records, effect = open_pair(samples, options, model, reference, device, progress)
+        pair, records, effect = open_pair(samples, options, model, reference, device=device, progress=progress)
         for metric in options.comparisons:
             numbers, conditions = COMPARISONS[metric](pair, options.seed, progress)
             found[metric], about = numbers, about | conditions
@@ -92,7 +92,7 @@ def _require_one_source(samples: Path | None, options: FidOptions) -> None:
     if options.prepare and samples is None:
         raise UsageError("--prepare: is for picture files, and none are given; leave it out")
     if options.save_stats:
-        check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), "--save-stats")
+        check_target(options.save_stats, "statistics", (".npz",), score_inputs(samples, options), option="--save-stats")
 
 
 def _features(identity: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _features(identity: dict[str, Any]) -> dict[str, Any]:
 def write_score(out: Path, measured: Measured, options: FidOptions, start: float) -> Result:
     """Write a measurement as JSON, with a header that says exactly what was measured. start: `time.perf_counter()` at its start."""
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
-    header = Header("score", measured.config, json_digest(measured.numbers), 0, measured.inputs, made_by)
+    header = Header("score", measured.config, json_digest(measured.numbers), 0, inputs=measured.inputs, made_by=made_by)
     write_json(out, measured.numbers, header)
     return Result(out, measured.numbers)
 

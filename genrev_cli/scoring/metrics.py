@@ -1,7 +1,7 @@
 """The metrics: from two sets of features, or from a model and images, to named numbers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from genrev_cli.metrics.kernel import kid
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import l1, psnr, ssim
 from genrev_cli.models import Bijection
-from genrev_cli.plugins import register
+from genrev_cli.plugins import HINT, register
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.features import FeatureSet, Rows, shards_of
 from genrev_cli.scoring.images import ImageInput
@@ -40,6 +40,7 @@ class Pair:
     reference: FeatureSet | StatisticsFile
     label: str
     kernel_label: str
+    _: KW_ONLY
     identity: dict[str, Any]
 
 
@@ -126,7 +127,7 @@ def require_known_metrics(names: Sequence[str]) -> None:
     """Raise UsageError for a metric that there is not."""
     for name in names:
         if name not in metric_names():
-            raise UsageError(f"--metrics {name}: no such metric; choose from {', '.join(metric_names())}, with commas between them")
+            raise UsageError(f"--metrics {name}: no such metric; choose from {', '.join(metric_names())}, with commas between them, {HINT}")
 
 
 def metric_names() -> tuple[str, ...]:

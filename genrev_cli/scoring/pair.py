@@ -30,7 +30,7 @@ Records = dict[str, dict[str, Any]]
 
 
 def open_pair(
-    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, device: torch.device, progress: Progress
+    samples: Path | None, options: FidOptions, model: Checkpoint | None, reference: Reference, *, device: torch.device, progress: Progress
 ) -> tuple[Pair, Records, dict[str, Any]]:
     """Return both sides, their records, and further conditions: the effect of bf16 and the samples' preparation, if there are any.
 
@@ -52,10 +52,10 @@ def open_pair(
     else:
         ours.require(extractor.identity, extractor.label, progress.note)
         left = ours
-    right, record = _reference_side(reference, extractor, options, device, progress)
+    right, record = _reference_side(reference, extractor, options, device, progress=progress)
     if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
         left.rows(), right.rows()
-    conditions = _effect(options, device, images, reference.images, progress)
+    conditions = _effect(options, device, images, reference.images, progress=progress)
     if options.prepare:
         conditions["prepared"] = str(fitting_of_reference(reference.images, options.ref).general)
     records = {"samples": ours.record(), "ref": record}
@@ -63,8 +63,8 @@ def open_pair(
         records["sampler"] = model.inputs["sampler"]
     if options.save_stats:
         assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
-        write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, {}, str(device))
-    return Pair(left, right, extractor.label, extractor.kernel_label, extractor.identity), records, conditions
+        write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, config={}, device=str(device))
+    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, conditions
 
 
 def _open_samples(
@@ -101,7 +101,7 @@ def _by_files(
         _require_asked(known["identity"], options.features, path)
     for file in (ours, theirs):
         file.require(known["identity"], known["metric"], progress.note)
-    pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], known["identity"])
+    pair = Pair(ours, theirs, known["metric"], known["kernel_metric"], identity=known["identity"])
     return pair, {"samples": ours.record(), "ref": theirs.record()}, {}
 
 
@@ -153,7 +153,7 @@ def _note_compression(samples: ImageInput, reference: ImageInput | None, progres
 
 
 def _reference_side(
-    reference: Reference, extractor: Extractor, options: FidOptions, device: torch.device, progress: Progress
+    reference: Reference, extractor: Extractor, options: FidOptions, device: torch.device, *, progress: Progress
 ) -> tuple[FeatureSet | StatisticsFile, dict[str, Any]]:
     found: StatisticsFile
     if reference.statistics:
@@ -171,7 +171,7 @@ def _reference_side(
 
 
 def _effect(
-    options: FidOptions, device: torch.device, samples: ImageInput | None, reference: ImageInput | None, progress: Progress
+    options: FidOptions, device: torch.device, samples: ImageInput | None, reference: ImageInput | None, *, progress: Progress
 ) -> dict[str, Any]:
     if options.features.precision != "bf16":
         return {}

@@ -15,7 +15,7 @@ _NAMES = {"neighbours": "knn", "linear": "linear"}
 """Metric of a comparison → entry of a row of the result."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     """A result of probe. encoder: the digest of the checkpoint that made the codes. conditions: must be the same for all models."""
 
@@ -45,7 +45,13 @@ def _open(path: Path) -> Probe:
     conditions: dict[str, Any] = {name: result[name] for name in ("of", "classes", "n", "n_test", "neighbours", "l2")}
     conditions["labels"] = [row["labels"] for row in result["rows"]]
     conditions["data"] = codes.get("data", {}).get("sha256", "")[:12]
-    return Probe(path, header, codes.get("ckpt", {}).get("sha256", ""), conditions, _numbers(result["rows"]))
+    return Probe(
+        path=path,
+        header=header,
+        encoder=codes.get("ckpt", {}).get("sha256", ""),
+        conditions=conditions,
+        numbers=_numbers(result["rows"]),
+    )
 
 
 def _numbers(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -25,7 +25,7 @@ def build_reference(
     check_target(out, "statistics", (".npz",), [images.path])
     features = features_of(images, extractor, progress, "reference", cache=cache)
     config = {"reference": protocol.name, "protocol": protocol.facts()}
-    write_features_statistics(out, features, extractor, {"images": images.record()}, config, str(device))
+    write_features_statistics(out, features, extractor, {"images": images.record()}, config=config, device=str(device))
 
 
 def protocol_statistics(

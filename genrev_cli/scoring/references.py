@@ -1,7 +1,7 @@
 """Named references. A name stands for a protocol: a data set, a split, and how its images were prepared."""
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Protocol:
     source: str
     split: str
     transform: str
+    _: KW_ONLY
     image_shape: Shape
     counts: dict[str, int]
     prepare: str = ""
@@ -91,11 +92,11 @@ def tag(identity: dict[str, Any]) -> str:
 def _celeba(name: str, crop: str, size: tuple[int, int], options: str) -> Protocol:
     transform = faces(crop, size)
     counts = {"train": 162_770, "val": 19_867, "test": 19_962}
-    return Protocol(name, "celeba", "test", str(transform), (3, *size[::-1]), counts, options, file=name)
+    return Protocol(name, "celeba", "test", str(transform), image_shape=(3, *size[::-1]), counts=counts, prepare=options, file=name)
 
 
-_CIFAR10 = Protocol("cifar10", "cifar10", "train", "none", (3, 32, 32), {"train": 50_000, "test": 10_000})
-_MNIST = Protocol("mnist", "mnist", "test", "none", (1, 28, 28), {"train": 60_000, "test": 10_000})
+_CIFAR10 = Protocol("cifar10", "cifar10", "train", "none", image_shape=(3, 32, 32), counts={"train": 50_000, "test": 10_000})
+_MNIST = Protocol("mnist", "mnist", "test", "none", image_shape=(1, 28, 28), counts={"train": 60_000, "test": 10_000})
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -108,9 +109,17 @@ PROTOCOLS = {
         _MNIST,
         replace(_MNIST, name="mnist-train", split="train"),
         # An et al. 2020 use CelebA-HQ at 256×256. It has no official split, so all images are the reference.
-        Protocol("celebahq256", "celeba-hq", "all", "none", (3, 256, 256), {"train": 27_000, "test": 3000}, file="celebahq256"),
         Protocol(
-            "digits", "digits", "train", "none", (1, 8, 8), {"train": 1442, "test": 355}
+            "celebahq256",
+            "celeba-hq",
+            "all",
+            "none",
+            image_shape=(3, 256, 256),
+            counts={"train": 27_000, "test": 3000},
+            file="celebahq256",
+        ),
+        Protocol(
+            "digits", "digits", "train", "none", image_shape=(1, 8, 8), counts={"train": 1442, "test": 355}
         ),  # the test split is too small for statistics
     )
 }

@@ -96,12 +96,12 @@ def open_statistics(path: Path) -> StatisticsFile:
 
 
 def write_features_statistics(
-    path: Path, features: FeatureSet, extractor: Extractor, inputs: dict[str, Any], config: dict[str, Any], device: str
+    path: Path, features: FeatureSet, extractor: Extractor, inputs: dict[str, Any], *, config: dict[str, Any], device: str
 ) -> None:
     """Write mean and covariance of features in a file that pytorch-fid reads too. config: added to the header."""
     start, found = time.perf_counter(), features.statistics()
     config = {"metric": extractor.label, "kernel_metric": extractor.kernel_label, "identity": extractor.identity, **config}
-    header = Header("statistics", config, "", 0, inputs, provenance(seconds=time.perf_counter() - start, device=device))
+    header = Header("statistics", config, "", 0, inputs=inputs, made_by=provenance(seconds=time.perf_counter() - start, device=device))
     if rank() == 0:
-        write_statistics(path, found.mu, found.covariance, features.n, header)
+        write_statistics(path, found.mu, found.covariance, features.n, header=header)
     wait()  # every process reads it next

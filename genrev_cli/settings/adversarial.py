@@ -1,6 +1,6 @@
 """Settings of train-adversarial: an adversary on the codes, or a distance instead."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, weight
@@ -10,7 +10,7 @@ MATCHERS = ("mmd", "sliced", "ot")
 """The distances that can replace the adversary."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdversarialConfig(Settings):
     """Schirrmeister et al. 2018, section 3.1, and notebooks/celeba/Continue_Adversarial.ipynb (robintibor/generative-reversible)."""
 
@@ -33,6 +33,7 @@ class MatchingConfig(Settings):
     weight_match: float = weight(1.0, "Weight of the distance.")
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")
+    _: KW_ONLY
     lr: float = learning_rate(1e-4)
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
     max_grad_norm: float = max_norm(5.0)

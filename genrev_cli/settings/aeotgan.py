@@ -9,7 +9,7 @@ from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, w
 LOSSES = ("vanilla", "hinge-sn", "wgan-gp", "wgan-div", "wgan-qc")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AEOTGANConfig(Settings):
     """An et al. 2020, eq. 1 and section 4, Training details.
 

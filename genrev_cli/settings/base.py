@@ -1,10 +1,10 @@
 """Define settings: `lr: float = setting(1e-4, "Learning rate.", panel=TRAINING, at_least=0)` in a frozen dataclass."""
 
 import math
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 
 FILES, IMAGES, TRAINING, METHOD, SIZE, PROTOCOL = "Files", "Images", "Training", "Method", "Size", "Protocol"
 FEATURES, SCORE, RUN, ADVANCED = "Features", "Score", "Run", "Advanced"
@@ -27,6 +27,7 @@ class Spec:
     panel: str = METHOD
     flag: str = ""
     shown: str = ""
+    _: KW_ONLY
     choices: tuple[str, ...] = ()
     at_least: float = -math.inf
     at_most: float = math.inf
@@ -70,7 +71,19 @@ def setting(
     repeated: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting, see `Spec`. Without a default, every table must have the key."""
-    spec = Spec(help, panel, flag, shown, choices, at_least, at_most, above, below, short, repeated)
+    spec = Spec(
+        help,
+        panel,
+        flag,
+        shown,
+        choices=choices,
+        at_least=at_least,
+        at_most=at_most,
+        above=above,
+        below=below,
+        short=short,
+        repeated=repeated,
+    )
     return field(default=default, metadata={_SPEC: spec})
 
 
@@ -85,13 +98,13 @@ def flag_of(name: str, spec: Spec) -> str:
 
 
 class Settings:
-    """Base class of settings: it checks choices and bounds. Raises UsageError for the first wrong value."""
+    """Base class of settings: it checks choices and bounds. Raises SettingError for the first wrong value."""
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             spec, value = spec_of(one), getattr(self, one.name)
             if complaint := spec.complaint(value):
-                raise UsageError(f"{flag_of(one.name, spec) if spec.help else one.name} {_shown(value)}: {complaint}")
+                raise SettingError(one.name, written(value), complaint, flag=flag_of(one.name, spec) if spec.help else "")
 
 
 def listed(words: tuple[str, ...]) -> str:
@@ -99,5 +112,6 @@ def listed(words: tuple[str, ...]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
-def _shown(value: Any) -> str:
+def written(value: Any) -> str:
+    """Return a value as a user writes it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from genrev_cli.settings.base import ADVANCED, FILES, SIZE, Settings, setting
 from genrev_cli.settings.common import device_setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchOptions(Settings):
     """only: sections to run, () for all. images, batch: None is what the section takes by itself. path: None draws images."""
 

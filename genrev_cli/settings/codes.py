@@ -7,7 +7,7 @@ from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
 from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, force_setting, seed_setting, split_setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncodeSettings(Settings):
     """split: of prepared images. as_is: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x)).
 

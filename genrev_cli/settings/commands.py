@@ -1,6 +1,6 @@
 """All commands: their order and panels in the help, and how they run under torchrun."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.trainer import SAMPLE_NEXT
 from genrev_cli.settings.trainers import TRAINERS
@@ -23,6 +23,7 @@ class Command:
     panel: str
     place: int
     shared: bool = False
+    _: KW_ONLY
     next: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ from genrev_cli.settings.features import FeatureOptions
 from genrev_cli.settings.fid import reference_split
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompareOptions(Settings):
     """How models are measured, as in `FidOptions`.
 

@@ -19,7 +19,7 @@ def held_out_setting() -> Any:
     return setting(0.2, "Share of the codes that is held out to measure the accuracy.", panel=METHOD, above=0, below=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitDirectionsSettings(Settings):
     """methods: () is `means` where the codes have classes or attributes, and `pca`; with pictures it is none. of: () takes all.
 

@@ -142,7 +142,7 @@ def _float(word: str) -> float | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EditSettings(Settings):
     """strength: of all edits together; 0 gives the photo back. steps: 0 writes the edited photos, else rows from none to all of the edits.
 

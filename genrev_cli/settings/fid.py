@@ -1,7 +1,7 @@
 """Settings of fid and fid-ref."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class FidOptions(Settings):
     ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
     split: str = reference_split()
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
+    _: KW_ONLY
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
     metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
     seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)

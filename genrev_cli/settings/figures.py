@@ -21,7 +21,7 @@ LATENTS = ("restricted", "full")
 PATHS = ("linear", "spherical")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructSettings(Settings):
     """columns: how many images, drawn at random by `seed`. exact_bits: 0 is the network's own."""
 
@@ -49,7 +49,7 @@ FILM_SETTINGS, ROW_SETTINGS = ("seconds", "fps", "ease", "loop"), ("steps", "ran
 """Settings of interpolate that are for films only, and for rows of pictures only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InterpolateSettings(Settings):
     """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
 
@@ -88,7 +88,7 @@ class InterpolateSettings(Settings):
                 raise UsageError(f"{flag}: is for {what}, and --out {out} is none; leave it out, or choose another --out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TraverseSettings(Settings):
     """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
 

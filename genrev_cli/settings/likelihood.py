@@ -7,7 +7,7 @@ from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, m
 from genrev_cli.settings.trainer import Trainer, Variant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LikelihoodConfig(Settings):
     """Adam on the network, and on the means and scales of the prior."""
 
@@ -23,6 +23,6 @@ TRAIN_FLOW = Trainer(
     "Train an invertible network by maximum likelihood, measured in bits per dimension.",
     "genrev train-flow --data data/mnist.h5 --out flow.safetensors",
     "flow.safetensors",
-    {"": Variant("flow", LikelihoodConfig, "genrev_cli.methods.likelihood:MaximumLikelihood")},
+    variants={"": Variant("flow", LikelihoodConfig, "genrev_cli.methods.likelihood:MaximumLikelihood")},
     place=60,
 )

@@ -36,7 +36,7 @@ class ReportSettings(Settings):
     force: bool = force_setting("page")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CardSettings(Settings):
     """scores: results of fid beside those in the folder of the checkpoint. sampler: the file of another distribution than the prior."""
 

@@ -1,6 +1,6 @@
 """Settings of train-pga."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.optimizer import learning_rate, max_norm, weight
@@ -17,6 +17,7 @@ class PerceptualConfig(Settings):
     weight_prior: float = weight(6e-2, "Weight α of reconstructing prior codes, E‖f(g(z)) − z‖².")
     weight_codes: float = weight(0.0, "Weight β of reconstructing the codes of images.")
     weight_nll: float = weight(1.5e-2, "Weight γ of the likelihood (lpga; in lvpga of the encoder's part).")
+    _: KW_ONLY
     weight_noise: float = weight(0.0, "Weight γ of reconstructing noisy codes (vpga), or of the volume along the posterior (lvpga).")
     weight_kl: float = weight(0.0, "Weight γ of the KL divergence (vpga, lvpga).")
     warm_up: int = setting(3000, "Initial steps that train with the image loss only.", panel=ADVANCED, at_least=0)
@@ -30,6 +31,6 @@ TRAIN_PGA = Trainer(
     "Train a perceptual generative autoencoder: generated images are compared with real ones in code space.",
     "genrev train-pga --data data/mnist.h5 --variant vpga --out vpga.safetensors",
     "pga.safetensors",
-    {name: Variant(name, PerceptualConfig, "genrev_cli.methods.perceptual:PerceptualAutoencoder") for name in VARIANTS},
+    variants={name: Variant(name, PerceptualConfig, "genrev_cli.methods.perceptual:PerceptualAutoencoder") for name in VARIANTS},
     place=40,
 )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
@@ -27,6 +27,7 @@ class PrepareConfig(Settings):
     path: Path | None = setting(None, "Folder or archive of the raw files; default: data/raw/SOURCE.", panel=FILES)
     size: str = setting("", "Size of the result: 64, or WIDTHxHEIGHT as in 48x64. Default: the source's own; 64 for CelebA.", panel=IMAGES)
     crop: str = setting("140", "celeba: 140 (as WAE and the RevNet paper), 108 (as PGA) or none.", panel=IMAGES, choices=CROPS)
+    _: KW_ONLY
     channels: int = setting(0, "Own pictures: 1 gray, 3 RGB, 0 keeps the images' own.", panel=IMAGES)
     values: str = setting(
         "", "Arrays and deep pictures: LOW,HIGH are the values of black and white, as in 0,255 or -1,1. Default: found.", panel=IMAGES

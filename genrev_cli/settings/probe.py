@@ -9,7 +9,7 @@ from genrev_cli.settings.common import seed_setting
 from genrev_cli.settings.directions import held_out_setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProbeSettings(Settings):
     """labels: numbers of labels, 0 being all. of: '' for the classes. test: codes to measure on; None holds some out.
 

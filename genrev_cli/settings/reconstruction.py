@@ -1,6 +1,6 @@
 """Settings of pretrain-recon."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
@@ -20,6 +20,7 @@ class ReconstructionConfig(Settings):
     weight_z: float = weight(10.0, "Weight of the latent loss.")  # section 2.2; the authors' notebook has 0 in this phase
     image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
     weight_code: float = weight(0.0, "Weight of the codes' mean square.")
+    _: KW_ONLY
     weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE (Nguyen et al. 2019).")
     mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
     lr: float = learning_rate(1e-4)
@@ -34,7 +35,7 @@ PRETRAIN_RECON = Trainer(
     "Train an autoencoder to reconstruct images from a few of its latent dimensions (the restricted latent).",
     "genrev pretrain-recon --data data/mnist.h5 --out recon.safetensors",
     "recon.safetensors",
-    {"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
+    variants={"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
     tables=(DIMS, BOUND, EXACT_BITS),
     place=10,
     next=("train-adversarial --ckpt {out}", "encode --ckpt {out}"),

@@ -19,7 +19,7 @@ from genrev_cli.settings.sampling import SamplerFile
 SPREAD = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleSettings(Settings):
     """sampler: the file of another distribution of codes than the prior. labels: the classes that images take in turn, () as they mix.
 

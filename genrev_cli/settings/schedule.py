@@ -16,7 +16,7 @@ TRACKERS = ("tensorboard", "trackio", "wandb")
 """The choices of --tracker, which are also the names of packages and of genrev's extras."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Schedule(Settings):
     """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 uses `epochs`.
 
@@ -42,7 +42,7 @@ class Schedule(Settings):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions(Settings):
     """How a run behaves on this machine. These settings do not change the result, except for rounding.
 

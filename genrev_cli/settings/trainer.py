@@ -1,7 +1,7 @@
 """Commands that train a fresh network on prepared images: `genrev NAME` is generated from each `Trainer`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import ADVANCED, METHOD, Settings, Spec
 
@@ -62,6 +62,7 @@ class Trainer:
     help: str
     example: str
     out: str
+    _: KW_ONLY
     variants: Mapping[str, Variant]
     tables: tuple[TableOption, ...] = (EXACT_BITS,)
     place: int = 100

@@ -7,7 +7,7 @@ from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, m
 from genrev_cli.settings.trainer import Trainer, Variant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransportConfig(Settings):
     """Defaults are those of notebooks/mnist/OptimalTransport.ipynb (robintibor/generative-reversible)."""
 
@@ -26,6 +26,6 @@ TRAIN_OT = Trainer(
     "Train a reversible network and a Gaussian per class by exact optimal transport, without an adversary.",
     "genrev train-ot --data data/mnist.h5 --out transport.safetensors",
     "transport.safetensors",
-    {"": Variant("grn-ot", TransportConfig, "genrev_cli.methods.transport:ClassTransport")},
+    variants={"": Variant("grn-ot", TransportConfig, "genrev_cli.methods.transport:ClassTransport")},
     place=30,
 )

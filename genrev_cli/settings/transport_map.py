@@ -11,7 +11,7 @@ RULES = ("barycentric", "inverse-distance", "two-cell", "nearest")
 MOST_NEIGHBOURS = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitOtOptions(Settings):
     """A semi-discrete transport map and its solver (An et al. 2020, section 3.2).
 

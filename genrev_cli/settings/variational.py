@@ -1,6 +1,6 @@
 """Settings of train-vae: variational and Wasserstein autoencoders."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
 from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, weight
@@ -14,7 +14,7 @@ def _variant(default: str) -> str:
     return setting(default, "A variational autoencoder, or a Wasserstein autoencoder with an MMD or a discriminator.", choices=VARIANTS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VAEConfig(Settings):
     """A VAE whose decoder has one standard deviation for all pixels (Rybkin, Daniilidis & Levine 2021)."""
 
@@ -35,6 +35,7 @@ class WAEConfig(Settings):
     weight_penalty: float = weight(100.0, "Weight λ of the penalty on codes (wae).")
     weight_x: float = weight(0.05, "Weight of the squared error of an image, summed over its values (wae).")
     lr: float = learning_rate(1e-3)
+    _: KW_ONLY
     lr_discriminator: float = learning_rate(1e-3, "discriminator")
     betas: tuple[float, float] = adam_betas((0.5, 0.999))
     max_grad_norm: float = max_norm(0.0)
@@ -47,7 +48,7 @@ TRAIN_VAE = Trainer(
     "Train a variational autoencoder, or a Wasserstein autoencoder with an MMD or a discriminator of codes.",
     "genrev train-vae --data data/mnist.h5 --variant wae-mmd --out wae.safetensors",
     "vae.safetensors",
-    {
+    variants={
         "vae": Variant("vae", VAEConfig, "genrev_cli.methods.variational:VAE"),
         "wae-mmd": Variant("wae-mmd", WAEConfig, "genrev_cli.methods.variational:WAE"),
         "wae-gan": Variant("wae-gan", WAEConfig, "genrev_cli.methods.variational:WAE"),

@@ -46,7 +46,7 @@ def model_card(ckpt: Path, out: Path, settings: CardSettings, *, progress: Progr
         path, fitted = figure.model.sampler
         model = replace(model, sampler=Record(Path(path.name), stripped(fitted)))
     material = Material([model], scores=scores, parameters={model.key: parameters_of(Record(ckpt, header))})
-    write_text(out / TEXT, card(material, model, samples, shown, settings.title))
+    write_text(out / TEXT, card(material, model, samples, shown, title=settings.title))
     made = [SAMPLES_FILE, *([RESTORED_FILE] if shown else []), TEXT]
     return Result(out, {"files": made, "scores": len(scores), "sampler": figure.model.drawn_from})
 

@@ -67,7 +67,7 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     _require_own_exports(out, exports.values(), force=options.force)
     images = data_of(first.header, options.data, first.path)
     measures = {rival.record.key: probed(rival.record.header, rival.record.path, probes) for rival in rivals}
-    comparison = _compared(groups, images, measures, options, progress)
+    comparison = _compared(groups, images, measures, options, progress=progress)
     conditions = comparison.shared | {"seed": options.seed}
     tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
     found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
@@ -75,7 +75,7 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     made_by = provenance(seconds=time.perf_counter() - start, seed=options.seed, device=str(resolve_device(options.device)))
     config = {"title": options.title, **found, "exports": {path.name: _known(path, text) for path, text in texts.items()}}
     html = render_comparison(comparison, options.title, [path.name for path in texts])
-    write_page(out, html, Header("report", config, "", 0, inputs, made_by))
+    write_page(out, html, Header("report", config, "", 0, inputs=inputs, made_by=made_by))
     for path, text in texts.items():
         write_text(path, text)
     return Result(out, found | {"exports": [str(path) for path in texts]})
@@ -140,7 +140,7 @@ def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]
 
 
 def _compared(
-    groups: Sequence[Group], images: ImageSet, probes: dict[Any, dict[str, float]], options: CompareOptions, progress: Progress
+    groups: Sequence[Group], images: ImageSet, probes: dict[Any, dict[str, float]], options: CompareOptions, *, progress: Progress
 ) -> Comparison:
     """Measure and draw every group. probes: numbers of each checkpoint that were measured before."""
     device = resolve_device(options.device)
@@ -153,9 +153,10 @@ def _compared(
         for record in group.records:
             measured.append(_measured(record, images, options, _Named(progress, _name(record, group), told)))
             members.append(Member(record, measured[-1].numbers | probes[record.key], log_of(record), parameters_of(record)))
-        rows.append(Row(group, members, *_pictures(group.records[0], pixels, options.seed, device)))
+        samples, partly, full = _pictures(group.records[0], pixels, options.seed, device)
+        rows.append(Row(group, members, samples, partly, full=full))
     reference = Path(measured[0].inputs["ref"]["path"]).name
-    return Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split)
+    return Comparison(rows, reference, options.seed, grid(pixels, RECONSTRUCTIONS), split=split)
 
 
 def _name(record: Record, group: Group) -> str:

@@ -50,11 +50,11 @@ def decode(codes: Path, ckpt: Path, out: Path, settings: DecodeSettings, *, prog
     require_remake(out, inputs, ("ckpt", "codes"), force=settings.force)
     latent = given.header.config.get("latent", "restricted")
     config = {"n": n, "image_shape": list(image_shape), "sampler": "codes", "latent": latent, "exact_bits": bits}
-    header = Header("samples", config, "", model.header.step, inputs)
+    header = Header("samples", config, "", model.header.step, inputs=inputs)
     needed, say = samples_bytes(out, (n, *image_shape))
     announce(out, needed, progress.note, say=say)
     blocks = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    made = dealt(blocks, lambda part: _pixels(model, given, part, min(batch, n), place).cpu())
+    made = dealt(blocks, lambda part: _pixels(model, given, part, batch=min(batch, n), device=place).cpu())
     if rank():
         follow(made)
         return Result(None)
@@ -88,7 +88,7 @@ def _grid(codes: CodeFile, settings: DecodeSettings) -> tuple[int, int]:
     return bits, batch
 
 
-def _pixels(model: Checkpoint, codes: CodeFile, part: range, batch: int, device: torch.device) -> Pixels:
+def _pixels(model: Checkpoint, codes: CodeFile, part: range, *, batch: int, device: torch.device) -> Pixels:
     """Return the images of a range of codes, (k, C, H, W) uint8."""
     block = torch.from_numpy(codes.read(np.arange(part.start, part.stop))).to(device)
     try:

@@ -60,7 +60,7 @@ def encode(
     inputs = {"ckpt": model.header.as_input(ckpt), images.role: images.record()}
     named = {"attributes": list(images.attribute_names)} if images.attribute_names else {}
     config = {"latent": "full" if full else "restricted", "dim": dim, "split": images.split, **grid, **named}
-    header = Header("codes", config, "", model.header.step, inputs)
+    header = Header("codes", config, "", model.header.step, inputs=inputs)
     with (
         writing_codes(out, header, labels=images.labels, rows=images.rows, names=images.names, attributes=images.attributes) as writer,
         progress.task("encode", n) as bar,

@@ -165,7 +165,7 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         centre = (encoded(figure.model, x, full=False) if z is None else prior.select(z))[0]
     else:
         require_pictures(settings.as_is, False)
-    codes = [_line(one, centre, dim, extent, steps) for one in priors for dim in dims]
+    codes = [_line(one, centre, dim, extent, steps=steps) for one in priors for dim in dims]
     lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
     tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
@@ -248,7 +248,7 @@ def _widest(prior: Prior, count: int, seed: int) -> list[int]:
     return order[:count].sort().values.tolist()
 
 
-def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, steps: int) -> Codes:
+def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, *, steps: int) -> Codes:
     """Return codes (steps, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
     mean, std = prior.moments()
     codes = (mean if centre is None else centre).repeat(steps, 1)

@@ -6,7 +6,7 @@ principal components (Härkönen et al. 2020), and two sets of pictures.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class _Found:
     method: str
     source: str
     v: Tensor
+    _: KW_ONLY
     threshold: float | None = None
     sides: np.ndarray | None = None
     accuracy: float | None = None
@@ -96,7 +97,7 @@ def fit_directions(
         moments, means = _moments(blocks, properties)
         if not moments.std.any():
             raise UsageError(f"{codes}: all of its codes are equal; no direction can be found in them")
-        found = [*_of_properties(blocks, properties, means, methods, settings, progress), *sets]
+        found = [*_of_properties(blocks, properties, means, methods=methods, settings=settings, progress=progress), *sets]
         if PCA in methods:
             found += _components(blocks, moments, settings, progress)
         found = _unique(found)
@@ -104,7 +105,7 @@ def fit_directions(
         vectors = torch.stack([one.v for one in found])
         along = torch.cat([block.double() @ vectors.T for block in blocks()])
     scale = along.std(0)
-    about = [_about(one, along[:, i], blocks.held, float(scale[i]), moments) for i, one in enumerate(found)]
+    about = [_about(one, along[:, i], blocks.held, scale=float(scale[i]), moments=moments) for i, one in enumerate(found)]
     config = {
         "latent": "full" if given.full else "restricted", "dim": given.shape[1], "directions": about,
         "fit": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items() if name != "device"},
@@ -164,6 +165,7 @@ def _of_properties(
     blocks: _Pass,
     properties: Sequence[Property],
     means: directions.SideMeans,
+    *,
     methods: Sequence[str],
     settings: FitDirectionsSettings,
     progress: Progress,
@@ -172,7 +174,7 @@ def _of_properties(
     if MEANS in methods:
         for i, one in enumerate(properties):
             plane = directions.mean_difference(*means.means(i))
-            yield _Found(one.name, MEANS, one.source, plane.v, plane.threshold, one.sides)
+            yield _Found(one.name, MEANS, one.source, plane.v, threshold=plane.threshold, sides=one.sides)
     if NORMAL in methods:
         rows = np.flatnonzero(~blocks.held)
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(derive(settings.seed, "classifier"))).numpy()
@@ -187,7 +189,7 @@ def _of_properties(
                 plane = directions.separating_plane(codes[torch.from_numpy(known)], sides, l2=settings.l2)
                 if not plane.converged:
                     progress.note(f"{one.source} {one.name}: the classifier was stopped before it had converged; pass a larger --l2")
-                yield _Found(one.name, NORMAL, one.source, plane.v, plane.threshold, one.sides)
+                yield _Found(one.name, NORMAL, one.source, plane.v, threshold=plane.threshold, sides=one.sides)
                 bar.advance()
 
 
@@ -215,18 +217,20 @@ def _sets(
     records = {"ckpt": model.header.as_input(ckpt)}
     means, sets = [], []
     for role, path in (("from", settings.before), ("to", settings.after)):
-        found, records[role] = _encoded_pictures(model, path, settings, codes.full, progress)
+        found, records[role] = _encoded_pictures(model, path, settings, full=codes.full, progress=progress)
         means.append(found.mean(0))
         sets.append(found)
     plane = directions.mean_difference(*means)
     name = settings.name or f"{settings.before.stem}-to-{settings.after.stem}"
     counts = len(sets[0]), len(sets[1])
-    return [_Found(name, SETS, "pictures", plane.v, plane.threshold, accuracy=directions.leave_one_out(*sets), counts=counts)], records
+    return [
+        _Found(name, SETS, "pictures", plane.v, threshold=plane.threshold, accuracy=directions.leave_one_out(*sets), counts=counts)
+    ], records
 
 
 @torch.no_grad()
 def _encoded_pictures(
-    model: Checkpoint, path: Path, settings: FitDirectionsSettings, full: bool, progress: Progress
+    model: Checkpoint, path: Path, settings: FitDirectionsSettings, *, full: bool, progress: Progress
 ) -> tuple[Codes, dict[str, Any]]:
     """Return the codes of pictures, (n, d) float64, and their record among the inputs of a file."""
     photos, fitting = find_photos([path], progress), fitting_of(model, progress, as_is=settings.as_is)
@@ -271,7 +275,7 @@ def _conditioned(entry: str, found: Sequence[_Found], properties: Sequence[Prope
     return replace(own, name=called, v=v, threshold=threshold, accuracy=None, without=tuple(others))
 
 
-def _about(one: _Found, along: Tensor, held: np.ndarray, scale: float, moments: Moments) -> dict[str, Any]:
+def _about(one: _Found, along: Tensor, held: np.ndarray, *, scale: float, moments: Moments) -> dict[str, Any]:
     """Return the entry of a direction in the header. along: (n,) the codes along it."""
     about: dict[str, Any] = {"name": one.name, "method": one.method, "source": one.source, "scale": scale}
     if one.accuracy is not None:

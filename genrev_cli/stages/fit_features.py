@@ -47,12 +47,12 @@ def fit_features(
     images = open_images(data)
     choice = recipe_for_images(images, STAGE, FAMILY, recipe=recipe, size=size)
     recipe, tables = choice.name, overlaid(choice.tables, overrides)
-    classifier = {**table_of(tables, "classifier", recipe), "image_shape": list(images.image_shape), "classes": _classes(images)}
-    classifier = build_classifier(classifier, f"{recipe} [classifier]").config
+    table = table_of(tables, "classifier", recipe) | {"image_shape": list(images.image_shape), "classes": _classes(images)}
+    classifier = build_classifier(table, f"{recipe} [classifier]").config
     schedule, config = split_table(table_in(choice, tables, STAGE), f"{recipe} [{STAGE}]", Schedule, ClassificationConfig)
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build_classifier(classifier, recipe).parameters())
-    say(choice, images, "network, batch and steps", parameters, progress)
+    say(choice, images, "network, batch and steps", parameters, progress=progress)
 
     def build(device: torch.device) -> Classification:
         return Classification(build_classifier(classifier, recipe).to(device), config, autocast_in(device, schedule.precision))

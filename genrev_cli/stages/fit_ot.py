@@ -46,7 +46,7 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     check_sampler_target(out, "ot", codes)
     device, given = resolve_device(options.device), open_finite_codes(codes)
     with run_lock(out):
-        return _Fit(given, out, options, device, progress).go()
+        return _Fit(given, out, options, device, progress=progress).go()
 
 
 def _parts(given: CodeSet, per_class: bool) -> list[Tensor]:
@@ -66,7 +66,7 @@ def _parts(given: CodeSet, per_class: bool) -> list[Tensor]:
 class _Fit:
     """One fit: the solvers of all maps, and the clock."""
 
-    def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, progress: Progress) -> None:
+    def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, *, progress: Progress) -> None:
         self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
         parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in _parts(given, options.per_class)]
         precision = self._precision(parts)
@@ -75,7 +75,8 @@ class _Fit:
         self.state = run_folder(out) / "state.safetensors"
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
         self.solvers = [
-            build_solver(codes, None, SolverConfig(precision=precision), self.seed(number), ranks) for number, codes in enumerate(parts)
+            build_solver(codes, None, SolverConfig(precision=precision), self.seed(number), ranks=ranks)
+            for number, codes in enumerate(parts)
         ]
         self.ranks, self.first = ranks, ranks.rank == 0
         self.seconds_before, self.clock, self.saved = 0.0, time.monotonic(), time.monotonic()
@@ -191,7 +192,9 @@ class _Fit:
         if self.first:
             parts = [solver.tensors().items() for solver in self.solvers]
             tensors = {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part}
-            header = Header("state", {"identity": self.identity}, tensors_digest(tensors), self.samples, self._inputs(), self._made_by())
+            header = Header(
+                "state", {"identity": self.identity}, tensors_digest(tensors), self.samples, inputs=self._inputs(), made_by=self._made_by()
+            )
             write_checkpoint(self.state, tensors, header)
 
     def _load(self) -> None:
@@ -207,7 +210,9 @@ class _Fit:
         options, parts = self.options, []
         with self.progress.task("cells", len(self.solvers), "maps") as bar:
             for number, solver in enumerate(self.solvers):
-                parts.append(measure_map(solver, options.angle(), options, self.seed(number), self.identity["precision"], self.ranks))
+                parts.append(
+                    measure_map(solver, options.angle(), options, self.seed(number), precision=self.identity["precision"], ranks=self.ranks)
+                )
                 bar.advance()
         shares = torch.tensor([len(solver.target.index) for solver in self.solvers], dtype=torch.float64)
         sampler = assemble(parts, shares / shares.sum(), options)

@@ -26,7 +26,7 @@ KIND = "probe"
 NOTE = "accuracy on held-out codes: mean and standard deviation over draws of the labels. linear: logistic regression."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Sides:
     """Codes to learn from and codes to measure on, (n, d) and (m, d), with labels (n,), (m,). classes: their names."""
 
@@ -64,7 +64,7 @@ def probe(codes: Path, out: Path, settings: ProbeSettings, *, progress: Progress
     inputs = {"codes": given.header.as_input(codes)} | ({"test": test.header.as_input(test.path)} if test else {})
     made_by = provenance(seconds=time.perf_counter() - start, seed=settings.seed, device="cpu")
     config = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-    write_json(out, found, Header(KIND, config, json_digest(found), given.header.step, inputs, made_by))
+    write_json(out, found, Header(KIND, config, json_digest(found), given.header.step, inputs=inputs, made_by=made_by))
     conditions = {name: found[name] for name in ("chance", "n", "n_test", "latent", "dim", "neighbours", "l2")}
     table = {"title": f"{found['of']}: {len(sides.classes)} classes, chance {found['chance']:.3g}", "rows": rows, "notes": [NOTE]}
     return Result(out, {**found, "tables": [table], "conditions": conditions})
@@ -105,7 +105,10 @@ def _sides(codes: CodeFile, test: CodeFile | None, settings: ProbeSettings, prog
             f"{codes.path}: has {len(own_rows)} labelled codes to learn from and {len(test_rows)} to measure on, and at least two classes "
             "are needed; encode more images of prepared data that has labels"
         )
-    return _Sides(codes.read(own_rows), labels[own_rows], other.read(test_rows), other_labels[test_rows], classes)
+    return _Sides(
+        codes=codes.read(own_rows), labels=labels[own_rows], test=other.read(test_rows), test_labels=other_labels[test_rows],
+        classes=classes,
+    )  # fmt: skip
 
 
 def _chosen(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -111,7 +111,7 @@ def _fitting(images: ImageSet, options: RecipesOptions, progress: Progress) -> d
             choices = [choice] if choice.size else [choice, by_rule(family, facts, BASE, "")]
             for one in choices:
                 try:
-                    job = _job(images, family, command, one.size, progress)
+                    job = _job(images, family, command, one.size, progress=progress)
                 except UsageError as error:
                     notes.append(f"{family}: {error}")
                     continue
@@ -127,14 +127,14 @@ def _fitting(images: ImageSet, options: RecipesOptions, progress: Progress) -> d
     return {"fitting": rows, "notes": notes, **conditions}
 
 
-def _job(images: ImageSet, family: str, command: str, size: str, progress: Progress) -> Job:
+def _job(images: ImageSet, family: str, command: str, size: str, *, progress: Progress) -> Job:
     """Return the job of a family's first command on these images. size: '' for the built-in recipe."""
     if command == "train-gan":
-        return job_from_images(images.path, command, family, AEOTGANConfig, AEOTGAN, recipe=family, size=size, overrides={})
+        return job_from_images(images.path, command, family, AEOTGANConfig, make=AEOTGAN, recipe=family, size=size, overrides={})
     variants = TRAINERS[command].variants.values()
     variant = next((one for one in variants if one.family == family), next(iter(variants)))
     return job_from_images(
-        images.path, command, family, variant.settings, load_method(variant.method), recipe=family, size=size, overrides={}
+        images.path, command, family, variant.settings, make=load_method(variant.method), recipe=family, size=size, overrides={}
     )
 
 

@@ -50,7 +50,7 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
     material = _material(records, progress)
     html = render(material, settings.title)
     made_by = provenance(seconds=time.perf_counter() - start)
-    write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs, made_by))
+    write_page(out, html, Header("report", {"title": settings.title}, "", 0, inputs=inputs, made_by=made_by))
     return Result(
         out,
         {
@@ -85,7 +85,7 @@ def _material(records: list[Record], progress: Progress) -> Material:
     codes = [record for record in records if record.header.kind == "codes"]
     samplers = [record for record in records if record.header.kind == KIND]
     clouds = [found for record in codes for found in code_clouds(record, trained, samplers, progress)]
-    return Material(records, pictures, scores, logs, parameters, clouds)
+    return Material(records, pictures, scores, logs, parameters=parameters, codes=clouds)
 
 
 def _unlabelled(record: Record) -> np.ndarray:

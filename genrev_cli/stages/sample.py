@@ -52,7 +52,7 @@ def sample(ckpt: Path, out: Path, settings: SampleSettings, *, progress: Progres
         require_remake(settings.grid, made_from, ROLES, shows="samples", force=settings.force, option="--grid")
     config = {"n": n, **vars(draw), "image_shape": list(model.autoencoder.image_shape), "sampler": model.drawn_from}
     config |= {"like": settings.like.name, "spread": settings.spread} if settings.like else {}
-    header = Header("samples", config, "", model.header.step, made_from)
+    header = Header("samples", config, "", model.header.step, inputs=made_from)
     needed, say = samples_bytes(out, (n, *model.autoencoder.image_shape))
     announce(out, needed, progress.note, say=say)
     blocks = [range(begin, begin + batch) for begin in range(0, n, batch)]

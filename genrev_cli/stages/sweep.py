@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Point:
     dim: int
     ckpt: Path
     score: Path
+    _: KW_ONLY
     row: dict[str, Any]
 
 
@@ -70,38 +71,38 @@ def sweep_bottleneck(
     points, combinations = [], [(recipe, dim) for recipe in settings.recipes for dim in settings.dims]
     with progress.task("sweep-bottleneck", len(combinations), "points") as bar:
         for recipe, dim in combinations:
-            points.append(_trained(data, out, recipe, dim, schedule, run, progress))
+            points.append(_trained(data, out, recipe, dim, schedule=schedule, run=run, progress=progress))
             if not run.dry_run:
-                _measure(points[-1], data, split, run, progress)
+                _measure(points[-1], data, split, run, progress=progress)
             bar.advance()
     numbers = {"tables": [{"title": f"Reconstruction of {split} images", "rows": [point.row for point in points], "notes": []}]}
     if run.dry_run:
         return Result(None, numbers)
     inputs = {point.ckpt.stem: read_json(point.score)[0].as_input(point.score) for point in points}
     made_by = provenance(seconds=time.perf_counter() - start, device=str(resolve_device(run.device)))
-    write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs, made_by))
+    write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs=inputs, made_by=made_by))
     curves = {"shows": "bottleneck sweep: error and size against latent dimensions"}
-    _write_picture(out / "sweep.png", _curves(points), curves, inputs, made_by)
+    _write_picture(out / "sweep.png", _curves(points), curves, inputs, made_by=made_by)
     picture, layout = _rows(points, images, split, run)
-    _write_picture(out / "reconstructions.png", picture, {"shows": _meaning(points), "layout": layout}, inputs, made_by)
+    _write_picture(out / "reconstructions.png", picture, {"shows": _meaning(points), "layout": layout}, inputs, made_by=made_by)
     return Result(table, numbers)
 
 
-def _write_picture(path: Path, pixels: np.ndarray, config: dict[str, Any], inputs: dict[str, Any], made_by: dict[str, Any]) -> None:
+def _write_picture(path: Path, pixels: np.ndarray, config: dict[str, Any], inputs: dict[str, Any], *, made_by: dict[str, Any]) -> None:
     check_target(path, "picture", (".png",), [])
-    write_picture(path, pixels, Header("picture", config, pixels_digest(pixels), 0, inputs, made_by))
+    write_picture(path, pixels, Header("picture", config, pixels_digest(pixels), 0, inputs=inputs, made_by=made_by))
 
 
-def _trained(data: Path, out: Path, recipe: str, dim: int, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:
+def _trained(data: Path, out: Path, recipe: str, dim: int, *, schedule: dict[str, Any], run: RunOptions, progress: Progress) -> Point:
     name = Path(recipe).stem
     ckpt = out / f"{name}-d{dim}.safetensors"
     overrides = {PRETRAIN_RECON.name: schedule, "prior": {"dim": dim}}
     result = train(PRETRAIN_RECON, data, ckpt, recipe=recipe, overrides=overrides, run=run, progress=progress)
     planned = {"parameters": result.numbers["parameters"], "steps": result.numbers["steps"]} if run.dry_run else {}
-    return Point(name, dim, ckpt, ckpt.with_suffix(".json"), {"model": name, "d": dim, **planned})
+    return Point(name, dim, ckpt, ckpt.with_suffix(".json"), row={"model": name, "d": dim, **planned})
 
 
-def _measure(point: Point, data: Path, split: str, run: RunOptions, progress: Progress) -> None:
+def _measure(point: Point, data: Path, split: str, run: RunOptions, *, progress: Progress) -> None:
     """Score a trained point, unless it has its score already, and complete its row."""
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import overlaid, split_table
+from genrev_cli.config import overlaid, split_table, without
 from genrev_cli.errors import UsageError
 from genrev_cli.methods.adversarial import LatentAdversarial
 from genrev_cli.methods.matching import LatentMatching
@@ -23,6 +23,7 @@ from genrev_cli.runs.recipes import recipe_for_checkpoint, say, table_in
 from genrev_cli.runs.run import run_job
 from genrev_cli.settings.adversarial import ADVERSARY, AdversarialConfig, MatchingConfig
 from genrev_cli.settings.schedule import RunOptions, Schedule
+from genrev_cli.settings.trainers import flag_that_sets
 from genrev_cli.store.checkpoints import data_of, load_checkpoint
 from genrev_cli.training.method import AutoencoderMethod, require_two_codes
 
@@ -49,10 +50,10 @@ def train_adversarial(
     """
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, FAMILY, recipe=recipe)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, family=FAMILY, recipe=recipe)
     table, method, kind = _matched(table_in(choice, overlaid(choice.tables, overrides), STAGE), overrides.get(STAGE, {}))
     schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, kind)
-    say(choice, images, "adversary, batch and steps", 0, progress)
+    say(choice, images, "adversary, batch and steps", 0, progress=progress)
     if table.get("matcher") == "mmd":
         require_two_codes(schedule, "matcher mmd")
 
@@ -64,7 +65,10 @@ def train_adversarial(
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
-    job = Job(STAGE, settings, inputs, images, schedule, build, method.batches_per_step, choice.origin, defaults, shared)
+    job = Job(
+        STAGE, settings, inputs, images, schedule, build,
+        batches_per_step=method.batches_per_step, origin=choice.origin, defaults=defaults, shared=shared,
+    )  # fmt: skip
     return run_job(job, out, run, progress)
 
 
@@ -79,6 +83,5 @@ def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, An
     )
     foreign = {field.name for field in fields(other)} - {field.name for field in fields(settings)}
     for key in foreign & asked.keys() - {"matcher"}:
-        flag = key.replace("_", "-")
-        raise UsageError(f"--{flag}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
-    return {key: value for key, value in table.items() if key not in foreign}, method, settings
+        raise UsageError(f"{flag_that_sets(STAGE, key)}: has no meaning with --matcher {table.get('matcher', ADVERSARY)}; leave it out")
+    return without(table, *foreign), method, settings

@@ -90,12 +90,12 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
-    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, CKPT_FAMILY, recipe=asked.recipe, optional=True)
+    choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, family=CKPT_FAMILY, recipe=asked.recipe, optional=True)
     tables = overlaid(choice.tables, asked.overrides)
     lacks = not asked.recipe and STAGE not in choice.tables
     table = tables.get(STAGE, {}) if lacks else table_in(choice, tables, STAGE)  # a network of any recipe is a good start
     schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, AEOTGANConfig)
-    say(choice, images, "batch and steps", 0, asked.progress)
+    say(choice, images, "batch and steps", 0, progress=asked.progress)
     if "batch" not in table:
         schedule = replace(schedule, batch=math.ceil(DEFAULT_BATCH / config.parts) * config.parts)
     config.pairs(schedule.batch)
@@ -103,7 +103,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     def build(device: torch.device) -> AEOTGAN:
         trained, frozen = (copy.deepcopy(start.autoencoder).to(device) for _ in range(2))
         prior = _without_codes(copy.deepcopy(start.prior)).to(device)
-        return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), frozen)
+        return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), encoder=frozen)
 
     settings = {"model": start.autoencoder.config, "prior": base_of(start.prior).config, "method": vars(config)}
     inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
@@ -114,8 +114,9 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
     shared = {"a batch": (schedule.batch, config.parts)}
     return Job(
-        STAGE, settings, inputs, images, schedule, build, config.discriminator_updates, choice.origin, defaults, shared, write=_write
-    )
+        STAGE, settings, inputs, images, schedule, build,
+        batches_per_step=config.discriminator_updates, origin=choice.origin, defaults=defaults, shared=shared, write=_write,
+    )  # fmt: skip
 
 
 def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, asked: _Asked) -> Job:
@@ -123,7 +124,7 @@ def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, as
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, AEOTGAN, init=init, **asked._asdict())
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)
@@ -181,7 +182,9 @@ class GeneratorMonitor(Monitor):
         """Write a grid of samples from the same seeds every time."""
         name = f"step-{step:07d}-samples.png"
         picture = grid(to_pixels(self._samples(model, [range(64)])).cpu().numpy(), 8)
-        write_picture(self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, {}, made_by))
+        write_picture(
+            self.folder / name, picture, Header("picture", {"shows": name}, pixels_digest(picture), step, inputs={}, made_by=made_by)
+        )
 
     @staticmethod
     def preview_bytes(image_shape: tuple[int, int, int]) -> int:

@@ -1,6 +1,6 @@
 """Checkpoints as objects: an autoencoder and its prior. Training stages write them; most other commands read them."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Checkpoint:
     header: Header
     autoencoder: Autoencoder
     prior: Prior
+    _: KW_ONLY
     sampler: tuple[Path, Header] | None = None
 
     @property
@@ -81,7 +82,7 @@ def write_autoencoder(
     config = {**settings, "model": model["autoencoder"].config, "prior": model["prior"].config}
     if plugins := needed([("network", config["model"]["name"]), ("trainer", settings.get("stage", ""))]):
         config["plugins"] = plugins
-    write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(path, tensors, Header("checkpoint", config, tensors_digest(tensors), step, inputs=inputs, made_by=made_by))
 
 
 def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:

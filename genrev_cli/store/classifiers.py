@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.config import from_table
+from genrev_cli.config import construct
 from genrev_cli.errors import FileError
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
@@ -17,7 +17,7 @@ KIND = "classifier"
 
 def build_classifier(table: dict[str, Any], where: str) -> Classifier:
     """Return the classifier of a table; `where` names the table in errors. Raises UsageError on an unknown key or an impossible value."""
-    return Classifier(**vars(from_table(ClassifierConfig, table, where)))
+    return construct(ClassifierConfig, table, where, lambda config: Classifier(**vars(config)))
 
 
 def write_classifier(
@@ -31,7 +31,7 @@ def write_classifier(
 ) -> None:
     """Write a classifier. settings: those of its training, for the header."""
     tensors = prefixed("classifier", classifier)
-    write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(path, tensors, Header(KIND, settings, tensors_digest(tensors), step, inputs=inputs, made_by=made_by))
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Header]:

@@ -44,7 +44,9 @@ def write_sampler(
 ) -> None:
     """Write a sampler. config: the settings of its fit, for the header."""
     tensors = prefixed("sampler", sampler)
-    write_checkpoint(path, tensors, Header(KIND, {**config, "sampler": sampler.config}, tensors_digest(tensors), step, inputs, made_by))
+    write_checkpoint(
+        path, tensors, Header(KIND, {**config, "sampler": sampler.config}, tensors_digest(tensors), step, inputs=inputs, made_by=made_by)
+    )
 
 
 def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:

@@ -151,6 +151,6 @@ class Figure:
         picture, layout = sheet(tiles.cpu().numpy(), columns, scale=self.look.scale, rows=rows, heads=heads, corner=corner)
         made_by = provenance(seconds=self.seconds, seed=seed, device=str(self.place))
         config = {**config, "numbers": numbers, "layout": layout}
-        header = Header("picture", config, pixels_digest(picture), self.model.header.step, self.inputs, made_by)
+        header = Header("picture", config, pixels_digest(picture), self.model.header.step, inputs=self.inputs, made_by=made_by)
         write_picture(self.out, picture, stripped(header) if self.look.publish else header)
         return Result(self.out, numbers)

@@ -106,7 +106,7 @@ def _nothing(*_: object) -> None:
     """Do nothing, as all ranks but rank 0 do for most hooks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hooks:
     """Functions that the loop calls between steps. `log` gets the means since its last call; `save` writes the state to resume from."""
 

@@ -210,8 +210,8 @@ def test_writing(tmp_path):
 def test_both_sides_sample_the_same_images(n, batch):
     model = revnet_step.drawn(revnet_step.celeba_revnet(True))
     prior = sample_images.build_prior({"name": "active-gaussian", "dim": 64, "latent_dim": model.latent_dim})
-    ours = sample_images.own(model, prior, n, batch, CPU, bf16=False)()
-    theirs = sample_images.published(PublishedRevNet(model), prior, n, batch, CPU)()
+    ours = sample_images.own(model, prior, n, batch, device=CPU, bf16=False)()
+    theirs = sample_images.published(PublishedRevNet(model), prior, n, batch, device=CPU)()
     assert ours.shape == theirs.shape == (n, 3, 16, 16)
     assert (ours.int() - theirs.int()).abs().max() <= 1
     assert len(ours.unique()) > 20

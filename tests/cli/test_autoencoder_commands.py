@@ -51,7 +51,7 @@ def test_everything_downstream_takes_a_perceptual_autoencoder(chain, run, run_js
     [
         (["train-pga", "--variant", "pga"], "pga: choose lpga, vpga or lvpga"),
         (["train-vae", "--variant", "gan"], "gan: choose vae, wae-mmd or wae-gan"),
-        (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "unknown key 'decoder_std'"),
+        (["train-vae", "--variant", "wae-mmd", "--decoder-std", 0.1], "--decoder-std 0.1: wae-mmd-digits [train-vae] has no key"),
         (["train-pga", "--variant", "vpga", "--recipe", "lpga-digits"], "lpga-digits is a recipe for lpga; leave out"),
         (["train-vae", "--variant", "vae", "--recipe", "wae-mmd-digits"], "wae-mmd-digits is a recipe for wae-mmd"),
         (["train-pga", "--precision", "bf16"], "lpga compares codes that differ by 1 %"),
@@ -71,7 +71,7 @@ def test_a_wrong_input_gets_one_sentence(chain, run, tmp_path, words, message):
     assert not (tmp_path / "x.safetensors").exists()
 
 
-def test_a_bijection_takes_lpga_alone(chain, run, run_json, tmp_path):
+def test_a_bijection_is_trained_by_lpga_only(chain, run, run_json, tmp_path):
     recipe = tmp_path / "own.toml"
     recipe.write_text(
         '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 4 }]\n[prior]\nname = "active-gaussian"\ndim = 8\nbound = 0.0\n'

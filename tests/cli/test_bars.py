@@ -89,7 +89,7 @@ def test_many_steps_need_little_memory_and_are_all_counted(clock):
 
 @pytest.mark.parametrize("title", ["train-adversarial", "pretrain-recon"])
 def test_80_columns_hold_name_position_elapsed_and_eta_of_a_long_run(clock, title):
-    line = Line(title, 250_000, "steps", 0, clock)
+    line = Line(title, 250_000, "steps", 0, clock=clock)
     clock.now += 36_000
     line.advance(123_456, L_x=0.1, L_z=0.2, grad_norm=3.0, images_per_second=1234.5)
     text = line.text(80)
@@ -126,7 +126,7 @@ def terminal(monkeypatch):
 def test_a_slow_run_in_a_terminal(terminal, clock, monkeypatch):
     """45 s for each step, as on a large network: Rich's own estimate would forget every step before the next one."""
     terminal()
-    monkeypatch.setattr(bars, "Line", lambda *values: Line(*values, clock))
+    monkeypatch.setattr(bars, "Line", lambda *values: Line(*values, clock=clock))
     progress = Bars()
     with progress.task("pretrain-recon", 400, "steps") as bar:
         for step in range(1, 4):
@@ -141,7 +141,7 @@ def test_a_slow_run_in_a_terminal(terminal, clock, monkeypatch):
 def test_a_fast_run_in_a_terminal(terminal, clock, monkeypatch):
     """10,000 steps a second: each is counted, and the end is drawn."""
     terminal()
-    monkeypatch.setattr(bars, "Line", lambda *values: Line(*values, clock))
+    monkeypatch.setattr(bars, "Line", lambda *values: Line(*values, clock=clock))
     with Bars().task("train-adversarial", 20_000, "steps") as bar:
         for _ in range(20_000):
             clock.now += 1e-4
@@ -166,7 +166,7 @@ def test_tasks_inside_of_tasks_have_a_line_each(terminal):
 
 
 def test_plain_lines_keep_the_newest_numbers(capsys, monkeypatch, clock):
-    monkeypatch.setattr(bars, "Plain", lambda *values: Plain(*values, clock))
+    monkeypatch.setattr(bars, "Plain", lambda *values: Plain(*values, clock=clock))
     with bars.PlainLines().task("train", 3, "steps") as bar:
         bar.advance(1, loss=0.5)
         clock.now += 11

@@ -167,7 +167,7 @@ def test_dry_run_writes_nothing(chain, run_json):
     assert not list(chain.glob("dry*"))
 
 
-def test_a_restart_is_resumed_and_not_the_run_before_it(chain, run, tmp_path, monkeypatch):
+def test_the_restarted_run_is_resumed_not_the_one_before_it(chain, run, tmp_path, monkeypatch):
     words = ("pretrain-recon", "--data", chain / "digits.h5", "--recipe", chain / "tiny.toml", "--out", tmp_path / "r.safetensors")
     assert run(*words)[0] == 0
     with monkeypatch.context() as patch:

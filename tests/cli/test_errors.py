@@ -35,8 +35,16 @@ def bad(chain, tmp_path):
     _truncated(chain / "recon.safetensors", tmp_path / "cut.safetensors")
     _truncated(chain / "digits.h5", tmp_path / "cut.h5")
     shutil.copy(chain / "grid.png", tmp_path / "other.png")
-    for name, line in {"key": "leraning_rate = 1", "type": 'lr = "fast"'}.items():
+    lines = {"key": "leraning_rate = 1", "type": 'lr = "fast"', "negative": "weight_x = -1", "nan": "lr = nan"}
+    for name, line in lines.items():
         (tmp_path / f"{name}.toml").write_text((chain / "tiny.toml").read_text().replace("lr = 1e-3", line))
+    tiny = (chain / "tiny.toml").read_text()
+    for name, (old, new) in {
+        "dim": ("dim = 4", "dim = 900"),
+        "blocks": ("blocks = 1", "blocks = -1"),
+        "word": ("hidden = 8", "hiden = 8"),
+    }.items():
+        (tmp_path / f"{name}.toml").write_text(tiny.replace(old, new, 1))
     images = tmp_path / "images"
     images.mkdir()
     for i in range(3):
@@ -67,6 +75,25 @@ CASES = {
     "unknown recipe": (2, "pretrain-recon --data {chain}/digits.h5 --recipe grn-minst", "did you mean 'grn-mnist'"),
     "bad recipe key": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/key.toml", "unknown key 'leraning_rate'"),
     "bad recipe value": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/type.toml", "must be float, not 'fast'"),
+    "negative in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml", "negative.toml [pretrain-recon]: weight_x = -1; must"),
+    "not a number in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/nan.toml", "nan.toml [pretrain-recon]: lr: must be a finite number"),
+    "negative over a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/negative.toml --weight-x -2", "error: --weight-x -2: must be"),
+    "too many dimensions in a recipe": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/dim.toml", "dim.toml [prior]: dim = 900; the latent has 64 dimensions"),
+    "too many dimensions": (2, "pretrain-recon --data {chain}/digits.h5 --dims 900", "error: --dims 900: the latent has 64 dimensions"),
+    "dimensions of another prior": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe flow-digits --dims 4", "error: --dims 4: flow-digits [prior] has no key"),
+    "impossible network": (2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/blocks.toml", "blocks.toml [model]: revnet: Scale("),
+    "unknown key of a network": (
+        2, "pretrain-recon --data {chain}/digits.h5 --recipe {bad}/word.toml", "word.toml [model]: scales[0]: unknown key 'hiden'; "),
+    "no grid": (2, "pretrain-recon --data {chain}/digits.h5 --exact-bits 99", "error: --exact-bits 99: must be 0 (off) or 8 to 22"),
+    "no features": (2, "fit-features --data {chain}/digits.h5 --dims 0", "error: --dims 0: must be at least 1"),
+    "another variant's setting": (
+        2, "train-vae --data {chain}/digits.h5 --weight-penalty 2", "error: --weight-penalty 2: vae-digits [train-vae] has no key"),
+    "unknown command": (2, "train-swae", "If a plugin defines it, pass --plugin FILE"),
     "unknown reference": (3, "fid {chain}/samples --ref celebs --features pixel", "give a path or a name: celeba"),
     "reference not prepared": (3, "fid {chain}/samples --ref celeba --features pixel", "genrev prepare-data celeba"),
     "no weights": (3, "fid {chain}/samples --ref {chain}/digits.h5 --weights {bad}/w.pth", "no such file"),
@@ -195,7 +222,7 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
         moved.rename(chain / "digits.h5")
 
 
-def test_an_interrupt_that_a_library_made_another_error_of(monkeypatch, capsys):
+def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
     """Extension modules that are being loaded answer Ctrl-C with an ImportError."""
     from genrev_cli import cli
     from genrev_cli.cli import commands  # noqa: F401 (registered before the app is another)

@@ -102,7 +102,7 @@ def test_inputs_settings_and_keys_lose_their_folders():
 
     record = {"path": "/my photos/a.h5", "kind": "data", "sha256": "x", "config": {"around": "code of /my photos/b.png"}}
     header = stripped(
-        Header("report", {"recipe": "/home/x/r.toml", "dims": [1, 2]}, "d", 3, {"/my photos/a.h5": record, "/other/a.h5": record})
+        Header("report", {"recipe": "/home/x/r.toml", "dims": [1, 2]}, "d", 3, inputs={"/my photos/a.h5": record, "/other/a.h5": record})
     )
     assert header.config == {"recipe": "r.toml", "dims": [1, 2]}
     assert list(header.inputs) == ["a.h5", "a.h5 (2)"]
@@ -119,7 +119,7 @@ def test_a_page_loses_paths_that_only_its_commands_have(tmp_path, run):
     shown = "genrev prepare-data mnist --path &#39;/my &#34;photos&#34; &amp; more/raw/mnist&#39; --out=/data/x/m.h5"
     picture = '<img src="data:image/png;base64,ab/cd/ef/g">'
     record = {"path": "/d/m.h5", "kind": "data", "sha256": "1", "made_by": {"command": command, "seconds": 1}}
-    write_page(tmp_path / "p.html", f"<p>{shown}</p>{picture}{SLOT}", Header("report", {}, "", 0, {"/d/m.h5": record}))
+    write_page(tmp_path / "p.html", f"<p>{shown}</p>{picture}{SLOT}", Header("report", {}, "", 0, inputs={"/d/m.h5": record}))
     assert run("info", tmp_path / "p.html", "--strip", "--out", tmp_path / "copy.html")[0] == 0
     header, text = read_page(tmp_path / "copy.html")
     assert text.startswith(f"<p>genrev prepare-data mnist --path &#39;mnist&#39; --out=m.h5</p>{picture}<script")

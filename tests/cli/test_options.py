@@ -171,7 +171,7 @@ def test_two_settings_that_are_swapped_are_noticed(name, key, swapped, monkeypat
         check_options(name, {**BUILT[name].parts, key: swapped}, monkeypatch)
 
 
-def test_the_paths_of_interpolate_are_those_that_there_are():
+def test_interpolate_offers_every_path_of_the_package():
     assert tuple(paths.PATHS) == PATHS
 
 

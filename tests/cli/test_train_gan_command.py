@@ -26,7 +26,7 @@ def trained(chain):
     return chain
 
 
-def test_everything_takes_what_it_makes(trained, run, tmp_path):
+def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path):
     gan, ot, ae = trained / "gan.safetensors", trained / "ae-ot.safetensors", trained / "ae.safetensors"
     for words in (
         ["sample", "--ckpt", gan, "--ot", ot, "-n", 5, "--out", tmp_path / "s.h5"],

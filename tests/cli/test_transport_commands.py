@@ -71,14 +71,14 @@ def test_traverse_has_a_row_for_every_class_and_dimension(trained, run, tmp_path
 
 
 @pytest.mark.parametrize("matcher", ["mmd", "sliced", "ot"])
-def test_a_distance_in_the_adversarys_place(chain, run_json, tmp_path, matcher):
+def test_a_distance_replaces_the_adversary(chain, run_json, tmp_path, matcher):
     words = ["train-adversarial", "--ckpt", chain / "recon.safetensors", "--matcher", matcher, "--weight-match", 2, "--steps", 2]
     result = run_json(*words, "--out", tmp_path / "m.safetensors", "--device", "cpu")
     assert result["steps"] == 2
     assert "relative_swd" in result
 
 
-def test_a_matcher_and_what_only_the_adversary_has(chain, run, tmp_path):
+def test_settings_of_the_adversary_are_refused_with_a_matcher(chain, run, tmp_path):
     words = ["train-adversarial", "--ckpt", chain / "recon.safetensors", "--matcher", "mmd", "--out", tmp_path / "m.safetensors"]
     code, out, err = run(*words, "--lr-adversary", 1e-3)
     assert (code, out) == (2, "")
@@ -105,7 +105,7 @@ def test_fit_ot_prints_its_path_and_does_nothing_twice(maps, run):
         (["--ot", "classes.safetensors", "--class", "7"], "ot"),
     ],
 )
-def test_where_codes_come_from(maps, run_json, tmp_path, words, sampler):
+def test_codes_come_from_the_map_or_the_prior(maps, run_json, tmp_path, words, sampler):
     words = [maps / word if word.endswith("safetensors") else word for word in words]
     result = run_json("sample", "--ckpt", maps / "adversarial.safetensors", "-n", 10, "--out", tmp_path / "s.h5", *words)
     assert result["sampler"] == sampler
@@ -123,7 +123,7 @@ def test_where_codes_come_from(maps, run_json, tmp_path, words, sampler):
         (["--class", "one"], 2, "--class one: no such class; the classes are 0, 1, 2"),
     ],
 )
-def test_what_cannot_be_drawn(maps, run, tmp_path, words, code, said):
+def test_samples_that_cannot_be_drawn_are_refused(maps, run, tmp_path, words, code, said):
     words = [maps / word if word.endswith("safetensors") else word for word in words]
     found, out, err = run("sample", "--ckpt", maps / "adversarial.safetensors", "--out", tmp_path / "s.h5", *words)
     assert (found, out) == (code, "")
@@ -131,7 +131,7 @@ def test_what_cannot_be_drawn(maps, run, tmp_path, words, code, said):
     assert not (tmp_path / "s.h5").exists()
 
 
-def test_a_score_of_samples_of_the_map(maps, run_json, tmp_path):
+def test_samples_of_the_map_are_scored(maps, run_json, tmp_path):
     words = ["--ckpt", maps / "adversarial.safetensors", "-n", 50, "--ref", maps / "digits.h5", "--features", "pixel", "--no-cache"]
     ot = run_json("fid", *words, "--ot", maps / "ot.safetensors", "--out", tmp_path / "ot.json")
     prior = run_json("fid", *words, "--out", tmp_path / "prior.json")
@@ -156,14 +156,14 @@ def test_the_same_model_with_the_same_sampler_twice(maps, run, tmp_path):
     assert (code, "give it once" in err) == (2, True)
 
 
-def test_a_path_along_the_map(maps, run, tmp_path):
+def test_interpolate_follows_the_map(maps, run, tmp_path):
     words = ["interpolate", "--ckpt", maps / "adversarial.safetensors", "--ot", maps / "ot.safetensors", "--out", tmp_path / "p.png"]
     assert run(*words)[0] == 0
     code, _, err = run(*words, "--latent", "full")
     assert (code, "leave --latent and --path out" in err) == (2, True)
 
 
-def test_a_report_of_codes_and_the_map_that_draws_them(maps, run, tmp_path):
+def test_a_report_shows_codes_and_the_map_fitted_to_them(maps, run, tmp_path):
     assert run("report", maps / "codes.h5", maps / "ot.safetensors", "--out", tmp_path / "r.html")[0] == 0
     assert "codes drawn from ot.safetensors" in (tmp_path / "r.html").read_text(encoding="utf-8")
 

@@ -83,7 +83,14 @@ def foreign(tmp_path):
     """A file whose header has control sequences of terminals."""
     evil = "\x1b[2J\x1b]0;gone\x07\r\nverified  all of it\x9b31m"
     source = {"path": evil, "kind": evil, "sha256": evil, "config": {evil: evil}}
-    header = Header("codes", {evil: evil, "list": [evil]}, "", 0, {evil: source}, {"command": evil, "utc": evil, "git": evil, "seconds": 1})
+    header = Header(
+        "codes",
+        {evil: evil, "list": [evil]},
+        "",
+        0,
+        inputs={evil: source},
+        made_by={"command": evil, "utc": evil, "git": evil, "seconds": 1},
+    )
     with hdf5.writing(tmp_path / "foreign.h5", header) as writer:
         writer.create("rows", (1,), "int64")
         writer.write("rows", 0, np.zeros(1, np.int64))

@@ -29,7 +29,7 @@ TENSORS = {"w": torch.randn(4, 3), "half": torch.randn(5).bfloat16(), "n": torch
 RESULT = {"fid": 12.5, "name": "é", "n": [1, 2]}
 MU, SIGMA = RNG.normal(size=4), np.eye(4)
 INPUTS = {"data": {"path": "/a", "kind": "data", "sha256": "b"}}
-MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, INPUTS, {"command": "make", "seconds": 0.5})
+MADE = Header("picture", {"pair": [1, 2.5], "text": "×", "none": None}, "", 12, inputs=INPUTS, made_by={"command": "make", "seconds": 0.5})
 
 
 def write_h5(path, header, array=PIXELS):
@@ -50,7 +50,7 @@ FORMATS = {
         lambda path: read_picture(path)[0],
     ),
     "json": (lambda path, header: write_json(path, RESULT, replace(header, sha256=json_digest(RESULT))), lambda path: read_json(path)[0]),
-    "npz": (lambda path, header: write_statistics(path, MU, SIGMA, 9, header), lambda path: read_statistics(path)[0]),
+    "npz": (lambda path, header: write_statistics(path, MU, SIGMA, 9, header=header), lambda path: read_statistics(path)[0]),
 }
 
 

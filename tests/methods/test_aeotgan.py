@@ -30,7 +30,7 @@ def make(model=INFOGAN, paired=True, **settings):
     prior = ActiveGaussian(3, autoencoder.latent_dim, bound=0.0, choose="first")
     settings = {"weight_content": 1.0, "weight_feature": 1.0, **settings} if paired else settings
     encoder = copy.deepcopy(autoencoder) if paired else None
-    return AEOTGAN(autoencoder.train(), prior, AEOTGANConfig(**settings), nullcontext, encoder)
+    return AEOTGAN(autoencoder.train(), prior, AEOTGANConfig(**settings), nullcontext, encoder=encoder)
 
 
 def stepped(method, x, seed=2):

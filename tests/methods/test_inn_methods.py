@@ -102,5 +102,5 @@ def test_decay_and_eps_reach_the_optimiser():
 
 @pytest.mark.parametrize("settings", [{"weight_mmd": -1.0}, {"mmd_widths": ()}, {"mmd_widths": (0.2, 0.0)}])
 def test_impossible_settings(settings):
-    with pytest.raises(UsageError, match="--weight-mmd -1: must be at least 0|mmd_widths .*: must"):
+    with pytest.raises(UsageError, match="--weight-mmd -1: must be at least 0|mmd_widths = .*; must"):
         ReconstructionConfig(**settings)

@@ -158,7 +158,7 @@ def test_config():
 
 @pytest.mark.parametrize("bits", [7, 23, -1, 1])
 def test_bad_bits(bits):
-    said = rf"exact_bits = {bits} must be 0 \(off\) or within 8 … 22"
+    said = rf"exact_bits = {bits}; must be 0 \(off\) or 8 to 22"
     with pytest.raises(UsageError, match=said):
         build_model(revnet((1, 4, 4), (1, 2, 3), exact_bits=bits))
     with pytest.raises(UsageError, match=said):

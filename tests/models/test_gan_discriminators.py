@@ -254,8 +254,8 @@ def test_no_discriminator_fits(image_shape):
 @every_family
 @pytest.mark.parametrize("norm", ["instance", ""])
 def test_unknown_norms(name, norm):
-    with pytest.raises(UsageError, match=rf"norm = '{norm}' is unknown; choose batch, layer, spectral, none"):
+    with pytest.raises(UsageError, match=rf"norm = '{norm}'; choose batch, layer, spectral, none"):
         build_discriminator(SMALL[name], norm)
     family = FAMILIES[name]
-    with pytest.raises(UsageError, match="is unknown"):
+    with pytest.raises(UsageError, match="; choose batch"):
         family.discriminator(family.settings(**{key: value for key, value in SMALL[name].items() if key != "name"}), norm)

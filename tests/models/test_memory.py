@@ -268,6 +268,6 @@ def test_memory_is_set_on_a_built_model(name):
         model.memory = memory
         assert model.memory == copy.deepcopy(model).memory == memory
         assert model.config == config
-    with pytest.raises(UsageError, match="memory = 'lots' is unknown; choose plain, reversible, checkpoint"):
+    with pytest.raises(UsageError, match="memory = 'lots'; choose plain, reversible, checkpoint"):
         model.memory = "lots"
     assert model.memory == "checkpoint"

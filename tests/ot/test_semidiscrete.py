@@ -42,7 +42,7 @@ def clusters(n, d, modes, scale, seed=0):
 def test_descent_finds_the_heights_of_a_line(weights):
     """In one dimension the heights are known. Here the descent finds them; `build_solver` would use the formula."""
     target = merge(normal(50, 1), weights)
-    solver = advance(StreamingSolver(target, 250, SolverConfig(), 0, Ranks()), 300_000)
+    solver = advance(StreamingSolver(target, 250, SolverConfig(), 0, ranks=Ranks()), 300_000)
     exact = line_heights(target)
     assert (solver.heights() - exact).abs().max() < 0.015
     assert exact.std() > 0.1
@@ -196,7 +196,7 @@ def test_the_seed_decides():
 def test_ranks_share_one_computation(size, together):
     codes = clusters(500, 8, 10, 0.3)
     alone = solved(codes, 10_000).heights()
-    work = lambda ranks: advance(build_solver(codes, None, SolverConfig(), 0, ranks), 10_000).heights()  # noqa: E731
+    work = lambda ranks: advance(build_solver(codes, None, SolverConfig(), 0, ranks=ranks), 10_000).heights()  # noqa: E731
     first, *others = together(size, work)
     torch.testing.assert_close(first, alone, atol=1e-6, rtol=0)
     assert all(torch.equal(other, first) for other in others)
@@ -225,7 +225,7 @@ def test_batches_are_numbered():
         Cube(5, torch.device("cpu"), 3, "x").batch(7, 1000),
     ):
         assert abs((x * other).mean()) < 0.005
-    shares = [Cube(5, torch.device("cpu"), 3, "ot", Ranks(r, 3)).share(7, 1000) for r in range(3)]
+    shares = [Cube(5, torch.device("cpu"), 3, "ot", ranks=Ranks(r, 3)).share(7, 1000) for r in range(3)]
     assert torch.equal(torch.cat(shares).sort(0).values, x.sort(0).values)
 
 

@@ -17,7 +17,9 @@ PICTURE = np.zeros((1, 4, 4), np.uint8)
 def member(name: str, seed: int, values: dict[str, float], speeds: tuple[float, ...] = ()) -> Member:
     """Return a member that was pretrained for 30 steps in 5 s and trained for 20 steps in 7 s."""
     start = Header("checkpoint", {"stage": "pretrain"}, "s", 30, made_by={"seconds": 5.0}).as_input(Path("start"))
-    header = Header("checkpoint", {"stage": "train", "schedule": {"seed": seed}}, name, 20, {"ckpt": start}, {"seconds": 7.0})
+    header = Header(
+        "checkpoint", {"stage": "train", "schedule": {"seed": seed}}, name, 20, inputs={"ckpt": start}, made_by={"seconds": 7.0}
+    )
     (main, value), *others = values.items()
     numbers = {"metric": main, "value": value, **dict(others), "n": 500, "n_reference": 40, "bias_floor": 0.25, "split": "test"}
     log = [{"step": i, "kind": "loss", "images_per_second": speed} for i, speed in enumerate(speeds)]
@@ -28,8 +30,8 @@ def comparison(rows: dict[str, list[dict[str, float]]], speeds: tuple[float, ...
     made = []
     for label, measured in rows.items():
         members = [member(f"{label}{seed}", seed, values, speeds) for seed, values in enumerate(measured)]
-        made.append(Row(Group(label, [found.record for found in members]), members, PICTURE, PICTURE, PICTURE))
-    return Comparison(made, "real.h5", 3, PICTURE, "test")
+        made.append(Row(Group(label, [found.record for found in members]), members, PICTURE, PICTURE, full=PICTURE))
+    return Comparison(made, "real.h5", 3, PICTURE, split="test")
 
 
 THREE = {"a": [{"FID": 5.0, "L1": 0.4}], "b": [{"FID": 1.0, "L1": 0.2}, {"FID": 2.0, "L1": 0.4}, {"FID": 3.0, "L1": 0.9}]}

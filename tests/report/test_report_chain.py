@@ -8,7 +8,8 @@ from genrev_cli.report.chain import Record, collect, commands, lineage
 
 def record(name: str, minute: int, inputs: dict | None = None, kind: str = "checkpoint") -> Record:
     return Record(
-        Path(name), Header(kind, {}, name, minute, inputs or {}, {"command": f"make {name}", "utc": f"2026-01-01T00:{minute}:00+00:00"})
+        Path(name),
+        Header(kind, {}, name, minute, inputs=inputs or {}, made_by={"command": f"make {name}", "utc": f"2026-01-01T00:{minute}:00+00:00"}),
     )
 
 

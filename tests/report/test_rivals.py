@@ -19,7 +19,7 @@ def checkpoint(path: str, seed: int = 0, *, lr: float = 1e-3, stage: str = "trai
         "schedule": {"seed": seed, "steps": 10},
         **config,
     }
-    return Record(Path(path), Header("checkpoint", table, f"{path}{seed}{lr}", 10, inputs))
+    return Record(Path(path), Header("checkpoint", table, f"{path}{seed}{lr}", 10, inputs=inputs))
 
 
 START = checkpoint("start.safetensors", stage="pretrain")

@@ -14,18 +14,18 @@ from genrev_cli.report.summary import blocks, headline, models
 def model(name: str, network: str, minute: int, inputs: dict | None = None) -> Record:
     config = {"stage": "train", "model": {"name": network, "image_shape": [1, 8, 8]}, "prior": {"dim": 3}}
     made_by = {"utc": f"2026-01-01T00:{minute:02}:00", "command": "genrev train", "seconds": 1.0}
-    return Record(Path(f"/runs/{name}"), Header("checkpoint", config, name, 10, inputs or {}, made_by))
+    return Record(Path(f"/runs/{name}"), Header("checkpoint", config, name, 10, inputs=inputs or {}, made_by=made_by))
 
 
 def score(of: Record, value: float, file: str, minute: int = 30, **result) -> Score:
     found = {"metric": "FD-pixel", "value": value, "n": 100, "n_reference": 50, "split": "test", **result}
     inputs = {"samples": of.header.as_input(of.path)}
-    return Score(Record(Path(file), Header("score", {}, file, 0, inputs, {"utc": f"2026-01-01T00:{minute:02}:00"})), found)
+    return Score(Record(Path(file), Header("score", {}, file, 0, inputs=inputs, made_by={"utc": f"2026-01-01T00:{minute:02}:00"})), found)
 
 
 def picture(of: Record, l1: float) -> Picture:
     config = {"shows": "reconstructions", "numbers": {"images": 7, "split": "test", "l1_restricted": l1}}
-    header = Header("picture", config, of.path.name, 0, {"ckpt": of.header.as_input(of.path)})
+    header = Header("picture", config, of.path.name, 0, inputs={"ckpt": of.header.as_input(of.path)})
     return Picture(Record(Path(f"{of.path.name}.png"), header), np.zeros((1, 8, 8), np.uint8))
 
 

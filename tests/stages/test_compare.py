@@ -110,7 +110,7 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path, models, recon,
         ("{0} {1}", "c.pdf", ".html"),
     ],
 )
-def test_wrong_use(tmp_path, models, chosen: str, out: str, words: str):
+def test_wrong_use_is_refused(tmp_path, models, chosen: str, out: str, words: str):
     with pytest.raises(UsageError, match=words):
         compare([word.format(*models) for word in chosen.split()], tmp_path / out, OPTIONS)
 
@@ -139,7 +139,7 @@ def test_notes_are_told_once_and_bars_name_their_model(tmp_path, models):
 
 @in_a_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_a_browser_shows_it_whole_and_legibly(page, tmp_path, width: int, scheme: str):
+def test_a_browser_shows_the_whole_page_legibly(page, tmp_path, width: int, scheme: str):
     text = [("body", "color"), (".about", "color"), ("nav a", "color"), (".tick", "fill"), ("thead th", "color"), ("td small", "color")]
     lines = [(".line.c0 path", "stroke"), (".line.c1 path", "stroke"), ("tbody th i.c0", "borderTopColor")]
     assert_legible(look(page, tmp_path, width, scheme, text=text, lines=lines), scheme, pictures=8)

@@ -200,7 +200,7 @@ def test_sizes_in_words(count, words):
     assert shown(count) == words
 
 
-def test_unknown_free_space(tmp_path, monkeypatch):
+def test_unknown_free_space_is_no_error(tmp_path, monkeypatch):
     def unknown(path):
         raise OSError
 

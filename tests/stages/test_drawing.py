@@ -63,7 +63,7 @@ def test_a_prior_draws_each_sample_from_a_generator_of_its_own():
     assert torch.equal(Drawing(PRIORS["gaussian"](), Draw(5, 0.5), CPU).codes(range(9)), 0.5 * torch.cat(expected))
 
 
-def test_codes_are_drawn_ahead_at_once(monkeypatch):
+def test_codes_are_drawn_ahead_in_one_block(monkeypatch):
     prior, asked = PRIORS["gaussian"](), []
     original = ActiveGaussian.sample_numbered
     monkeypatch.setattr(

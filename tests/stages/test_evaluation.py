@@ -45,7 +45,7 @@ def by_hand(ckpt, data, n=N, split="val"):
 
 def test_a_score_that_fails_leaves_the_network_in_training(data, recon, tmp_path, monkeypatch):
     model = load_checkpoint(recon(tmp_path / "a.safetensors").out, torch.device("cpu"))
-    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), SILENT)
+    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), progress=SILENT)
 
     def diverged(*_):
         assert not model.autoencoder.training
@@ -83,7 +83,7 @@ def test_an_interrupted_run_has_the_same_curve(tmp_path, recon):
     assert read_checkpoint_header(best_file(broken)).sha256 == read_checkpoint_header(best_file(straight)).sha256
 
 
-def test_a_better_step_before_the_interruption_stays_the_best(tmp_path, recon):
+def test_the_best_step_survives_an_interruption(tmp_path, recon):
     """With a learning rate of 0, no later score is lower than the first."""
     out = tmp_path / "out.safetensors"
     recon(out, steps=4, lr=0.0, run=SCORED)
@@ -102,7 +102,7 @@ def test_only_files_of_genrev_are_replaced(tmp_path, recon):
 
 @pytest.mark.parametrize(("split", "rows"), [("train", 22), ("test", 3), ("all", 30)])
 def test_split(data, split, rows):
-    evaluator = Evaluator(replace(SCORED.evaluation, split=split), open_images(data), 0, torch.device("cpu"), SILENT)
+    evaluator = Evaluator(replace(SCORED.evaluation, split=split), open_images(data), 0, torch.device("cpu"), progress=SILENT)
     assert evaluator.reference.n == rows
 
 
@@ -132,7 +132,7 @@ def test_a_new_run_has_no_best_of_an_old_one(tmp_path, recon):
 
 def test_samples_that_are_not_finite_are_not_scored(tmp_path, data, recon, monkeypatch, notes):
     model = load_checkpoint(recon(tmp_path / "a.safetensors", steps=1).out, torch.device("cpu"))
-    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), SILENT)
+    evaluator = Evaluator(SCORED.evaluation, open_images(data), 0, torch.device("cpu"), progress=SILENT)
     with torch.no_grad():
         next(model.autoencoder.parameters()).fill_(torch.nan)
     with pytest.raises(DivergedError, match="sample 0 is decoded to values that are not finite"):

@@ -190,7 +190,7 @@ def test_an_unknown_metric_is_named(sets):
         numbers(*sets, metrics=("fid", "is"))
 
 
-def test_the_metrics_of_models_are_those_that_the_settings_name():
+def test_the_metrics_of_models_are_those_in_the_settings():
     assert tuple(metrics_of_pairs.OF_MODELS) == OF_MODELS
 
 

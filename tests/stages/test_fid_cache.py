@@ -143,7 +143,7 @@ def test_the_key_is_the_content_not_the_name(images, cache):
     assert len(shards(cache)) == 4 * 6
 
 
-def test_another_schema_is_another_key(images, monkeypatch):
+def test_another_schema_gives_another_cache_key(images, monkeypatch):
     rows(images, Costly())
     monkeypatch.setattr(features, "SCHEMA", features.SCHEMA + 1)
     again = Costly()
@@ -240,7 +240,7 @@ def test_a_checkpoint_samples_only_what_is_missing(tmp_path, recon, monkeypatch)
     assert (made(64, temperature=0.5) != few).any()
 
 
-def test_two_runs_at_the_same_time(images, cache):
+def test_two_runs_may_fill_the_cache_at_once(images, cache):
     """A second run starts and finishes while the first computes its first shard. Both read only whole files."""
 
     class Overtaken(Costly):

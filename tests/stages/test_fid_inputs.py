@@ -66,7 +66,7 @@ def test_a_file_that_was_edited_is_refused(tmp_path, model, data, kind):
         open_image_input(path, "train", 0, Progress())
 
 
-def test_an_h5_of_another_tool(tmp_path):
+def test_an_h5_of_another_program_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((3, *SHAPE), np.uint8)
     with pytest.raises(

@@ -115,7 +115,7 @@ def test_short_names_of_extractors(identity, name):
     assert tag(identity) == name
 
 
-def test_built_once_and_then_read(here, monkeypatch):
+def test_statistics_are_computed_once_and_then_read(here, monkeypatch):
     notes = Notes()
     first = numbers(here, progress=notes)
     assert notes.said[0].startswith("--ref digits: digits, the 1,442 images of split 'train', as published, 8×8")
@@ -169,7 +169,7 @@ def test_statistics_that_are_out_of_date_are_refused(here, monkeypatch):
     with pytest.raises(FileError, match="was not made from the images of 'digits'; 'genrev fid-ref digits'"):
         numbers(here)
     header, n, mu, sigma = read_statistics(out)
-    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "protocol": fewer.facts()}))
+    write_statistics(out, mu, sigma, n, header=replace(header, config={**header.config, "protocol": fewer.facts()}))
     with pytest.raises(FileError, match=r"out of date: data/digits\.h5 has changed since it was made; 'genrev fid-ref digits'"):
         numbers(here)
 
@@ -186,7 +186,7 @@ def test_statistics_with_the_right_name_and_other_features_are_refused(here):
     out = fid_ref("digits", FidRefSettings(features=PIXEL, device="cpu")).out
     header, n, mu, sigma = read_statistics(out)
     other = {**header.config["identity"], "profile": "tf"}
-    write_statistics(out, mu, sigma, n, replace(header, config={**header.config, "identity": other}))
+    write_statistics(out, mu, sigma, n, header=replace(header, config={**header.config, "identity": other}))
     with pytest.raises(FileError, match="profile tf, not pixel"):
         numbers(here)
     np.savez(out, mu=mu, sigma=sigma)

@@ -65,7 +65,7 @@ def statistics(path, **identity):
     """Write a file of statistics with these features in its header."""
     common = {"profile": "pytorch-fid", "layer": "x", "dims": DIMS, "precision": "fp32"}
     config = {"metric": "FD-x", "kernel_metric": "KD-x", "identity": {**common, **identity}}
-    write_statistics(path, np.zeros(DIMS), np.eye(DIMS), 50, Header("statistics", config, ""))
+    write_statistics(path, np.zeros(DIMS), np.eye(DIMS), 50, header=Header("statistics", config, ""))
     return path
 
 

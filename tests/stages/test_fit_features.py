@@ -30,7 +30,7 @@ def fit(data):
     return run
 
 
-def test_it_learns(tmp_path, fit, learnable):
+def test_training_improves_the_model(tmp_path, fit, learnable):
     numbers = fit(tmp_path / "c.safetensors", data=learnable, steps=150, batch=50, lr=1e-2).numbers
     assert numbers["accuracy"] > 0.9  # by chance: 0.125
     classifier, header = load_classifier(tmp_path / "c.safetensors", torch.device("cpu"))
@@ -41,7 +41,7 @@ def test_it_learns(tmp_path, fit, learnable):
     assert header.kind == "classifier"
 
 
-def test_five_and_five_are_ten(tmp_path, fit):
+def test_five_steps_and_five_more_equal_ten(tmp_path, fit):
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     fit(straight)
     fit(broken, steps=5)
@@ -81,7 +81,7 @@ def test_files_of_other_kinds(tmp_path, fit, recon):
 
 
 @pytest.mark.parametrize("config", [{}, {"classifier": {"width": 4}}, {"classifier": {**TINY, "image_shape": [1, 8, 8], "classes": 1}}])
-def test_a_header_that_describes_no_classifier(tmp_path, fit, config):
+def test_a_header_without_a_classifier_is_refused(tmp_path, fit, config):
     out = fit(tmp_path / "c.safetensors", steps=1).out
     header, tensors = read_checkpoint(out)
     write_checkpoint(out, tensors, replace(header, config=config))

@@ -150,7 +150,7 @@ def test_interrupted_and_run_again_is_the_same_to_the_bit(codes, tmp_path, steps
     assert logs[0] == logs[1]
 
 
-def test_gets_further_in_any_time(codes, tmp_path):
+def test_every_time_limit_makes_progress(codes, tmp_path):
     """Also where a run begins with a judgement, which takes longer than a step."""
     out, options = tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.2, time_limit=1e-4)
     reached = [0]
@@ -190,7 +190,7 @@ def test_other_settings_are_refused_by_name(codes, tmp_path):
     assert read_checkpoint_header(out).config["fit"]["seed"] == 1
 
 
-def test_a_restart_is_final_also_when_it_is_interrupted(codes, tmp_path):
+def test_an_interrupted_restart_stays_a_restart(codes, tmp_path):
     out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.2)).out
     with pytest.raises(InterruptedRun):
         fit_ot(codes, out, replace(OPTIONS, seed=1, restart=True), progress=Interrupting(1))
@@ -199,7 +199,7 @@ def test_a_restart_is_final_also_when_it_is_interrupted(codes, tmp_path):
     assert read_checkpoint_header(out).config["fit"]["seed"] == 1
 
 
-def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
+def test_the_limit_of_steps_ends_the_solver_with_a_note(codes, tmp_path, notes):
     result = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, target_error=0.01, max_samples=500), progress=notes)
     assert result.numbers["samples"] == 500
     assert any("not surely below 0.01; raise --max-samples to go on" in note for note in notes.said)
@@ -216,13 +216,13 @@ def test_a_limit_ends_it_with_a_note(codes, tmp_path, notes):
         ({"precision": "fp8"}, "--precision fp8"),
     ],
 )
-def test_options_without_meaning(settings, said):
+def test_options_without_meaning_are_refused(settings, said):
     with pytest.raises(UsageError, match=said):
         replace(OPTIONS, **settings)
 
 
 @pytest.mark.parametrize(("labels", "said"), [([-1] + [0] * 59, "have no label"), ([0] * 30 + [2] * 30, "class 1 has no codes")])
-def test_labels_that_make_no_classes(codes, tmp_path, labels, said):
+def test_unusable_labels_are_refused(codes, tmp_path, labels, said):
     with edited(codes) as file:
         file["labels"][...] = labels
     with pytest.raises(UsageError, match=said):
@@ -262,7 +262,7 @@ def test_a_sampler_of_another_model_is_refused(fitted, recon, tmp_path):
         sample(other, tmp_path / "s.h5", SampleSettings(sampler=files["ot"], device="cpu"))
 
 
-def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
+def test_a_file_of_another_kind_is_refused_as_a_sampler(fitted, tmp_path):
     ckpt, files = fitted
     with pytest.raises(FileError, match="holds a sampler 'gmm' where 'ot' is needed; 'genrev fit-ot'"):
         open_model(ckpt, CPU, replace(files["gmm"], name="ot"))
@@ -270,7 +270,7 @@ def test_a_sampler_of_the_other_kind_and_no_sampler_at_all(fitted, tmp_path):
         open_model(ckpt, CPU, SamplerFile(ckpt, "ot"))
 
 
-def test_a_path_along_the_map(fitted, data, tmp_path):
+def test_interpolate_follows_the_map(fitted, data, tmp_path):
     ckpt, files = fitted
     result = interpolate(
         ckpt, tmp_path / "p.png", InterpolateSettings(split="train", ot=files["ot"].path, steps=4, device="cpu"), pairs=[("0", "1")]
@@ -289,7 +289,7 @@ def test_gmm_is_scikit_learns(codes, tmp_path):
         fit_gmm(codes, tmp_path / "gmm.safetensors", FitGmmSettings(components=61))
 
 
-def test_a_signal_during_the_last_judgement_is_heard(codes, tmp_path, monkeypatch):
+def test_a_signal_during_the_last_score_stops_the_run(codes, tmp_path, monkeypatch):
     from genrev_cli.stages import fit_ot as stage
 
     def judged(*words, **settings):
@@ -303,7 +303,7 @@ def test_a_signal_during_the_last_judgement_is_heard(codes, tmp_path, monkeypatc
     assert not (tmp_path / "ot.safetensors").exists()
 
 
-def test_a_rerun_logs_no_judgement_twice(codes, tmp_path):
+def test_a_resumed_run_logs_each_score_once(codes, tmp_path):
     out = fit_ot(codes, tmp_path / "ot.safetensors", replace(OPTIONS, per_class=True)).out
     before = read_log(run_folder(out) / "log.jsonl")
     fit_ot(codes, out, replace(OPTIONS, per_class=True))
@@ -326,19 +326,19 @@ def test_one_sampler_does_not_replace_another(codes, tmp_path):
 @pytest.mark.parametrize(
     "fit", [lambda codes, out: fit_ot(codes, out, OPTIONS), lambda codes, out: fit_gmm(codes, out, FitGmmSettings(components=2))]
 )
-def test_codes_that_are_not_finite(codes, tmp_path, fit):
+def test_codes_that_are_not_finite_are_refused(codes, tmp_path, fit):
     with edited(codes) as file:
         file["codes"][3, 1] = np.nan
     with pytest.raises(FileError, match="code 3 is not finite"):
         fit(codes, tmp_path / "out.safetensors")
 
 
-def test_what_a_model_reconstructs_is_no_matter_of_its_sampler(fitted, data, tmp_path):
+def test_reconstructions_do_not_depend_on_the_sampler(fitted, data, tmp_path):
     from genrev_cli.scoring.measure import measure
     from genrev_cli.settings.fid import FidOptions
 
     ckpt, files = fitted
-    options = FidOptions(str(data), "train", 20, ("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)
+    options = FidOptions(str(data), "train", 20, metrics=("fid", "recon"), ckpt=ckpt, device="cpu", cache=False)
     options = replace(options, features=replace(options.features, features="pixel"))
     plain, resampled = (measure(None, replace(options, sampler=sampler), Progress()).numbers for sampler in (None, files["ot"]))
     assert plain["L1"] == resampled["L1"]

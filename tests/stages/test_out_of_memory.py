@@ -48,7 +48,7 @@ def test_memory_that_is_saved_already_is_not_advised(recon, tmp_path, memory):
         recon(tmp_path / "a.safetensors", steps=3, batch=16, memory="reversible")
 
 
-def test_what_was_saved_before_stays(recon, tmp_path, memory):
+def test_the_last_saved_state_stays(recon, tmp_path, memory):
     """The trial changes weights, but they are not saved."""
     out = recon(tmp_path / "a.safetensors", steps=2, batch=16).out
     before = out.read_bytes(), (tmp_path / "a.safetensors.run" / "state.safetensors").read_bytes()
@@ -58,7 +58,7 @@ def test_what_was_saved_before_stays(recon, tmp_path, memory):
     assert (out.read_bytes(), (tmp_path / "a.safetensors.run" / "state.safetensors").read_bytes()) == before
 
 
-def test_the_process_counts_as_a_single_one_while_it_tries(monkeypatch):
+def test_a_trial_step_runs_as_a_single_process(monkeypatch):
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 8)
     monkeypatch.setattr(distributed.dist, "get_rank", lambda: 3)

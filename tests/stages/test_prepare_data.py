@@ -106,7 +106,7 @@ def test_damaged_images_are_skipped_counted_and_listed(tmp_path, photos, workers
     assert images.header.config["mean"] == pytest.approx([np.mean(np.array(rows)[images.split == TRAIN]) / 255])
 
 
-def test_nothing_left_to_train_on(tmp_path):
+def test_a_run_without_training_images_is_refused(tmp_path):
     (tmp_path / "set" / "test").mkdir(parents=True)
     Image.new("L", (4, 4)).save(tmp_path / "set" / "test" / "1.png")
     with pytest.raises(FileError, match="is in the train split"):

@@ -24,7 +24,7 @@ def grown(until, every, start=(), first=None):
 
 
 @pytest.mark.parametrize("every", [1, 20, 500])
-def test_bounded_and_evenly_spread(every):
+def test_previews_are_bounded_and_evenly_spread(every):
     kept = set()
     for count in range(1, 1100):
         step = count * every
@@ -42,7 +42,7 @@ def test_few_pictures_are_all_kept():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_killed_run_ends_with_the_same(seed):
+def test_a_killed_run_keeps_the_same_pictures(seed):
     """It resumes at a step before the kill, with the pictures from the time of the kill."""
     rng, kept, step = random.Random(seed), set(), 0
     while step < 3000:
@@ -69,7 +69,7 @@ def few(monkeypatch):
     monkeypatch.setattr(previews, "LIMIT", 4)
 
 
-def test_a_run_that_is_stopped_and_resumed(tmp_path, recon, few):
+def test_a_stopped_run_resumes(tmp_path, recon, few):
     whole, parts = recon(tmp_path / "a.safetensors", steps=12, run=RUN).out, tmp_path / "b.safetensors"
     for _ in range(3):
         with pytest.raises(InterruptedRun):

@@ -55,7 +55,9 @@ def write_model(path: Path, stage: str, minute: int, step: int, inputs: dict, va
         "stage": stage, "model": {"name": "revnet", "image_shape": list(SHAPE), "scales": [{"blocks": 2}]},
         "prior": {"name": "active-gaussian", "dim": 3, "latent_dim": 64}, "method": {"lr": 0.001}, "identity": {"secret": "left out"},
     }  # fmt: skip
-    header = Header("checkpoint", config, tensors_digest(tensors), step, inputs, made_by(minute, f"genrev {stage}", seed=7, device="cpu"))
+    header = Header(
+        "checkpoint", config, tensors_digest(tensors), step, inputs=inputs, made_by=made_by(minute, f"genrev {stage}", seed=7, device="cpu")
+    )
     write_checkpoint(path, tensors, header)
     folder = path.with_name(path.name + ".run")
     folder.mkdir()
@@ -68,12 +70,14 @@ def write_model(path: Path, stage: str, minute: int, step: int, inputs: dict, va
 def write_grid(path: Path, minute: int, config: dict, inputs: dict) -> None:
     pixels = np.full((1, 40, 60), minute, np.uint8)
     write_picture(
-        path, pixels, Header("picture", config, pixels_digest(pixels), 20, inputs, made_by(minute, f"genrev draw {path.name}", seed=0))
+        path,
+        pixels,
+        Header("picture", config, pixels_digest(pixels), 20, inputs=inputs, made_by=made_by(minute, f"genrev draw {path.name}", seed=0)),
     )
 
 
 def write_samples(path: Path, inputs: dict) -> Header:
-    header = Header("samples", {"n": 4, "seed": 5, "temperature": 1.0}, "", 20, inputs, made_by(30, "genrev sample"))
+    header = Header("samples", {"n": 4, "seed": 5, "temperature": 1.0}, "", 20, inputs=inputs, made_by=made_by(30, "genrev sample"))
     with writing_samples(path, (4, *SHAPE), header) as writer:
         writer.add(np.arange(4 * 64, dtype=np.uint8).reshape(4, *SHAPE))
     return hdf5.read_header(path)
@@ -102,7 +106,9 @@ def family(tmp_path: Path) -> dict[str, Path]:
         "extractor": "pixel",
     }
     scored = {"samples": samples.as_input(files["samples"]), "ref": data}
-    write_json(files["fid"], result, Header("score", {}, json_digest(result), 0, scored, made_by(40, "genrev fid samples.h5")))
+    write_json(
+        files["fid"], result, Header("score", {}, json_digest(result), 0, inputs=scored, made_by=made_by(40, "genrev fid samples.h5"))
+    )
     return files
 
 
@@ -112,7 +118,7 @@ def page(family: dict[str, Path], tmp_path: Path) -> str:
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_summary_says_what_it_is_and_how_good(page: str):
+def test_the_summary_describes_the_model_and_its_scores(page: str):
     text = shown(page)
     for fact in (
         "revnet on digits", "1,234 train, 55 test", "8×8, 1 channel", "Parameters 1,234", "Latent dimensions 64", "Active dimensions 3",
@@ -166,7 +172,7 @@ def test_text_of_files_cannot_become_markup(family: dict[str, Path], tmp_path: P
     assert read_report_header(out).config["title"] == EVIL
 
 
-def test_nothing_is_loaded_from_elsewhere(page: str):
+def test_the_page_loads_nothing_from_elsewhere(page: str):
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r'id="genrev">.*?</script>', "", page, flags=re.DOTALL))
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', page))
     assert "default-src 'none'" in page
@@ -199,19 +205,19 @@ def test_files_that_are_not_ours_are_refused(family: dict[str, Path], tmp_path: 
 
 
 @pytest.mark.parametrize(("count", "name"), [(0, "report.html"), (1, "report.pdf")])
-def test_wrong_use(family: dict[str, Path], tmp_path: Path, count: int, name: str):
+def test_wrong_use_is_refused(family: dict[str, Path], tmp_path: Path, count: int, name: str):
     with pytest.raises(UsageError):
         report([family["data"]][:count], tmp_path / name, ReportSettings())
 
 
-def test_a_log_that_is_not_one_is_named(family: dict[str, Path], tmp_path: Path):
+def test_a_damaged_log_is_named(family: dict[str, Path], tmp_path: Path):
     log = family["recon"].with_name("recon.safetensors.run") / "log.jsonl"
     log.write_text('{"loss": 1}\n')
     with pytest.raises(FileError, match=r"log\.jsonl"):
         report([family["recon"]], tmp_path / "report.html", ReportSettings())
 
 
-def test_a_later_stage_is_drawn_after_the_one_it_went_on_from(page: str):
+def test_a_later_stage_is_drawn_after_the_stage_before_it(page: str):
     swd = page[page.index('aria-label="Relative SWD') :]
     first, second = re.findall(r'<path d="M([\d.]+) [\d.]+ L([\d.]+) ', swd)[:2]
     assert first[0] == f"{curves.LEFT}"
@@ -225,7 +231,7 @@ def scored(path: Path, family: dict[str, Path], **result) -> Path:
     found = {"metric": "FID", "value": 40.5, "n": 1000, "n_reference": 55, "split": "test", "extractor": "inception", **result}
     samples, data = hdf5.read_header(family["samples"]), hdf5.read_header(family["data"])
     inputs = {"samples": samples.as_input(family["samples"]), "ref": data.as_input(family["data"])}
-    write_json(path, found, Header("score", {}, json_digest(found), 0, inputs, made_by(50, "genrev fid")))
+    write_json(path, found, Header("score", {}, json_digest(found), 0, inputs=inputs, made_by=made_by(50, "genrev fid")))
     return path
 
 
@@ -271,7 +277,7 @@ def test_scores_in_training_are_a_group_of_curves_with_the_best_marked(family: d
 
 @in_a_browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width: int, scheme: str):
+def test_a_browser_shows_the_whole_page_legibly(adversarial, tmp_path: Path, width: int, scheme: str):
     """A real family, codes among it."""
     model = adversarial(tmp_path / "adversarial.safetensors", steps=3).out
     files = [tmp_path / "start.safetensors", model, tmp_path / "codes.h5", tmp_path / "rows.png"]
@@ -295,7 +301,7 @@ def test_a_browser_shows_it_whole_and_legibly(adversarial, tmp_path: Path, width
     ],
     ids=["floor", "no floor", "a transport map", "another metric", "reconstructions"],
 )
-def test_a_card_says_what_its_number_is(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
+def test_a_card_names_its_number(family: dict[str, Path], tmp_path: Path, result: dict, says: str, silent: str):
     path = scored(tmp_path / "one.json", family, **result)
     header, found = read_json(path)
     if found["n_reference"] is None:  # reconstructions are of real images

@@ -55,7 +55,7 @@ def rows(result):
     return result.numbers["tables"][0]["rows"]
 
 
-def test_the_table(tmp_path, data, sweep):
+def test_the_table_has_a_row_for_each_point(tmp_path, data, sweep):
     result = sweep()
     table = rows(result)
     assert [(row["model"], row["d"]) for row in table] == [("flat", 2), ("flat", 5), ("invertible", 2), ("invertible", 5)]
@@ -74,7 +74,7 @@ def test_the_table(tmp_path, data, sweep):
     assert read_picture(tmp_path / "sweep" / "sweep.png")[1].std() > 0
 
 
-def test_what_is_done_is_not_done_again(tmp_path, sweep):
+def test_finished_points_are_kept(tmp_path, sweep):
     sweep(dims=(2,))
     before = {path: path.read_bytes() for path in (tmp_path / "sweep").rglob("*-d2*") if path.is_file()}
     assert before
@@ -123,6 +123,6 @@ def test_dry_run_writes_nothing(tmp_path, sweep):
 
 
 @pytest.mark.parametrize("wrong", [{"dims": ()}, {"dims": (2, 2)}, {"dims": (0,)}, {"recipes": []}, {"recipes": ["a", "a"]}])
-def test_choices_that_mean_nothing(sweep, wrong):
+def test_unusable_choices_are_refused(sweep, wrong):
     with pytest.raises(UsageError, match="give at least one, and each once|must be at least 1|must have at least one"):
         sweep(**wrong)

@@ -10,19 +10,19 @@ from genrev_cli.files.targets import check_target, require_remake
 
 @pytest.mark.parametrize("option", ["--out", "--save-stats"])
 @pytest.mark.parametrize(("name", "kind", "said"), [("s.txt", UsageError, "must end in .npz"), ("in.npz", UsageError, "is an input")])
-def test_a_name_that_will_not_do(tmp_path, option, name, kind, said):
+def test_a_wrong_file_name_is_refused(tmp_path, option, name, kind, said):
     with pytest.raises(kind, match=f"^{option} {tmp_path / name}: .*{said}"):
-        check_target(tmp_path / name, "statistics", (".npz",), [tmp_path / "in.npz"], option)
+        check_target(tmp_path / name, "statistics", (".npz",), [tmp_path / "in.npz"], option=option)
 
 
 @pytest.mark.parametrize("option", ["--out", "--save-stats"])
-def test_what_is_not_ours_is_kept(tmp_path, option):
+def test_files_of_others_are_kept(tmp_path, option):
     (tmp_path / "x.npz").write_bytes(b"mine")
     with pytest.raises(FileError, match=f"choose another {option}, or remove it"):
-        check_target(tmp_path / "x.npz", "statistics", (".npz",), [], option)
+        check_target(tmp_path / "x.npz", "statistics", (".npz",), [], option=option)
 
 
-def test_the_option_is_out_where_nothing_else_is_said(tmp_path):
+def test_the_error_names_the_option_out_by_default(tmp_path):
     with pytest.raises(UsageError, match="^--out "):
         check_target(tmp_path / "x.txt", "statistics", (".npz",), [])
 
@@ -35,7 +35,7 @@ def record(path, sha256="1"):
 def made(tmp_path):
     """A picture of reconstructions by the checkpoint 'a', as far as its header says."""
     path = tmp_path / "made.json"
-    write_json(path, {}, Header("picture", {"shows": "reconstructions: rows"}, "", 0, {"ckpt": record("/a")}))
+    write_json(path, {}, Header("picture", {"shows": "reconstructions: rows"}, "", 0, inputs={"ckpt": record("/a")}))
     return path
 
 

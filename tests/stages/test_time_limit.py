@@ -59,7 +59,7 @@ def test_time_for_a_save_and_a_step_is_reserved(clock, every):
     assert not stop.unsure
 
 
-def test_the_longest_step_counts(clock):
+def test_the_time_limit_reserves_the_longest_step(clock):
     """A step may be followed by a score, and so may the next."""
     stop = Stop(1.0)
     for pause in (1.0, 20.0, 1.0):
@@ -68,7 +68,7 @@ def test_the_longest_step_counts(clock):
     assert questions(stop, clock, 1.0) == 1060 - 5 - 20
 
 
-def test_the_clock_is_the_process(clock):
+def test_the_time_limit_counts_from_the_start_of_the_process(clock):
     assert not Stop(1.0, since=970.0).requested
     assert Stop(1.0, since=900.0).requested
     assert not Stop(0.0, since=-1e9).requested
@@ -85,7 +85,7 @@ def test_loading_counts(tmp_path, recon):
     assert since() == pytest.approx(time.monotonic(), abs=1)
 
 
-def test_a_slow_disk(tmp_path, recon, monkeypatch):
+def test_a_state_is_saved_in_time_on_a_slow_disk(tmp_path, recon, monkeypatch):
     """A save takes 0.8 of 6 seconds. The state is complete in time, although the run had saved only once before."""
     monkeypatch.setattr(Stop, "EXIT_SECONDS", 1.0)
     began, written, write = time.monotonic(), [], saving.write_checkpoint

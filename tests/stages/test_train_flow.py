@@ -52,7 +52,7 @@ def bits(ckpt, data, **changes):
     return measure(None, FidOptions(str(data), "val", metrics=("bpd",), ckpt=ckpt, device="cpu", **changes), SILENT).numbers
 
 
-def test_it_learns(tmp_path, learnable, flow):
+def test_training_improves_the_model(tmp_path, learnable, flow):
     out = tmp_path / "flow.safetensors"
     numbers = flow(out, data=learnable, steps=40, batch=50, run=replace(RUN, monitor_every=40)).numbers
     first, last = (line["bits_per_dim"] for line in read_log(run_folder(out) / "log.jsonl") if line["kind"] == "monitor")
@@ -67,7 +67,7 @@ def test_it_learns(tmp_path, learnable, flow):
     assert bits(out, learnable, seed=1)["value"] != found["value"]
 
 
-def test_five_and_five_are_ten(tmp_path, flow):
+def test_five_steps_and_five_more_equal_ten(tmp_path, flow):
     straight, broken = tmp_path / "straight.safetensors", tmp_path / "broken.safetensors"
     flow(straight, ema_halflife_images=20)
     flow(broken, steps=5, ema_halflife_images=20)
@@ -77,7 +77,7 @@ def test_five_and_five_are_ten(tmp_path, flow):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_an_average_is_one_of_the_prior_too(tmp_path, flow):
+def test_the_moving_average_covers_the_prior(tmp_path, flow):
     (_, plain), (_, averaged) = (read_checkpoint(flow(tmp_path / f"{h}.safetensors", ema_halflife_images=h).out) for h in (0, 20))
     assert not torch.equal(plain["prior.log_std"], averaged["prior.log_std"])
 
@@ -102,7 +102,7 @@ def test_rates_drop_by_ten(tmp_path, flow):
     assert moved > 0
 
 
-def test_the_drop_comes_at_its_epoch(tmp_path, flow):
+def test_the_learning_rate_drops_at_its_epoch(tmp_path, flow):
     """22 images in batches of 8: epoch 1 is reached after 2.75 steps, so the fourth is the first slow one."""
     early, late = (
         read_checkpoint(flow(tmp_path / f"{steps}-{drops}.safetensors", steps=steps, lr_drop_epochs=drops).out)[1]

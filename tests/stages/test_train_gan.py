@@ -89,7 +89,7 @@ def weights(path):
 
 
 @pytest.mark.parametrize("settings", [{}, {"ema_halflife_images": 20}, {"generator_updates": 2}], ids=str)
-def test_five_and_five_are_ten(gan, tmp_path, settings):
+def test_five_steps_and_five_more_equal_ten(gan, tmp_path, settings):
     whole, broken = gan(tmp_path / "whole.safetensors", **settings).out, tmp_path / "broken.safetensors"
     gan(broken, steps=5, **settings)
     gan(broken, **settings)
@@ -99,7 +99,7 @@ def test_five_and_five_are_ten(gan, tmp_path, settings):
         assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def test_at_step_0_it_is_the_autoencoder(start, gan, tmp_path):
+def test_the_generator_starts_as_the_autoencoder(start, gan, tmp_path):
     """A learning rate of 0 and no step in training mode is what no step would be: the decoder's own samples along the map."""
     ckpt, ot = start
     out = gan(tmp_path / "gan.safetensors", steps=1, lr=0.0).out
@@ -111,7 +111,7 @@ def test_at_step_0_it_is_the_autoencoder(start, gan, tmp_path):
     assert torch.equal(a, b)
 
 
-def test_what_is_written(start, gan, tmp_path):
+def test_the_checkpoint_has_the_generator_and_not_the_map(start, gan, tmp_path):
     ckpt, _ = start
     out = gan(tmp_path / "gan.safetensors").out
     header, before, after = read_checkpoint_header(out), weights(ckpt), weights(out)
@@ -123,7 +123,7 @@ def test_what_is_written(start, gan, tmp_path):
     assert not [name for name in state if "codes" in name]
 
 
-def test_a_map_that_joins_its_cells_otherwise_is_another(start, gan, tmp_path):
+def test_a_map_with_another_rule_is_another_map(start, gan, tmp_path):
     """The maps' tensors are the same, and what they draw is not."""
     _, ot = start
     options = FitOtOptions(target_error=0.5, precision="fp32", device="cpu", rule="nearest")
@@ -148,7 +148,7 @@ def test_every_loss_runs(gan, tmp_path, loss):
     assert gan(tmp_path / "gan.safetensors", steps=2, loss=loss).numbers["steps"] == 2
 
 
-def test_a_batch_whose_parts_cannot_be_dealt_out(gan, tmp_path, monkeypatch):
+def test_a_batch_that_cannot_be_split_is_refused(gan, tmp_path, monkeypatch):
     """Each process needs whole parts: one real code and three generated ones."""
     monkeypatch.setattr(distributed, "size", lambda: 4)
     with pytest.raises(UsageError, match="a batch of 20 cannot be split over 4 processes; choose a multiple of 16"):
@@ -164,7 +164,7 @@ def test_from_noise(data, noise, tmp_path):
         encode(result.out, tmp_path / "codes.h5", EncodeSettings(device="cpu"))
 
 
-def test_a_reversible_network_as_the_generator(data, tmp_path):
+def test_a_reversible_network_can_be_the_generator(data, tmp_path):
     path = tmp_path / "rev.toml"
     path.write_text(
         '[model]\nname = "revnet"\nscales = [{ blocks = 1, hidden = 4 }]\n[prior]\nname = "active-gaussian"\ndim = 4\nbound = 0.0\n'
@@ -176,7 +176,7 @@ def test_a_reversible_network_as_the_generator(data, tmp_path):
 
 
 @pytest.mark.parametrize("said", [{}, {"generated_per_real": 4}], ids=str)
-def test_a_recipe_that_says_nothing_of_it(perceptual, tmp_path, said):
+def test_a_gan_starts_from_a_checkpoint_of_any_recipe(perceptual, tmp_path, said):
     """What another stage trained is a start too: all is by default, and of as many images as can be split."""
     ckpt, out = perceptual(tmp_path / "pga.safetensors", steps=1).out, tmp_path / "gan.safetensors"
     train_gan(out, ckpt=ckpt, overrides={"train-gan": {**said, "steps": 1}} if said else {}, run=replace(RUN, dry_run=not said))
@@ -184,7 +184,7 @@ def test_a_recipe_that_says_nothing_of_it(perceptual, tmp_path, said):
     assert numbers["schedule"]["batch"] == (65 if said else 64)
 
 
-def test_what_cannot_be_trained(start, data, recipe, noise, tmp_path):
+def test_networks_that_cannot_be_trained_are_refused(start, data, recipe, noise, tmp_path):
     ckpt, ot = start
     out = tmp_path / "x.safetensors"
     for said, call in {

@@ -80,7 +80,7 @@ def straight(shelf, stage, request):
 
 
 @pytest.mark.parametrize("settings", [{}, {"ema_halflife_images": 20}, {"seed": 3}], ids=str)
-def test_five_and_five_are_ten(tmp_path, stage, straight, settings):
+def test_five_steps_and_five_more_equal_ten(tmp_path, stage, straight, settings):
     out = tmp_path / "out.safetensors"
     stage(out, steps=5, **settings)
     listener = Listener()
@@ -91,7 +91,7 @@ def test_five_and_five_are_ten(tmp_path, stage, straight, settings):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_the_middle(tmp_path, stage, straight, number):
+def test_a_signal_in_the_middle_of_a_run_saves_its_state(tmp_path, stage, straight, number):
     out = tmp_path / "out.safetensors"
     with pytest.raises(InterruptedRun, match=r"^stopped after step 4 of 10; the state is saved") as error:
         stage(out, progress=Listener(3, number))  # the current step is finished
@@ -117,7 +117,7 @@ def test_the_state_is_enough_for_the_checkpoint(tmp_path, stage, straight):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_fewer_steps_than_were_done(tmp_path, recon, there):
+def test_a_longer_run_is_not_cut_to_fewer_steps(tmp_path, recon, there):
     """A checkpoint of ten steps is never presented as one of five."""
     out = tmp_path / "out.safetensors"
     recon(out)
@@ -208,7 +208,7 @@ def test_every_stage_has_defaults_of_all_its_settings(tmp_path, stage):
     assert listener.notes == [f"resuming {out} at step 2 of 4"]
 
 
-def test_restart(tmp_path, stage, straight):
+def test_restart_discards_the_earlier_run(tmp_path, stage, straight):
     out = tmp_path / "out.safetensors"
     stage(out, seed=1)
     stage(out, run=replace(OFTEN, restart=True))
@@ -234,7 +234,7 @@ def test_a_checkpoint_of_other_settings_is_not_taken_for_a_finished_run(tmp_path
 @pytest.mark.parametrize(
     "cadence", [{"log_every": 7, "monitor_every": 3, "preview_every": 100}, {"resident_megabytes": 0}, {"save_minutes": 1e-9}], ids=str
 )
-def test_how_it_runs_does_not_change_the_result(tmp_path, stage, straight, cadence):
+def test_options_of_the_run_do_not_change_the_result(tmp_path, stage, straight, cadence):
     stage(tmp_path / "out.safetensors", run=replace(RUN, **cadence))
     assert_same_weights(tmp_path / "out.safetensors", straight())
 
@@ -304,7 +304,7 @@ def test_epochs(tmp_path, recon, epochs, steps):
     assert recon(tmp_path / "a.safetensors", steps=0, epochs=epochs, run=replace(RUN, dry_run=True)).numbers["steps"] == steps
 
 
-def test_what_a_run_leaves(tmp_path, data, stage):
+def test_a_run_leaves_its_checkpoint_log_and_previews(tmp_path, data, stage):
     out = tmp_path / "out.safetensors"
     numbers = stage(out, run=OFTEN).numbers
     checkpoint = load_checkpoint(out, torch.device("cpu"))

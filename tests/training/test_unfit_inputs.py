@@ -134,7 +134,7 @@ def test_absurd_weights(value):
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"lrr": 1.0}, UsageError, r"tiny.toml \[[\w-]+\]: unknown key 'lrr'; did you mean 'lr'\?"),
+        ({"lrr": 1.0}, UsageError, r"--lrr 1: .*tiny.toml \[[\w-]+\] has no key 'lrr' \(did you mean 'lr'\?\)"),
         ({"batch": 0}, UsageError, "--batch 0: must be at least 1"),
         ({"precision": "fp16"}, UsageError, "--precision fp16: choose fp32, tf32 or bf16"),
         ({"lr": -1.0}, UsageError, "--lr -1: must be at least 0"),

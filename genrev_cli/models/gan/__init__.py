@@ -4,7 +4,7 @@ They are the architectures that An et al. 2020, section 4, train.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, make_dataclass
+from dataclasses import KW_ONLY, dataclass, make_dataclass
 from functools import partial
 from typing import Any, ClassVar, final
 
@@ -41,6 +41,7 @@ class Family:
     encoder: Callable[[Any], nn.Module]
     generator: Callable[[Any], nn.Module]
     discriminator: Callable[..., nn.Module]
+    _: KW_ONLY
     span: float = 2.0
 
 
@@ -50,7 +51,7 @@ def _with_choice(settings: type) -> type:
 
 
 FAMILIES: dict[str, Family] = {
-    "infogan": Family(_with_choice(InfoGANConfig), InfoGANEncoder, InfoGANGenerator, InfoGANDiscriminator, 1.0),
+    "infogan": Family(_with_choice(InfoGANConfig), InfoGANEncoder, InfoGANGenerator, InfoGANDiscriminator, span=1.0),
     "sngan": Family(_with_choice(SNGANConfig), SNGANEncoder, SNGANGenerator, SNGANDiscriminator),
     "sngan-resnet": Family(_with_choice(SNGANResNetConfig), ResNetEncoder, ResNetGenerator, SNGANResNetDiscriminator),
     "dcgan": Family(_with_choice(DCGANConfig), DCGANEncoder, DCGANGenerator, DCGANDiscriminator),

@@ -92,7 +92,7 @@ class DCGANEncoder(nn.Module):
 
     def __init__(self, c: DCGANConfig) -> None:
         super().__init__()
-        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, c.latent_dim)
+        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, outputs=c.latent_dim)
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
@@ -106,7 +106,7 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, c: DCGANConfig, norm: str = "batch") -> None:
         super().__init__()
         require_norm(norm)
-        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, 1)
+        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, outputs=1)
         if norm == "spectral":
             bound_spectrally(self)
 
@@ -115,10 +115,10 @@ class DCGANDiscriminator(nn.Module):
         return self.layers(self.margin.pad(2 * x - 1)).squeeze(1).to(x.dtype)
 
 
-def _downwards(c: DCGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:
+def _downwards(c: DCGANConfig, first: str, norm: str, slope: float, *, outputs: int) -> nn.Sequential:
     """Build the convolutions and the last linear layer. first: norm after the first convolution. norm: after the others."""
     norms = [first] + [norm] * (c.stages - 1)
-    convolutions = [convolution(a, b, KERNEL, 2, kind, slope) for (a, b), kind in zip(pairwise(c.channels), norms, strict=True)]
+    convolutions = [convolution(a, b, KERNEL, 2, norm=kind, slope=slope) for (a, b), kind in zip(pairwise(c.channels), norms, strict=True)]
     layers = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(prod(c.coarsest), outputs))
     for layer in maps(layers):
         gaussian(layer)

@@ -79,7 +79,7 @@ class InfoGANEncoder(nn.Module):
 
     def __init__(self, c: InfoGANConfig) -> None:
         super().__init__()
-        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, c.latent_dim)
+        self.margin, self.layers = c.margin, _downwards(c, "batch", "batch", 0.0, outputs=c.latent_dim)
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
@@ -93,7 +93,7 @@ class InfoGANDiscriminator(nn.Module):
     def __init__(self, c: InfoGANConfig, norm: str = "batch") -> None:
         super().__init__()
         require_norm(norm)
-        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, 1)
+        self.margin, self.layers = c.margin, _downwards(c, "none", norm, SLOPE, outputs=1)
         if norm == "spectral":
             bound_spectrally(self)
 
@@ -102,12 +102,12 @@ class InfoGANDiscriminator(nn.Module):
         return self.layers(self.margin.pad(x)).squeeze(1).to(x.dtype)
 
 
-def _downwards(c: InfoGANConfig, first: str, norm: str, slope: float, outputs: int) -> nn.Sequential:
+def _downwards(c: InfoGANConfig, first: str, norm: str, slope: float, *, outputs: int) -> nn.Sequential:
     """Build the convolutions and dense layers. first: norm after the first convolution. norm: after the other hidden layers."""
     units, coarse = 16 * c.width, c.coarsest
     layers = nn.Sequential(
-        convolution(c.image_shape[0], c.width, 4, 2, first, slope),
-        convolution(c.width, coarse[0], 4, 2, norm, slope),
+        convolution(c.image_shape[0], c.width, 4, 2, norm=first, slope=slope),
+        convolution(c.width, coarse[0], 4, 2, norm=norm, slope=slope),
         nn.Flatten(),
         linear(prod(coarse), units, norm, slope),
         nn.Linear(units, outputs),

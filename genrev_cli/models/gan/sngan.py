@@ -91,8 +91,8 @@ class SNGANEncoder(nn.Module):
         super().__init__()
         self.margin = c.margin
         self.layers = nn.Sequential(
-            convolution(c.image_shape[0], c.width, 3, 1, "batch", 0.0),
-            *(convolution(a, b, 4, 2, "batch", 0.0) for a, b in pairwise(c.channels)),
+            convolution(c.image_shape[0], c.width, 3, 1, norm="batch", slope=0.0),
+            *(convolution(a, b, 4, 2, norm="batch", slope=0.0) for a, b in pairwise(c.channels)),
             nn.Flatten(),
             nn.Linear(prod(c.coarsest), c.latent_dim),
         )
@@ -115,9 +115,9 @@ class SNGANDiscriminator(nn.Module):
         super().__init__()
         require_norm(norm)
         self.margin = c.margin
-        layers = [convolution(c.image_shape[0], c.width, 3, 1, "none", SLOPE)]
+        layers = [convolution(c.image_shape[0], c.width, 3, 1, norm="none", slope=SLOPE)]
         for a, b in pairwise(c.channels):
-            layers += [convolution(a, a, 4, 2, norm, SLOPE), convolution(a, b, 3, 1, norm, SLOPE)]
+            layers += [convolution(a, a, 4, 2, norm=norm, slope=SLOPE), convolution(a, b, 3, 1, norm=norm, slope=SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(prod(c.coarsest), 1))
         for layer in maps(self):
             glorot(layer)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, final
 
 import torch
@@ -57,6 +57,7 @@ class Half(Step):
     branch: nn.Module
     first: bool
     undoes: bool = False
+    _: KW_ONLY
     values: dict[str, Tensor] | None = None
 
     def __call__(self, streams: Streams, log_det: Tensor | None) -> tuple[Streams, Tensor | None]:

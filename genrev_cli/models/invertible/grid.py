@@ -7,7 +7,7 @@ rounding until one leaves that range.
 from torch import Tensor
 from torch.autograd import Function
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError
 
 BITS = range(8, 23)
 """Allowed K: from a step of 2⁻⁸, about one gray value, to a range of ±4."""
@@ -16,10 +16,10 @@ BITS = range(8, 23)
 def grid_range(bits: int) -> float:
     """Return 2^(24−K): float32 sums of multiples of 2^−K are exact while smaller than this.
 
-    Raises UsageError if K is not within 8 … 22.
+    Raises SettingError if K is not within 8 … 22.
     """
     if bits not in BITS:
-        raise UsageError(f"exact_bits = {bits} must be 0 (off) or within {BITS[0]} … {BITS[-1]}")
+        raise SettingError("exact_bits", bits, f"must be 0 (off) or {BITS[0]} to {BITS[-1]}")
     return 2.0 ** (24 - bits)
 
 

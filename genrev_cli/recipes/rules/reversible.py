@@ -74,7 +74,7 @@ def _rates(facts: Facts) -> tuple[float, float, str]:
     return 3e-4, 1e-3, "as in grn-mnist; section 3.1 has 1e-4 for 200,000 steps"
 
 
-def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, minutes: float) -> Reasoned:
+def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, *, minutes: float) -> Reasoned:
     return planned_steps(facts, model, batch, pace=pace, minutes=minutes, full=20_000)  # the paper: 200,000 for 200,000 images
 
 
@@ -88,7 +88,7 @@ def _grn(facts: Facts) -> Tables:
         "max_grad_norm": Reasoned(5.0, "Only_Clamp.ipynb"),
         "batch": Reasoned(batch, "the authors have 250; n/8 at most, and fewer large images"),
     }
-    recon = {**shared, "lr": Reasoned(lr, why), "steps": _steps(facts, model, batch, RECON, 3.5)}
+    recon = {**shared, "lr": Reasoned(lr, why), "steps": _steps(facts, model, batch, RECON, minutes=3.5)}
     return {
         "model": model,
         "prior": _prior(facts),
@@ -101,7 +101,7 @@ def adversarial_table(
     facts: Facts, model: dict[str, Any], batch: int, shared: dict[str, Any], *, lr: float, lr_adversary: float
 ) -> dict[str, Any]:
     """Return the table of train-adversarial."""
-    steps = _steps(facts, model, batch, ADVERSARIAL, 4.5)
+    steps = _steps(facts, model, batch, ADVERSARIAL, minutes=4.5)
     return {
         **shared,
         "lr": Reasoned(lr / 2 if facts.small else lr, "the network starts near its end"),
@@ -121,7 +121,7 @@ def _grn_ot(facts: Facts) -> Tables:
     batch = max(min(most, facts.images // 2), 2)
     batch -= batch % 8 if batch > 16 else 0  # so that processes can share it
     most = 600 if facts.images >= 2000 else 120
-    steps = min(most, _steps(facts, model, batch, TRANSPORT, 8).value) if facts.small else most
+    steps = min(most, _steps(facts, model, batch, TRANSPORT, minutes=8).value) if facts.small else most
     return {
         "model": model,
         "prior": {"name": Reasoned("class-gaussians", "one Gaussian per class; one for all images without labels")},
@@ -139,7 +139,7 @@ def _grn_ot(facts: Facts) -> Tables:
 def _revgan(facts: Facts) -> Tables:
     model = revnet(facts)
     batch, dims = batch_size(facts, 32 if facts.small else 128), latent_dims(facts, 2)
-    steps = _steps(facts, model, batch, Pace(0.05 + JUDGING * batch * facts.values, 0.11), 8)
+    steps = _steps(facts, model, batch, Pace(0.05 + JUDGING * batch * facts.values, 0.11), minutes=8)
     return {
         "model": model,
         "prior": {"name": "active-gaussian", "dim": Reasoned(dims, why_dims(facts, dims)), "bound": 0.0, "choose": "widest"},

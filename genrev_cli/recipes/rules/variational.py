@@ -53,7 +53,7 @@ def _prior(facts: Facts, times: float) -> dict[str, Any]:
     }
 
 
-def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, full: int) -> Reasoned:
+def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, *, full: int) -> Reasoned:
     return planned_steps(facts, model, batch, pace=pace, minutes=8, full=full)
 
 
@@ -61,7 +61,7 @@ def _perceptual(facts: Facts, variant: str) -> Tables:
     plain = facts.values <= PLAIN_VALUES
     model = _model(facts, "none" if plain else "inner", variant != "lpga")
     batch = batch_size(facts, 64)
-    steps = _steps(facts, model, batch, PERCEPTUAL, 40_000)
+    steps = _steps(facts, model, batch, PERCEPTUAL, full=40_000)
     weights, like = PERCEPTUAL_WEIGHTS[variant][0 if plain else 1], "MNIST" if plain else "CIFAR-10"
     warm_up = min(3000, steps.value // 5) if variant == "lpga" else 0
     return {
@@ -94,7 +94,7 @@ def _vae(facts: Facts) -> Tables:
             "betas": Reasoned([0.9, 0.999], "Adam's default"),
             "max_grad_norm": 0.0,
             "batch": batch,
-            "steps": _steps(facts, model, batch, PLAIN, 40_000),
+            "steps": _steps(facts, model, batch, PLAIN, full=40_000),
         },
     }
 
@@ -111,7 +111,7 @@ def _wae(facts: Facts, variant: str) -> Tables:
         "betas": [0.5, 0.999],
         "max_grad_norm": 0.0,
         "batch": Reasoned(batch, "100 for CelebA; n/8 at most, and fewer large images"),
-        "steps": _steps(facts, model, batch, PLAIN, 30_000),
+        "steps": _steps(facts, model, batch, PLAIN, full=30_000),
     }
     if adversarial:
         units = 128 if facts.small else max(scaled(1024, facts), 128)
