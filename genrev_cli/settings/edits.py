@@ -1,6 +1,5 @@
 """Edits of a photo as words: the options of `genrev edit` and of what proposes such a command."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from genrev_cli.settings.common import (
 
 FULL, RESTRICTED = "full", "restricted"
 LATENTS = (FULL, RESTRICTED)
+LARGEST = 1e6
+"""Largest strength of an edit; any useful one is far smaller."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Edits:
 
     move: (name of a direction, strength in its standard deviations). dims: (active dimension, strength in the prior's standard deviations).
     toward: (a class or a picture file, share of the way). like, unlike: pictures; mean code of the first minus that of the others is added.
-    Raises UsageError for numbers that are not finite, and for one of like and unlike without the other.
+    Raises UsageError for numbers beyond LARGEST, and for one of like and unlike without the other.
     """
 
     move: tuple[tuple[str, float], ...] = ()
@@ -39,8 +40,8 @@ class Edits:
     def __post_init__(self) -> None:
         for flag, entries in (("--move", self.move), ("--dim", self.dims), ("--toward", self.toward)):
             for name, number in entries:
-                if not math.isfinite(number):
-                    raise UsageError(f"{flag} {name}={number}: must be finite")
+                if not abs(number) <= LARGEST:
+                    raise UsageError(f"{flag} {name}={number}: must be from -{LARGEST:g} to {LARGEST:g}")
         if bool(self.like) != bool(self.unlike):
             given, other = ("--like", "--unlike") if self.like else ("--unlike", "--like")
             raise UsageError(f"{given} {(self.like or self.unlike)[0]}: the difference of two pictures is added; pass {other} too")
@@ -141,7 +142,7 @@ def _float(word: str) -> float | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EditSettings(Settings):
     """strength: of all edits together; 0 gives the photo back. steps: 0 writes the edited photos, else rows from none to all of the edits.
 

@@ -244,7 +244,8 @@ def test_a_network_without_an_inverse_edits_its_reconstruction_and_says_so_once(
         (["--like", "gone.png", "--unlike", "gone.png"], 3, "gone.png: no such file or folder"),
         (["--dim", "0=+1", "--steps", "1"], 2, "--steps 1: a row goes from none to all of the edits; give at least 2"),
         (["--dim", "0=+1", "--steps", "3", "--out", "folder"], 2, "--out folder: its name must end in .png"),
-        (["--dim", "0=+1e300"], 4, "05.png: the edit gives values that are not finite; choose a smaller strength"),
+        (["--dim", "0=+1e300"], 2, "--dim 0=1e+300: must be from -1e+06 to 1e+06"),
+        (["--dim", "0=+1", "--strength", "1e300"], 4, "05.png: the edit gives values that are not finite; choose a smaller strength"),
         (["--dim", "0=+1", "--classifier", "digits.h5"], 3, "digits.h5: "),
     ],
 )  # fmt: skip
