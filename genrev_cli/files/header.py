@@ -44,7 +44,7 @@ _REBUILDS: dict[str, dict[str, type]] = {
 class Header:
     """The provenance of one file.
 
-    kind: data, checkpoint, classifier, state, codes, directions, samples, picture, score, probe, statistics, features,
+    kind: data, checkpoint, classifier, state, codes, directions, samples, picture, film, score, probe, statistics, features,
         sweep, bench or report.
     config: rebuilds the object. step: number of training steps (0 if there was no training).
     sha256: digest of the content, see `content_digest`; equal content has an equal digest, whenever it was made.

@@ -113,7 +113,9 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
         "shows": "edits", "edits": words, "strength": settings.strength, "latent": settings.latent, "steps": settings.steps,
         "exact_bits": settings.exact_bits,
     }  # fmt: skip
-    header = Header("picture", config, "", job.model.header.step, job.inputs, provenance(seconds=0, device=str(job.place)))
+    header = Header(
+        "picture", config, "", step=job.model.header.step, inputs=job.inputs, made_by=provenance(seconds=0, device=str(job.place))
+    )
     with progress.task("edit", len(job.photos)) as bar:
         made = _followed(job.blocks(change, strengths), effects, bar)
         if job.out.suffix == ".png":

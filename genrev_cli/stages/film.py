@@ -71,7 +71,7 @@ def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, 
         "path": "OT map" if settings.ot else settings.path, "ease": settings.ease, "loop": settings.loop, "numbers": numbers,
     }  # fmt: skip
     made_by = provenance(seconds=figure.seconds, device=str(figure.place))
-    header = Header("samples" if folder else "film", config, "", figure.model.header.step, figure.inputs, made_by)
+    header = Header("samples" if folder else "film", config, "", step=figure.model.header.step, inputs=figure.inputs, made_by=made_by)
     if folder:
         with writing_samples(figure.out, frames.shape, replace(header, config={**config, "sampler": "film"})) as writer:
             writer.add(frames)

@@ -117,7 +117,7 @@ def test_an_mp4_of_odd_sides_is_written(tmp_path):
     from genrev_cli.files.header import Header
 
     frames = np.random.default_rng(0).integers(0, 256, (4, 3, 33, 35), np.uint8)
-    write_film(tmp_path / "odd.mp4", frames, 10, Header("film", {}, "", 0, {}, {}))
+    write_film(tmp_path / "odd.mp4", frames, 10, Header("film", {}, ""))
     header = read_any_header(tmp_path / "odd.mp4")
     assert header.sha256 == film_digest(tmp_path / "odd.mp4")
 
