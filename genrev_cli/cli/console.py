@@ -164,6 +164,9 @@ def show(result: Result) -> None:
             width = max(map(len, counts))
             for name, values in counts.items():
                 put_out(f"    {name:<{width}}  {', '.join(f'{value:,}' for value in values)}")
+    if "table" in result.numbers:
+        for line in table_lines(result.numbers["table"]):
+            put_out(line)
     for path in result.numbers.get("verified", []):
         put_out(f"verified  {path}")
 
@@ -172,7 +175,7 @@ def _show_record(record: dict[str, Any], depth: int) -> None:
     pad, made = "  " * depth, record.get("made_by", {})
     put_out(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
     for key, value in record.get("config", {}).items():
-        if key != "identity":  # it repeats the settings, for comparing
+        if key not in ("identity", "directions"):  # the first repeats the settings, for comparing; the second has a table
             put_out(f"{pad}  {key}: {_shown(value)}")
     if made:
         where = ", ".join(str(made[key]) for key in ("utc", "device", "git") if made.get(key))

@@ -35,6 +35,7 @@ _REBUILDS: dict[str, dict[str, type]] = {
     "checkpoint": {"model": dict, "prior": dict},
     "sampler": {"sampler": dict},
     "codes": {"dim": int},
+    "directions": {"dim": int, "latent": str, "directions": list},
 }
 """Kind → the config keys that a file of this kind must have to be usable, with their types."""
 
@@ -43,7 +44,8 @@ _REBUILDS: dict[str, dict[str, type]] = {
 class Header:
     """The provenance of one file.
 
-    kind: data, checkpoint, classifier, state, codes, samples, picture, score, statistics, features, sweep, bench or report.
+    kind: data, checkpoint, classifier, state, codes, directions, samples, picture, score, probe, statistics, features,
+        sweep, bench or report.
     config: rebuilds the object. step: number of training steps (0 if there was no training).
     sha256: digest of the content, see `content_digest`; equal content has an equal digest, whenever it was made.
     inputs: role → {path, and the header of that file}. made_by: see `provenance`.

@@ -14,6 +14,7 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+from genrev_cli.files.names import letters, png_names
 from genrev_cli.files.npz import arrays_digest, reading_npz
 from genrev_cli.files.pictures import to_pil
 from genrev_cli.files.space import hdf5_bytes, png_folder_bytes
@@ -42,19 +43,21 @@ class SampleWriter(ABC):
 
 
 class _FolderWriter(SampleWriter):
-    """000000.png, 000001.png, …, encoded on all cores while the caller makes the next block. At most two blocks are in memory.
+    """000000.png, 000001.png, … or files of given names, encoded on all cores while the caller makes the next block.
 
+    At most two blocks are in memory.
     Pillow releases Python's lock while it compresses. An error of a thread is raised by the next `add`, or by `finish`.
     """
 
-    def __init__(self, header: Header, folder: Path, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, header: Header, folder: Path, pool: ThreadPoolExecutor, names: Sequence[str]) -> None:
         super().__init__(header)
-        self.folder, self.pool = folder, pool
+        self.folder, self.pool, self.names = folder, pool, png_names(names)
         self._last: list[Future[None]] = []
 
     def _write(self, pixels: np.ndarray) -> None:
-        parts = [(self.count + start, pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE)]
-        before, self._last = self._last, [self.pool.submit(_write_pngs, self.folder, first, part) for first, part in parts]
+        names = self.names[self.count : self.count + len(pixels)] or [f"{self.count + i:06d}.png" for i in range(len(pixels))]
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(pixels), _AT_ONCE)]
+        before, self._last = self._last, [self.pool.submit(_write_pngs, self.folder, names[part], pixels[part]) for part in parts]
         _settle(before)
 
     def finish(self) -> None:
@@ -62,9 +65,9 @@ class _FolderWriter(SampleWriter):
         _settle(self._last)
 
 
-def _write_pngs(folder: Path, first: int, pixels: np.ndarray) -> None:
-    for number, image in enumerate(pixels, first):
-        to_pil(image).save(folder / f"{number:06d}.png", compress_level=1)  # larger, but much faster
+def _write_pngs(folder: Path, names: Sequence[str], pixels: np.ndarray) -> None:
+    for name, image in zip(names, pixels, strict=True):
+        to_pil(image).save(folder / name, compress_level=1)  # larger, but much faster
 
 
 def _settle(futures: Sequence[Future[None]]) -> None:
@@ -74,11 +77,11 @@ def _settle(futures: Sequence[Future[None]]) -> None:
 
 
 @contextmanager
-def _writing_folder(header: Header, folder: Path) -> Iterator[_FolderWriter]:
+def _writing_folder(header: Header, folder: Path, names: Sequence[str]) -> Iterator[_FolderWriter]:
     """Yield a writer of PNGs and wait for all of its files; after an error its threads stop."""
     pool = ThreadPoolExecutor(cores())
     try:
-        writer = _FolderWriter(header, folder, pool)
+        writer = _FolderWriter(header, folder, pool, names)
         yield writer
         writer.finish()
     finally:
@@ -108,22 +111,30 @@ class _ListWriter(SampleWriter):
 
 
 @contextmanager
-def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header) -> Iterator[SampleWriter]:
-    """Write n images of `shape` (n, C, H, W), atomically: to `.h5`, to `.npz` (key `images`), else to a folder of PNGs."""
+def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header, *, names: Sequence[str] = ()) -> Iterator[SampleWriter]:
+    """Write n images of `shape` (n, C, H, W), atomically: to `.h5`, to `.npz` (key `images`), else to a folder of PNGs.
+
+    names: of the n images; () numbers the files of a folder. The other two have them as an array `names`.
+    """
     if out.suffix == ".h5":
         with hdf5.writing(out, header) as file:
             file.create("images", shape, "uint8")
             array = _ArrayWriter(header, file)
             yield array
+            if names:
+                words = letters(names)
+                file.create("names", words.shape, "uint8")
+                file.write("names", 0, words)
             file.header = array.header
     elif out.suffix == ".npz":
         listed = _ListWriter(header)
         yield listed
-        _write_npz(out, np.concatenate(listed.blocks), listed.header)
+        named = {"names": np.array(names)} if names else {}
+        _write_npz(out, {"images": np.concatenate(listed.blocks), **named}, listed.header)
     else:
         with atomic_path(out) as part:
             part.mkdir()
-            with _writing_folder(header, part) as folder:
+            with _writing_folder(header, part, names) as folder:
                 yield folder
             (part / MARK).write_text(replace(folder.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")
 
@@ -135,11 +146,11 @@ def samples_bytes(out: Path, shape: tuple[int, int, int, int]) -> tuple[int, str
     return png_folder_bytes(shape), "at most"
 
 
-def _write_npz(out: Path, images: np.ndarray, header: Header) -> None:
-    digest = arrays_digest({"images": images})
-    arrays: dict[str, Any] = {"images": images, KEY: np.array(replace(header, sha256=digest).to_json())}  # Any: savez's keywords differ
+def _write_npz(out: Path, arrays: dict[str, np.ndarray], header: Header) -> None:
+    head = np.array(replace(header, sha256=arrays_digest(arrays)).to_json())
+    given: dict[str, Any] = {**arrays, KEY: head}  # Any: savez's keywords differ
     with atomic_path(out) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **given)
 
 
 def read_mark(folder: Path) -> Header | None:
@@ -173,7 +184,7 @@ def read_npz_header(path: Path) -> Header:
     """
     with reading_npz(path) as file:
         header = parse_header(str(file[KEY]) if KEY in file else None, path)
-        digest = arrays_digest({name: file[name] for name in ("images", "mu", "sigma") if name in file})
+        digest = arrays_digest({name: file[name] for name in ("images", "names", "mu", "sigma") if name in file})
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header

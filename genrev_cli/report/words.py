@@ -65,6 +65,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "PSNR": ("higher", "of the same reconstructions, in dB"),
     "SSIM": ("higher", "structural similarity of the same reconstructions, at most 1"),
     "accuracy": ("higher", ""),
+    "linear": ("higher", "accuracy of logistic regression on codes, learnt from this number of labels"),
+    "neighbours": ("higher", "accuracy of k nearest neighbours on codes, learnt from this number of labels"),
     "bits_per_dim": ("lower", ""),
     "roundtrip_mean": ("lower", ""),
     "roundtrip_max": ("lower", ""),
@@ -163,7 +165,7 @@ def image_size(shape: list[int]) -> str:
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians"}
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 RESULTS: dict[str, str] = {
@@ -182,6 +184,7 @@ RESULTS: dict[str, str] = {
     "maps": "Maps",
     "n": "Images",
     "n_reference": "Reference images",
+    "n_test": "Images to measure on",
     "pixel_swd": "SWD of pixels",
     "rel": "Error of the cells' masses",
     "rel_std": "Uncertainty of this error",

@@ -38,7 +38,7 @@ class _Kept:
     """Counts the bytes that autograd keeps for backward passes: now, and at the peak. Each storage counts once; parameters do not."""
 
     def __init__(self, parameters: set[int]) -> None:
-        self.parameters, self.counts, self.now, self.peak = parameters, dict[int, int](), 0, 0
+        self.parameters, self.counts, self.held, self.peak = parameters, dict[int, int](), 0, 0
 
     def pack(self, tensor: Tensor) -> "_Held":
         held, storage = _Held(tensor), tensor.untyped_storage()
@@ -47,15 +47,15 @@ class _Kept:
             return held
         self.counts[key] = self.counts.get(key, 0) + 1
         if self.counts[key] == 1:
-            self.now += size
-            self.peak = max(self.peak, self.now)
+            self.held += size
+            self.peak = max(self.peak, self.held)
         weakref.finalize(held, self._freed, key, size)
         return held
 
     def _freed(self, key: int, size: int) -> None:
         self.counts[key] -= 1
         if not self.counts[key]:
-            self.now -= size
+            self.held -= size
 
 
 class _Held:

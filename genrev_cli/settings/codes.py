@@ -1,19 +1,43 @@
-"""Settings of encode and fit-gmm."""
+"""Settings of encode, decode and fit-gmm."""
 
 from dataclasses import dataclass
 
-from genrev_cli.settings.base import METHOD, Settings, setting
-from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, seed_setting, split_setting
+from genrev_cli.errors import UsageError
+from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
+from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, force_setting, seed_setting, split_setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings(Settings):
-    """split: of prepared images. as_is: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x))."""
+    """split: of prepared images. as_is: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x)).
+
+    exact_bits: 0 is the network's own. Raises UsageError for exact bits without `full`: other codes do not give the images back.
+    """
 
     split: str = split_setting("train")
     as_is: bool = as_is_setting()
     full: bool = setting(False, "Write all latent dimensions, not clipped; without it, the active ones, clipped.", panel=METHOD)
+    exact_bits: int = setting(
+        0, "With --full: run additive couplings on a grid of 2^-K, so that decode gives every byte back; 0: as trained.", panel=METHOD
+    )
     batch: int = batch_setting(256)
+    device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.exact_bits and not self.full:
+            raise UsageError(f"--exact-bits {self.exact_bits}: only the full latent gives images back to the bit; add --full")
+
+
+@dataclass(frozen=True)
+class DecodeSettings(Settings):
+    """exact_bits: 0 is what the codes were encoded with. batch: 0 is BLOCK, and for exact codes the number that they were encoded in."""
+
+    exact_bits: int = setting(
+        0, "Give the images back to the bit, from codes of encode --full --exact-bits K.", panel=METHOD, shown="as the codes were encoded"
+    )
+    force: bool = force_setting("file or folder of images")
+    batch: int = setting(0, "Images at a time.", panel=ADVANCED, shown="64; for exact codes, that of encode", at_least=0)
     device: str = device_setting()
 
 

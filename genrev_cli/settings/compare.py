@@ -25,6 +25,9 @@ class CompareOptions(Settings):
         "fid, kid, prdc, recon, roundtrip, bpd, with commas; rows are sorted by the first.",
         panel=PROTOCOL,
     )
+    probes: tuple[Path, ...] = setting(
+        (), "A result of probe for each model; repeat it for several.", flag="--probe", panel=FILES, repeated=True, shown="none"
+    )
     seed: int = setting(0, "Seed of the samples, the same for all models.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     device: str = device_setting()

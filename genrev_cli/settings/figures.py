@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import ADVANCED, METHOD, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, setting
 from genrev_cli.settings.common import (
     as_is_setting,
     batch_setting,
@@ -75,15 +75,21 @@ class TraverseSettings(Settings):
     """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
 
     latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
-    Raises UsageError for 'full' without an image.
+    directions: a file of fit-directions, whose `chosen` directions are followed instead of dimensions; () takes all.
+    Raises UsageError for 'full' without an image, and for dimensions or a class together with directions.
     """
+
+    directions: Path | None = setting(None, "Follow directions (.safetensors) of fit-directions instead of dimensions.", panel=FILES)
+    chosen: tuple[str, ...] = setting(
+        (), "Only this one of --directions; repeat it for several.", flag="--direction", panel=METHOD, repeated=True, shown="all"
+    )
 
     dims: tuple[int, ...] = setting(
         (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
     )
     count: int = setting(5, "Number of dimensions to show if none is given.", panel=METHOD, at_least=1)
     steps: int = setting(9, "Images per dimension.", panel=METHOD, at_least=2)
-    extent: float = setting(3.0, "How far to go, in standard deviations of the prior.", panel=METHOD)
+    extent: float = setting(3.0, "How far to go, in standard deviations of the prior, or of the codes along a direction.", panel=METHOD)
     around: str = setting(
         "", "Start from this image: a row number within the split, or a picture file.", panel=METHOD, shown="the mean of the prior"
     )
@@ -101,3 +107,8 @@ class TraverseSettings(Settings):
         super().__post_init__()
         if self.latent == "full" and not self.around:
             raise UsageError("--latent full: keeps the details of an image; give one with --around")
+        if self.directions and (self.dims or self.label):
+            given = f"--dim {self.dims[0]}" if self.dims else f"--class {self.label}"
+            raise UsageError(f"{given} and --directions {self.directions}: both say what to vary; leave one of them out")
+        if self.chosen and not self.directions:
+            raise UsageError(f"--direction {self.chosen[0]}: name a file of directions with --directions")

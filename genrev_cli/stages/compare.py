@@ -30,6 +30,7 @@ from genrev_cli.report.rivals import Group, Rival, grouped
 from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of
 from genrev_cli.scoring.measure import Measured, measure
+from genrev_cli.scoring.probes import open_probes, probed
 from genrev_cli.settings.compare import CompareOptions
 from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.sampling import Draw, SamplerFile
@@ -54,16 +55,19 @@ def compare(models: Sequence[str], out: Path, options: CompareOptions, *, progre
     what `measure` raises.
     """
     start, rivals = time.perf_counter(), [_rival(model) for model in models]
-    check_target(out, "report", (".html",), [file.path for rival in rivals for file in (rival.record, rival.record.sampler) if file])
+    files = [file.path for rival in rivals for file in (rival.record, rival.record.sampler) if file]
+    check_target(out, "report", (".html",), [*files, *options.probes])
     _require_comparable(rivals)
     groups, first = grouped(rivals), rivals[0].record
-    files = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file]
-    inputs = {str(file.path): file.header.as_input(file.path) for file in files}
+    probes = open_probes(options.probes)
+    used = [file for rival in rivals for file in (rival.record, rival.record.sampler) if file] + [*probes]
+    inputs = {str(file.path): file.header.as_input(file.path) for file in used}
     require_remake(out, inputs, force=options.force)
     exports = {suffix: out.with_suffix(suffix) for suffix in (".csv", ".tex")}
     _require_own_exports(out, exports.values(), force=options.force)
     images = data_of(first.header, options.data, first.path)
-    comparison = _compared(groups, images, options, progress)
+    measures = {rival.record.key: probed(rival.record.header, rival.record.path, probes) for rival in rivals}
+    comparison = _compared(groups, images, measures, options, progress=progress)
     conditions = comparison.shared | {"seed": options.seed}
     tables = [{"title": comparison.metrics[0], "rows": as_json(comparison), "notes": [_TABLE_NOTE]}]
     found = {"tables": tables, "conditions": conditions, "checkpoints": members_json(comparison)}
@@ -135,8 +139,10 @@ def _trained_on(model: Record) -> tuple[tuple[Any, str], tuple[Any, str] | None]
     return (shape, "×".join(map(str, shape))), named
 
 
-def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions, progress: Progress) -> Comparison:
-    """Measure and draw every group."""
+def _compared(
+    groups: Sequence[Group], images: ImageSet, probes: dict[Any, dict[str, float]], options: CompareOptions, *, progress: Progress
+) -> Comparison:
+    """Measure and draw every group. probes: numbers of each checkpoint that were measured before."""
     device = resolve_device(options.device)
     rows: list[Row] = []
     measured: list[Measured] = []
@@ -146,7 +152,7 @@ def _compared(groups: Sequence[Group], images: ImageSet, options: CompareOptions
         members = []
         for record in group.records:
             measured.append(_measured(record, images, options, _Named(progress, _name(record, group), told)))
-            members.append(Member(record, measured[-1].numbers, log_of(record), parameters_of(record)))
+            members.append(Member(record, measured[-1].numbers | probes[record.key], log_of(record), parameters_of(record)))
         samples, partly, full = _pictures(group.records[0], pixels, options.seed, device)
         rows.append(Row(group, members, samples, partly, full=full))
     reference = Path(measured[0].inputs["ref"]["path"]).name

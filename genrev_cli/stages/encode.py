@@ -8,13 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import DivergedError
+from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.files.codes import writing_codes
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
+from genrev_cli.models import Autoencoder, RevNet
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
+from genrev_cli.scoring.exactness import exact, filled
 from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint
@@ -36,27 +38,32 @@ def encode(
 ) -> Result:
     """Encode every image of a split, or pictures, and write the codes.
 
-    The codes are y, the active dimensions of clip(E(x)); with `full` z = E(x), all dimensions and not clipped.
+    The codes are y, the active dimensions of clip(E(x)); with `full` z = E(x), all dimensions and not clipped. A full latent of a network
+    on a grid is exact; then every block has `batch` images, so that `decode` can run the same blocks.
     data: prepared images, None for those that the checkpoint was trained on. pictures: files, folders or zips, instead of a split.
     Raises FileError for unusable files, UsageError for a split without images, DivergedError when a code is not finite.
     """
     start, place = time.perf_counter(), resolve_device(settings.device)
     full, batch = settings.full, settings.batch
     model = load_checkpoint(ckpt, place)
+    if settings.exact_bits:
+        model = replace(model, autoencoder=exact(model.autoencoder, settings.exact_bits))
+    grid = _grid(model, settings)
     images = given_images(model, settings, data=data, pictures=pictures, progress=progress)
     n, dim = len(images), model.autoencoder.latent_dim if full else model.prior.dim
     check_target(out, "codes", (".h5",), [ckpt, *images.sources])
     announce(out, hdf5_bytes([((n, dim), 4), ((n,), 8), ((n,), 8)]), progress.note)
     parts = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    made = dealt(parts, lambda part: _codes(model, images, part, place, full=full))
+    made = dealt(parts, lambda part: _codes(model, images, part, place, full=full, block=min(batch, n) if grid else 0))
     if rank():
         follow(made)
         return Result(None)
     inputs = {"ckpt": model.header.as_input(ckpt), images.role: images.record()}
-    config = {"latent": "full" if full else "restricted", "dim": dim, "split": images.split}
+    named = {"attributes": list(images.attribute_names)} if images.attribute_names else {}
+    config = {"latent": "full" if full else "restricted", "dim": dim, "split": images.split, **grid, **named}
     header = Header("codes", config, "", model.header.step, inputs=inputs)
     with (
-        writing_codes(out, header, labels=images.labels, rows=images.rows, names=images.names) as writer,
+        writing_codes(out, header, labels=images.labels, rows=images.rows, names=images.names, attributes=images.attributes) as writer,
         progress.task("encode", n) as bar,
     ):
         for codes in made:
@@ -68,9 +75,30 @@ def encode(
     return Result(out, {"codes": n, "dim": dim, **source, "images_per_second": round(n / seconds, 1)})
 
 
-def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, *, full: bool) -> Tensor:
-    codes = encoded(model, to_float(torch.from_numpy(images.read(part.start, part.stop)).to(device)), full=full)
+def _grid(model: Checkpoint, settings: EncodeSettings) -> dict[str, int]:
+    """Return what `decode` needs to know of exact codes: the bits of the grid and the images per block; {} for other codes."""
+    bits = getattr(model.autoencoder, "exact_bits", 0) if settings.full else 0
+    return {"exact_bits": bits, "batch": settings.batch} if bits else {}
+
+
+def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, *, full: bool, block: int) -> Tensor:
+    """Return the codes of some images, (k, d). block: fill up to this number of images; 0: as they are."""
+    pixels = torch.from_numpy(images.read(part.start, part.stop)).to(device)
+    codes = encoded(model, to_float(filled(pixels, block) if block else pixels), full=full)[: len(part)]
     if not codes.isfinite().all():
         rows = images.rows[part.start : part.stop]
         raise DivergedError(f"{model.path}: the code of an image among rows {rows[0]} to {rows[-1]} is not finite; the model has diverged")
+    if block:
+        _require_in_range(model.autoencoder)
     return codes.float().cpu()
+
+
+def _require_in_range(autoencoder: Autoencoder) -> None:
+    """Raise UsageError if a stream has left the range of a grid in which sums are exact."""
+    assert isinstance(autoencoder, RevNet)
+    largest = autoencoder.take_largest()
+    if largest is not None and largest.item() >= autoencoder.grid_range:
+        bits, limit = autoencoder.exact_bits, autoencoder.grid_range
+        raise UsageError(
+            f"--exact-bits {bits}: a stream reaches {largest.item():.3g}, but sums are exact below {limit:g} only; choose fewer bits"
+        )

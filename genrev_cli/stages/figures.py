@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import UsageError
+from genrev_cli.files.directions import DirectionSet, open_directions
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.precision import autocast_in
@@ -18,6 +19,7 @@ from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, to_float, to_pixels
+from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.coding import ALONG_MAP, between, encoded
 from genrev_cli.store.given import require_pictures
@@ -135,7 +137,7 @@ def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
 
 @torch.no_grad()
 def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
-    """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12).
+    """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12), or per direction.
 
     Without `dims`, the widest of the prior are shown, at random where all are as wide. With `around`, the other dimensions are those of
     an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
@@ -143,6 +145,8 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     """
     steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
     figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data)
+    if settings.directions:
+        return _along_directions(figure, settings, open_directions(settings.directions), progress)
     label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
     prior = figure.model.prior
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
@@ -168,13 +172,62 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
         "dims": list(dims),
-        "around": (f"code of image {around} of split {split}" if around.isdigit() else f"code of {around}") if around else "prior mean",
+        "around": _centre_name(settings, "prior mean"),
         "classes": classes,
     }
     numbers = {"dims": list(dims), "steps": steps, "extent": extent}
-    heads = [f"{share:+.3g} sd" if share else "0 sd" for share in torch.linspace(-extent, extent, steps).tolist()]
+    heads = _strengths(settings)[1]
     rows = [_row_name(one, dim, label) for (one, dim), label in zip(product(priors, dims), _row_labels(classes, dims), strict=True)]
     return figure.write(torch.cat(tiles), steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+
+
+def _along_directions(figure: Figure, settings: TraverseSettings, directions: DirectionSet, progress: Progress) -> Result:
+    """Write a row per direction, from −extent to +extent standard deviations of the codes, around their mean or an image.
+
+    Directions of the full latent keep all details of an image; those of its active dimensions do with `latent` 'full'.
+    Raises UsageError for an unknown direction, FileError for directions of another model.
+    """
+    model, full = figure.model, directions.full
+    require_directions_of(model, directions, progress)
+    names = list(settings.chosen) or directions.names
+    if settings.around:
+        x = to_float(torch.stack(figure.named([settings.around], settings.split, as_is=settings.as_is, progress=progress)))
+        z = encoded(model, x, full=True)
+        centre = z if full or settings.latent == "full" else model.prior.restrict(z)
+    else:
+        require_pictures(settings.as_is, False)
+        centre = directions.mean[None].to(figure.place)
+        centre = centre if full else model.prior.embed(centre)
+    strengths, heads = _strengths(settings)
+    tiles, rows = [], []
+    for name in names:
+        moves = torch.outer(strengths, directions.move(name, 1.0)).to(figure.place)
+        tiles.append(to_pixels(model.autoencoder.decode(centre + (moves if full else model.prior.embed(moves)))))
+        about = directions.about[directions.number(name)]
+        rows.append(
+            f"{name}\n" + (f"accuracy {about['accuracy']:.0%}" if about.get("accuracy") is not None else f"sd {about['scale']:.3g}")
+        )
+    figure.inputs["directions"] = directions.header.as_input(directions.path)
+    extent = f"{settings.extent:g}"
+    config = {
+        "shows": f"traversals along directions from −{extent} to +{extent} standard deviations",
+        "directions": names,
+        "around": _centre_name(settings, "mean of the codes"),
+    }
+    numbers = {"directions": names, "steps": settings.steps, "extent": settings.extent}
+    return figure.write(torch.cat(tiles), settings.steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+
+
+def _strengths(settings: TraverseSettings) -> tuple[torch.Tensor, list[str]]:
+    """Return how far each column goes in standard deviations, (steps,), and the names of the columns."""
+    strengths = torch.linspace(-settings.extent, settings.extent, settings.steps)
+    return strengths, [f"{strength:+.3g} sd" if strength else "0 sd" for strength in strengths.tolist()]
+
+
+def _centre_name(settings: TraverseSettings, otherwise: str) -> str:
+    """Return what a traversal goes around."""
+    around = settings.around
+    return (f"code of image {around} of split {settings.split}" if around.isdigit() else f"code of {around}") if around else otherwise
 
 
 def _row_labels(classes: Sequence[int], dims: Sequence[int]) -> list[str]:

@@ -8,15 +8,17 @@ from genrev_cli.errors import FileError
 from genrev_cli.files.any import content_of, read_any_header
 from genrev_cli.files.codes import read_names
 from genrev_cli.files.counts import counts_of
+from genrev_cli.files.directions import KIND, open_directions
 from genrev_cli.files.header import Header
 from genrev_cli.files.strip import write_stripped
 from genrev_cli.files.targets import check_target
 from genrev_cli.result import Result
 from genrev_cli.settings.pages import InfoSettings
+from genrev_cli.store.direction_table import table_of
 
 
 def info(path: Path, settings: InfoSettings) -> Result:
-    """Return a file's header and chain, and the names of the pictures whose codes it has.
+    """Return a file's header and chain, the names of the pictures whose codes it has, and the table of its directions.
 
     With `verify`, check its content and that of every input still there against their digests.
     With `out`, write a copy there whose header has no path of this machine; its content is checked.
@@ -28,6 +30,8 @@ def info(path: Path, settings: InfoSettings) -> Result:
     numbers: dict[str, Any] = asdict(header)
     if header.kind == "codes" and (names := read_names(path)):
         numbers["names"] = list(names)
+    if header.kind == KIND:
+        numbers["table"] = table_of(open_directions(path).about, "directions")
     if settings.verify:
         _verify(path, header)
         numbers["verified"] = [str(path), *_verify_inputs(header.inputs)]

@@ -105,8 +105,8 @@ def _unlabelled(record: Record) -> np.ndarray:
 def _drawn_by(record: Record) -> tuple[Any, ...]:
     """Return a key that is equal for samples and for a grid of the same samples."""
     checkpoint, config = checkpoint_of(record), record.header.config
-    sampler = record.inputs.get("sampler")
-    drawn = sampler and (sampler.header.sha256, str(sampler.header.config["sampler"]))
+    sampler = record.inputs.get("sampler") or record.inputs.get("codes")
+    drawn = sampler and (sampler.header.sha256, str(sampler.header.config.get("sampler", "")))
     return checkpoint and checkpoint.key, config.get("seed"), config.get("temperature"), str(config.get("labels", [])), drawn
 
 

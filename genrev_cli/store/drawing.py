@@ -82,7 +82,14 @@ def draw_pixels(autoencoder: Autoencoder, drawing: Drawing, numbers: Sequence[in
 
     Raises DivergedError when one is not finite; as pixels it would be a black image.
     """
-    images = draw_images(autoencoder, drawing, numbers)
+    return finite_pixels(draw_images(autoencoder, drawing, numbers), numbers)
+
+
+def finite_pixels(images: Images, numbers: Sequence[int]) -> Pixels:
+    """Return decoded images as pixels, both (n, C, H, W). numbers: by which a message names them.
+
+    Raises DivergedError when one is not finite; as pixels it would be a black image.
+    """
     finite = images.isfinite().flatten(1).all(1)
     if not finite.all():
         number = numbers[int((~finite).nonzero()[0])]

@@ -21,7 +21,8 @@ class Given:
     """n images for a checkpoint. source: the prepared data, or all pictures, for messages and for what must not be replaced.
 
     read: (start, stop) → images start … stop − 1, (k, C, H, W) uint8. labels, rows: (n,) int64. split: '' for pictures.
-    names: of pictures, () for prepared images. record: makes the entry of the images among the inputs of a file.
+    names: of pictures, () for prepared images. attributes: (n, A) int8 with their names, None without any.
+    record: makes the entry of the images among the inputs of a file.
     """
 
     sources: Sequence[Path]
@@ -32,6 +33,8 @@ class Given:
     split: str
     names: tuple[str, ...]
     record: Callable[[], dict[str, Any]]
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,6 +67,8 @@ def given_images(
         split=settings.split,
         names=(),
         record=lambda: images.header.as_input(images.path),
+        attributes=images.attributes[rows] if images.attribute_names else None,
+        attribute_names=tuple(images.attribute_names),
     )
 
 

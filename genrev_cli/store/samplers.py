@@ -79,7 +79,7 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
     header, sampler = load_sampler(file)
     codes = header.inputs.get("codes", {})
     encoder = codes.get("inputs", {}).get("ckpt", {})
-    if encoder.get("sha256") not in _encoders(asdict(model.header)):
+    if encoder.get("sha256") not in encoders_of(asdict(model.header)):
         raise FileError(
             f"{file.path}: was fitted to codes of {encoder.get('path', 'another model')}, not of {ckpt}; "
             f"run 'genrev encode --ckpt {ckpt}', and '{MAKERS[sampler.config['name']]}' with those codes"
@@ -88,8 +88,8 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
     return replace(model, prior=prior, sampler=(file.path, header))
 
 
-def _encoders(record: dict[str, Any]) -> Iterator[str]:
+def encoders_of(record: dict[str, Any]) -> Iterator[str]:
     """Yield the digest of a checkpoint, and of those from which train-gan trained it, from the record of its header."""
     yield record["sha256"]
     if record["config"].get("stage") == "train-gan" and "ckpt" in record["inputs"]:
-        yield from _encoders(record["inputs"]["ckpt"])
+        yield from encoders_of(record["inputs"]["ckpt"])

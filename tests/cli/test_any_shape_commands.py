@@ -8,6 +8,7 @@ import torch
 
 from genrev_cli.files.codes import open_codes
 from genrev_cli.files.pictures import read_picture
+from genrev_cli.files.sheets import tiles_of
 from genrev_cli.store.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
@@ -66,16 +67,10 @@ def completed(run, *commands):
         assert code == 0, (words, err)
 
 
-def picture(name):
-    """Return the shape of a picture in the current folder."""
-    return read_picture(Path(name))[1].shape
-
-
-def sides_of_grid(shape, rows, columns):
-    """Return height and width of a picture with a grid of images, the shorter side of which is magnified to at least 32 pixels."""
-    factor = -(-32 // min(shape[1:]))
-    gap = max(1, factor // 2)
-    return tuple(n * (factor * side + gap) + gap for n, side in zip((rows, columns), shape[1:], strict=True))
+def tiles(name):
+    """Return the shape of the images in a picture in the current folder, (n, C, H, W)."""
+    header, pixels = read_picture(Path(name))
+    return tiles_of(pixels, header.config["layout"]).shape
 
 
 def test_likelihood_of_images_with_a_margin(made, run, run_json, shape):
@@ -94,8 +89,8 @@ def test_likelihood_of_images_with_a_margin(made, run, run_json, shape):
     channels, height, width = shape
     padded = channels * (-(-height // 16) * 16) * (-(-width // 16) * 16)
     assert open_codes(Path("full.h5")).codes.shape == (40, padded)
-    assert picture("t.png") == (channels, *sides_of_grid(shape, 2, 3))
-    assert picture("i.png") == (channels, *sides_of_grid(shape, 2, 5))  # three steps between the two originals
+    assert tiles("t.png") == (2 * 3, *shape)
+    assert tiles("i.png") == (2 * 5, *shape)  # three steps between the two originals
 
 
 def test_reversible_network_map_and_gan(made, run, run_json, shape):
@@ -125,7 +120,7 @@ def test_reversible_network_map_and_gan(made, run, run_json, shape):
         ],
         ["fid", "data.h5", "--ref", "data.h5", "--features", "features.safetensors", "--split", "train", "--out", "f.json"],
     )
-    assert picture("rows.png") == (shape[0], *sides_of_grid(shape, 3, 8))
+    assert tiles("rows.png") == (3 * 8, *shape)
     model = load_checkpoint(Path("gan.safetensors"), torch.device("cpu")).autoencoder
     assert model.image_shape == shape
     assert (model.latent_dim > prod(shape)) == (shape == (1, 9, 13)), "only odd sides need a margin with two scales"

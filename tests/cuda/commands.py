@@ -43,6 +43,9 @@ OTHERS = {
     "interpolate": Case("interpolate --ckpt {i}/start.safetensors --device cpu", "interpolations.png"),
     "interpolate-ot": Case("interpolate --ckpt {i}/start.safetensors --ot {i}/map.safetensors --device cpu", "along-map.png"),
     "traverse": Case("traverse --ckpt {i}/start.safetensors --around 0 --device cpu", "traversals.png"),
+    "fit-directions": Case("fit-directions {i}/start.h5 --method pca --components 3 --device cpu", "directions.safetensors"),
+    "traverse-directions": Case(
+        "traverse --ckpt {i}/start.safetensors --directions {i}/directions.safetensors --device cpu", "along-directions.png"),
     "fid-pixel": Case("fid {i}/samples.h5 --ref {i}/data.h5 --features pixel --metrics fid,kid,prdc --device cpu", "pixel.json"),
     "fid-ot": Case(
         "fid --ckpt {i}/start.safetensors --ot {i}/map.safetensors -n 100 --ref {i}/data.h5 --features pixel --device cpu", "fid-ot.json"),

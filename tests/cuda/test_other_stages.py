@@ -13,7 +13,7 @@ from genrev_cli.bench.random_inception import random_inception_weights
 from genrev_cli.cli import main
 from genrev_cli.metrics import weights
 
-BEFORE = ("recon", "ot", "flow", "features", "fit-gmm", "sample")
+BEFORE = ("recon", "ot", "flow", "features", "fit-gmm", "fit-directions", "sample")
 """Cases whose results others take."""
 
 

@@ -56,6 +56,14 @@ READERS = {
     "data: fid": Reader("data.h5", "fid {s}/samples --ref {w}/data.h5 " + _FID, out="out.json"),
     "data: info": Reader("data.h5", "info {w}/data.h5 --verify"),
     "codes: fit-gmm": Reader("codes.h5", "fit-gmm {w}/codes.h5 --out {w}/out.safetensors --components 1", out="out.safetensors"),
+    "codes: decode": Reader("codes.h5", "decode {w}/codes.h5 --ckpt {s}/m.safetensors --out {w}/out.h5 --device cpu", out="out.h5"),
+    "codes: fit-directions": Reader(
+        "codes.h5", "fit-directions {w}/codes.h5 --out {w}/out.safetensors --components 2", out="out.safetensors"
+    ),
+    "directions: traverse": Reader(
+        "directions.safetensors", "traverse --ckpt {s}/m.safetensors --directions {w}/directions.safetensors --out {w}/out.png --device cpu"
+    ),
+    "directions: info": Reader("directions.safetensors", "info {w}/directions.safetensors --verify"),
     "codes: report": Reader("codes.h5", "report {w}/codes.h5 --out {w}/out.html"),
     "codes: info": Reader("codes.h5", "info {w}/codes.h5 --verify"),
     "samples h5: fid": Reader("samples.h5", "fid {w}/samples.h5 --ref {s}/data.h5 " + _FID, out="out.json"),

@@ -32,14 +32,25 @@ def test_files_are_those_of_one_loop(tmp_path, monkeypatch, threads):
         assert (tmp_path / "s" / f"{number:06d}.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
+def test_files_have_given_names(tmp_path):
+    """In the order of the images, whatever block and thread they are in."""
+    names = [f"{79 - number} of all.jpg" for number in range(80)]
+    with writing_samples(tmp_path / "s", SHAPE, Header("samples", {}, ""), names=names) as writer:
+        for block in BLOCKS:
+            writer.add(block)
+    for number, image in enumerate(BLOCKS.reshape(SHAPE)):
+        to_pil(image).save(tmp_path / "expected.png", compress_level=1)
+        assert (tmp_path / "s" / f"{79 - number} of all.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
+
+
 def test_the_next_block_is_made_while_one_is_written(tmp_path, monkeypatch):
     """`add` returns before the files are there, and before it returns again those of the block before are."""
     made, encode, written = threading.Event(), samples._write_pngs, []
 
-    def patient(folder, first, pixels):
+    def patient(folder, names, pixels):
         assert made.wait(10), "the caller waits for the files of its own block"
-        encode(folder, first, pixels)
-        written.extend(range(first, first + len(pixels)))
+        encode(folder, names, pixels)
+        written.extend(int(name.removesuffix(".png")) for name in names)
 
     monkeypatch.setattr(samples, "_write_pngs", patient)
     with writing_samples(tmp_path / "s", SHAPE, Header("samples", {}, "")) as writer:
@@ -54,10 +65,10 @@ def test_the_next_block_is_made_while_one_is_written(tmp_path, monkeypatch):
 def test_the_error_of_a_thread_ends_the_writing(tmp_path, monkeypatch):
     encode = samples._write_pngs
 
-    def full(folder, first, pixels):
-        if first >= 8:
+    def full(folder, names, pixels):
+        if names[0] >= "000008.png":
             raise OSError(errno.ENOSPC, "No space left on device")
-        encode(folder, first, pixels)
+        encode(folder, names, pixels)
 
     monkeypatch.setattr(samples, "_write_pngs", full)
     for blocks in (BLOCKS, BLOCKS[:1]):

@@ -87,6 +87,9 @@ CHAIN = {
     "fit-ot": Case(
         "fit-ot {i}/start.h5 --target-error 0.3 --neighbours 3 --precision fp32 --device cpu", "fit-ot.safetensors", trains=True),
     "encode": Case("encode --ckpt {i}/start.safetensors --split all --batch 100 --device cpu", "codes.h5"),
+    "encode-exact": Case(
+        "encode --ckpt {i}/start.safetensors --split all --full --exact-bits 16 --batch 100 --device cpu", "exact.h5"),
+    "decode": Case("decode {i}/start.h5 --ckpt {i}/start.safetensors --batch 20 --device cpu", "decoded.h5"),
     "sample": Case("sample --ckpt {i}/start.safetensors -n 200 --device cpu", "samples.h5"),
     "sample-png": Case(
         "sample --ckpt {i}/start.safetensors --ot {i}/map.safetensors -n 70 --grid {o}/grid.png --device cpu", "samples"),

@@ -137,7 +137,7 @@ def test_one_log_as_that_of_one(both, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["encode", "sample", "sample-png"])
+@pytest.mark.parametrize("name", ["encode", "encode-exact", "decode", "sample", "sample-png"])
 def test_codes_and_samples_are_the_same_to_the_bit(both, name):
     one, two, _ = both
     assert read_any_header(two / CHAIN[name].out).sha256 == read_any_header(one / CHAIN[name].out).sha256
