@@ -23,6 +23,12 @@ def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: 
     from genrev_cli.stages.figures import interpolate
 
     ends = ends or []
+    film = out.suffix.lower() in ("", ".gif", ".webp", ".mp4")
+    settings.require_use(out, film=film)
+    if film:
+        from genrev_cli.stages.film import film as make
+
+        return make(ckpt, out, settings, ends, data=data, progress=listener())
     if len(ends) % 2:
         raise UsageError(f"{len(ends)} ends were given ({', '.join(ends)}); they go in pairs")
     return interpolate(ckpt, out, settings, pairs=list(zip(ends[::2], ends[1::2], strict=True)), data=data, progress=listener())
@@ -44,7 +50,10 @@ def _files(picture: str) -> dict[str, Part]:
 
 
 Ends = Annotated[
-    list[str] | None, typer.Argument(help="Pairs of ends: row numbers within the split, or picture files of any size; default: drawn.")
+    list[str] | None,
+    typer.Argument(
+        help="Pairs of ends, or the pictures of a film: row numbers within the split, or picture files of any size; default: drawn."
+    ),
 ]
 
 add_command(
@@ -57,9 +66,14 @@ add_command(
 
 add_command(
     "interpolate",
-    "Go from image to image through the latent space, the originals at both ends.",
+    "Go from image to image through the latent space: rows of pictures with the originals at both ends, or a film through all of them.",
     example="genrev interpolate --ckpt adversarial.safetensors 3 17 me.png you.png --latent full",
-    parts={"ends": One("ends", Ends, None), **_files("interpolations.png"), "settings": Group(InterpolateSettings)},
+    parts={
+        "ends": One("ends", Ends, None),
+        **_files("interpolations.png"),
+        "out": out_option(Path("interpolations.png"), "Picture to write (.png); or a film: .gif, .webp, .mp4, or a folder of frames."),
+        "settings": Group(InterpolateSettings),
+    },
     run=_interpolate,
 )
 

@@ -34,7 +34,7 @@ from genrev_cli.settings.sampling import Sampling
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import TableOption
 
-PANELS = (FILES, IMAGES, TRAINING, METHOD, "Map", "Solver", SIZE, PROTOCOL, FEATURES, SCORE, RUN, ADVANCED)
+PANELS = (FILES, IMAGES, TRAINING, METHOD, "Map", "Solver", "Film", SIZE, PROTOCOL, FEATURES, SCORE, RUN, ADVANCED)
 """Panels of a command's help, in order."""
 
 

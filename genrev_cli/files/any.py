@@ -6,6 +6,7 @@ from pathlib import Path
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.films import FILMS, film_digest, read_film_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture
@@ -18,6 +19,7 @@ _READERS: dict[str, tuple[Callable[[Path], Header], Callable[[Path], str] | None
     ".json": (lambda path: read_json(path)[0], lambda path: json_digest(read_json(path)[1])),
     ".npz": (read_npz_header, None),
     ".html": (read_report_header, lambda path: page_digest(read_page(path)[1])),
+    **dict.fromkeys(FILMS, (read_film_header, film_digest)),
 }
 """Suffix → what reads the header, and what computes the digest of the content; None where the former checks the content too."""
 

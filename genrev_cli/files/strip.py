@@ -18,6 +18,7 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.checkpoint import read_checkpoint, write_checkpoint
+from genrev_cli.files.films import FILMS
 from genrev_cli.files.header import KEY, Header
 from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.page import read_page, unfilled, write_page
@@ -129,6 +130,9 @@ def write_stripped(path: Path, out: Path) -> Header:
         write_json(out, _require_clean(read_json(path)[1], path), header)
     elif path.suffix == ".npz":
         _write_npz(path, out, header)
+    elif path.suffix in FILMS:
+        with atomic_path(out) as part:  # a film is written without paths
+            shutil.copyfile(path, part)
     else:
         clean = _Cleaner(asdict(read_any_header(path)))
         write_page(out, _clean_page(unfilled(read_page(path)[1]), clean), header)

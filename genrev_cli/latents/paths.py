@@ -1,5 +1,7 @@
 """Paths between two codes."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,11 @@ def slerp(a: Latents, b: Latents, t: Tensor) -> Latents:
         return lerp(a, b, t)
     t = t[:, None]
     return (torch.sin((1 - t) * omega) * a + torch.sin(t * omega) * b) / torch.sin(omega)
+
+
+def eased(t: Tensor) -> Tensor:
+    """(1 − cos πt) / 2, (n,) → (n,): from 0 to 1 with velocity 0 at both ends, so that a film rests at its pictures."""
+    return (1 - torch.cos(math.pi * t)) / 2
 
 
 PATHS = {"linear": lerp, "spherical": slerp}

@@ -15,7 +15,7 @@ from genrev_cli.report.material import Material, Picture
 
 COLUMN, PAGE = 552, 1136
 """Widths of half the page and of the whole page in CSS pixels, as in the style sheet."""
-GROUPS = ("samples", "reconstructions", "interpolations", "traversals")
+GROUPS = ("samples", "reconstructions", "interpolations", "traversals", "edits")
 """The order of pictures, by the first word of their header's `shows`."""
 
 
@@ -90,6 +90,8 @@ def _rows(picture: Picture) -> str:
         return f"The first of {config['n']:,} images drawn from the {words.SOURCES.get(config.get('sampler', ''), 'prior')}."
     if group == "interpolations" and "steps" in numbers:
         return f"Each row goes from one real image to another: the originals are at both ends, {numbers['steps']} decoded images between."
+    if group == "edits" and config.get("steps"):
+        return f"Each row is a photo: the original, then {config['steps']} steps from none to all of the edits."
     if group == "traversals" and "dims" in config:
         dims = ", ".join(map(str, config["dims"]))
         return f"Each row changes one active dimension (from top to bottom {dims}) around the {config.get('around', 'prior mean')}."

@@ -165,7 +165,7 @@ def image_size(shape: list[int]) -> str:
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images"}
+SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images", "edits": "edited photos", "film": "film"}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 RESULTS: dict[str, str] = {

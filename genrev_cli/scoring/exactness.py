@@ -31,6 +31,17 @@ def filled(pixels: Pixels, batch: int) -> Pixels:
     return torch.cat([pixels, pixels[-1:].expand(batch - len(pixels), *pixels.shape[1:])])
 
 
+def require_in_range(autoencoder: Autoencoder) -> None:
+    """Raise UsageError if a stream of a network on a grid has left the range in which sums are exact, since this was last asked."""
+    assert isinstance(autoencoder, RevNet)
+    largest = autoencoder.take_largest()
+    if largest is not None and largest.item() >= autoencoder.grid_range:
+        bits, limit = autoencoder.exact_bits, autoencoder.grid_range
+        raise UsageError(
+            f"--exact-bits {bits}: a stream reaches {largest.item():.3g}, but sums are exact below {limit:g} only; choose fewer bits"
+        )
+
+
 class Exactness:
     """Count, batch by batch, the images and pixels that a full round trip changes. Raises UsageError for a network without exact mode."""
 

@@ -42,6 +42,7 @@ _OTHERS = (
     Command("fit-directions", LATENT, 230, next=("traverse --ckpt {ckpt} --directions {out}",)),
     Command("probe", LATENT, 240),
     Command("sample", GENERATE, 300, shared=True, next=("fid {out} --ref {data} [--split {split}]",)),
+    Command("edit", GENERATE, 305, next=_PAGE),
     Command("reconstruct", LOOK, 310, next=_PAGE),
     Command("interpolate", LOOK, 320, next=_PAGE),
     Command("traverse", LOOK, 330, next=_PAGE),

@@ -1,10 +1,10 @@
 """Settings of reconstruct, interpolate and traverse."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from genrev_cli.errors import UsageError
-from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, setting
+from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, flag_of, setting, spec_of
 from genrev_cli.settings.common import (
     as_is_setting,
     batch_setting,
@@ -44,6 +44,11 @@ class ReconstructSettings(Settings):
     device: str = device_setting()
 
 
+FILM = "Film"
+FILM_SETTINGS, ROW_SETTINGS = ("seconds", "fps", "ease", "loop"), ("steps", "random_pairs", "names", "seed")
+"""Settings of interpolate that are for films only, and for rows of pictures only."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class InterpolateSettings(Settings):
     """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
@@ -57,6 +62,10 @@ class InterpolateSettings(Settings):
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
     steps: int = setting(9, "Decoded points per pair, both ends included.", panel=METHOD, at_least=2)
+    seconds: float = setting(2.0, "Of a film: seconds from one picture to the next.", panel=FILM, above=0, at_most=600)
+    fps: int = setting(25, "Of a film: frames per second.", panel=FILM, at_least=1, at_most=100)
+    ease: bool = setting(True, "Of a film: start and arrive slowly.", flag="--ease/--no-ease", panel=FILM)
+    loop: bool = setting(True, "Of a film: return from the last picture to the first.", flag="--loop/--no-loop", panel=FILM)
     random_pairs: int = setting(6, "Number of pairs to draw if none is given.", panel=METHOD, at_least=1)
     scale: int = scale_setting()
     names: bool = names_setting()
@@ -68,6 +77,15 @@ class InterpolateSettings(Settings):
         super().__post_init__()
         if self.ot and (self.latent, self.path) != ("restricted", "linear"):
             raise UsageError(f"--ot {self.ot}: the path is that of the map; leave --latent and --path out")
+
+    def require_use(self, out: Path, *, film: bool) -> None:
+        """Raise UsageError for a setting of films where rows of pictures are made, and the other way round."""
+        wrong, what = (ROW_SETTINGS, "a .png picture") if film else (FILM_SETTINGS, "a film (.gif, .webp, .mp4, or a folder of frames)")
+        for one in fields(self):
+            if one.name in wrong and getattr(self, one.name) != one.default:
+                spec = spec_of(one)
+                flag = spec.flag.split("/")[-1] or flag_of(one.name, spec)
+                raise UsageError(f"{flag}: is for {what}, and --out {out} is none; leave it out, or choose another --out")
 
 
 @dataclass(frozen=True, kw_only=True)

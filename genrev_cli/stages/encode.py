@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import DivergedError, UsageError
+from genrev_cli.errors import DivergedError
 from genrev_cli.files.codes import writing_codes
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, hdf5_bytes
 from genrev_cli.files.targets import check_target
-from genrev_cli.models import Autoencoder, RevNet
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
-from genrev_cli.scoring.exactness import exact, filled
+from genrev_cli.scoring.exactness import exact, filled, require_in_range
 from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint
@@ -89,16 +88,5 @@ def _codes(model: Checkpoint, images: Given, part: range, device: torch.device, 
         rows = images.rows[part.start : part.stop]
         raise DivergedError(f"{model.path}: the code of an image among rows {rows[0]} to {rows[-1]} is not finite; the model has diverged")
     if block:
-        _require_in_range(model.autoencoder)
+        require_in_range(model.autoencoder)
     return codes.float().cpu()
-
-
-def _require_in_range(autoencoder: Autoencoder) -> None:
-    """Raise UsageError if a stream has left the range of a grid in which sums are exact."""
-    assert isinstance(autoencoder, RevNet)
-    largest = autoencoder.take_largest()
-    if largest is not None and largest.item() >= autoencoder.grid_range:
-        bits, limit = autoencoder.exact_bits, autoencoder.grid_range
-        raise UsageError(
-            f"--exact-bits {bits}: a stream reaches {largest.item():.3g}, but sums are exact below {limit:g} only; choose fewer bits"
-        )

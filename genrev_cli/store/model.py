@@ -1,6 +1,6 @@
 """A checkpoint as Python users have it: `genrev_cli.load` returns a `Model`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -9,18 +9,23 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
+from genrev_cli.files.directions import open_directions
 from genrev_cli.files.header import Header
 from genrev_cli.latents import Prior
 from genrev_cli.models import Autoencoder
 from genrev_cli.plugins import load_asked
 from genrev_cli.seeds import derive
+from genrev_cli.settings.edits import edits_of
 from genrev_cli.settings.sample import SPREAD
 from genrev_cli.settings.sampling import Draw, SamplerFile
+from genrev_cli.shapes import Images, Latents
 from genrev_cli.store.around import Around
-from genrev_cli.store.arrays import Given, codes_given, images_given
+from genrev_cli.store.arrays import Given, Warnings, codes_given, images_given
+from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_names, class_numbers
 from genrev_cli.store.coding import between, decoded, encoded, log_prob, reconstructed
 from genrev_cli.store.drawing import Drawing, decode_samples
+from genrev_cli.store.editing import Editor, latents_of
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
@@ -151,6 +156,41 @@ class Model:
         lines = torch.cat([between(self._checkpoint, pair, t, path=path, full=full) for pair in ends])
         images = torch.cat([first.kept(self.network.decode(part)) for part in lines.split(batch)])
         return first.images(images.unflatten(0, (first.n, steps)))
+
+    def edit(
+        self,
+        x: Given,
+        *,
+        move: Mapping[str, float] | None = None,
+        dim: Mapping[int, float] | None = None,
+        toward: Mapping[Any, float] | str | int | Path | None = None,
+        like: Any = (),
+        unlike: Any = (),
+        directions: str | Path | None = None,
+        full: bool = True,
+        strength: float = 1.0,
+        batch: int = BATCH,
+    ) -> Any:
+        """Return edited images, (N, C, H, W), as `genrev edit` makes them. Strength 0 gives what `reconstruct` with the same `full` gives.
+
+        move: {name of a direction: strength}, with `directions`, a file of fit-directions. dim: {active dimension: strength}. Strengths
+        are in standard deviations. toward: {class or picture file: share of the way}, or one of them, all the way. like, unlike: picture
+        files whose difference of codes is added. full: keep the photo's inactive dimensions, and with them its details.
+        Raises UsageError for a direction, dimension or target that there is not, FileError for unusable files.
+        """
+        edits = edits_of(move=move, dim=dim, toward=toward, like=like, unlike=unlike)
+        given, found = images_given(self._checkpoint, x, self.device), open_directions(Path(directions)) if directions else None
+        if found:
+            require_directions_of(self._checkpoint, found, Warnings())
+
+        def latents(image: Images) -> Latents:
+            return latents_of(self._checkpoint, image, full=full)
+
+        def code_of(path: str) -> Latents:
+            return images_given(self._checkpoint, path, self.device).map(latents, batch).to(self.device)
+
+        change = Editor(self._checkpoint, found, full, code_of).change(edits)
+        return given.images(given.map(lambda block: self.network.decode(change(latents(block), strength)), batch))
 
     def log_prob(self, x: Given, *, seed: int = 0, batch: int = BATCH) -> Any:
         """Return a lower bound of log P(x) of each image in nats, (N,), with one draw of the noise that makes 8-bit pixels continuous.

@@ -60,6 +60,8 @@ class Look:
 class Figure:
     """A picture that is being made: the model, its data and the clock. shows: the first word of what the picture shows.
 
+    kind, suffixes: what `out` may be, for a film.
+
     Raises FileError for unusable files, and for a picture at `out` that was made from others, unless `look.force`.
     """
 
@@ -71,13 +73,20 @@ class Figure:
     data: Path | None = None
     sampler: SamplerFile | None = None
     precision: str = "fp32"
+    kind: str = "picture"
+    suffixes: tuple[str, ...] = (".png",)
 
     def __post_init__(self) -> None:
-        check_target(self.out, "picture", (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])])
+        check_target(self.out, self.kind, self.suffixes, [self.ckpt, *([self.sampler.path] if self.sampler else [])])
         self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
         self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
         self.inputs = self.model.inputs
         require_remake(self.out, self.inputs, ("ckpt", "sampler"), shows=self.shows, force=self.look.force)
+
+    @property
+    def seconds(self) -> float:
+        """The time since the beginning."""
+        return time.perf_counter() - self.start
 
     def images(self) -> ImageSet:
         """Open the image set and record it as an input of the picture."""
@@ -140,7 +149,7 @@ class Figure:
         named = self.look.names
         rows, heads = (rows, heads) if named else ((), ())
         picture, layout = sheet(tiles.cpu().numpy(), columns, scale=self.look.scale, rows=rows, heads=heads, corner=corner)
-        made_by = provenance(seconds=time.perf_counter() - self.start, seed=seed, device=str(self.place))
+        made_by = provenance(seconds=self.seconds, seed=seed, device=str(self.place))
         config = {**config, "numbers": numbers, "layout": layout}
         header = Header("picture", config, pixels_digest(picture), self.model.header.step, inputs=self.inputs, made_by=made_by)
         write_picture(self.out, picture, stripped(header) if self.look.publish else header)

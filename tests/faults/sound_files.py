@@ -72,6 +72,8 @@ def build(folder: Path) -> None:
     for name in ("samples.h5", "samples.npz", "samples --grid {s}/grid.png"):
         run("sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {s}/" + name)
     run("fid {s}/samples --ref {s}/data.h5 --save-stats {s}/statistics.npz " + "--features pixel --no-cache --split all --out {s}/fid.json")
+    for name in ("film.gif", "film.webp", "film.mp4"):
+        run("interpolate 0 1 --ckpt {s}/m.safetensors --split all --seconds 0.1 --device cpu --out {s}/" + name)
     run("report {s}/m.safetensors {s}/fid.json --out {s}/report.html")
     _foreign(folder)
     _published(folder)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genrev_cli.latents.paths import PATHS, lerp, slerp
+from genrev_cli.latents.paths import PATHS, eased, lerp, slerp
 
 T = torch.linspace(0, 1, 9, dtype=torch.float64)
 
@@ -58,3 +58,12 @@ def test_parallel_codes_are_joined_by_a_line(factor):
     points = slerp(a, factor * a, T)
     assert points.isfinite().all()
     torch.testing.assert_close(points, lerp(a, factor * a, T))
+
+
+def test_easing_starts_and_arrives_with_velocity_0_and_is_symmetric():
+    t = torch.linspace(0, 1, 101, dtype=torch.float64)
+    s = eased(t)
+    assert (s[0], s[-1]) == (0, 1)
+    assert (s.diff() > 0).all()
+    torch.testing.assert_close(s, 1 - s.flip(0))
+    assert max(s[1], 1 - s[-2]) < 0.001
