@@ -133,7 +133,7 @@ async def _path(session: Session, request: Request) -> Response:
     first, last = asked_of(table.get("first")), asked_of(table.get("last"))
     path, rest, frames = (
         table.get("path", "linear"),
-        number(table, "rest", 1.0, 0, 1),
+        number(table, "rest", 1.0, at_least=0, at_most=1),
         whole(table, "frames", 24, at_least=2, at_most=MOST_FRAMES),
     )
     found = await run_in_threadpool(lambda: session.path(first, last, path=str(path), rest=rest, frames=frames))

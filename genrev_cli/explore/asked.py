@@ -51,10 +51,10 @@ def asked_of(table: Any) -> Asked:
         split=split,
         number=whole(table, "number", 0, at_most=MOST_NUMBER),
         seed=whole(table, "seed", 0, at_most=MOST_NUMBER),
-        temperature=number(table, "temperature", 1.0, 0, 10),
+        temperature=number(table, "temperature", 1.0, at_least=0, at_most=10),
         label=whole(table, "label", -1, at_least=-1, at_most=MOST_NUMBER),
-        x=number(table, "x", 0.0, -1e4, 1e4),
-        y=number(table, "y", 0.0, -1e4, 1e4),
+        x=number(table, "x", 0.0, at_least=-1e4, at_most=1e4),
+        y=number(table, "y", 0.0, at_least=-1e4, at_most=1e4),
     )
 
 
@@ -66,17 +66,17 @@ def changes_of(table: Any) -> Changes:
         raise UsageError("dims: keys must be numbers of active dimensions")
     numbered = tuple((int(key), strength) for key, strength in dims)
     edits = Edits(move=_strengths(table, "move"), dims=numbered, toward=_strengths(table, "toward"))
-    return Changes(edits=edits, rest=number(table, "rest", 1.0, 0, 1))
+    return Changes(edits=edits, rest=number(table, "rest", 1.0, at_least=0, at_most=1))
 
 
-def number(table: dict[str, Any], key: str, default: float, at_least: float, at_most: float) -> float:
+def number(table: dict[str, Any], key: str, default: float, *, at_least: float, at_most: float) -> float:
     """Return a number of a table. Raises UsageError for anything else, and outside of its bounds."""
     return _number(table.get(key, default), key, at_least, at_most)
 
 
 def whole(table: dict[str, Any], key: str, default: int, *, at_least: int = 0, at_most: int) -> int:
     """Return a whole number of a table. Raises like `number`."""
-    found = number(table, key, default, at_least, at_most)
+    found = number(table, key, default, at_least=at_least, at_most=at_most)
     if found != int(found):
         raise UsageError(f"{key}: must be a whole number")
     return int(found)

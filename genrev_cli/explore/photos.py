@@ -29,7 +29,7 @@ class RoundTrip:
     restricted: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Photo:
     """A photo, or a drawn or chosen code. name: of its file, also in commands. about: what the page says of it.
 
@@ -89,11 +89,12 @@ def photo_of(model: Checkpoint, pixels: Pixels, *, name: str, about: str) -> Pho
     shown = torch.cat([pixels[None].cpu(), _finite(torch.stack([restricted, full]))])
     error = (full - x[0]).abs()
     wrong = int((shown[2] != shown[0]).sum())
-    trip = RoundTrip(error.max().item(), error.mean().item(), wrong, (restricted - x[0]).abs().mean().item())
-    return Photo(name, about, z, shown, trip)
+    missing = (restricted - x[0]).abs().mean().item()
+    trip = RoundTrip(largest=error.max().item(), mean=error.mean().item(), wrong=wrong, restricted=missing)
+    return Photo(name=name, about=about, z=z, pixels=shown, trip=trip)
 
 
 def code_photo(model: Checkpoint, z: Latents, *, name: str, about: str) -> Photo:
     """Return a latent (1, D) without a photo, as if its image were one."""
     shown = decoded_pixels(model.autoencoder, torch.cat([z, model.own_prior.restrict(z), z]))
-    return Photo(name, about, z, shown, None)
+    return Photo(name=name, about=about, z=z, pixels=shown, trip=None)

@@ -9,7 +9,7 @@ from genrev_cli.settings.common import device_setting, seed_setting, split_setti
 LOOPBACK = "127.0.0.1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExploreSettings(Settings):
     """directions, ot: files of fit-directions and fit-ot, None for none. port: 0 takes a free one. points: of the map. dims: sliders."""
 
