@@ -57,10 +57,10 @@ def film(
             line = between(figure.model, z[[a, b]], times, path=path, full=full)
             frames += [to_pixels(figure.model.autoencoder.decode(part)).cpu() for part in line.split(_BLOCK)]
             bar.advance()
-    return _written(figure, settings, torch.cat(frames).numpy(), names, folder)
+    return _written(figure, settings, torch.cat(frames).numpy(), names, folder=folder)
 
 
-def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, names: Sequence[str], folder: bool) -> Result:
+def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, names: Sequence[str], *, folder: bool) -> Result:
     """Magnify the frames and write them."""
     scale = settings.scale or -(-LEAST_SIDE // min(frames.shape[2:]))
     frames = frames.repeat(scale, axis=2).repeat(scale, axis=3)
@@ -71,7 +71,7 @@ def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, 
         "path": "OT map" if settings.ot else settings.path, "ease": settings.ease, "loop": settings.loop, "numbers": numbers,
     }  # fmt: skip
     made_by = provenance(seconds=figure.seconds, device=str(figure.place))
-    header = Header("samples" if folder else "film", config, step=figure.model.header.step, inputs=figure.inputs, made_by=made_by)
+    header = Header("samples" if folder else "film", config, "", step=figure.model.header.step, inputs=figure.inputs, made_by=made_by)
     if folder:
         with writing_samples(figure.out, frames.shape, replace(header, config={**config, "sampler": "film"})) as writer:
             writer.add(frames)
