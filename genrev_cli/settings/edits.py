@@ -1,7 +1,7 @@
 """Edits of a photo as words: the options of `genrev edit` and of what proposes such a command."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Edits:
     dims: tuple[tuple[int, float], ...] = ()
     toward: tuple[tuple[str, float], ...] = ()
     like: tuple[str, ...] = ()
+    _: KW_ONLY
     unlike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

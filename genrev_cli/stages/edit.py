@@ -98,7 +98,7 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
     that gives values which are not finite.
     """
     start = time.perf_counter()
-    job = _job(pictures, ckpt, out or (ROWS if settings.steps else FOLDER), settings, progress)
+    job = _job(pictures, ckpt, out or (ROWS if settings.steps else FOLDER), settings, progress=progress)
     edits, editor = settings.edits(), job.editor()
     change = editor.change(edits)
     _record_given(job, edits)
@@ -123,12 +123,12 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
             numbers = _numbers(job, effects)
             _write_png(job, torch.cat(tiles, 1), strengths, edits, header=_finished(header, numbers, start))
         else:
-            numbers = _write_all(job, made, effects, header, start)
+            numbers = _write_all(job, made, effects, header, start=start)
     tables = {"tables": effects.tables()} if effects else {}
     return Result(job.out, {**numbers, **tables})
 
 
-def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings, progress: Progress) -> _Job:
+def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings, *, progress: Progress) -> _Job:
     """Open everything that an edit needs. Raises like `edit`."""
     place = resolve_device(settings.device)
     files = [ckpt, *pictures, *filter(None, (settings.directions, settings.classifier)), *settings.like, *settings.unlike]
@@ -208,7 +208,7 @@ def _finished(header: Header, numbers: dict[str, Any], start: float) -> Header:
 
 
 def _write_all(
-    job: _Job, made: Iterator[tuple[Pixels, list[Pixels]]], effects: Effects | None, header: Header, start: float
+    job: _Job, made: Iterator[tuple[Pixels, list[Pixels]]], effects: Effects | None, header: Header, *, start: float
 ) -> dict[str, Any]:
     """Write the edited photos under their names, and return the numbers."""
     shape = (len(job.photos), *job.model.autoencoder.image_shape)

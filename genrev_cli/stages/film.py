@@ -57,10 +57,10 @@ def film(
             line = between(figure.model, z[[a, b]], times, path=path, full=full)
             frames += [to_pixels(figure.model.autoencoder.decode(part)).cpu() for part in line.split(_BLOCK)]
             bar.advance()
-    return _written(figure, settings, torch.cat(frames).numpy(), names, folder)
+    return _written(figure, settings, torch.cat(frames).numpy(), names, folder=folder)
 
 
-def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, names: Sequence[str], folder: bool) -> Result:
+def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, names: Sequence[str], *, folder: bool) -> Result:
     """Magnify the frames and write them."""
     scale = settings.scale or -(-LEAST_SIDE // min(frames.shape[2:]))
     frames = frames.repeat(scale, axis=2).repeat(scale, axis=3)

@@ -39,7 +39,7 @@ def test_python_users_write_tables():
     edits = edits_of(
         move={"glasses": 2}, dim={3: -1.5}, toward={"7": 0.5, Path("me.jpg"): 1}, like="a.jpg", unlike=[Path("b.jpg"), "c.jpg"]
     )
-    assert edits == Edits((("glasses", 2.0),), ((3, -1.5),), (("7", 0.5), ("me.jpg", 1.0)), ("a.jpg",), ("b.jpg", "c.jpg"))
+    assert edits == Edits((("glasses", 2.0),), ((3, -1.5),), (("7", 0.5), ("me.jpg", 1.0)), ("a.jpg",), unlike=("b.jpg", "c.jpg"))
     assert edits_of(toward=7) == edits_of(toward="7") == Edits(toward=(("7", 1.0),))
 
 

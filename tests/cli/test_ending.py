@@ -77,7 +77,7 @@ def test_the_nearest_input_that_exists_is_named(tmp_path, monkeypatch):
 def test_every_trainer_has_a_next_command():
     """A plugin's too: it is a field of `Trainer`."""
     assert all(trainer.next for trainer in TRAINERS.values())
-    assert Trainer("a", "b", "c", "d", {}).next == (SAMPLE_NEXT,)
+    assert Trainer("a", "b", "c", "d", variants={}).next == (SAMPLE_NEXT,)
 
 
 @pytest.mark.parametrize("name", all_commands())
