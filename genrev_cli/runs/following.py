@@ -26,6 +26,8 @@ def next_command(command: str, out: Path) -> str:
     except FileError:  # somebody has replaced or removed it since; the command itself has succeeded
         return ""
     names = {"out": str(out), **names_in(header)}
+    if header["config"].get("latent") == "full":
+        names["full"] = str(out)
     tables = _table(header["config"], "recipe_tables")
     for proposal in proposals:
         named = proposal.partition(" ")[0]
@@ -51,7 +53,8 @@ def names_in(header: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for role, record in _inputs(header):
         path = Path(record["path"])
-        if role not in names and path.exists():
+        foreign = role == "samples" and record["kind"] != "samples"  # somebody's own images, which no page shows
+        if role not in names and path.exists() and not foreign:
             names[role] = _short(path)
             counts = _table(record.get("config", {}), "counts")
             if role == "data" and counts and not counts.get("test"):

@@ -2,6 +2,7 @@
 
 import shlex
 
+import numpy as np
 import pytest
 
 from genrev_cli.cli import main
@@ -89,7 +90,7 @@ def test_what_is_proposed_is_a_command_with_its_options(name):
     commands.arrange()
     group = get_command(app)
     for proposal in all_commands()[name].next:
-        command, *words = shlex.split(filled(proposal, dict.fromkeys(("out", "ckpt", "data", "ot", "samples", "split"), "test")))
+        command, *words = shlex.split(filled(proposal, dict.fromkeys(("out", "ckpt", "data", "ot", "samples", "split", "full"), "test")))
         flags = {flag for parameter in group.commands[command].params for flag in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= flags
 
@@ -110,6 +111,19 @@ def test_the_chain_leads_from_each_command_to_the_next(chain, monkeypatch, comma
     monkeypatch.chdir(chain)
     out, line = CHAIN[command]
     assert next_command(command, chain / out).replace(f"{chain}/", "") == f"genrev {line}"
+
+
+def test_full_codes_lead_back_to_images(chain, run, monkeypatch):
+    monkeypatch.chdir(chain)
+    err = run("encode", "--ckpt", "recon.safetensors", "--full", "--out", "full.h5", "--device", "cpu")[2]
+    assert err.endswith("next: genrev decode full.h5 --ckpt recon.safetensors --out decoded\n")
+
+
+def test_images_of_others_are_no_samples_to_report(chain, run, monkeypatch, tmp_path):
+    monkeypatch.chdir(chain)
+    np.save(tmp_path / "theirs.npy", np.zeros((30, 8, 8, 1), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None])
+    words = ("fid", tmp_path / "theirs.npy", "--ref", "digits.h5", "--features", "pixel", "--out", tmp_path / "f.json", "--device", "cpu")
+    assert run(*words)[2].endswith(f"next: genrev report {tmp_path}/f.json\n")
 
 
 def test_a_recipe_without_an_adversary_leads_to_codes(tmp_path, monkeypatch):
