@@ -272,3 +272,9 @@ def test_settings_need_no_torch():
     code = "import sys\nimport genrev_cli.settings.trainers\nprint(*({'torch', 'numpy', 'typer'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT.parent)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_every_file_of_tests_has_its_own_name():
+    """pytest imports the files of folders without __init__.py by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
