@@ -29,7 +29,10 @@ _NAME = re.compile(r"(?P<before>.*?)(?P<kind>images|labels)[-_.](?:idx\d?(?:[-_.
 
 @dataclass(frozen=True)
 class Named:
-    """What a file's name says. set: folder and name of the data set, '' for neither. part: as in `Source.split`, −1 for none."""
+    """Data set and part that a file's name states.
+
+    set: folder and name of the data set, '' for neither. part: as in `Source.split`, −1 for none.
+    """
 
     name: str
     set: str

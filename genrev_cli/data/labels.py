@@ -34,7 +34,9 @@ class Matched:
 
 @dataclass(frozen=True)
 class Labels:
-    """What columns say about n images. classes: '' without one; None without a class column. column: its name; '' if there is no other.
+    """Classes and attributes of n images, read from the columns of a table.
+
+    classes: '' without one; None without a class column. column: its name; '' if there is no other.
 
     attributes: (n, A) int8, 1 has, 0 has not, −1 unknown. names: of the A attributes. unused: column → why it is neither.
     """

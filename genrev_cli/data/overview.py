@@ -1,4 +1,4 @@
-"""What a source has, in lines for the user: the rules that were applied, and the images per split, class and attribute."""
+"""Describe a source in lines for the user: the rules that were applied, and the images per split, class and attribute."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "photos", "pictures"}
 
 @dataclass(frozen=True)
 class Structure:
-    """What folders say about n images.
+    """Splits and classes of n images, read from their folders.
 
     splits: 'train', 'val' or 'test', or '' for all if folders do not name splits. classes: '' without one. kept: the rows to use; the
     others lie outside of the split folders. split_folders: split → names of its folders. class_rule: how classes were found. notes: for

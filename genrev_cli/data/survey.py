@@ -36,7 +36,7 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """What a kind of source knows about its images before it looks at them; the fields are those of `Source`."""
+    """Facts about images that a source has before it reads them; the fields are those of `Source`."""
 
     name: str
     labels: np.ndarray

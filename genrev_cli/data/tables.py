@@ -23,7 +23,10 @@ _TINY = "val_annotations.txt"
 
 @dataclass(frozen=True)
 class Annotations:
-    """What tables say about n images. labels.classes is None if they say nothing of classes. rule: for the header."""
+    """Splits, classes and attributes of n images, read from tables.
+
+    labels.classes is None if they say nothing of classes. rule: for the header.
+    """
 
     labels: Labels
     rule: str

@@ -1,4 +1,4 @@
-"""What the page asks for, read from JSON that anybody may have written: every value has the right type and is within its bounds."""
+"""Read requests of the page from JSON that anybody may have written: every value has the right type and is within its bounds."""
 
 import math
 from dataclasses import dataclass

@@ -45,7 +45,10 @@ MOST_FRAMES = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What the session works with. data, directions: None without any. split: of the data, for the map and as the page's first choice."""
+    """Files and settings of a session.
+
+    data, directions: None without any. split: of the data, for the map and as the page's first choice.
+    """
 
     model: Checkpoint
     device: torch.device

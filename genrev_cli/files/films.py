@@ -22,7 +22,7 @@ FILMS = (".gif", ".webp", ".mp4")
 """Suffixes of films."""
 
 _MARK = "genrev-header:"
-"""What stands before the header in an MP4, whose comments have no names."""
+"""Prefix of the header in an MP4, whose comments have no names."""
 
 
 def require_writer(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What may be written where: a stage replaces what it made itself from the same files, and nothing else."""
+"""Check targets before a stage writes them: it replaces what it made itself from the same files, and nothing else."""
 
 import errno
 import os

@@ -32,7 +32,9 @@ MEMORY = "tracker.json"
 
 @dataclass(frozen=True)
 class Run:
-    """What a tracker is told at the start. name: of the run. ident: the same after a resume. start: the step at which the run begins now.
+    """Facts that a tracker is told at the start.
+
+    name: of the run. ident: the same after a resume. start: the step at which the run begins now.
 
     folder: the run folder. settings: those of the training, a table that JSON can hold.
     """

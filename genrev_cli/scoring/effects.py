@@ -1,4 +1,4 @@
-"""What an edit did, measured from the edited pictures: attributes and dimensions that moved, classes that a classifier sees, pixels."""
+"""Measure what an edit did, from the edited pictures: attributes and dimensions that moved, classes that a classifier sees, pixels."""
 
 from collections.abc import Sequence
 from pathlib import Path

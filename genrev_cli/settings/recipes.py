@@ -10,7 +10,7 @@ from genrev_cli.settings.sizes import size_setting
 
 @dataclass(frozen=True)
 class RecipesOptions(Settings):
-    """What to list, and whether to measure it."""
+    """Choose the recipes to list, and whether to measure them."""
 
     data: Path | None = setting(None, "Prepared images (.h5): list what fits them.", flag="--for", panel=FILES)
     size_of_model: str = size_setting()

@@ -33,7 +33,7 @@ CLASSIFIER_TABLES = (
 
 
 SAMPLE_NEXT = "sample --ckpt {out} --grid samples.png"
-"""What to do next with a checkpoint whose prior can be sampled."""
+"""The next command for a checkpoint whose prior can be sampled."""
 
 
 @dataclass(frozen=True)

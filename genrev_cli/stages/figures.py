@@ -11,6 +11,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.directions import DirectionSet, open_directions
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.metrics.reconstruction import L1
+from genrev_cli.models import Autoencoder
 from genrev_cli.precision import autocast_in
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
@@ -18,11 +19,11 @@ from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.shapes import Codes, to_float, to_pixels
+from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
 from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.coding import ALONG_MAP, between, encoded
-from genrev_cli.store.given import require_pictures
+from genrev_cli.store.given import Given, require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
 
@@ -70,20 +71,25 @@ def reconstruct(
             bar.advance(n)
     if check:
         check.require(ckpt)
-    chosen = list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, seed).tolist()
-    pixels = torch.from_numpy(np.concatenate([images.read(row, row + 1) for row in chosen])).to(figure.place)
+    shown = list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, seed).tolist()
     with autocast():
-        z = autoencoder.encode(to_float(pixels))
-        shown = [pixels, to_pixels(autoencoder.decode(prior.restrict(z))), to_pixels(autoencoder.decode(z))]
+        tiles = _three_rows(figure, images, shown, autoencoder)
     numbers = {
         "images": len(images), **({"split": images.split} if images.split else {}), "l1_restricted": restricted.mean,
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
     return figure.write(
-        torch.cat(shown), len(pixels), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
-        heads=[images.names[row] if pictures else str(row) for row in chosen], corner="picture" if pictures else f"{images.split} image",
+        tiles, len(shown), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
+        heads=[images.names[row] if pictures else str(row) for row in shown], corner="picture" if pictures else f"{images.split} image",
         config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=seed,
     )  # fmt: skip
+
+
+def _three_rows(figure: Figure, images: Given, shown: Sequence[int], autoencoder: Autoencoder) -> Pixels:
+    """Return the images of the rows `shown`, and their reconstructions from the restricted and from the full latent, (3 n, C, H, W)."""
+    pixels = torch.from_numpy(np.concatenate([images.read(row, row + 1) for row in shown])).to(figure.place)
+    z = autoencoder.encode(to_float(pixels))
+    return torch.cat([pixels, to_pixels(autoencoder.decode(figure.model.prior.restrict(z))), to_pixels(autoencoder.decode(z))])
 
 
 @torch.no_grad()

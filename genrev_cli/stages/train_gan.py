@@ -75,7 +75,7 @@ def train_gan(
 
 
 class _Asked(NamedTuple):
-    """What the user chose of a run's settings, and who is told how they were completed."""
+    """The settings that the user chose, and who is told how the others were completed."""
 
     recipe: str
     size: str

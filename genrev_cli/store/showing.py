@@ -1,4 +1,4 @@
-"""What pictures of a model have in common: the images that they show, and the file with its labels and header."""
+"""Make pictures of a model: the images that they show, and the file with its labels and header."""
 
 import time
 from collections.abc import Sequence

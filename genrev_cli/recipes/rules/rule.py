@@ -1,4 +1,4 @@
-"""What a rule is, what it knows of the images, and the sizes that several rules share."""
+"""The interface of a rule, the facts about images that it gets, and sizes that several rules share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Tables = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule knows: shape (C, H, W), number of training images, number of classes (1 without labels), and one of SIZES."""
+    """The facts that a rule gets: shape (C, H, W), number of training images, number of classes (1 without labels), and one of SIZES."""
 
     shape: tuple[int, int, int]
     images: int
