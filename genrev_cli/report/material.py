@@ -19,7 +19,7 @@ class Picture:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """What was measured for the picture."""
+        """Return the numbers that were measured for the picture."""
         return self.record.header.config.get("numbers", {})
 
     @property

@@ -1,8 +1,8 @@
 """How long a small network trains on two CPU cores: multiply-accumulates of its layers, and seconds per step that were measured.
 
 MACS has a function for each network that 'small' uses. The rates are CPU seconds of one core of an AMD EPYC 9V74 (AVX-512, torch 2.14,
-one thread), fitted to steps of the rules' own small networks at 8×8, 28×28, 32×32 and 64×64 pixels; two threads take 0.86 of that
-(reversible network at 3×64×64).
+one thread), fitted to steps of the rules' own small networks at 8×8, 28×28, 32×32 and 64×64 pixels; two threads take about 0.86
+of that, estimated from 200 steps of the reversible network at 3×64×64 (docs/results.md).
 """
 
 from dataclasses import dataclass
