@@ -1,6 +1,7 @@
 # make demo   run two chains on scikit-learn's digits; writes demo/report.html and demo/aeot/report.html
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
+# make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
 # make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
 # make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
@@ -9,7 +10,7 @@ READY  := .venv/.ready
 READY_CUDA := .venv/.ready-cuda
 DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
 
-.PHONY: demo test test-cuda torture soak lint docs docs-check clean
+.PHONY: demo test test-cuda pretrained torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -22,6 +23,9 @@ test: $(READY)
 
 test-cuda: $(READY_CUDA)
 	$(BIN)/python tests/cuda/run.py
+
+pretrained: $(READY)
+	@$(MAKE) --no-print-directory -f pipelines/pretrained.mk GENREV=$(BIN)/genrev
 
 torture: $(READY)
 	$(BIN)/python tests/faults/torture.py --kills 20

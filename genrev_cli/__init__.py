@@ -27,7 +27,7 @@ __all__ = ["GenrevError", "fid", "grid", "load", "load_plugin", "open_codes", "o
 
 
 def load(path: str | Path, *, device: str = "auto", sampler: str | Path | None = None) -> Model:
-    """Open a checkpoint of a training command.
+    """Open a checkpoint of a training command, or a model that comes with genrev by its name, as in `load("mnist")`.
 
     device: auto (CUDA where there is one), cpu, cuda or cuda:N. sampler: a file of fit-ot or fit-gmm, to draw codes from it.
     Raises FileError for unusable files or ones that do not belong together, UnavailableError for a device that is not there.

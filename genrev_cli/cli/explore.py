@@ -43,7 +43,11 @@ add_command(
     "picture.\n\n"
     "The page is served by this machine, to this machine only. It prints the page's address and ends on Ctrl-C.",
     example="genrev explore --ckpt adversarial.safetensors --directions directions.safetensors",
-    parts={"ckpt": One("ckpt", options.Ckpt), "data": One("data", options.CkptData, None), "settings": Group(ExploreSettings)},
+    parts={
+        "ckpt": One("ckpt", options.Ckpt, Path("mnist")),
+        "data": One("data", options.CkptData, None),
+        "settings": Group(ExploreSettings),
+    },
     run=_explore,
     prints=True,
 )

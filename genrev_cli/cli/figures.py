@@ -23,9 +23,7 @@ def _interpolate(*, ckpt: Path, ends: list[str] | None, data: Path | None, out: 
     from genrev_cli.stages.figures import interpolate
 
     ends = ends or []
-    film = out.suffix.lower() in ("", ".gif", ".webp", ".mp4")
-    settings.require_use(out, film=film)
-    if film:
+    if settings.is_film(out):
         from genrev_cli.stages.film import film as make
 
         return make(ckpt, out, settings, ends, data=data, progress=listener())
@@ -40,12 +38,15 @@ def _traverse(ckpt: Path, data: Path | None, out: Path, settings: TraverseSettin
     return traverse(ckpt, out, settings, data=data, progress=listener())
 
 
-def _files(picture: str) -> dict[str, Part]:
-    """Return the parts of a command that makes a picture of a checkpoint."""
+_OR_FILM = "Picture to write (.png); or a film: .gif, .webp, .mp4, or a folder of frames."
+
+
+def _files(picture: str, help: str = "Picture to write (.png).") -> dict[str, Part]:
+    """Return the parts of a command that makes a picture of a checkpoint. help: of --out."""
     return {
         "ckpt": One("ckpt", options.Ckpt),
         "data": One("data", options.CkptData, None),
-        "out": out_option(Path(picture), "Picture to write (.png)."),
+        "out": out_option(Path(picture), help),
     }
 
 
@@ -70,8 +71,7 @@ add_command(
     example="genrev interpolate --ckpt adversarial.safetensors 3 17 me.png you.png --latent full",
     parts={
         "ends": One("ends", Ends, None),
-        **_files("interpolations.png"),
-        "out": out_option(Path("interpolations.png"), "Picture to write (.png); or a film: .gif, .webp, .mp4, or a folder of frames."),
+        **_files("interpolations.png", _OR_FILM),
         "settings": Group(InterpolateSettings),
     },
     run=_interpolate,
@@ -79,8 +79,8 @@ add_command(
 
 add_command(
     "traverse",
-    "Vary one active dimension at a time.",
+    "Vary one active dimension, or one direction, at a time: rows of pictures, or a film.",
     example="genrev traverse --ckpt adversarial.safetensors --dim 3 --dim 7 --around 12",
-    parts={**_files("traversals.png"), "settings": Group(TraverseSettings)},
+    parts={**_files("traversals.png", _OR_FILM), "settings": Group(TraverseSettings)},
     run=_traverse,
 )

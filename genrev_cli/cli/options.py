@@ -9,7 +9,12 @@ from genrev_cli.config import recipe_names
 from genrev_cli.recipes.rules import RULES
 from genrev_cli.settings.base import FILES
 
-Ckpt = Annotated[Path, typer.Option("--ckpt", help="Checkpoint (.safetensors) of a training command.", rich_help_panel=FILES)]
+Ckpt = Annotated[
+    Path,
+    typer.Option(
+        "--ckpt", help="Checkpoint (.safetensors) of a training command, or mnist, which comes with genrev.", rich_help_panel=FILES
+    ),
+]
 Data = Annotated[Path, typer.Option("--data", help="Prepared images (.h5) of prepare-data.", rich_help_panel=FILES)]
 CkptData = Annotated[
     Path | None,

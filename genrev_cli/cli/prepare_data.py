@@ -18,7 +18,7 @@ def _prepare_data(settings: PrepareConfig, out: Path | None) -> Result:
 
 
 _SOURCES = (
-    "Published: digits (built in), mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, celeba, celeba-hq. "
+    "Built in: digits, mnist-small. Published: mnist, fashion-mnist, kmnist, emnist, cifar10, cifar100, svhn, stl10, celeba, celeba-hq. "
     "Your own: folder (of pictures; also a zip or tar), webdataset, parquet, array (.npz, .npy, .h5) or idx."
 )
 

@@ -5,21 +5,24 @@ from pathlib import Path
 
 from genrev_cli.explore.asked import Changes
 from genrev_cli.files.directions import DirectionSet
+from genrev_cli.files.pretrained import short
 from genrev_cli.settings.edits import FULL, RESTRICTED, words_of
 
 
 def command_of(name: str, changes: Changes, *, ckpt: Path, directions: DirectionSet | None) -> str:
-    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' without any edit, and for a share of the
-    rest, which `edit` keeps or cuts off as a whole.
+    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' without any edit.
 
     name: of the photo's file; the page saves the original under it.
     """
-    if not changes.edits or 0 < changes.rest < 1:
+    if not changes.edits:
         return ""
-    latent = FULL if changes.rest else RESTRICTED
+    latent = ["--latent", FULL if changes.rest else RESTRICTED]
+    if 0 < changes.rest < 1:
+        latent += ["--rest", str(changes.rest)]
     photo = f"./{name}" if name.startswith("-") else name
-    found = ["--directions", str(directions.path)] if directions and (changes.edits.move or changes.edits.toward) else []
-    return shlex.join(["genrev", "edit", photo, "--ckpt", str(ckpt), *found, *words_of(changes.edits), "--latent", latent])
+    needed = short(directions.path) if directions and (changes.edits.move or changes.edits.toward) else ""
+    found = ["--directions", needed] if needed and needed != short(ckpt) else []  # a model of this package brings its own
+    return shlex.join(["genrev", "edit", photo, "--ckpt", short(ckpt), *found, *words_of(changes.edits), *latent])
 
 
 def file_name(given: str) -> str:

@@ -29,7 +29,7 @@ from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.class_names import class_names
 from genrev_cli.store.coding import ALONG_MAP, between, encoded
 from genrev_cli.store.drawing import Drawing
-from genrev_cli.store.editing import Editor, comes_back
+from genrev_cli.store.editing import Editor, comes_back, with_rest
 from genrev_cli.store.preparation import fitting_of
 
 
@@ -186,17 +186,14 @@ class Session:
         """Return z' = r + rest·(z − r) + Δ, where r is the restricted latent: the rest of the latent is kept (1) or shrunk (to 0)."""
         if unknown := [name for name, _ in changes.edits.toward if name not in self.targets]:
             raise UsageError(f"the mean of a class '{unknown[0]}' is not known")  # Editor would look for a file of that name
-        z = self._base(photo.z, changes.rest)
+        z = with_rest(self.model, photo.z, changes.rest)
         return Editor(self.model, self.directions, changes.rest > 0, _no_file).change(changes.edits)(z)
-
-    def _base(self, z: Latents, rest: float) -> Latents:
-        return z if rest == 1 else torch.lerp(self.prior.restrict(z), z, rest)
 
     @torch.no_grad()
     def path(self, first: Asked, last: Asked, *, path: str, rest: float, frames: int) -> Pixels:
         """Return the pictures between two points, both ends included: (frames, C, H, W) uint8."""
         with self._busy:
-            ends = torch.cat([self._base(self._drawn(asked).z, rest) for asked in (first, last)])
+            ends = torch.cat([with_rest(self.model, self._drawn(asked).z, rest) for asked in (first, last)])
             t = torch.linspace(0, 1, frames, device=ends.device)
             return decoded_pixels(self.model.autoencoder, between(self.model, ends, t, path=path, full=True))
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
-from genrev_cli.files.films import FILMS, film_digest, read_film_header
+from genrev_cli.files.films import film_digest, read_film_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, read_picture
 from genrev_cli.files.samples import folder_digest, read_mark, read_npz_header
+from genrev_cli.settings.figures import FILMS
 
 _READERS: dict[str, tuple[Callable[[Path], Header], Callable[[Path], str] | None]] = {
     ".safetensors": (read_checkpoint_header, lambda path: read_checkpoint(path)[0].sha256),

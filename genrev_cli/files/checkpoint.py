@@ -15,6 +15,9 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.atomic import atomic_path, system_error
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
 
+HALVES = (torch.float16, torch.bfloat16)
+"""Types in which weights take half of their memory, see `halved`."""
+
 _DTYPES = {torch.bfloat16: torch.int16}  # numpy has no bfloat16, so the digest takes its bits as int16
 
 
@@ -27,6 +30,14 @@ def tensors_digest(tensors: dict[str, Tensor]) -> str:
         return array_digest(str(tensor.dtype), tensor.shape, [raw.reshape(-1).view("uint8")])
 
     return content_digest({name: digest(tensor) for name, tensor in tensors.items()})
+
+
+def halved(tensor: Tensor) -> Tensor:
+    """Return a float32 tensor in float16, or in bfloat16 where a number is too large for it; any other tensor as it is."""
+    if tensor.dtype != torch.float32:
+        return tensor
+    rounded = tensor.half()
+    return rounded if rounded.isfinite().all() else tensor.bfloat16()
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: Header) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.shapes import Codes
@@ -76,7 +77,11 @@ def write_directions(
 
 
 def open_directions(path: Path) -> DirectionSet:
-    """Read directions. Raises FileError if the file is missing, damaged, or of another kind."""
+    """Read directions, or those of a model that comes with genrev by its name.
+
+    Raises FileError if the file is missing, damaged, or of another kind.
+    """
+    path = pretrained.found(path, pretrained.DIRECTIONS)
     header, tensors = read_checkpoint(path)
     require_kind(header, KIND, path, MAKER)
     about, dim = header.config["directions"], header.config["dim"]

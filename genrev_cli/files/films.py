@@ -18,9 +18,6 @@ from genrev_cli.files.atomic import atomic_path
 from genrev_cli.files.header import Header, array_digest, content_digest, parse_header
 from genrev_cli.files.pictures import to_pil
 
-FILMS = (".gif", ".webp", ".mp4")
-"""Suffixes of films."""
-
 _MARK = "genrev-header:"
 """Prefix of the header in an MP4, whose comments have no names."""
 

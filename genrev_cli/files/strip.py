@@ -5,8 +5,8 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.atomic import atomic_path
-from genrev_cli.files.checkpoint import read_checkpoint, write_checkpoint
-from genrev_cli.files.films import FILMS
+from genrev_cli.files.checkpoint import halved, read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import KEY, Header
 from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.page import read_page, unfilled, write_page
 from genrev_cli.files.pictures import read_json, read_picture, write_json, write_picture
 from genrev_cli.files.samples import MARK, sample_files
+from genrev_cli.settings.figures import FILMS
 
 _PATH = re.compile(r"(?<![\w:/.~<)])/(?:[^/\s'\"<>|=,;+]+/)+(?=[^/\s])")
 """The folders of an absolute path in a text; not those of an address (https://…)."""
@@ -111,17 +111,18 @@ def _renamed(table: dict[str, Any], name: Callable[[str], str]) -> dict[str, Any
     return found
 
 
-def write_stripped(path: Path, out: Path) -> Header:
+def write_stripped(path: Path, out: Path, *, half: bool = False, scores: Sequence[dict[str, Any]] = ()) -> Header:
     """Write a copy of a file or folder of ours without paths, atomically; return its header.
 
-    A page also shows paths in its text, which are removed there too, so its digest changes.
+    half, scores: of a checkpoint, round its network's weights to 16 bits, and keep these scores in its header.
+    A page also shows paths in its text, which are removed there too, so its digest changes, as it does with `half`.
     Raises FileError if the file is missing, damaged, or not written by genrev.
     """
     header = stripped(read_any_header(path))
     if path.is_dir():
         _write_folder(path, out, header)
     elif path.suffix == ".safetensors":
-        write_checkpoint(out, read_checkpoint(path)[1], header)
+        _write_tensors(path, out, header, half=half, scores=scores)
     elif path.suffix == ".h5":
         _write_hdf5(path, out, header)
     elif path.suffix == ".png":
@@ -137,6 +138,16 @@ def write_stripped(path: Path, out: Path) -> Header:
         clean = _Cleaner(asdict(read_any_header(path)))
         write_page(out, _clean_page(unfilled(read_page(path)[1]), clean), header)
     return read_any_header(out)
+
+
+def _write_tensors(path: Path, out: Path, header: Header, *, half: bool, scores: Sequence[dict[str, Any]]) -> None:
+    tensors = read_checkpoint(path)[1]
+    if half:
+        tensors = {name: halved(tensor) if name.startswith("autoencoder.") else tensor for name, tensor in tensors.items()}
+        header = replace(header, sha256=tensors_digest(tensors))
+    if scores:
+        header = replace(header, config={**header.config, "scores": list(scores)})
+    write_checkpoint(out, tensors, header)
 
 
 def _clean_page(html: str, clean: _Cleaner) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.errors import UsageError
-from genrev_cli.files import hdf5
+from genrev_cli.files import hdf5, pretrained
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.codes import writing_codes
 from genrev_cli.files.header import Header, provenance, require_kind
@@ -148,6 +148,7 @@ def write_codes(
 
 def _meaning(ckpt: Path, dim: int) -> tuple[str, dict[str, Any]]:
     """Return the latent of codes with `dim` dimensions, 'restricted' or 'full', and the record of their checkpoint."""
+    ckpt = pretrained.found(ckpt)
     header = require_kind(read_checkpoint_header(ckpt), "checkpoint", ckpt, "genrev pretrain-recon")
     prior = header.config["prior"]
     latent_dim = prior.get("latent_dim", 0)

@@ -40,6 +40,10 @@ class Score:
         samples = self.record.inputs.get("samples") or self.record.inputs.get("ckpt")
         return checkpoint_of(samples) if samples else None
 
+    def is_of(self, sha256: str) -> bool:
+        """Return True for a score of the checkpoint with this digest."""
+        return self.checkpoint is not None and self.checkpoint.header.sha256 == sha256
+
     @property
     def drawn_from(self) -> str:
         """The distribution of the samples' codes, as a reader calls it; '' where no samples were scored, or it is not known."""

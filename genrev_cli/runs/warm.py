@@ -6,6 +6,7 @@ from typing import Any, final
 import torch
 
 from genrev_cli.errors import UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.images import ImageSet
 from genrev_cli.latents import Prior
@@ -25,7 +26,8 @@ class WarmStart:
     """
 
     def __init__(self, path: Path, images: ImageSet, overrides: dict[str, dict[str, Any]]) -> None:
-        self.path, self.images, self._checkpoint = path, images, load_checkpoint(path, torch.device("cpu"))
+        self.images, self._checkpoint = images, load_checkpoint(path, torch.device("cpu"))
+        self.path = self._checkpoint.path
         self.header = self._checkpoint.header
         require_shape(images, self.header, path)
         self._require_agreement(overrides)
@@ -77,5 +79,5 @@ class WarmStart:
 
 def variant_of(init: Path, command: str) -> str:
     """Return the variant of a command by which a checkpoint was trained, '' if it was by another command. Raises FileError."""
-    table = read_checkpoint_header(init).config.get("recipe_tables", {}).get(command, {})
+    table = read_checkpoint_header(pretrained.found(init)).config.get("recipe_tables", {}).get(command, {})
     return str(table.get("variant", "")) if isinstance(table, dict) else ""

@@ -145,8 +145,9 @@ def _float(word: str) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings(Settings):
-    """strength: of all edits together; 0 gives the photo back. steps: 0 writes the edited photos, else rows from none to all of the edits.
+    """strength: of all edits together; 0 gives the photo back. rest: share that is kept of what lies outside of the prior's support.
 
+    steps: 0 writes the edited photos, else rows from none to all of the edits.
     changed: a pixel counts as changed if it differs by more than this many of 255 levels. exact_bits: 0 is the network's own.
     Raises UsageError for words that describe no edit.
     """
@@ -169,6 +170,9 @@ class EditSettings(Settings):
         FULL, "full: everything else of the photo stays; restricted: on the support of the prior.", panel=METHOD, choices=LATENTS
     )
     strength: float = setting(1.0, "Multiply all edits by this; 0 gives the photo back.", panel=METHOD)
+    rest: float = setting(
+        1.0, "Share of the photo's other dimensions that stays: 1 keeps all, 0 is --latent restricted.", panel=METHOD, at_least=0, at_most=1
+    )
     steps: int = setting(
         0, "Write a picture with a row per photo, in this many steps from none to all of the edits.", panel=METHOD, at_least=0,
         shown="the edited photos only",
@@ -191,11 +195,10 @@ class EditSettings(Settings):
         super().__post_init__()
         if self.steps == 1:
             raise UsageError("--steps 1: a row goes from none to all of the edits; give at least 2")
-        edits = self.edits()
-        if not edits:
+        if self.latent == RESTRICTED and self.rest not in (0, 1):
+            raise UsageError(f"--rest {self.rest:g}: needs --latent full; --latent restricted keeps nothing of the rest")
+        if not self.edits():
             raise UsageError("no edit is given; pass --move, --dim, --toward, or --like with --unlike")
-        if edits.move and not self.directions:
-            raise UsageError(f"--move {self.move[0]}: needs --directions FILE; 'genrev fit-directions' makes one")
 
     def edits(self) -> Edits:
         """Return the edits that the options describe. Raises UsageError for words of another form."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import ClassVar
 
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, flag_of, setting, spec_of
@@ -44,13 +45,34 @@ class ReconstructSettings(Settings):
     device: str = device_setting()
 
 
-FILM = "Film"
-FILM_SETTINGS, ROW_SETTINGS = ("seconds", "fps", "ease", "loop"), ("steps", "random_pairs", "names", "seed")
-"""Settings of interpolate that are for films only, and for rows of pictures only."""
+FILM, FILMS = "Film", (".gif", ".webp", ".mp4")
+"""Panel of films, and suffixes of their files."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterpolateSettings(Settings):
+class FilmSettings(Settings):
+    """Settings of a command that makes rows of pictures, or a film of them. rows_only: those that films do not have."""
+
+    seconds: float = setting(2.0, "Of a film: seconds from one end to the next.", panel=FILM, above=0, at_most=600)
+    fps: int = setting(25, "Of a film: frames per second.", panel=FILM, at_least=1, at_most=100)
+    ease: bool = setting(True, "Of a film: start and arrive slowly.", flag="--ease/--no-ease", panel=FILM)
+    rows_only: ClassVar[tuple[str, ...]] = ("steps",)
+
+    def is_film(self, out: Path) -> bool:
+        """Return True if a target is a film or a folder of frames. Raises UsageError for a setting that has no meaning then, or else."""
+        film = out.suffix.lower() in ("", *FILMS)
+        wrong, what = (self.rows_only, "a .png picture") if film else (None, f"a film ({', '.join(FILMS)}, or a folder of frames)")
+        for one in fields(self):
+            spec = spec_of(one)
+            misused = one.name in wrong if wrong else spec.panel == FILM
+            if misused and getattr(self, one.name) != one.default:
+                flag = spec.flag.split("/")[-1] or flag_of(one.name, spec)
+                raise UsageError(f"{flag}: is for {what}, and --out {out} is none; leave it out, or choose another --out")
+        return film
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolateSettings(FilmSettings):
     """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
 
     ot: a transport map of fit-ot; the path is straight in the map's cube. Raises UsageError for --ot with another latent or path.
@@ -62,9 +84,6 @@ class InterpolateSettings(Settings):
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
     steps: int = setting(9, "Decoded points per pair, both ends included.", panel=METHOD, at_least=2)
-    seconds: float = setting(2.0, "Of a film: seconds from one picture to the next.", panel=FILM, above=0, at_most=600)
-    fps: int = setting(25, "Of a film: frames per second.", panel=FILM, at_least=1, at_most=100)
-    ease: bool = setting(True, "Of a film: start and arrive slowly.", flag="--ease/--no-ease", panel=FILM)
     loop: bool = setting(True, "Of a film: return from the last picture to the first.", flag="--loop/--no-loop", panel=FILM)
     random_pairs: int = setting(6, "Number of pairs to draw if none is given.", panel=METHOD, at_least=1)
     scale: int = scale_setting()
@@ -72,26 +91,19 @@ class InterpolateSettings(Settings):
     force: bool = force_setting()
     seed: int = seed_setting()
     device: str = device_setting()
+    rows_only = ("steps", "random_pairs", "names", "seed")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ot and (self.latent, self.path) != ("restricted", "linear"):
             raise UsageError(f"--ot {self.ot}: the path is that of the map; leave --latent and --path out")
 
-    def require_use(self, out: Path, *, film: bool) -> None:
-        """Raise UsageError for a setting of films where rows of pictures are made, and the other way round."""
-        wrong, what = (ROW_SETTINGS, "a .png picture") if film else (FILM_SETTINGS, "a film (.gif, .webp, .mp4, or a folder of frames)")
-        for one in fields(self):
-            if one.name in wrong and getattr(self, one.name) != one.default:
-                spec = spec_of(one)
-                flag = spec.flag.split("/")[-1] or flag_of(one.name, spec)
-                raise UsageError(f"{flag}: is for {what}, and --out {out} is none; leave it out, or choose another --out")
-
 
 @dataclass(frozen=True, kw_only=True)
-class TraverseSettings(Settings):
+class TraverseSettings(FilmSettings):
     """dims: () takes the `count` widest of the prior. around: a row number within the split or a file, '' for the prior's mean.
 
+    A film goes from one end to the other and back, all rows at once.
     latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
     directions: a file of fit-directions, whose `chosen` directions are followed instead of dimensions; () takes all.
     Raises UsageError for 'full' without an image, and for dimensions or a class together with directions.

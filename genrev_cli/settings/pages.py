@@ -9,16 +9,24 @@ from genrev_cli.settings.common import device_setting, force_setting, scale_sett
 from genrev_cli.settings.sampling import SamplerFile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InfoSettings(Settings):
     """verify: the content of a file and of its inputs is compared with their digests.
 
-    strip: write `out`, a copy without paths of this machine. Raises UsageError for one of the two without the other.
+    strip: write `out`, a copy without paths of this machine; half, scores: change the copy of a checkpoint. Raises UsageError for one of
+    strip and out without the other, and for the others without strip.
     """
 
     verify: bool = setting(False, "Read the whole file, and its inputs that still exist, and check the checksums.", panel=RUN)
     strip: bool = setting(False, "Write a copy whose header has no path of this machine; --out names it.", panel=FILES)
     out: Path | None = setting(None, "Where --strip writes the copy.", panel=FILES)
+    half: bool = setting(
+        False, "--strip: round the weights of a checkpoint to 16 bits, for half the size. Its inverse stays exact.", panel=FILES
+    )
+    scores: tuple[Path, ...] = setting(
+        (), "--strip: keep this score of fid in the header of a checkpoint; repeat it for several.", flag="--score", panel=FILES,
+        repeated=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -26,6 +34,9 @@ class InfoSettings(Settings):
             raise UsageError("--strip: writes a copy, and needs its name; pass --out COPY")
         if self.out is not None and not self.strip:
             raise UsageError(f"--out {self.out}: has a meaning only with --strip; add it, or leave --out out")
+        if (self.half or self.scores) and not self.strip:
+            given = "--half" if self.half else f"--score {self.scores[0]}"
+            raise UsageError(f"{given}: has a meaning only with --strip --out COPY; add them, or leave it out")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, GenrevError, UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.atomic import write_text
 from genrev_cli.files.checkpoint import read_checkpoint_header
-from genrev_cli.files.header import require_kind
+from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.images import SPLITS, ImageSet
 from genrev_cli.files.pictures import read_json, read_score
 from genrev_cli.files.strip import stripped
@@ -36,9 +37,10 @@ def model_card(ckpt: Path, out: Path, settings: CardSettings, *, progress: Progr
     Nothing that is written has a path of this machine.
     Raises FileError for unusable files, for a score of another checkpoint, and for a card of another checkpoint or one that was edited.
     """
+    ckpt = pretrained.found(ckpt)
     header = require_kind(read_checkpoint_header(ckpt), "checkpoint", ckpt, "genrev pretrain-recon")
     _require_own(out, header.sha256, force=settings.force)
-    scores = _scores(ckpt, header.sha256, settings.scores)
+    scores = [*_kept(header), *_scores(ckpt, header.sha256, settings.scores)]
     samples, figure = _samples(ckpt, out, settings)
     shown = _restored(ckpt, out, settings, progress)
     model = Record(Path(ckpt.name), stripped(header))
@@ -61,18 +63,23 @@ def _require_own(out: Path, sha256: str, *, force: bool) -> None:
         raise FileError(f"{text}: is not a card of this checkpoint, or was edited; choose another --out, or pass --force to replace it")
 
 
+def _kept(header: Header) -> list[Score]:
+    """Return the scores that `info --strip --score` has put into the header of a checkpoint."""
+    return [Score(Record(Path("score.json"), Header(**kept["header"])), kept["result"]) for kept in header.config.get("scores", [])]
+
+
 def _scores(ckpt: Path, sha256: str, given: tuple[Path, ...]) -> list[Score]:
     """Read the given scores, and those of this checkpoint in its folder. Raises FileError for a given score of another checkpoint."""
     found = {}
     for path in given:
         score = Score(*_read(path))
-        if not _is_of(score, sha256):
+        if not score.is_of(sha256):
             raise FileError(f"{path}: is not a score of {ckpt}; leave it out, or make one with 'genrev fid --ckpt {ckpt}'")
         found[path.resolve()] = score
     for path in sorted(ckpt.resolve().parent.glob("*.json")):
         if path not in found and _is_score(path):
             score = Score(*_read(path))
-            if _is_of(score, sha256):
+            if score.is_of(sha256):
                 found[path] = score
     return list(found.values())
 
@@ -88,10 +95,6 @@ def _is_score(path: Path) -> bool:
         return read_json(path)[0].kind == "score"
     except FileError:
         return False
-
-
-def _is_of(score: Score, sha256: str) -> bool:
-    return score.checkpoint is not None and score.checkpoint.header.sha256 == sha256
 
 
 def _figure(ckpt: Path, target: Path, shows: str, settings: CardSettings) -> Figure:

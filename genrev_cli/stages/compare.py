@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.atomic import write_text
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance, require_kind
@@ -103,10 +104,11 @@ def _rival(model: str) -> Rival:
     elif not label.strip() or not name:
         raise UsageError(f"{model}: a label and a path are needed, as in LABEL=PATH")
     name, plus, other = (name, "", "") if Path(name).exists() else name.partition("+")
-    path, sampler = Path(name), None
+    path, sampler = pretrained.found(Path(name)), None
     header = require_kind(read_checkpoint_header(path), "checkpoint", path, "genrev pretrain-recon")
     if plus:
-        sampler = Record(Path(other), require_kind(read_checkpoint_header(Path(other)), KIND, Path(other), "genrev fit-ot"))
+        drawn_from = pretrained.found(Path(other), pretrained.OT)
+        sampler = Record(drawn_from, require_kind(read_checkpoint_header(drawn_from), KIND, drawn_from, "genrev fit-ot"))
     return Rival(label.strip(), Record(path, header, sampler))
 
 

@@ -11,7 +11,7 @@ import torch
 from genrev_cli.data.photos import Fitting, Photos, find_photos, has_many
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.any import read_any_header
-from genrev_cli.files.directions import DirectionSet, open_directions
+from genrev_cli.files.directions import DirectionSet
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import pixels_digest, write_picture
 from genrev_cli.files.samples import samples_bytes, writing_samples
@@ -25,7 +25,7 @@ from genrev_cli.scoring.effects import Effects
 from genrev_cli.scoring.exactness import exact, filled, require_in_range
 from genrev_cli.settings.edits import FULL, Edits, EditSettings, words_of
 from genrev_cli.shapes import Latents, Pixels, to_float, to_pixels
-from genrev_cli.store.belonging import require_directions_of
+from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint
 from genrev_cli.store.editing import Editor, comes_back, latents_of
 from genrev_cli.store.preparation import fitting_of, note_fitting
@@ -74,7 +74,7 @@ class _Job:
         for first in range(0, n, batch):
             numbers = range(first, min(first + batch, n))
             pixels = torch.from_numpy(self.photos.read(self.fitting, numbers.start, numbers.stop)).to(self.place)
-            z = latents_of(self.model, to_float(filled(pixels, batch)), full=self.full)
+            z = latents_of(self.model, to_float(filled(pixels, batch)), full=self.full, rest=self.settings.rest)
             edited = [self._decoded(change(z, strength), numbers) for strength in strengths]
             if self.settings.exact_bits:
                 require_in_range(self.model.autoencoder)
@@ -110,8 +110,8 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
     _require_same(job)
     words = words_of(edits)
     config = {
-        "shows": "edits", "edits": words, "strength": settings.strength, "latent": settings.latent, "steps": settings.steps,
-        "exact_bits": settings.exact_bits,
+        "shows": "edits", "edits": words, "strength": settings.strength, "latent": settings.latent, "rest": settings.rest,
+        "steps": settings.steps, "exact_bits": settings.exact_bits,
     }  # fmt: skip
     header = Header(
         "picture", config, "", step=job.model.header.step, inputs=job.inputs, made_by=provenance(seconds=0, device=str(job.place))
@@ -139,9 +139,7 @@ def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings
         model = replace(model, autoencoder=exact(model.autoencoder, settings.exact_bits))
     if note := comes_back(model):
         progress.note(note)
-    directions = open_directions(settings.directions) if settings.directions else None
-    if directions:
-        require_directions_of(model, directions, progress)
+    directions = directions_of(model, settings.directions, progress)
     photos, fitting = find_photos(pictures, progress), fitting_of(model, progress, as_is=settings.as_is)
     if len(photos) > 1 and not folder and not settings.steps:
         raise UsageError(f"--out {out}: is one picture, but {len(photos)} photos are given; give a folder, or --steps for a row of each")

@@ -5,12 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from genrev_cli.errors import FileError, UnavailableError, UsageError
-from genrev_cli.files.directions import open_directions
+from genrev_cli.files import pretrained
 from genrev_cli.files.images import ImageSet
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.settings.explore import ExploreSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.store.belonging import require_directions_of
+from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.checkpoints import Checkpoint, data_of
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
@@ -33,10 +33,9 @@ def explore(
     from genrev_cli.explore.session import Opened, Session
 
     device = resolve_device(settings.device)
-    model = open_model(ckpt, device, SamplerFile(settings.ot, "ot") if settings.ot else None)
-    directions = open_directions(settings.directions) if settings.directions else None
-    if directions:
-        require_directions_of(model, directions, progress)
+    ot = settings.ot or pretrained.companion(pretrained.found(ckpt), pretrained.OT)
+    model = open_model(ckpt, device, SamplerFile(ot, "ot") if ot else None)
+    directions = directions_of(model, settings.directions, progress)
     images = _images(model, data, settings.split, progress)
     opened = Opened(
         model=model, device=device, data=images, directions=directions, split=settings.split, points=settings.points, dims=settings.dims,
@@ -62,6 +61,6 @@ def _images(model: Checkpoint, data: Path | None, split: str, progress: Progress
     except (FileError, UsageError) as error:
         if data:
             raise
-        progress.note(f"the page shows no images of the data: {error}")
+        progress.note(f"the page shows samples, and no images of the data: {error}")
         return None
     return images

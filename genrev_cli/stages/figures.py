@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.files.directions import DirectionSet, open_directions
+from genrev_cli.files.sheets import sheet
 from genrev_cli.latents import Distribution, Prior
+from genrev_cli.latents.paths import eased
 from genrev_cli.metrics.reconstruction import L1
 from genrev_cli.models import Autoencoder
 from genrev_cli.precision import autocast_in
@@ -19,10 +22,10 @@ from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.shapes import Codes, Pixels, to_float, to_pixels
+from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_numbers
-from genrev_cli.store.coding import ALONG_MAP, between, encoded
+from genrev_cli.store.coding import ALONG_MAP, between, encoded, pictures_of
 from genrev_cli.store.given import Given, require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
@@ -145,12 +148,14 @@ def _drawn_ends(figure: Figure, settings: InterpolateSettings) -> list[str]:
 def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | None = None, progress: Progress = SILENT) -> Result:
     """Write a row per active dimension, from −extent to +extent standard deviations of the prior (Figures 9 and 12), or per direction.
 
+    A film shows all rows at once, on the way from one end to the other and back.
+
     Without `dims`, the widest of the prior are shown, at random where all are as wide. With `around`, the other dimensions are those of
     an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    steps, extent, around, split = settings.steps, settings.extent, settings.around, settings.split
-    figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data)
+    extent, around, split, film = settings.extent, settings.around, settings.split, settings.is_film(out)
+    figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data, film=film)
     if settings.directions:
         return _along_directions(figure, settings, open_directions(settings.directions), progress)
     label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
@@ -171,9 +176,8 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         centre = (encoded(figure.model, x, full=False) if z is None else prior.select(z))[0]
     else:
         require_pictures(settings.as_is, False)
-    codes = [_line(one, centre, dim, extent, steps=steps) for one in priors for dim in dims]
+    codes = [_line(one, centre, dim, _strengths(settings, film)) for one in priors for dim in dims]
     lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
-    tiles = [to_pixels(figure.model.autoencoder.decode(line)) for line in lines]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
     config = {
         "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
@@ -181,10 +185,8 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         "around": _centre_name(settings, "prior mean"),
         "classes": classes,
     }
-    numbers = {"dims": list(dims), "steps": steps, "extent": extent}
-    heads = _strengths(settings)[1]
     rows = [_row_name(one, dim, label) for (one, dim), label in zip(product(priors, dims), _row_labels(classes, dims), strict=True)]
-    return figure.write(torch.cat(tiles), steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+    return _traversed(figure, settings, lines, rows, config=config, numbers={"dims": list(dims), "extent": extent})
 
 
 def _along_directions(figure: Figure, settings: TraverseSettings, directions: DirectionSet, progress: Progress) -> Result:
@@ -204,11 +206,10 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
         require_pictures(settings.as_is, False)
         centre = directions.mean[None].to(figure.place)
         centre = centre if full else model.prior.embed(centre)
-    strengths, heads = _strengths(settings)
-    tiles, rows = [], []
+    lines, rows = [], []
     for name in names:
-        moves = torch.outer(strengths, directions.move(name, 1.0)).to(figure.place)
-        tiles.append(to_pixels(model.autoencoder.decode(centre + (moves if full else model.prior.embed(moves)))))
+        moves = torch.outer(_strengths(settings, figure.film), directions.move(name, 1.0)).to(figure.place)
+        lines.append(centre + (moves if full else model.prior.embed(moves)))
         about = directions.about[directions.number(name)]
         rows.append(
             f"{name}\n" + (f"accuracy {about['accuracy']:.0%}" if about.get("accuracy") is not None else f"sd {about['scale']:.3g}")
@@ -220,14 +221,37 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
         "directions": names,
         "around": _centre_name(settings, "mean of the codes"),
     }
-    numbers = {"directions": names, "steps": settings.steps, "extent": settings.extent}
-    return figure.write(torch.cat(tiles), settings.steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+    return _traversed(figure, settings, lines, rows, config=config, numbers={"directions": names, "extent": settings.extent})
 
 
-def _strengths(settings: TraverseSettings) -> tuple[torch.Tensor, list[str]]:
-    """Return how far each column goes in standard deviations, (steps,), and the names of the columns."""
-    strengths = torch.linspace(-settings.extent, settings.extent, settings.steps)
-    return strengths, [f"{strength:+.3g} sd" if strength else "0 sd" for strength in strengths.tolist()]
+def _traversed(
+    figure: Figure,
+    settings: TraverseSettings,
+    lines: Sequence[Latents],
+    rows: Sequence[str],
+    *,
+    config: dict[str, Any],
+    numbers: dict[str, Any],
+) -> Result:
+    """Decode latents (n, D) for each row, and write the rows; or a film whose frames have a tile for each row."""
+    tiles = [pictures_of(figure.model, line) for line in lines]
+    if not figure.film:
+        heads = [f"{strength:+.3g} sd" if strength else "0 sd" for strength in _strengths(settings, False).tolist()]
+        numbers = {**numbers, "steps": settings.steps}
+        return figure.write(torch.cat(tiles), settings.steps, rows=rows, heads=heads, config=config, numbers=numbers, seed=settings.seed)
+    names = [row.partition("\n")[0] for row in rows] if settings.names else []
+    frames = [sheet(frame, len(rows), scale=settings.scale, heads=names)[0] for frame in torch.stack(tiles, 1).numpy()]
+    return figure.write_film(np.stack(frames), settings.fps, config={**config, "ease": settings.ease}, numbers=numbers)
+
+
+def _strengths(settings: TraverseSettings, film: bool) -> torch.Tensor:
+    """Return how far each picture of a row goes in standard deviations, (n,); those of a film go from one end to the other and back."""
+    if not film:
+        return torch.linspace(-settings.extent, settings.extent, settings.steps)
+    count = max(1, round(settings.seconds * settings.fps))
+    t = torch.arange(count) / count
+    there = settings.extent * (2 * (eased(t) if settings.ease else t) - 1)
+    return torch.cat([there, -there])
 
 
 def _centre_name(settings: TraverseSettings, otherwise: str) -> str:
@@ -254,9 +278,9 @@ def _widest(prior: Prior, count: int, seed: int) -> list[int]:
     return order[:count].sort().values.tolist()
 
 
-def _line(prior: Distribution, centre: Codes | None, dim: int, extent: float, *, steps: int) -> Codes:
-    """Return codes (steps, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
+def _line(prior: Distribution, centre: Codes | None, dim: int, strengths: torch.Tensor) -> Codes:
+    """Return codes (n, d) along dimension `dim`; the others stay at `centre`, None being the prior's mean."""
     mean, std = prior.moments()
-    codes = (mean if centre is None else centre).repeat(steps, 1)
-    codes[:, dim] = mean[dim] + std[dim] * torch.linspace(-extent, extent, steps, device=codes.device)
+    codes = (mean if centre is None else centre).repeat(len(strengths), 1)
+    codes[:, dim] = mean[dim] + std[dim] * strengths.to(codes.device)
     return codes

@@ -1,29 +1,21 @@
 """interpolate --out film.gif: a film that goes from picture to picture through the latent space, and back to the first."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from genrev_cli.errors import UsageError
-from genrev_cli.files.films import FILMS, require_writer, write_film
-from genrev_cli.files.header import Header, provenance
-from genrev_cli.files.samples import writing_samples
 from genrev_cli.files.sheets import LEAST_SIDE
-from genrev_cli.files.strip import stripped
 from genrev_cli.latents.paths import eased
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.figures import InterpolateSettings
 from genrev_cli.settings.sampling import SamplerFile
-from genrev_cli.shapes import Pixels, to_float, to_pixels
-from genrev_cli.store.coding import ALONG_MAP, between
+from genrev_cli.shapes import Pixels, to_float
+from genrev_cli.store.coding import ALONG_MAP, between, pictures_of
 from genrev_cli.store.showing import Figure, Look
-
-_BLOCK = 64  # frames that are decoded at once
 
 
 @torch.no_grad()
@@ -37,11 +29,9 @@ def film(
     """
     if len(names) < 2:
         raise UsageError(f"--out {out}: a film needs at least two pictures, or row numbers of the split")
-    folder = out.suffix.lower() not in FILMS
-    require_writer(out)
     figure = Figure(
         ckpt=ckpt, out=out, shows="a film", device=settings.device, look=Look(scale=settings.scale, force=settings.force), data=data,
-        sampler=SamplerFile(settings.ot, "ot") if settings.ot else None, kind="samples" if folder else "film", suffixes=("", *FILMS),
+        sampler=SamplerFile(settings.ot, "ot") if settings.ot else None, film=True,
     )  # fmt: skip
     loaded = figure.named(names, settings.split, as_is=settings.as_is, progress=progress)
     z = figure.model.autoencoder.encode(to_float(torch.stack(loaded)))
@@ -55,26 +45,13 @@ def film(
         for a, b in pairwise(stops):
             times = t if settings.loop or b != stops[-1] else torch.cat([t, torch.ones_like(t[:1])])
             line = between(figure.model, z[[a, b]], times, path=path, full=full)
-            frames += [to_pixels(figure.model.autoencoder.decode(part)).cpu() for part in line.split(_BLOCK)]
+            frames.append(pictures_of(figure.model, line))
             bar.advance()
-    return _written(figure, settings, torch.cat(frames).numpy(), names, folder=folder)
-
-
-def _written(figure: Figure, settings: InterpolateSettings, frames: np.ndarray, names: Sequence[str], *, folder: bool) -> Result:
-    """Magnify the frames and write them."""
-    scale = settings.scale or -(-LEAST_SIDE // min(frames.shape[2:]))
-    frames = frames.repeat(scale, axis=2).repeat(scale, axis=3)
-    seconds = len(frames) / settings.fps
-    numbers = {"pictures": len(names), "frames": len(frames), "film_seconds": round(seconds, 2), "latent": settings.latent}
+    shown = torch.cat(frames).numpy()
+    scale = settings.scale or -(-LEAST_SIDE // min(shown.shape[2:]))
     config = {
-        "shows": "a film of interpolations", "n": len(frames), "image_shape": list(frames.shape[1:]), "fps": settings.fps, "scale": scale,
-        "path": "OT map" if settings.ot else settings.path, "ease": settings.ease, "loop": settings.loop, "numbers": numbers,
+        "shows": "a film of interpolations", "scale": scale, "path": "OT map" if settings.ot else settings.path, "ease": settings.ease,
+        "loop": settings.loop,
     }  # fmt: skip
-    made_by = provenance(seconds=figure.seconds, device=str(figure.place))
-    header = Header("samples" if folder else "film", config, "", step=figure.model.header.step, inputs=figure.inputs, made_by=made_by)
-    if folder:
-        with writing_samples(figure.out, frames.shape, replace(header, config={**config, "sampler": "film"})) as writer:
-            writer.add(frames)
-    else:
-        write_film(figure.out, frames, settings.fps, stripped(header))
-    return Result(figure.out, numbers)
+    numbers = {"pictures": len(names), "latent": settings.latent}
+    return figure.write_film(shown.repeat(scale, axis=2).repeat(scale, axis=3), settings.fps, config=config, numbers=numbers)

@@ -4,14 +4,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.any import content_of, read_any_header
 from genrev_cli.files.codes import read_names
 from genrev_cli.files.counts import counts_of
 from genrev_cli.files.directions import KIND, open_directions
 from genrev_cli.files.header import Header
-from genrev_cli.files.strip import write_stripped
+from genrev_cli.files.pictures import read_score
+from genrev_cli.files.strip import stripped, write_stripped
 from genrev_cli.files.targets import check_target
+from genrev_cli.report.chain import Record
+from genrev_cli.report.material import Score
 from genrev_cli.result import Result
 from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.store.direction_table import table_of
@@ -20,13 +24,15 @@ from genrev_cli.store.direction_table import table_of
 def info(path: Path, settings: InfoSettings) -> Result:
     """Return a file's header and chain, the names of the pictures whose codes it has, and the table of its directions.
 
+    The name of a model that comes with genrev stands for its file.
     With `verify`, check its content and that of every input still there against their digests.
-    With `out`, write a copy there whose header has no path of this machine; its content is checked.
+    With `out`, write a copy there whose header has no path of this machine; its content is checked. `half` and `scores` change the copy.
     Raises FileError when the file is not ours, or when anything that was checked does not match.
     """
+    path = pretrained.found(path)
     header = read_any_header(path)
     if settings.out is not None:
-        return _strip(path, header, settings.out)
+        return _strip(path, header, settings.out, settings)
     numbers: dict[str, Any] = asdict(header)
     if header.kind == "codes" and (names := read_names(path)):
         numbers["names"] = list(names)
@@ -38,13 +44,31 @@ def info(path: Path, settings: InfoSettings) -> Result:
     return Result(path, numbers | counts_of(path, header))
 
 
-def _strip(path: Path, header: Header, out: Path) -> Result:
-    """Write the copy. Raises FileError for a target that holds anything else than an earlier copy of the same content."""
-    check_target(out, header.kind, (path.suffix,), [path])
+def _strip(path: Path, header: Header, out: Path, settings: InfoSettings) -> Result:
+    """Write the copy. Raises FileError for a target that holds anything else than an earlier copy of the same file, and for a score of
+    another checkpoint; UsageError for scores and `half` with a file that is no checkpoint.
+    """
+    check_target(out, header.kind, (path.suffix,), [path, *settings.scores])
+    if header.kind != "checkpoint" and (settings.half or settings.scores):
+        raise UsageError(f"{path}: is no checkpoint, and only these have weights and scores; leave out --half and --score")
     _verify(path, header)
-    if out.exists() and header.kind != "report" and read_any_header(out).sha256 != header.sha256:
+    if out.exists() and header.kind != "report" and not _is_copy(read_any_header(out), header, settings):
         raise FileError(f"{out}: exists and has another content than {path}; choose another --out, or remove it")
-    return Result(out, {"kind": header.kind, "sha256": write_stripped(path, out).sha256})
+    scores = [_kept(score, path, header) for score in settings.scores]
+    return Result(out, {"kind": header.kind, "sha256": write_stripped(path, out, half=settings.half, scores=scores).sha256})
+
+
+def _is_copy(old: Header, header: Header, settings: InfoSettings) -> bool:
+    """Return True for the header of an earlier copy: of the same content, or where that was rounded, of the same training."""
+    return old.sha256 == header.sha256 or (settings.half and old.made_by.get("utc") == header.made_by.get("utc"))
+
+
+def _kept(path: Path, ckpt: Path, header: Header) -> dict[str, Any]:
+    """Return what the header of a checkpoint keeps of a score: its result, and the header that says how it was measured."""
+    score = Score(Record(path, stripped(read_score(path)[0])), read_score(path)[1])
+    if not score.is_of(header.sha256):
+        raise FileError(f"{path}: is not a score of {ckpt}; leave it out, or make one with 'genrev fid --ckpt {ckpt}'")
+    return {"result": score.result, "header": {**asdict(score.record.header), "inputs": {}}}
 
 
 def _verify(path: Path, header: Header) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from genrev_cli.errors import FileError
-from genrev_cli.files.directions import DirectionSet
+from genrev_cli.files import pretrained
+from genrev_cli.files.directions import DirectionSet, open_directions
 from genrev_cli.progress import Progress
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.samplers import encoders_of
@@ -22,6 +23,19 @@ def require_codes_of(model: Checkpoint, inputs: dict[str, Any], path: Path, prog
         progress.note(f"{path}: does not say which checkpoint its codes belong to; they are taken as those of {model.path}")
     elif encoder["sha256"] not in encoders_of(asdict(model.header)):
         raise FileError(f"{path}: belongs to {encoder['path']}, not to {model.path}; give that checkpoint, or encode again with this one")
+
+
+def directions_of(model: Checkpoint, given: Path | None, progress: Progress) -> DirectionSet | None:
+    """Open the directions that are given, else those that come with a model of this package; None where there are none.
+
+    Raises FileError for an unusable file, and for directions of another checkpoint.
+    """
+    path = given or pretrained.companion(model.path, pretrained.DIRECTIONS)
+    if path is None:
+        return None
+    directions = open_directions(path)
+    require_directions_of(model, directions, progress)
+    return directions
 
 
 def require_directions_of(model: Checkpoint, directions: DirectionSet, progress: Progress) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files import pretrained
+from genrev_cli.files.checkpoint import HALVES, read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import Prior, build_prior
@@ -86,10 +87,11 @@ def write_autoencoder(
 
 
 def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
-    """Read a checkpoint onto a device.
+    """Read a checkpoint, or a model that comes with genrev by its name, onto a device. Weights that are stored in 16 bits get 32.
 
     Raises FileError when it is missing, damaged, or not a checkpoint.
     """
+    path = pretrained.found(path)
     header, tensors = read_checkpoint(path)
     require_kind(header, "checkpoint", path, _MAKER)
     try:
@@ -100,6 +102,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         raise FileError(f"{path}: {cause}") from error
     if autoencoder.latent_dim != prior.latent_dim:
         raise FileError(f"{path}: damaged: its network has {autoencoder.latent_dim} latent dimensions and its prior {prior.latent_dim}")
+    tensors = {name: tensor.float() if tensor.dtype in HALVES else tensor for name, tensor in tensors.items()}
     load_prefixed(autoencoder, "autoencoder", tensors, path)
     load_prefixed(prior, "prior", tensors, path)
     return Checkpoint(path, header, autoencoder.to(device).eval().requires_grad_(False), prior.to(device).requires_grad_(False))
@@ -113,6 +116,8 @@ def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
     """
     recorded = header.inputs.get("data")
     if given is None:
+        if pretrained.short(path) != str(path):
+            raise UsageError(f"{pretrained.short(path)}: comes without images; make some with 'genrev prepare-data', and pass --data")
         if recorded is None:
             raise UsageError(f"{path}: does not say which data it was trained on; pass --data")
         images = _recorded_data(recorded, path)

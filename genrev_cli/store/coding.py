@@ -12,8 +12,10 @@ from genrev_cli.latents.samplers import Resampled
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.methods.likelihood import bits_of_images, noise, require_density
 from genrev_cli.models import Bijection
-from genrev_cli.shapes import Codes, Images, Latents, Scores
+from genrev_cli.shapes import Codes, Images, Latents, Pixels, Scores, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint
+
+_BLOCK = 64
 
 
 def encoded(model: Checkpoint, x: Images, *, full: bool) -> Codes | Latents:
@@ -37,6 +39,11 @@ def decoded(model: Checkpoint, z: Codes | Latents) -> Images:
 
 def _dimensions(prior: Prior) -> str:
     return str(prior.dim) if prior.dim == prior.latent_dim else f"{prior.dim}, or {prior.latent_dim} for the full latent"
+
+
+def pictures_of(model: Checkpoint, z: Latents) -> Pixels:
+    """Return the images of any number of latents, which are decoded in blocks: (n, D) → (n, C, H, W) uint8 on the CPU."""
+    return torch.cat([to_pixels(model.autoencoder.decode(block)).cpu() for block in z.split(_BLOCK)])
 
 
 def reconstructed(model: Checkpoint, x: Images, *, full: bool) -> Images:

@@ -20,10 +20,15 @@ from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.class_names import class_names
 
 
-def latents_of(model: Checkpoint, x: Images, *, full: bool) -> Latents:
-    """Return where edits of images start: z = E(x), (B, C, H, W) → (B, D), or its projection on the support of the prior."""
+def latents_of(model: Checkpoint, x: Images, *, full: bool, rest: float = 1.0) -> Latents:
+    """Return where edits of images start, (B, C, H, W) → (B, D): `with_rest` of z = E(x), or its projection on the support of the prior."""
     z = model.autoencoder.encode(x)
-    return z if full else model.own_prior.restrict(z)
+    return with_rest(model, z, rest) if full else model.own_prior.restrict(z)
+
+
+def with_rest(model: Checkpoint, z: Latents, rest: float) -> Latents:
+    """Return r + rest · (z − r), (B, D), r being the projection of z: a share of what lies outside of the prior's support stays."""
+    return z if rest == 1 else torch.lerp(model.own_prior.restrict(z), z, rest)
 
 
 def comes_back(model: Checkpoint) -> str:
@@ -97,7 +102,7 @@ class Editor:
         return self.directions
 
     def _moved(self, name: str, strength: float) -> Change:
-        directions = self._known(f"--move {name}")
+        directions = self._known(f"--move {name}={strength:+g}")
         number = directions.number(name)
         return mathematics.move(self.in_latent(directions.vectors[number]), directions.scale[number].item(), strength)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
-from genrev_cli.files.directions import open_directions
 from genrev_cli.files.header import Header
 from genrev_cli.latents import Prior
 from genrev_cli.models import Autoencoder
@@ -21,7 +20,7 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.shapes import Images, Latents
 from genrev_cli.store.around import Around
 from genrev_cli.store.arrays import Given, Warnings, codes_given, images_given
-from genrev_cli.store.belonging import require_directions_of
+from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.class_names import class_names, class_numbers
 from genrev_cli.store.coding import between, decoded, encoded, log_prob, reconstructed
 from genrev_cli.store.drawing import Drawing, decode_samples
@@ -46,8 +45,9 @@ class Model:
     """
 
     def __init__(self, path: str | Path, *, device: str = "auto", sampler: str | Path | None = None) -> None:
-        """Open a checkpoint; sampler: a file of fit-ot or fit-gmm to draw codes from instead of the prior.
+        """Open a checkpoint, or a model that comes with genrev by its name.
 
+        sampler: a file of fit-ot or fit-gmm to draw codes from instead of the prior.
         Raises FileError for unusable files or ones that do not belong together, UnavailableError for a device that is not there.
         """
         load_asked([])
@@ -168,6 +168,7 @@ class Model:
         unlike: Any = (),
         directions: str | Path | None = None,
         full: bool = True,
+        rest: float = 1.0,
         strength: float = 1.0,
         batch: int = BATCH,
     ) -> Any:
@@ -175,22 +176,21 @@ class Model:
 
         move: {name of a direction: strength}, with `directions`, a file of fit-directions. dim: {active dimension: strength}. Strengths
         are in standard deviations. toward: {class or picture file: share of the way}, or one of them, all the way. like, unlike: picture
-        files whose difference of codes is added. full: keep the photo's inactive dimensions, and with them its details.
+        files whose difference of codes is added. full: keep the photo's inactive dimensions, and so its details, or the share `rest`.
         Raises UsageError for a direction, dimension or target that there is not, FileError for unusable files.
         """
         edits = edits_of(move=move, dim=dim, toward=toward, like=like, unlike=unlike)
-        given, found = images_given(self._checkpoint, x, self.device), open_directions(Path(directions)) if directions else None
-        if found:
-            require_directions_of(self._checkpoint, found, Warnings())
+        given = images_given(self._checkpoint, x, self.device)
+        found = directions_of(self._checkpoint, Path(directions) if directions else None, Warnings())
 
-        def latents(image: Images) -> Latents:
-            return latents_of(self._checkpoint, image, full=full)
+        def latents(image: Images, rest: float = 1.0) -> Latents:
+            return latents_of(self._checkpoint, image, full=full, rest=rest)
 
         def code_of(path: str) -> Latents:
             return images_given(self._checkpoint, path, self.device).map(latents, batch).to(self.device)
 
         change = Editor(self._checkpoint, found, full, code_of).change(edits)
-        return given.images(given.map(lambda block: self.network.decode(change(latents(block), strength)), batch))
+        return given.images(given.map(lambda block: self.network.decode(change(latents(block, rest), strength)), batch))
 
     def log_prob(self, x: Given, *, seed: int = 0, batch: int = BATCH) -> Any:
         """Return a lower bound of log P(x) of each image in nats, (N,), with one draw of the noise that makes 8-bit pixels continuous.

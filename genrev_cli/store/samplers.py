@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError
+from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet, open_codes
 from genrev_cli.files.header import Header, require_kind
@@ -67,7 +68,8 @@ def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
 
 
 def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None) -> Checkpoint:
-    """Read a checkpoint; with a sampler's file, its codes are drawn from the sampler instead of from its prior.
+    """Read a checkpoint; with a sampler's file, its codes are drawn from the sampler instead of from its prior. Names of models that come
+    with genrev stand for their files.
 
     The sampler must have been fitted to codes of this checkpoint, or of one from which train-gan trained it: train-gan does not change the
     codes (An et al. 2020, section 3.3).
@@ -76,6 +78,7 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
     model = load_checkpoint(ckpt, device)
     if file is None:
         return model
+    file = replace(file, path=pretrained.found(file.path, pretrained.OT))
     header, sampler = load_sampler(file)
     codes = header.inputs.get("codes", {})
     encoder = codes.get("inputs", {}).get("ckpt", {})

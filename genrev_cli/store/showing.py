@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,18 @@ import torch
 
 from genrev_cli.data.photos import find_photos, has_many
 from genrev_cli.errors import UsageError
+from genrev_cli.files.films import require_writer, write_film
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import pixels_digest, write_picture
+from genrev_cli.files.samples import writing_samples
 from genrev_cli.files.sheets import sheet
 from genrev_cli.files.strip import stripped
 from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
-from genrev_cli.settings.figures import ReconstructSettings
+from genrev_cli.settings.figures import FILMS, ReconstructSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Pixels, to_float, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint, data_of
@@ -58,11 +60,10 @@ class Look:
 
 @dataclass(kw_only=True)
 class Figure:
-    """A picture that is being made: the model, its data and the clock. shows: the first word of what the picture shows.
+    """A picture or a film that is being made: the model, its data and the clock. shows: the first word of what it shows.
 
-    kind, suffixes: what `out` may be, for a film.
-
-    Raises FileError for unusable files, and for a picture at `out` that was made from others, unless `look.force`.
+    Raises FileError for unusable files, and for a picture at `out` that was made from others, unless `look.force`; UnavailableError for a
+    film without the package that writes it.
     """
 
     ckpt: Path
@@ -73,15 +74,22 @@ class Figure:
     data: Path | None = None
     sampler: SamplerFile | None = None
     precision: str = "fp32"
-    kind: str = "picture"
-    suffixes: tuple[str, ...] = (".png",)
+    film: bool = False
 
     def __post_init__(self) -> None:
-        check_target(self.out, self.kind, self.suffixes, [self.ckpt, *([self.sampler.path] if self.sampler else [])])
+        require_writer(self.out)
+        check_target(
+            self.out, self.kind, ("", *FILMS) if self.film else (".png",), [self.ckpt, *([self.sampler.path] if self.sampler else [])]
+        )
         self.start, self.place = time.perf_counter(), resolve_device(self.device, self.precision)
         self.model: Checkpoint = open_model(self.ckpt, self.place, self.sampler)
         self.inputs = self.model.inputs
         require_remake(self.out, self.inputs, ("ckpt", "sampler"), shows=self.shows, force=self.look.force)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the file: 'picture', 'film', or 'samples', which are the frames in a folder."""
+        return ("film" if self.out.suffix else "samples") if self.film else "picture"
 
     @property
     def seconds(self) -> float:
@@ -153,4 +161,17 @@ class Figure:
         config = {**config, "numbers": numbers, "layout": layout}
         header = Header("picture", config, pixels_digest(picture), self.model.header.step, inputs=self.inputs, made_by=made_by)
         write_picture(self.out, picture, stripped(header) if self.look.publish else header)
+        return Result(self.out, numbers)
+
+    def write_film(self, frames: np.ndarray, fps: int, *, config: dict[str, Any], numbers: dict[str, Any]) -> Result:
+        """Write frames (T, C, H, W) uint8 as a film, without paths of this machine in its header, or as pictures of a folder."""
+        numbers = {**numbers, "frames": len(frames), "film_seconds": round(len(frames) / fps, 2)}
+        config = {**config, "n": len(frames), "image_shape": list(frames.shape[1:]), "fps": fps, "numbers": numbers}
+        made_by = provenance(seconds=self.seconds, device=str(self.place))
+        header = Header(self.kind, config, "", step=self.model.header.step, inputs=self.inputs, made_by=made_by)
+        if self.kind == "film":
+            write_film(self.out, frames, fps, stripped(header))
+        else:
+            with writing_samples(self.out, frames.shape, replace(header, config={**config, "sampler": "film"})) as writer:
+                writer.add(frames)
         return Result(self.out, numbers)

@@ -195,6 +195,22 @@ def test_the_rest_of_the_latent_stays_in_full_and_goes_in_restricted(studio, edi
     assert np.abs(wanted.astype(int) - pixels(photo)).max() > 20
 
 
+def test_a_share_of_the_rest_stays(studio, edit):
+    """z' = r + rest·(z − r) + Δ, r being the projection of z on the prior's support; in Python too."""
+    import torch
+
+    model = genrev.load(studio / "recon.safetensors", device="cpu")
+    images = folder(studio / "photos")[:5, None].astype(np.uint8)
+    z = torch.from_numpy(model.encode(images, full=True))
+    r = model.prior.restrict(z)
+    expected = r + 0.25 * (z - r)
+    expected[:, model.prior.active[2]] -= 1.5 * model.prior.moments()[1][2]
+    made = model.edit(images, dim={2: -1.5}, rest=0.25)
+    assert np.abs(made.astype(int) - model.decode(expected.numpy()).astype(int)).max() <= 1
+    assert edit(*(studio / f"photos/{number:02}.png" for number in range(5)), "--dim", "2=-1.5", "--rest", 0.25, "--out", "some.h5")[0] == 0
+    assert np.abs(genrev_images("some.h5").astype(int) - made).max() <= 1
+
+
 def test_measure_tells_what_was_asked_from_what_came_with_it(studio, edit):
     words = [studio / "photos", "--move", "pc1=+1", "--dim", "1=+0.5", "--measure", "--classifier", studio / "classifier.safetensors"]
     code, _, err = edit(*words, "--out", "measured")
@@ -260,7 +276,7 @@ def test_a_class_needs_directions_that_know_it(studio, edit):
     code, _, err = edit(studio / "me.jpg", "--toward", "7", directions=None)
     assert (code, "--toward 7: the mean of this class is not known; run 'genrev fit-directions'" in err) == (2, True)
     code, _, err = edit(studio / "me.jpg", "--move", "7=+1", directions=None)
-    assert (code, "needs --directions FILE; 'genrev fit-directions' makes one" in err) == (2, True)
+    assert (code, "--move 7=+1: needs directions of 'genrev fit-directions'; pass --directions FILE" in err) == (2, True)
 
 
 def test_a_file_that_is_called_like_a_class_is_not_guessed(studio, edit, tmp_path):

@@ -12,6 +12,8 @@ from PIL import Image, ImageSequence
 import genrev_cli as genrev
 from genrev_cli.files.any import content_of, read_any_header
 from genrev_cli.files.films import film_digest
+from genrev_cli.files.pictures import gap_of, read_picture
+from genrev_cli.files.sheets import tiles_of
 
 FAST = ("--seconds", "0.5", "--fps", "10", "--scale", "2", "--device", "cpu")
 
@@ -144,14 +146,56 @@ def test_a_film_needs_pictures(studio, run):
     assert (code, "--out film.gif: a film needs at least two pictures" in err) == (2, True)
 
 
-def test_the_commands_of_the_page_run(studio, run):
+def test_the_commands_of_the_page_run(studio, chain, run):
     """docs/editing.md, "Films"."""
     page = (Path(__file__).parents[2] / "docs/editing.md").read_text(encoding="utf-8")
     section = page.split("## Films")[1].split("\n## ")[0]
     commands = [line for block in re.findall(r"```sh\n(.*?)```", section, re.S) for line in block.splitlines()]
     for name, source in (("me", "a"), ("you", "b"), ("other", "c")):
         shutil.copy(f"{source}.png", f"{name}.png")
+    assert run("encode", "--ckpt", "adversarial.safetensors", "--data", chain / "digits.h5", "--out", "codes.h5")[0] == 0
+    assert run("fit-directions", "codes.h5", "--method", "means", "--of", "3,7")[0] == 0
     for line in commands:
         code, _, err = run(*line.split()[1:])
         assert code == 0, f"{line}: {err}"
-    assert len(commands) == 2
+    assert len(commands) == 3
+
+
+def traverse(run, out, *words):
+    return run("traverse", "--ckpt", "adversarial.safetensors", "--dim", 1, "--dim", 3, *FAST, "--out", out, *words)
+
+
+def test_a_film_of_dimensions_goes_to_the_other_end_and_back(studio, run):
+    """Its frames have a tile for each row of the picture: at the beginning the first column, in the middle the last."""
+    words = ("--ckpt", "adversarial.safetensors", "--dim", 1, "--dim", 3, "--device", "cpu", "--out", "rows.png", "--steps", 5)
+    assert run("traverse", *words)[0] == 0
+    header, rows = read_picture(Path("rows.png"))
+    tiles = tiles_of(rows, header.config["layout"]).reshape(2, 5, 8, 8).astype(int)
+    assert traverse(run, "film.webp", "--no-labels")[0] == 0
+    with Image.open("film.webp") as image:
+        shown = [np.asarray(frame.convert("L")).astype(int) for frame in ImageSequence.Iterator(image)]
+    assert len(shown) == 2 * 5
+    layout = {"scale": 2, "gap": gap_of(2), "left": 0, "top": 0, "columns": 2, "tile": [8, 8]}
+    first, last = (tiles_of(shown[number][None], layout)[:, 0] for number in (0, 5))
+    assert np.abs(first - tiles[:, 0]).max() <= 1
+    assert np.abs(last - tiles[:, -1]).max() <= 1
+    assert np.abs(shown[1] - shown[-1]).max() <= 1, "the way back is the way there"
+
+
+def test_a_film_names_its_rows(studio, run):
+    assert traverse(run, "plain.gif", "--scale", 8, "--no-labels")[0] == traverse(run, "named.gif", "--scale", 8)[0] == 0
+    with Image.open("plain.gif") as plain, Image.open("named.gif") as named:
+        assert named.height > plain.height
+        assert named.width == plain.width
+
+
+@pytest.mark.parametrize(
+    ("out", "words", "sentence"),
+    [
+        ("film.gif", ("--steps", 5), "--steps: is for a .png picture"),
+        ("rows.png", ("--no-ease",), "--no-ease: is for a film (.gif, .webp, .mp4, or a folder of frames)"),
+    ],
+)
+def test_settings_of_the_other_kind_of_traversal_are_refused(studio, run, out, words, sentence):
+    found = run("traverse", "--ckpt", "adversarial.safetensors", "--device", "cpu", "--out", out, *words)
+    assert (found[0], sentence in found[2]) == (2, True), found

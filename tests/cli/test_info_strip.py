@@ -59,6 +59,44 @@ def test_copies_work_as_inputs(published, run, run_json):
     assert run("report", model, published / "fid.json", published / "grid.png", "--out", published / "new.html")[0] == 0
 
 
+def weights(path: Path):
+    """Return the tensors of a checkpoint's network as they are stored."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return [file.get_tensor(name) for name in file.keys() if name.startswith("autoencoder.")]  # noqa: SIM118 (not a dict)
+
+
+def test_half_of_the_size_and_the_inverse_still_exact(chain, tmp_path, run, run_json):
+    """Weights of 16 bits are other weights of the same bijection; scores of the copy can be kept in its header, and a card shows them."""
+    import numpy as np
+
+    import genrev_cli as genrev
+    from genrev_cli.report.words import number
+
+    model, small = chain / "adversarial.safetensors", tmp_path / "small.safetensors"
+    assert run("info", model, "--strip", "--half", "--out", small)[0] == 0
+    assert run("info", model, "--strip", "--half", "--out", small)[0] == 0, "the same copy is made again"
+    before, after = weights(model), weights(small)
+    assert {str(tensor.dtype) for tensor in after} == {"torch.float16"}
+    assert 2 * sum(tensor.nbytes for tensor in after) == sum(tensor.nbytes for tensor in before)
+    whole, half = (genrev.load(path, device="cpu") for path in (model, small))
+    images = genrev.open_data(chain / "digits.h5").images[:50]
+    assert (half.reconstruct(images, full=True) == images).all()
+    assert np.abs(half.encode(images) - whole.encode(images)).mean() < 0.01
+    assert next(half.network.parameters()).dtype.itemsize == 4
+    words = ("--ref", chain / "digits.h5", "-n", 50, "--features", "pixel", "--out", tmp_path / "fid.json")
+    assert run("fid", "--ckpt", small, *words)[0] == 0
+    kept = tmp_path / "kept.safetensors"
+    assert run("info", model, "--strip", "--score", tmp_path / "fid.json", "--out", kept)[0] == 3, "a score of another checkpoint"
+    assert run("info", small, "--strip", "--score", tmp_path / "fid.json", "--out", kept)[0] == 0
+    (score,) = run_json("info", kept, "--verify")["config"]["scores"]
+    assert score["result"]["n"] == 50
+    assert not has(kept, str(tmp_path))
+    assert run("card", kept, "--out", tmp_path / "card")[0] == 0
+    assert number(score["result"]["value"]) in (tmp_path / "card" / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_page_is_still_one(published, run):
     assert run("info", published / "report.html", "--verify")[0] == 0
     assert "genrev train-adversarial --ckpt recon.safetensors" in (published / "report.html").read_text(encoding="utf-8")
@@ -72,6 +110,9 @@ def test_a_page_is_still_one(published, run):
         (("--strip", "--out", "{folder}/digits.json"), 2, "must end in .h5"),
         (("--strip", "--out", "{folder}/digits.h5"), 2, "is an input"),
         (("--strip", "--out", "{folder}/codes.h5"), 3, "kind 'data'"),
+        (("--half",), 2, "--half: has a meaning only with --strip"),
+        (("--score", "fid.json"), 2, "--score fid.json: has a meaning only with --strip"),
+        (("--strip", "--half", "--out", "{folder}/copy.h5"), 2, "no checkpoint"),
     ],
 )
 def test_wrong_use(chain, run, words, code, message):

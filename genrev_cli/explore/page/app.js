@@ -67,9 +67,7 @@ function showCommand(command) {
   $("copy").disabled = !command;
   $("command-note").textContent = command
     ? `It reads ${photos.get(state().photo).told.name}; "Save original" writes that file if you do not have it.`
-    : state().changes.rest % 1
-      ? "genrev edit keeps all of the rest or none of it; set its slider to 1 or 0."
-      : "Move a slider first.";
+    : "Move a slider first.";
 }
 
 function show() {
