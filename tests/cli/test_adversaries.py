@@ -1,4 +1,4 @@
-"""Adversaries on other networks than the papers': an ordinary autoencoder's codes, PGA's codes, a flow's samples, a reversible generator."""
+"""Adversaries elsewhere: on the codes of an ordinary autoencoder and of a PGA, on the samples of a flow and of a reversible network."""
 
 import json
 

@@ -1,6 +1,8 @@
 """Classical autoencoders: the baselines of Nguyen, Ardizzone & Köthe 2019, section 3.1. Dense for small gray images, else convolutional.
 
-'aae' has an adversary on their codes (Makhzani et al. 2015). Interpolated tables: classic-mnist, classic-cifar10, classic-celeba; aae-mnist.
+'aae' has an adversary on their codes (Makhzani et al. 2015).
+
+Interpolated tables: classic-mnist, classic-cifar10, classic-celeba; aae-mnist.
 """
 
 from typing import Any
