@@ -11,8 +11,8 @@ INTO        ?= genrev_cli/pretrained
 SEED        ?= 0
 DEVICE      ?= auto
 PREPARE     ?=
-PRETRAIN    ?= --batch 125 --steps 2400 --ema-halflife-images 10000
-ADVERSARIAL ?= --steps 1600 --ema-halflife-images 20000
+PRETRAIN    ?= --batch 125 --steps 5000 --ema-halflife-images 10000
+ADVERSARIAL ?= --steps 2000 --ema-halflife-images 20000
 GENREV      ?= genrev
 
 ON   := --device $(DEVICE)
