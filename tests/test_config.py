@@ -156,6 +156,8 @@ def test_grn_celeba64_has_the_settings_of_the_paper():
     hidden, blocks = [[scale[key] for scale in recipe["model"]["scales"]] for key in ("hidden", "blocks")]
     assert hidden == [25, 50, 100, 200, 400, 400]
     assert blocks == [2, 2, 2, 2, 2, 1]
+    assert recipe["model"]["init"] == "default", "the authors' CelebA notebooks call no initialisation, their MNIST notebook does"
+    assert "init" not in read_recipe("grn-mnist")["model"]
     assert recipe["prior"] == {"name": "active-gaussian", "dim": 64, "bound": 2.0}
     recon, adversarial = recipe["pretrain-recon"], recipe["train-adversarial"]
     for table in (recon, adversarial):

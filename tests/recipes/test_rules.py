@@ -76,13 +76,6 @@ def test_the_rule_for_celeba_is_the_papers_network():
     assert model["scales"] == read_recipe("grn-celeba64")["model"]["scales"]
 
 
-@pytest.mark.parametrize(("shape", "init"), [((3, 64, 64), "default"), ((3, 9, 13), "default"), ((1, 28, 28), "xavier")])
-def test_networks_for_colour_start_as_torch_does(shape, init):
-    """As in the authors' notebooks: torch's initialisation for CelebA, Xavier for MNIST."""
-    assert plain(RULES["grn"].tables(Facts(shape, 5000)))["model"]["init"] == init
-    assert (read_recipe("grn-celeba64")["model"]["init"], read_recipe("grn-mnist")["model"].get("init")) == ("default", None)
-
-
 @pytest.mark.parametrize(
     ("shape", "scales"), [((1, 8, 8), 3), ((1, 28, 28), 5), ((3, 32, 32), 5), ((3, 64, 64), 6), ((3, 48, 64), 4), ((3, 256, 256), 6)]
 )

@@ -78,15 +78,8 @@ def _steps(facts: Facts, model: dict[str, Any], batch: int, pace: Pace, *, minut
     return planned_steps(facts, model, batch, pace=pace, minutes=minutes, full=20_000)  # the paper: 200,000 for 200,000 images
 
 
-def _initialised(facts: Facts) -> dict[str, Any]:
-    """Return the [model] of a reversible network whose codes are clipped: most entries should start inside the bound."""
-    colour = facts.shape[0] > 1
-    why = "torch's, as in the authors' CelebA notebooks: fewer codes start beyond ±2" if colour else "as in the authors' MNIST notebook"
-    return revnet(facts) | {"init": Reasoned("default" if colour else "xavier", why)}
-
-
 def _grn(facts: Facts) -> Tables:
-    model, (lr, lr_adversary, why) = _initialised(facts), _rates(facts)
+    model, (lr, lr_adversary, why) = revnet(facts), _rates(facts)
     batch = batch_size(facts, (64 if facts.values <= 32 * 32 * 3 else 32) if facts.small else 256)
     shared: dict[str, Any] = {
         "weight_x": Reasoned(10.0, "Only_Clamp.ipynb of the authors"),
