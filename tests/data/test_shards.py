@@ -87,7 +87,21 @@ def test_shards_with_classes(tmp_path, prepare, samples, path, workers):
     assert images.labels.tolist() == [i % 3 for i in range(150)]
     assert images.header.config["classes"] == ["0", "1", "2"]
     assert images.header.config["split_rule"].startswith("random")
-    assert "150 images in 2 shards, 3 classes from .cls files" in err
+    assert f"{tmp_path / path}: 150 images in 2 shards\n" in err
+    assert "webdataset: 3 classes (from .cls files); images per split:" in err
+    assert images.header.config["class_rule"] == "from .cls files"
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_the_split_is_said_once(tmp_path, prepare, samples, request, kind):
+    if kind == "webdataset":
+        shard(tmp_path / "x.tar", samples(range(20), lambda i: {}))
+    else:
+        request.getfixturevalue("table")(tmp_path / "x.parquet", range(20), labels=False)
+    code, err, _ = prepare(kind, tmp_path)
+    assert code == 0, err
+    assert err.count("random") == err.count("split: ") == 1, err
+    assert f"{kind}: no classes: no " in err
 
 
 def test_the_names_of_shards_are_splits(tmp_path, prepare, samples):
@@ -181,7 +195,9 @@ def test_the_layout_of_the_hub(tmp_path, prepare, table, workers):
     assert pixels[images.rows("test")].tolist() == list(range(140, 150))
     assert images.labels.tolist() == (pixels % 2).tolist()
     assert images.header.config["classes"] == ["cat", "dog"]
-    assert "150 images of column 'image' in 3 files, 2 classes of column 'label'; split by file names" in err
+    assert "150 images of column 'image' in 3 files\n" in err
+    assert "(split: by file names)" in err
+    assert "2 classes (from column 'label')" in err
 
 
 @pytest.mark.parametrize(
