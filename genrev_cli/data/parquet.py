@@ -105,9 +105,7 @@ def open_parquet(config: PrepareConfig, progress: Progress) -> FileSource:
     progress.note(f"{config.root}: {sum(counts)} images of column '{column}' in {len(files)} files")
     container = Parquet(config.root, tuple(files), tuple(counts), column)
     class_rule = f"from column '{label}'" if label else "none: no column of labels"
-    described = Described(
-        name="parquet", labels=labels, split=split, split_rule=rule, seed=seed, classes=classes, class_rule=class_rule
-    )
+    described = Described(name="parquet", labels=labels, split=split, split_rule=rule, seed=seed, classes=classes, class_rule=class_rule)
     return file_source(container, container.names(), described, config, progress=progress)
 
 

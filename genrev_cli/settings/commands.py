@@ -14,9 +14,10 @@ class Command:
     """One command. place: its order in the help. shared: True if processes share its work under torchrun; else rank 0 does all.
 
     next: what to propose when it has ended, without 'genrev'; the first one that applies. {out} is the file that it wrote, {ckpt}, {data},
-    {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {shown} if a report shows it: not a film. {split} is a split of the data
-    that has images, if 'test' has none. What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A
-    training command is proposed only if the checkpoint's recipe has a table for it.
+    {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {shown} if a report shows it,
+    which it does not do with films. {split} is a split of the data that has images, if 'test' has none. What is in brackets is left out
+    if a name in it is unknown; otherwise the whole proposal is. A training command is proposed only if the checkpoint's recipe has a table
+    for it.
     """
 
     name: str

@@ -154,6 +154,32 @@ def test_missing_shards_are_named(tmp_path, prepare, path):
     assert "no such file" in err or "has no .tar or .tar.gz or .tgz files" in err
 
 
+SIDECARS = {
+    "classes": ({"cls": b"1"}, "the .cls files beside its pictures have labels"),
+    "labels in JSON": ({"json": b'{"label": "cat"}'}, "the .json files beside its pictures have labels"),
+    "JSON without labels": ({"json": b'{"caption": "a cat"}'}, ""),
+    "damaged JSON": ({"json": b"{"}, ""),
+    "captions": ({"txt": b"a cat"}, ""),
+}
+
+
+@pytest.mark.parametrize(("beside", "said"), SIDECARS.values(), ids=SIDECARS)
+def test_a_folder_source_does_not_lose_the_labels_of_a_tar(tmp_path, prepare, samples, beside, said):
+    path = shard(tmp_path / "x.tar", samples(range(9), lambda i: beside))
+    code, err, _ = prepare("folder", path)
+    assert code == (2 if said else 0), err
+    reads = f"{path}: {said}, which 'genrev prepare-data webdataset --path {path}' reads; pass --no-classes"
+    assert (reads in err) == ("webdataset" in err) == bool(said)
+    assert prepare("folder", path, "--no-classes")[0] == 0
+
+
+def test_labels_beside_pictures_of_class_folders_are_mentioned(tmp_path, prepare, samples):
+    files = {f"{kind}/{name}": data for kind in ("cat", "dog") for name, data in samples(range(5), cls).items()}
+    code, err, images = prepare("folder", shard(tmp_path / "x.tar", files))
+    assert (code, images.header.config["classes"]) == (0, ["cat", "dog"])
+    assert "x.tar' reads; they are not used here\n" in err
+
+
 # --- parquet
 
 
