@@ -53,7 +53,7 @@ def open_subject(word: str, device: torch.device, scratch: Path, *, ckpt: Path |
         raise UsageError(f"--ckpt {ckpt} and --recipe {recipe}: pass only one of them")
     if ckpt:
         return _from_checkpoint(word, device, scratch, ckpt)
-    return _from_recipe(word, device, scratch, recipe or (FAMILY if data else DEFAULTS[device.type]), data)
+    return _from_recipe(word, device, scratch, recipe or (FAMILY if data else DEFAULTS[device.type]), data=data)
 
 
 def _from_checkpoint(word: str, device: torch.device, scratch: Path, path: Path) -> Subject:
@@ -70,7 +70,7 @@ def _from_checkpoint(word: str, device: torch.device, scratch: Path, path: Path)
     )  # fmt: skip
 
 
-def _from_recipe(word: str, device: torch.device, scratch: Path, recipe: str, data: Path | None) -> Subject:
+def _from_recipe(word: str, device: torch.device, scratch: Path, recipe: str, *, data: Path | None) -> Subject:
     given = open_images(data) if data else None
     choice = _choice(recipe, given)
     recipe, tables = choice.name, choice.tables

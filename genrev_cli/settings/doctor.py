@@ -7,7 +7,7 @@ from genrev_cli.settings.base import FILES, RUN, Settings, setting
 from genrev_cli.settings.common import device_setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DoctorOptions(Settings):
     """ckpt, recipe: the network that is examined, at most one of them. data: images for a recipe. minutes: for all checks together."""
 
