@@ -216,6 +216,7 @@ SMALL = {
     "sngan-resnet": {**INFOGAN, "name": "sngan-resnet"},
     "dcgan": {**INFOGAN, "name": "dcgan", "stages": 2},
     "wgan-resnet": {"name": "wgan-resnet", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [4, 2]},
+    "wgan-qc": {**INFOGAN, "name": "wgan-qc", "stages": 2},
 }
 
 

@@ -1,6 +1,6 @@
 """The networks of published GANs: each generator with a mirrored encoder as an autoencoder, and its discriminator.
 
-They are the architectures that An et al. 2020, section 4, train.
+They are the architectures that An et al. 2020, section 4, train, and that of WGAN-QC in their Table 1.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from genrev_cli.models.gan.resnet import (
     WGANResNetDiscriminator,
 )
 from genrev_cli.models.gan.sngan import SNGANConfig, SNGANDiscriminator, SNGANEncoder, SNGANGenerator
+from genrev_cli.models.gan.wganqc import WGANQCConfig, WGANQCDiscriminator, WGANQCEncoder, WGANQCGenerator
 from genrev_cli.shapes import Codes, Images
 
 
@@ -56,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     "sngan-resnet": Family(_with_choice(SNGANResNetConfig), ResNetEncoder, ResNetGenerator, SNGANResNetDiscriminator),
     "dcgan": Family(_with_choice(DCGANConfig), DCGANEncoder, DCGANGenerator, DCGANDiscriminator),
     "wgan-resnet": Family(_with_choice(WGANResNetConfig), ResNetEncoder, ResNetGenerator, WGANResNetDiscriminator),
+    "wgan-qc": Family(_with_choice(WGANQCConfig), WGANQCEncoder, WGANQCGenerator, WGANQCDiscriminator),
 }
 
 
