@@ -30,7 +30,7 @@ from genrev_cli.runs.planning import defaults_for, job_from_images
 from genrev_cli.runs.recipes import recipe_for_checkpoint, say, table_in
 from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
-from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.aeotgan import AEOTGANConfig, settings_of_loss
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
@@ -63,7 +63,8 @@ def train_gan(
     ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
     checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
     else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
-    the rule of GANs from noise. init: the network, prior and weights of this checkpoint, instead of fresh ones.
+    the rule of GANs from noise. A loss that the recipe is not for brings the settings of its authors (`settings_of_loss`).
+    init: the network, prior and weights of this checkpoint, instead of fresh ones.
     The checkpoint holds the prior and not the map: to sample from it, give the same map again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
@@ -124,7 +125,7 @@ def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, as
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, **asked._asdict())
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, of_loss=settings_of_loss, **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)

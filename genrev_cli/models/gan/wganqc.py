@@ -4,10 +4,10 @@ f_i = min(2ⁱ w, most) channels after i halvings. The branch of a block is mult
 shortcut. All leaky ReLUs have the slope 0.2. Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from math import prod
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class WGANQCConfig:
     latent_dim: int
     width: int = 64
     most: int = 512
+    _: KW_ONLY
     stages: int = 4
     blocks: int = 2
     ratio: float = 0.1
@@ -75,8 +76,8 @@ class RatioBlock(nn.Module):
         return nn.functional.leaky_relu(self.shortcut(x) + self.ratio * self.residual(x), SLOPE)
 
 
-def _initialised(network: nn.Module, mode: str) -> None:
-    """Weights of convolutions ~ N(0, 2 / fan) with the fan of `mode`, 'fan_in' or 'fan_out'; all others as torch initialises them."""
+def _initialise(network: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
+    """Draw the weights of convolutions from N(0, 2 / fan), with the fan of `mode`; all others stay as torch initialises them."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
@@ -100,7 +101,7 @@ class WGANQCGenerator(nn.Module):
             RatioBlock(channels[-1], channels[-1], "batch", c.ratio),
             nn.Conv2d(channels[-1], c.image_shape[0], 3, padding=1),
         )
-        _initialised(self, "fan_in")
+        _initialise(self, "fan_in")
 
     def forward(self, y: Codes) -> Images:
         """(B, d) → (B, C, H, W) in [0, 1]."""
@@ -114,7 +115,7 @@ class WGANQCEncoder(nn.Module):
     def __init__(self, c: WGANQCConfig) -> None:
         super().__init__()
         self.margin, self.layers = c.margin, _downwards(c, "batch", outputs=c.latent_dim)
-        _initialised(self, "fan_in")
+        _initialise(self, "fan_in")
 
     def forward(self, x: Images) -> Codes:
         """(B, C, H, W) in [0, 1] → (B, d)."""
@@ -129,7 +130,7 @@ class WGANQCDiscriminator(nn.Module):
         super().__init__()
         require_norm(norm)
         self.margin, self.layers = c.margin, _downwards(c, norm, outputs=1)
-        _initialised(self, "fan_out")
+        _initialise(self, "fan_out")
         if norm == "spectral":
             bound_spectrally(self)
 
