@@ -16,7 +16,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "L": ("L, total", "the loss that is minimised: the sum of the others with their weights"),
     "L_x": ("L_x, images", "loss of the reconstruction from the restricted latent"),
     "L_z": ("L_z, latents", "squared difference of latents and restricted latents"),
-    "L_y": ("L_y, size of codes", "mean y² of the codes"),
+    "L_y": ("L_y, size of codes", "mean y² of the codes, or their Σ |y| with code_norm l1"),
     "L_mmd": ("L_mmd, codes", "MMD² between codes and prior"),
     "L_match": ("L_match, codes", "distance between codes and prior that replaces the adversary"),
     "L_kl": ("L_kl, codes", "KL divergence of the codes' distribution from the prior, per dimension"),

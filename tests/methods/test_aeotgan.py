@@ -10,7 +10,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.aeotgan import AEOTGAN
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import Reconstruction
+from genrev_cli.methods.reconstruction import Reconstruction, code_loss
 from genrev_cli.models import MODELS, build_model
 from genrev_cli.models.gan import FAMILIES, build_discriminator, span_of
 from genrev_cli.settings.aeotgan import AEOTGANConfig
@@ -184,16 +184,17 @@ def test_a_batch_size_that_does_not_fit():
         AEOTGAN(build_model(INFOGAN), ActiveGaussian(3, 3), AEOTGANConfig(weight_content=1.0), nullcontext)
 
 
-def test_reconstruction_with_squared_error_and_a_weight_on_codes():
-    """L = w_x·mean (x − x̂)² + w_y·mean y² by Adam, with y only the active dimensions."""
+@pytest.mark.parametrize(("norm", "of"), [("l2", lambda y: y.square().mean()), ("l1", lambda y: torch.linalg.vector_norm(y, 1))])
+def test_reconstruction_with_squared_error_and_a_weight_on_codes(norm, of):
+    """L = w_x·mean (x − x̂)² + w_y·L_y by Adam, L_y = mean y² or ‖y‖₁ of the whole mini-batch, with y only the active dimensions."""
     torch.manual_seed(0)
     autoencoder = build_model(REVNET)
-    config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, max_grad_norm=0.0, lr=1e-3)
+    config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, code_norm=norm, max_grad_norm=0.0, lr=1e-3)
     method = Reconstruction(autoencoder, ActiveGaussian(3, 64, bound=0.0, choose="first"), config, nullcontext)
     x, spelled = images(), copy.deepcopy(autoencoder)
     y = spelled.encode(x)[:, :3]
     x_hat = spelled.decode(torch.cat([y, torch.zeros(16, 61)], dim=1))
-    L_x, L_y = (x - x_hat).square().mean(), y.square().mean()
+    L_x, L_y = (x - x_hat).square().mean(), of(y)
     gradients = torch.autograd.grad(2 * L_x + 3 * L_y, list(spelled.parameters()))
     scalars = stepped(method, x)
     assert scalars["L_x"].item() == pytest.approx(L_x.item(), rel=1e-5)
@@ -202,6 +203,16 @@ def test_reconstruction_with_squared_error_and_a_weight_on_codes():
     assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
     with pytest.raises(UsageError, match="--image-norm l3: choose l1 or l2"):
         ReconstructionConfig(image_norm="l3")
+
+
+def test_the_l1_norm_of_codes_sums_over_ranks(monkeypatch):
+    """Gradients are averaged over ranks, and their average is that of the sum over all codes."""
+    y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    (expected,) = torch.autograd.grad(code_loss(y, "l1"), y)
+    torch.testing.assert_close(expected, y.sign())
+    monkeypatch.setattr("genrev_cli.methods.reconstruction.size", lambda: 2)
+    parts = [torch.autograd.grad(code_loss(y[rank::2], "l1"), y)[0] for rank in range(2)]
+    torch.testing.assert_close((parts[0] + parts[1]) / 2, expected)
 
 
 SMALL = {
