@@ -51,7 +51,9 @@ class AEOTGANConfig(Settings):
     norm: str = setting("")
     weight_adversarial: float = weight(1.0, "Weight of the adversarial loss.")  # eq. 1
     weight_content: float = weight(0.0, "Weight β of the loss between images and their decoded codes.")
-    weight_feature: float = weight(0.0, "Weight of the loss between codes and those of decoded codes.")
+    weight_feature: float | tuple[float, ...] = weight(
+        0.0, "Weight α of the loss between codes and those of decoded codes; a list weights each layer of the encoder, the codes last."
+    )
     generated_per_real: int = setting(
         3, "Generated codes for each code of an image.", panel=ADVANCED, at_least=1
     )  # section 4, Training details (i)
@@ -66,8 +68,13 @@ class AEOTGANConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.weight_adversarial or self.weight_content or self.weight_feature):
+        if not (self.weight_adversarial or self.weight_content or any(self.feature_weights)):
             raise UsageError("all loss weights are 0, so there is nothing to train; set one above 0")
+
+    @property
+    def feature_weights(self) -> tuple[float, ...]:
+        """α_l of the encoder's layers, the codes last; a single number is that of the codes alone."""
+        return self.weight_feature if isinstance(self.weight_feature, tuple) else (self.weight_feature,)
 
     @property
     def parts(self) -> int:

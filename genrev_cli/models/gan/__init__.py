@@ -13,7 +13,7 @@ from torch import nn
 from genrev_cli.config import from_table
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Autoencoder
-from genrev_cli.models.blocks import NORMS, Shape, require_norm
+from genrev_cli.models.blocks import NORMS, Shape, maps, require_norm
 from genrev_cli.models.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from genrev_cli.models.gan.infogan import InfoGANConfig, InfoGANDiscriminator, InfoGANEncoder, InfoGANGenerator
 from genrev_cli.models.gan.resnet import (
@@ -94,6 +94,11 @@ class Mirrored(Autoencoder):
 
     def decoder_modules(self) -> list[nn.Module]:
         return [self.generator]
+
+    def encoder_layers(self) -> list[nn.Module]:
+        """Return the encoder's convolutions, dense layers and residual blocks but the last, each with its norm and rectifier."""
+        layers = self.encoder.get_submodule("layers").children() if self.encodes else ()
+        return [layer for layer in layers if maps(layer)][:-1]
 
 
 def mirrored(name: str, **settings: Any) -> Mirrored:
