@@ -177,6 +177,7 @@ RESULTS: dict[str, str] = {
     "dim": "Dimensions",
     "disk_bytes": "Disk space, bytes",
     "empty": "Cells without samples",
+    "epsilon": "Bound on distances of joined codes",
     "extractor": "Features",
     "feature_precision": "Precision of features",
     "image_shape": "Image shape (C×H×W)",
