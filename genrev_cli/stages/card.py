@@ -40,7 +40,9 @@ def model_card(ckpt: Path, out: Path, settings: CardSettings, *, progress: Progr
     ckpt = pretrained.found(ckpt)
     header = require_kind(read_checkpoint_header(ckpt), "checkpoint", ckpt, "genrev pretrain-recon")
     _require_own(out, header.sha256, force=settings.force)
-    scores = [*_kept(header), *_scores(ckpt, header.sha256, settings.scores)]
+    scores = _scores(ckpt, header.sha256, settings.scores)
+    given = {score.record.header.sha256 for score in scores}
+    scores = [*(score for score in _kept(header) if score.record.header.sha256 not in given), *scores]
     samples, figure = _samples(ckpt, out, settings)
     shown = _restored(ckpt, out, settings, progress)
     model = Record(Path(ckpt.name), stripped(header))

@@ -64,11 +64,12 @@ def _is_copy(old: Header, header: Header, settings: InfoSettings) -> bool:
 
 
 def _kept(path: Path, ckpt: Path, header: Header) -> dict[str, Any]:
-    """Return what the header of a checkpoint keeps of a score: its result, and the header that says how it was measured."""
+    """Return what the header of a checkpoint keeps of a score: its result, and its header without what its inputs were made from."""
     score = Score(Record(path, stripped(read_score(path)[0])), read_score(path)[1])
     if not score.is_of(header.sha256):
         raise FileError(f"{path}: is not a score of {ckpt}; leave it out, or make one with 'genrev fid --ckpt {ckpt}'")
-    return {"result": score.result, "header": {**asdict(score.record.header), "inputs": {}}}
+    inputs = {role: {**record, "config": {}, "inputs": {}} for role, record in score.record.header.inputs.items()}
+    return {"result": score.result, "header": {**asdict(score.record.header), "inputs": inputs}}
 
 
 def _verify(path: Path, header: Header) -> None:

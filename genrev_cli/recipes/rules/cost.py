@@ -2,7 +2,7 @@
 
 MACS has a function for each network that 'small' uses. The rates are CPU seconds of one core of an AMD EPYC 9V74 (AVX-512, torch 2.14,
 one thread), fitted to steps of the rules' own small networks at 8×8, 28×28, 32×32 and 64×64 pixels; two threads take about 0.86
-of that, estimated from 200 steps of the reversible network at 3×64×64 (docs/results.md).
+of that: with it the plans of the reversible network were met to 11 % at 3×64×64 and 1×28×28 (docs/results.md).
 """
 
 from dataclasses import dataclass
