@@ -130,6 +130,25 @@ def test_a_step_has_so_many_updates(data, tmp_path, monkeypatch, settings, D, G)
     assert header.config["recipe_tables"] == read_recipe("gan-digits")
 
 
+def test_a_run_from_before_losses_brought_settings_goes_on(data, tmp_path, monkeypatch, notes):
+    """It keeps the recipe's rates; a new run, or --restart, takes those of the loss."""
+    out = tmp_path / "gan.safetensors"
+
+    def run(steps, **options):
+        overrides = {"train-gan": {"loss": "wgan-gp", "batch": 4, "steps": steps}}
+        numbers = train_gan(out, data=data, overrides=overrides, run=replace(RUN, **options), progress=notes).numbers
+        return numbers["steps"], read_checkpoint_header(out).config["method"]["lr"]
+
+    with monkeypatch.context() as before:
+        before.setattr("genrev_cli.stages.train_gan.settings_of_loss", lambda table, asked: {})
+        own = run(1)
+    assert own == (1, read_recipe("gan-digits")["train-gan"]["lr"])
+    assert run(2) == (2, own[1])
+    assert "resuming" in notes
+    assert run(2, restart=True) == (2, AUTHORS["wgan-gp"]["lr"])
+    assert run(3) == (3, AUTHORS["wgan-gp"]["lr"])
+
+
 def test_what_the_loss_brought_is_noted(data, tmp_path, notes):
     train_gan(tmp_path / "x.safetensors", data=data, overrides={"train-gan": {"loss": "wgan-gp"}}, run=DRY, progress=notes)
     assert "--loss wgan-gp: lr = 0.0001, lr_discriminator = 0.0001, betas = [0.0, 0.9], " in notes
