@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.config import refuse_unknown, split_table
+from genrev_cli.config import split_table
 from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet, open_images
 from genrev_cli.latents import PRIORS
@@ -80,7 +80,10 @@ def plan_search(file: Path, data: Path) -> tuple[Plan, list[Extent]]:
     raw, images = read_space(file), open_images(data)
     _require_commands(raw)
     known = ["model", "prior", *raw.head.train]
-    refuse_unknown(raw.tables, known, str(file), f" (a search by {' and '.join(raw.head.train)} has these, beside [{HEAD}])")
+    for name in raw.tables:
+        if name not in known:
+            tables = ", ".join(f"[{table}]" for table in (HEAD, *known))
+            raise UsageError(f"{file}: has a table [{name}], which this search does not use; its tables are {tables}")
     base = _base(raw, images)
     for name in known:
         if name in raw.tables and name not in base.tables:

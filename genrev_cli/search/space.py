@@ -154,9 +154,8 @@ def read_space(file: Path) -> Raw:
 def space_of(raw: Raw, classes: Mapping[str, Sequence[type]]) -> Space:
     """Return the space of a file. classes: table → dataclasses whose fields are its keys.
 
-    Raises UsageError for an unknown table or key, for a wrong range, and if there is none.
+    Raises UsageError for an unknown key, for a wrong range, and if there is none.
     """
-    refuse_unknown(raw.tables, list(classes), str(raw.file))
     tables: Tables = {}
     for name, table in raw.tables.items():
         where = f"{raw.file} [{name}]"
@@ -183,6 +182,8 @@ def _placed(value: Any, kind: Any, place: Place, *, where: str) -> Any:
         return Range(place, _range(value, kind, where))
     if isinstance(value, dict):
         hints = get_type_hints(kind) if is_dataclass(kind) else {}
+        if hints:
+            refuse_unknown(value, list(hints), where)
         return {key: _placed(inner, hints.get(key), (*place, key), where=f"{where}: {key}") for key, inner in value.items()}
     if isinstance(value, list):
         inner_kinds = get_args(_present(kind)) if get_origin(_present(kind)) is tuple else ()

@@ -56,9 +56,11 @@ class Study:
             try:
                 _mend(path, lock)
                 storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-                self.study = optuna.create_study(
-                    study_name=_NAME, storage=storage, direction=direction, load_if_exists=True, pruner=pruner
-                )  # fmt: skip
+                there = _NAME in optuna.get_all_study_names(storage)  # creating it again would add a line to the file
+                if there:
+                    self.study = optuna.load_study(study_name=_NAME, storage=storage, pruner=pruner)
+                else:
+                    self.study = optuna.create_study(study_name=_NAME, storage=storage, direction=direction, pruner=pruner)
                 before = self.study.user_attrs.get(_IDENTITY)
             except (ValueError, KeyError) as error:
                 raise FileError(f"{path}: damaged, or not made by genrev search ({error}); choose another --out") from error
@@ -136,6 +138,11 @@ class Study:
         if images not in self.study.get_trials(deepcopy=False)[trial.number].intermediate_values:
             trial.report(value, images)
         return trial.should_prune()
+
+    def best(self) -> dict[str, float]:
+        """Return {'best': the best value so far}, {} before the first one."""
+        found = [one.value for one in self.trials() if one.state == TrialState.COMPLETE and one.value is not None]
+        return {"best": (max if self.settings.better == HIGHER else min)(found)} if found else {}
 
     def tell(self, trial: Trial, value: float | None, state: TrialState, **facts: Any) -> None:
         """End a trial. facts: kept with it."""

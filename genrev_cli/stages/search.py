@@ -2,24 +2,21 @@
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genrev_cli.errors import DivergedError, FileError, UnavailableError, UsageError
-from genrev_cli.files.atomic import write_text
-from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.lock import locked
-from genrev_cli.files.page import file_digest, write_page
 from genrev_cli.files.targets import check_target, require_writable
 from genrev_cli.progress import SILENT, Progress
-from genrev_cli.report.search_page import render_search
 from genrev_cli.report.searched import Searched, shown_in
 from genrev_cli.report.words import QUANTITIES
 from genrev_cli.result import Result
 from genrev_cli.runs.evaluation import Evaluator
 from genrev_cli.runs.trackers import require_tracker
+from genrev_cli.search.asked import Asked
 from genrev_cli.search.plan import Extent, Plan, plan_search
 from genrev_cli.search.trials import UnknownMetric, run_trial, said, seconds_of
 from genrev_cli.settings.schedule import RunOptions
@@ -30,47 +27,6 @@ if TYPE_CHECKING:
     from genrev_cli.search.study import Study, Taken
 
 _SHOWN = 12  # trials in the table of the terminal
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What a search was asked to do. metric: its name in the log."""
-
-    plan: Plan
-    out: Path
-    settings: SearchSettings
-    run: RunOptions
-    metric: str
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for another run of the command to go on in the same folder."""
-        scores, raw = self.run.evaluation, self.plan.space.raw
-        scored = {"n": scores.n, "split": scores.split, "features": scores.features} if not self.settings.metric else {}
-        return {
-            "space": {"search": asdict(raw.head), **_plain(raw.tables)},
-            "recipe": self.plan.base.tables,
-            "data": self.plan.images.header.sha256,
-            "metric": self.metric,
-            "better": self.settings.better,
-            **scored,
-        }
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        """How the search was done, in words."""
-        settings, scores = self.settings, self.run.evaluation
-        found = {
-            "Trains": ", then ".join(self.plan.commands),
-            "Recipe": self.plan.base.name,
-            "Metric": f"{self.metric} after the last step; {settings.better} is better",
-        }
-        if not settings.metric:
-            found["Scores"] = f"{scores.n:,} samples, every {scores.every:,} steps, against {scores.split or 'val, else test, else train'}"
-        median = f"median, after {settings.prune_after} complete trials"
-        found["Proposals"] = f"{settings.sampler}, seed {settings.seed}"
-        found["Pruner"] = median if settings.pruner == "median" else settings.pruner
-        return found
 
 
 def search(space: Path, data: Path, out: Path, settings: SearchSettings, *, run: RunOptions, progress: Progress = SILENT) -> Result:
@@ -97,22 +53,24 @@ def search(space: Path, data: Path, out: Path, settings: SearchSettings, *, run:
     label = Evaluator(run.evaluation, plan.images, 0, device, progress=progress).label if scored else settings.metric
     if run.restart:
         _discard(out)
-    asked = _Asked(plan=plan, out=out, settings=settings, run=replace(run, restart=False), metric=label)
+    asked = Asked(plan=plan, out=out, settings=settings, run=replace(run, restart=False), metric=label)
     return _searched(asked, extents, start, progress)
 
 
-def _searched(asked: _Asked, extents: list[Extent], start: float, progress: Progress) -> Result:
+def _searched(asked: Asked, extents: list[Extent], start: float, progress: Progress) -> Result:
     """Run trials until there are enough."""
     from genrev_cli.search.pruning import pruner_of
     from genrev_cli.search.study import Study
+    from genrev_cli.search.writer import Writer
 
     settings, run = asked.settings, asked.run
     every = run.monitor_every if settings.metric else run.evaluation.every
     pruner = pruner_of(settings, extents, every)
     study = Study(asked.out, asked.identity, settings, asked.plan.space.ranges, pruner=pruner)
     finished, ran = sum(one.state.is_finished() for one in study.trials()), 0
+    writer = Writer(asked, study, start)
     if not (asked.out / "search.html").exists():
-        _publish(asked, study, start)
+        writer.write()
     with progress.task("search", settings.trials, "trials", done=min(finished, settings.trials)) as bar:
         while True:
             with study.take() as taken:
@@ -120,13 +78,13 @@ def _searched(asked: _Asked, extents: list[Extent], start: float, progress: Prog
                     break
                 _carried_out(asked, study, taken, progress=progress)
             ran += 1
-            best = _publish(asked, study, start).best
-            bar.advance(1, **({"best": best.value} if best and best.value is not None else {}))
-    found = _publish(asked, study, start) if ran else _outcome(asked, study)
-    return _ended(asked, found, ran, progress)
+            if writer.due():
+                writer.write()
+            bar.advance(1, **study.best())
+    return _ended(asked, writer.write() if ran else writer.outcome(), ran, progress)
 
 
-def _ended(asked: _Asked, found: Searched, ran: int, progress: Progress) -> Result:
+def _ended(asked: Asked, found: Searched, ran: int, progress: Progress) -> Result:
     """Say how the search ended, and return its result."""
     from genrev_cli.search.outcome import pages_of
 
@@ -145,7 +103,7 @@ def _ended(asked: _Asked, found: Searched, ran: int, progress: Progress) -> Resu
     return Result(page, _numbers(asked, found))
 
 
-def _carried_out(asked: _Asked, study: "Study", taken: "Taken", *, progress: Progress) -> None:
+def _carried_out(asked: Asked, study: "Study", taken: "Taken", *, progress: Progress) -> None:
     """Run one trial to its end, and record how it ended."""
     from optuna import TrialPruned
     from optuna.trial import TrialState
@@ -175,31 +133,7 @@ def _carried_out(asked: _Asked, study: "Study", taken: "Taken", *, progress: Pro
     progress.note(f"trial {trial.number}: {outcome}")
 
 
-def _outcome(asked: _Asked, study: "Study") -> Searched:
-    from genrev_cli.search.outcome import outcome
-
-    return outcome(study, asked.plan, asked.metric, asked.conditions)
-
-
-def _publish(asked: _Asked, study: "Study", start: float) -> Searched:
-    """Write the best recipe and the page; one process at a time, so that the last one to write has seen all trials."""
-    from genrev_cli.search.outcome import pages_of, records
-
-    best, page = pages_of(asked.out)
-    with locked(asked.out / "page.lock", asked.out, wait=True):
-        found = _outcome(asked, study)
-        given = records(study, asked.plan, found)
-        inputs = {record.header.kind.replace("checkpoint", "ckpt"): record.header.as_input(record.path) for record in given}
-        if found.toml:
-            write_text(best, found.toml)
-            inputs["best"] = Header("recipe", {}, file_digest(best)).as_input(best)
-        config = {"title": "", "recipe_tables": {asked.plan.commands[0]: {}}}
-        made_by = provenance(seconds=time.perf_counter() - start, seed=asked.settings.seed)
-        write_page(page, render_search(found, given), Header("report", config, "", 0, inputs=inputs, made_by=made_by))
-    return found
-
-
-def _numbers(asked: _Asked, found: Searched) -> dict[str, Any]:
+def _numbers(asked: Asked, found: Searched) -> dict[str, Any]:
     """Return the result: the best trial, counts, and a table of the best trials."""
     rows = [
         {"trial": trial.number, "state": trial.state, asked.metric: trial.value}
@@ -269,10 +203,3 @@ def _discard(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     if (out / "trials").is_dir():
         shutil.rmtree(out / "trials")
-
-
-def _plain(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return tables of a TOML file as JSON has them."""
-    import json
-
-    return json.loads(json.dumps(tables, default=str))
