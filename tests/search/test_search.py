@@ -140,8 +140,7 @@ def test_proposals_are_in_their_ranges(tmp_path, searched, imagined, sampler):
     assert len(set(rates)) == 30
     assert all(1e-4 <= rate <= 1e-2 for rate in rates)
     near = sum(abs(math.log10(rate) + 3) < 0.3 for rate in rates)
-    print(sampler, near)
-    assert (near > 12) == (sampler == "tpe"), "of 30 random rates about 9 are near the best one"
+    assert (near > 10) == (sampler == "tpe"), "of 30 random rates about 9 are near the best one"
 
 
 def test_higher_is_better_if_asked_for(searched):
@@ -255,7 +254,7 @@ def test_settings_that_do_not_go_together_fail(searched):
     states = {(row["train-adversarial.matcher"], row["train-adversarial.batch"]): row["state"] for row in rows(result)}
     assert states.pop(("mmd", "1")) == "failed"
     assert set(states.values()) == {"complete"}
-    assert "failed: matcher mmd" in read_page(result.out)[1]
+    assert "failed: a batch of 1: matcher mmd compares" in read_page(result.out)[1]
 
 
 def test_a_journal_that_a_crash_cut_short_is_mended(tmp_path, searched):
