@@ -8,10 +8,11 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.lock import locked
 from genrev_cli.files.page import file_digest, write_page
 from genrev_cli.report.search_page import render_search
-from genrev_cli.report.searched import Searched
+from genrev_cli.report.searched import COMPLETE, PRUNED, Searched
 from genrev_cli.search.asked import Asked
 from genrev_cli.search.outcome import outcome, pages_of, records
 from genrev_cli.search.study import Study
+from genrev_cli.settings.search import BEST
 
 
 class Writer:
@@ -44,7 +45,17 @@ class Writer:
                 inputs["best"] = Header("recipe", {}, file_digest(best)).as_input(best)
             config = {"title": "", "recipe_tables": {asked.plan.commands[0]: {}}}
             made_by = provenance(seconds=time.perf_counter() - self.start, seed=asked.settings.seed)
+            if asked.settings.keep == BEST:
+                self._drop_weights(found)
             write_page(page, render_search(found, given), Header("report", config, "", 0, inputs=inputs, made_by=made_by))
         self.last = time.perf_counter()
         self.took = self.last - began
         return found
+
+    def _drop_weights(self, found: Searched) -> None:
+        """Remove checkpoints and states of the trials that have ended and are not the best."""
+        for trial in found.trials:
+            if trial is not found.best and trial.state in (COMPLETE, PRUNED):
+                folder = self.study.trial_folder(trial.number)
+                for path in (*folder.glob("*.safetensors"), *folder.glob("*.run/state.safetensors")):
+                    path.unlink(missing_ok=True)

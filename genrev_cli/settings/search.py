@@ -12,6 +12,7 @@ PRUNERS = ("median", "hyperband", "none")
 """median: end a trial below the median of the others; hyperband: Li et al. 2018; none: train every trial to its end."""
 
 LOWER, HIGHER = "lower", "higher"
+ALL, BEST = "all", "best"
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,7 @@ class SearchSettings(Settings):
     sampler: str = setting("tpe", "How settings are proposed: tpe learns from earlier trials; random does not.", choices=SAMPLERS)
     pruner: str = setting("median", "Which trials end early, by their scores so far.", choices=PRUNERS)
     prune_after: int = setting(4, "Complete trials before the median pruner ends one.", at_least=1)
+    keep: str = setting(
+        ALL, "Which trials keep their weights: all, or only the best; recipes and logs stay.", panel=RUN, choices=(ALL, BEST)
+    )
     seed: int = setting(0, "Seed of the proposals. The seed of the weights is a key of the recipe.", panel=RUN)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from search_cases import SCORED, SPACE
 
+from genrev_cli.cli import main
 from genrev_cli.config import read_recipe
 from genrev_cli.errors import DivergedError, FileError, InterruptedRun, UnavailableError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
@@ -283,11 +284,29 @@ def test_what_is_compared_must_be_measured(tmp_path, searched):
         searched(run=LOSS, metric="beauty")
 
 
+def test_only_the_best_trial_keeps_its_weights_if_asked_for(tmp_path, searched):
+    result = searched(trials=3, keep="best")
+    folder = tmp_path / "search" / "trials"
+    left = {path.relative_to(folder).parts[0] for path in folder.rglob("*.safetensors") if path.is_file()}
+    assert left == {f"{result.numbers['best']['trial']:04d}"}
+    assert len(list(folder.rglob("log.jsonl"))) == 3
+    assert rows(searched(trials=3, keep="best")) == rows(result)
+
+
 def test_folders_of_others_are_refused(tmp_path, searched):
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "letter.txt").write_text("Dear")
     with pytest.raises(FileError, match="is a folder with other files, not a search"):
         searched()
+
+
+def test_the_command_prints_the_page_and_what_comes_next(tmp_path, data, write_space, capsys):
+    words = ["search", write_space(), "--data", data, "--out", tmp_path / "search", "--trials", 1, "--device", "cpu"]
+    assert main([str(word) for word in (*words, "--metric", "l1_restricted")]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'search' / 'search.html'}\n"
+    assert "Trials by l1_restricted" in err
+    assert f"next: genrev pretrain-recon --data {data} --recipe {tmp_path / 'search' / 'best.toml'} --out best.safetensors\n" in err
 
 
 def test_optuna_is_needed(searched, monkeypatch):

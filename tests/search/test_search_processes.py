@@ -34,9 +34,8 @@ def digits(tmp_path_factory):
 def command(tmp_path, digits, write_space):
     """The words of a search of three trials on the digits, in seconds each."""
     space = write_space(LONG)
-    options = (
-        "--trials 3 --pruner none --eval-every 20 --eval-n 50 --eval-features pixel --device cpu --log-every 10 --save-minutes 0.0001 --json"
-    )
+    options = "--trials 3 --pruner none --eval-every 20 --eval-n 50 --eval-features pixel --device cpu"
+    options += " --log-every 10 --save-minutes 0.0001 --json"
     return ["search", str(space), "--data", str(digits), "--out", str(tmp_path / "search"), *options.split()]
 
 
