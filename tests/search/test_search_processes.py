@@ -31,71 +31,86 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture
-def command(tmp_path, digits, write_space):
-    """The words of a search of three trials on the digits, in seconds each."""
+def words(tmp_path, digits, write_space):
+    """(folder) → the words of a search of three trials on the digits, in a folder beside the others."""
     space = write_space(LONG)
-    options = "--trials 3 --pruner none --eval-every 20 --eval-n 50 --eval-features pixel --device cpu"
-    options += " --log-every 10 --save-minutes 0.0001 --json"
-    return ["search", str(space), "--data", str(digits), "--out", str(tmp_path / "search"), *options.split()]
+
+    def words(folder):
+        options = "--trials 3 --pruner none --eval-every 20 --eval-n 50 --eval-features pixel --device cpu"
+        options += " --log-every 10 --save-minutes 0.0001 --json"
+        return ["search", str(space), "--data", str(digits), "--out", str(tmp_path / folder), *options.split()]
+
+    return words
 
 
-def started(command):
+@pytest.fixture
+def here(capsys):
+    """(words) → the result of a command in this process, and what it prints to stderr."""
+
+    def run(words):
+        capsys.readouterr()
+        assert main(words) == 0
+        out, err = capsys.readouterr()
+        return json.loads(out), err
+
+    return run
+
+
+def started(words):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(genrev_cli.__file__).parents[1])}
-    return subprocess.Popen([sys.executable, "-m", "genrev_cli", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    return subprocess.Popen([sys.executable, "-m", "genrev_cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
-def ended(process):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err.decode()
-    return json.loads(out), err.decode()
-
-
-def log_of(folder, number):
-    return read_log(folder / "trials" / f"{number:04d}" / "pretrain-recon.safetensors.run" / "log.jsonl")
-
-
-def wait_for(condition, seconds=120):
+def wait_for(path, seconds=300):
     end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come so far"
-        time.sleep(0.02)
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} does not appear"
+        time.sleep(0.01)
 
 
 def table(result):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in result["tables"][0]["rows"]]
 
 
-def test_a_killed_search_goes_on(tmp_path, command):
-    whole, _ = ended(started([word.replace(str(tmp_path / "search"), str(tmp_path / "whole")) for word in command]))
-    folder, process = tmp_path / "search", started(command)
-    state = folder / "trials" / "0001" / "pretrain-recon.safetensors.run" / "state.safetensors"
-    wait_for(state.exists)
+def test_a_killed_search_goes_on(tmp_path, words, here):
+    whole, _ = here(words("whole"))
+    folder, process = tmp_path / "search", started(words("search"))
+    run = folder / "trials" / "0001" / "pretrain-recon.safetensors.run"
+    wait_for(run / "state.safetensors")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert 0 < log_of(folder, 1)[-1]["step"] < 40
-    result, err = ended(started(command))
+    assert 0 < read_log(run / "log.jsonl")[-1]["step"] < 40
+    result, err = here(words("search"))
     assert "trial 1, which goes on: " in err
-    assert "at step" in err
+    assert "pretrain-recon.safetensors at step" in err
     assert table(result) == table(whole)
     assert result["trials"] == {"complete": 3}
-    best = read_recipe(str(folder / "best.toml"))
-    assert best["pretrain-recon"]["lr"] == result["best"]["settings"]["pretrain-recon.lr"]
+    assert read_recipe(str(folder / "best.toml"))["pretrain-recon"]["lr"] == result["best"]["settings"]["pretrain-recon.lr"]
     journal = (folder / "journal.log").read_bytes()
-    again, err = ended(started(command))
+    again, err = here(words("search"))
     assert "is complete (3 trials); nothing to do" in err
     assert table(again) == table(whole)
     assert (folder / "journal.log").read_bytes() == journal
 
 
-def test_two_processes_share_the_trials(tmp_path, command):
-    first, second = started(command), started(command)
-    outcomes = [ended(first), ended(second)]
-    assert sum("trial 0: " in err for _, err in outcomes) == 1
-    ran = [{int(word.split()[1].strip(":,")) for word in err.split("genrev: ") if word.startswith("trial ")} for _, err in outcomes]
-    assert ran[0] | ran[1] == {0, 1, 2}
-    assert not ran[0] & ran[1]
-    assert all(ran), "both have trials"
-    assert any(result["trials"] == {"complete": 3} for result, _ in outcomes)
+def test_two_processes_share_the_trials(tmp_path, words, here):
+    process = started(words("search"))
+    wait_for(tmp_path / "search" / "trials" / "0000" / "lock")
+    _, err = here(words("search"))
+    printed, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told.decode()
+    mine, theirs = trials_in(err), trials_in(told.decode())
+    assert mine | theirs == {0, 1, 2}
+    assert not mine & theirs
+    assert mine
+    assert theirs
+    result, _ = here(words("search"))
+    assert result["trials"] == {"complete": 3}
     page = (tmp_path / "search" / "search.html").read_text()
     assert "3 complete" in page
-    assert "running" not in page.partition('id="trials"')[2].partition("</table>")[0]
+    assert json.loads(printed)["out"] == str(tmp_path / "search" / "search.html")
+
+
+def trials_in(err):
+    """The numbers of the trials that a process has run, by what it prints."""
+    return {int(line.split()[2].strip(":,")) for line in err.splitlines() if line.startswith("genrev: trial ")}
