@@ -1,4 +1,4 @@
-# make demo   run two chains on scikit-learn's digits; writes demo/report.html and demo/aeot/report.html
+# make demo   run two chains on built-in digits; writes demo/report.html and demo/aeot/report.html
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 READY_CUDA := .venv/.ready-cuda
-DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu
+DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu  # of AE-OT-GAN, as in .ci/run
 
 .PHONY: demo test test-cuda pretrained torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:

@@ -1,8 +1,10 @@
 # Generative reversible networks, from raw images to a score and a page:
 #
-#   prepare-data → pretrain-recon → train-adversarial → encode → fit-ot → sample → reconstruct → interpolate → traverse → fid → report
+#   prepare-data → pretrain-recon → train-adversarial → encode → fit-ot, fit-directions → sample → reconstruct → interpolate → traverse →
+#   edit → fid → report
 #
-# Samples are drawn from the prior and from a transport map fitted to the data's codes.
+# Samples are drawn from the prior and from a transport map fitted to the data's codes. EDITED are the images of the test split that are
+# edited, EDIT is what is done to them.
 #
 # make -f pipelines/grn.mk SOURCE=celeba SOURCE_PATH=raw/celeba N=10000 DEVICE=cuda
 #
@@ -22,11 +24,13 @@ DEVICE      ?= auto
 PREPARE     ?=
 PRETRAIN    ?=
 ADVERSARIAL ?=
+EDIT        ?= --move pc1=+3
+EDITED      ?= 0 1 2 3 4 5
 GENREV      ?= genrev
 
 ON       := --device $(DEVICE)
 PICTURES := $(addprefix $(OUT)/,samples.png samples-ot.png reconstructions.png interpolations.png interpolations-full.png \
-	interpolations-ot.png traversals.png)
+	interpolations-ot.png traversals.png edits.png)
 SCORES   := $(addprefix $(OUT)/,fid-pretrained.json fid.json fid-ot.json)
 
 .PHONY: all
@@ -47,6 +51,9 @@ $(OUT)/codes.h5: $(OUT)/adversarial.safetensors
 
 $(OUT)/ot.safetensors: $(OUT)/codes.h5
 	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@
+
+$(OUT)/directions.safetensors: $(OUT)/codes.h5
+	$(GENREV) fit-directions $< --seed $(SEED) $(ON) --out $@
 
 # make cannot use the time of a folder, so the header file in it stands for the folder
 $(OUT)/samples/genrev.json: $(OUT)/adversarial.safetensors
@@ -75,6 +82,9 @@ $(OUT)/interpolations-ot.png: $(OUT)/adversarial.safetensors $(OUT)/ot.safetenso
 
 $(OUT)/traversals.png: $(OUT)/adversarial.safetensors
 	$(GENREV) traverse --ckpt $< --around 0 $(ON) --out $@
+
+$(OUT)/edits.png: $(OUT)/adversarial.safetensors $(OUT)/directions.safetensors
+	$(GENREV) edit $(EDITED) --ckpt $< --directions $(OUT)/directions.safetensors $(EDIT) --steps 7 $(ON) --out $@
 
 $(OUT)/fid.json: $(OUT)/samples/genrev.json $(DATA)
 	$(GENREV) fid $(<D) --ref $(DATA) --split $(REF_SPLIT) -n $(N) --features $(FEATURES) $(ON) --out $@

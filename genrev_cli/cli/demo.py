@@ -35,6 +35,7 @@ def _demo(folder: Path, settings: DemoSettings) -> Result:
         progress.note(f"there is no browser here; open {page} in one")
     elif not settings.open:
         progress.note(f"open {page} in a browser")
+    progress.note(f"next: genrev explore --ckpt {folder / 'adversarial.safetensors'} --directions {folder / 'directions.safetensors'}")
     return Result(page)
 
 
@@ -46,7 +47,8 @@ def _carried_out(step: Step) -> int:
 
 add_command(
     "demo",
-    "Run a whole chain on scikit-learn's digits, from images to a page of samples, pictures and scores: some minutes on two CPU cores.\n\n"
+    "Run a whole chain on built-in MNIST digits, from images to a page of samples, edits and scores: some minutes on two CPU cores.\n\n"
+    "It trains the model that comes with genrev a little further. "
     "Run the same command again to go on after an interruption. What it makes can be used with every other command.",
     example="genrev demo --open",
     parts={

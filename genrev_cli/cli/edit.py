@@ -12,14 +12,19 @@ from genrev_cli.result import Result
 from genrev_cli.settings.edits import EditSettings
 
 
-def _edit(pictures: list[Path], ckpt: Path, out: Path | None, settings: EditSettings) -> Result:
+def _edit(*, photos: list[str], ckpt: Path, data: Path | None, out: Path | None, settings: EditSettings) -> Result:
     from genrev_cli.stages.edit import edit
 
-    return edit(pictures, ckpt, out, settings, progress=listener())
+    return edit(photos, ckpt, out, settings, data=data, progress=listener())
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(help="Pictures of any size, or folders or zips of them.", show_default=False, metavar="PHOTO...")
+    list[str],
+    typer.Argument(
+        help="Pictures of any size, or folders or zips of them; or row numbers within the split of the data.",
+        show_default=False,
+        metavar="PHOTO...",
+    ),
 ]
 
 add_command(
@@ -28,8 +33,9 @@ add_command(
     "Reversible and invertible networks keep everything else of a photo.",
     example="genrev edit me.jpg --ckpt adversarial.safetensors --directions directions.safetensors --move Smiling=+2 --out smiling.png",
     parts={
-        "pictures": One("pictures", Photos),
+        "photos": One("photos", Photos),
         "ckpt": One("ckpt", options.Ckpt),
+        "data": One("data", options.CkptData, None),
         "out": out_option(
             None, "A folder of PNGs under the photos' names (default: edited), a .h5 or .npz file; a .png for one photo, or for --steps."
         ),

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from genrev_cli.search.plan import Plan
 from genrev_cli.search.space import Choices, Range, Tables
 from genrev_cli.search.study import Study
 from genrev_cli.search.trials import checkpoint_of, curve_of, seconds_of
+from genrev_cli.settings.trainers import TRAINERS
 
 BEST, PAGE = "best.toml", "search.html"
 
@@ -36,14 +38,10 @@ def outcome(study: Study, plan: Plan, metric: str, conditions: dict[str, str]) -
     if searched.best is None:
         return searched
     best = found[searched.best.number]
-    again = ["genrev", plan.commands[0], "--data", str(plan.data), "--recipe", str(study.folder / BEST)]
-    line = shlex.join(again)
-    if plan.commands[1:]:
-        line += f" && genrev {plan.commands[1]} --ckpt {plan.commands[0]}.safetensors"
-    return Searched(
-        metric, study.settings.better, searched.parameters, trials,
-        importance=searched.importance, toml=_best_toml(study, plan, best, metric, again=line), again=line, conditions=conditions,
-    )  # fmt: skip
+    first, *others = plan.commands
+    again = f"genrev {first} --data {shlex.quote(str(plan.data))} --recipe {shlex.quote(str(study.folder / BEST))}"
+    again += "".join(f" && genrev {command} --ckpt {TRAINERS[first].out}" for command in others)
+    return replace(searched, toml=_best_toml(study, plan, best, metric, again=again), again=again)
 
 
 def records(study: Study, plan: Plan, search: Searched) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The chain of `genrev demo`: commands on scikit-learn's digits, in order."""
+"""The chain of `genrev demo`, in order: commands on the built-in part of MNIST, which train the model that comes with genrev further."""
 
 import shlex
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from genrev_cli.settings.base import RUN, Settings, setting
 
 PAGE = "report.html"
 
-_SCORE = "--ref {0}/digits.h5 --split train -n 1442"
+_SCORE = "--ref {0}/mnist-small.h5 --split test -n 1250"
 _CHAIN = (
-    "prepare-data digits --out {0}/digits.h5",
-    "pretrain-recon --data {0}/digits.h5 --seed 0 --device {1} --out {0}/recon.safetensors",
-    "train-adversarial --ckpt {0}/recon.safetensors --seed 0 --device {1} --out {0}/adversarial.safetensors",
+    "prepare-data mnist-small --out {0}/mnist-small.h5",
+    "pretrain-recon --data {0}/mnist-small.h5 --seed 0 --init mnist --steps 60 --device {1} --out {0}/recon.safetensors",
+    "train-adversarial --ckpt {0}/recon.safetensors --seed 0 --steps 60 --device {1} --out {0}/adversarial.safetensors",
     "sample --ckpt {0}/adversarial.safetensors -n 64 --seed 0 --device {1} --out {0}/samples-64.h5 --grid {0}/samples.png",
     "encode --ckpt {0}/adversarial.safetensors --device {1} --out {0}/codes.h5",
     "fit-ot {0}/codes.h5 --seed 0 --device {1} --out {0}/ot.safetensors",
@@ -24,15 +24,18 @@ _CHAIN = (
     "interpolate --ckpt {0}/adversarial.safetensors --latent full --device {1} --out {0}/interpolations-full.png",
     "interpolate --ckpt {0}/adversarial.safetensors --ot {0}/ot.safetensors --device {1} --out {0}/interpolations-ot.png",
     "traverse --ckpt {0}/adversarial.safetensors --around 0 --device {1} --out {0}/traversals.png",
-    "sample --ckpt {0}/recon.safetensors -n 1442 --seed 0 --device {1} --out {0}/samples-pretrained.h5",
+    "fit-directions {0}/codes.h5 --seed 0 --device {1} --out {0}/directions.safetensors",
+    "edit 0 1 2 3 4 5 --ckpt {0}/adversarial.safetensors --directions {0}/directions.safetensors --toward 3 --steps 7 --device {1} "
+    "--out {0}/edits.png",
+    "sample --ckpt {0}/recon.safetensors -n 1250 --seed 0 --device {1} --out {0}/samples-pretrained.h5",
     f"fid {{0}}/samples-pretrained.h5 {_SCORE} --features pixel --device {{1}} --out {{0}}/fid-pretrained.json",
-    "sample --ckpt {0}/adversarial.safetensors -n 1442 --seed 0 --device {1} --out {0}/samples",
+    "sample --ckpt {0}/adversarial.safetensors -n 1250 --seed 0 --device {1} --out {0}/samples",
     f"fid {{0}}/samples {_SCORE} --features pixel --device {{1}} --out {{0}}/fid.json",
     f"fid --ckpt {{0}}/adversarial.safetensors --ot {{0}}/ot.safetensors {_SCORE} --seed 0 --features pixel --device {{1}} "
     "--out {0}/fid-ot.json",
     "report {0}/samples.png {0}/samples-ot.png {0}/reconstructions.png {0}/interpolations.png {0}/interpolations-full.png "
-    "{0}/interpolations-ot.png {0}/traversals.png {0}/fid-pretrained.json {0}/fid.json {0}/fid-ot.json {0}/codes.h5 "
-    "{0}/recon.safetensors {0}/adversarial.safetensors --title 'Generative reversible network: digits' --out {0}/report.html",
+    "{0}/interpolations-ot.png {0}/traversals.png {0}/edits.png {0}/fid-pretrained.json {0}/fid.json {0}/fid-ot.json {0}/codes.h5 "
+    "{0}/recon.safetensors {0}/adversarial.safetensors --title 'Generative reversible network: mnist-small' --out {0}/report.html",
 )  # {0} is the folder, {1} the device
 
 

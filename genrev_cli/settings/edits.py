@@ -14,6 +14,7 @@ from genrev_cli.settings.common import (
     force_setting,
     names_setting,
     scale_setting,
+    split_setting,
 )
 
 FULL, RESTRICTED = "full", "restricted"
@@ -184,6 +185,7 @@ class EditSettings(Settings):
         8, "--measure counts pixels that changed by more than this many of 255 levels.", panel=ADVANCED, at_least=0, at_most=254
     )
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K: strength 0 gives every byte back; 0: as trained.", panel=METHOD)
+    split: str = split_setting("test")
     as_is: bool = as_is_setting()
     scale: int = scale_setting(of=" of the rows of --steps")
     names: bool = names_setting()

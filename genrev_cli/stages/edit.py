@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genrev_cli.data.photos import Fitting, Photos, find_photos, has_many
+from genrev_cli.data.photos import Fitting, find_photos, has_many
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.directions import DirectionSet
@@ -28,7 +28,8 @@ from genrev_cli.shapes import Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint
 from genrev_cli.store.editing import Editor, comes_back, latents_of
-from genrev_cli.store.preparation import fitting_of, note_fitting
+from genrev_cli.store.given import Given, given_photos
+from genrev_cli.store.preparation import fitting_of
 from genrev_cli.training.devices import resolve_device
 
 FOLDER, ROWS = Path("edited"), Path("edits.png")
@@ -37,16 +38,16 @@ FOLDER, ROWS = Path("edited"), Path("edits.png")
 
 @dataclass(kw_only=True)
 class _Job:
-    """Photos of one command, and what to make of them. inputs: records for the header. given: the pictures that edits name."""
+    """Photos of one command, and what to make of them. inputs: records for the header. known: the codes of pictures that edits name."""
 
     settings: EditSettings
     model: Checkpoint
     directions: DirectionSet | None
-    photos: Photos
+    photos: Given
     fitting: Fitting
     place: torch.device
     inputs: dict[str, Any]
-    given: dict[str, Latents]
+    known: dict[str, Latents]
     out: Path
 
     @property
@@ -58,12 +59,12 @@ class _Job:
 
     def code_of(self, path: str) -> Latents:
         """Return the latent of a picture that an edit names, (1, D). Raises UsageError for a folder, FileError for an unusable file."""
-        if path not in self.given:
+        if path not in self.known:
             if has_many(Path(path)):
                 raise UsageError(f"{path}: is a folder or an archive, but an edit needs a single picture; repeat the option for several")
             x = to_float(torch.from_numpy(find_photos([Path(path)]).read(self.fitting)).to(self.place))
-            self.given[path] = latents_of(self.model, x, full=self.full)
-        return self.given[path]
+            self.known[path] = latents_of(self.model, x, full=self.full)
+        return self.known[path]
 
     def blocks(self, change: Change, strengths: Sequence[float]) -> Iterator[tuple[range, Pixels, list[Pixels]]]:
         """Yield (numbers, photos, edited photos for each strength), all (k, C, H, W) uint8. All blocks have one size: exact bits need it.
@@ -73,7 +74,7 @@ class _Job:
         n, batch = len(self.photos), min(self.settings.batch, len(self.photos))
         for first in range(0, n, batch):
             numbers = range(first, min(first + batch, n))
-            pixels = torch.from_numpy(self.photos.read(self.fitting, numbers.start, numbers.stop)).to(self.place)
+            pixels = torch.from_numpy(self.photos.read(numbers.start, numbers.stop)).to(self.place)
             z = latents_of(self.model, to_float(filled(pixels, batch)), full=self.full, rest=self.settings.rest)
             edited = [self._decoded(change(z, strength), numbers) for strength in strengths]
             if self.settings.exact_bits:
@@ -90,18 +91,27 @@ class _Job:
 
 
 @torch.no_grad()
-def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditSettings, *, progress: Progress = SILENT) -> Result:
+def edit(
+    photos: Sequence[str],
+    ckpt: Path,
+    out: Path | None,
+    settings: EditSettings,
+    *,
+    data: Path | None = None,
+    progress: Progress = SILENT,
+) -> Result:
     """Edit photos through their codes and write them under their names, or rows from none to all of the edits.
 
-    pictures: files, or folders or zips of them. out: a folder, or a .h5 or .npz file; a .png file for one photo, and for rows.
+    photos: files, or folders or zips of them; or row numbers within the split of `data`, None being the data of the training.
+    out: a folder, or a .h5 or .npz file; a .png file for one photo, and for rows.
     Raises FileError for unusable files, UsageError for directions, dimensions or targets that there are not, DivergedError for an edit
     that gives values which are not finite.
     """
     start = time.perf_counter()
-    job = _job(pictures, ckpt, out or (ROWS if settings.steps else FOLDER), settings, progress=progress)
+    job = _job(photos, ckpt, out or (ROWS if settings.steps else FOLDER), settings, data=data, progress=progress)
     edits, editor = settings.edits(), job.editor()
     change = editor.change(edits)
-    _record_given(job, edits)
+    _record_known(job)
     if settings.steps:
         strengths = torch.linspace(0, settings.strength, settings.steps, dtype=torch.float64).tolist()
     else:
@@ -111,7 +121,7 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
     words = words_of(edits)
     config = {
         "shows": "edits", "edits": words, "strength": settings.strength, "latent": settings.latent, "rest": settings.rest,
-        "steps": settings.steps, "exact_bits": settings.exact_bits,
+        "steps": settings.steps, "exact_bits": settings.exact_bits, "rows": _rows_of(job),
     }  # fmt: skip
     header = Header(
         "picture", config, "", step=job.model.header.step, inputs=job.inputs, made_by=provenance(seconds=0, device=str(job.place))
@@ -128,10 +138,11 @@ def edit(pictures: Sequence[Path], ckpt: Path, out: Path | None, settings: EditS
     return Result(job.out, {**numbers, **tables})
 
 
-def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings, *, progress: Progress) -> _Job:
+def _job(names: Sequence[str], ckpt: Path, out: Path, settings: EditSettings, *, data: Path | None, progress: Progress) -> _Job:
     """Open everything that an edit needs. Raises like `edit`."""
     place = resolve_device(settings.device)
-    files = [ckpt, *pictures, *filter(None, (settings.directions, settings.classifier)), *settings.like, *settings.unlike]
+    given = [Path(name) for name in names if not name.isdigit()]
+    files = [ckpt, *given, *filter(None, (data, settings.directions, settings.classifier)), *settings.like, *settings.unlike]
     folder = out.suffix.lower() not in (".png",)
     check_target(out, "samples" if folder else "picture", (".png",) if settings.steps else ("", ".png", ".h5", ".npz"), files)
     model = load_checkpoint(ckpt, place)
@@ -140,15 +151,15 @@ def _job(pictures: Sequence[Path], ckpt: Path, out: Path, settings: EditSettings
     if note := comes_back(model):
         progress.note(note)
     directions = directions_of(model, settings.directions, progress)
-    photos, fitting = find_photos(pictures, progress), fitting_of(model, progress, as_is=settings.as_is)
+    photos = given_photos(model, names, data=data, split=settings.split, as_is=settings.as_is, progress=progress)
     if len(photos) > 1 and not folder and not settings.steps:
         raise UsageError(f"--out {out}: is one picture, but {len(photos)} photos are given; give a folder, or --steps for a row of each")
-    note_fitting(photos, fitting, progress)
-    inputs = {**model.inputs, "pictures": photos.record(fitting)}
+    inputs = {**model.inputs, photos.role: photos.record()}
     if directions:
         inputs["directions"] = directions.header.as_input(directions.path)
     return _Job(
-        settings=settings, model=model, directions=directions, photos=photos, fitting=fitting, place=place, inputs=inputs, given={}, out=out
+        settings=settings, model=model, directions=directions, photos=photos, fitting=fitting_of(model, SILENT, as_is=settings.as_is),
+        place=place, inputs=inputs, known={}, out=out,
     )  # fmt: skip
 
 
@@ -157,15 +168,21 @@ def _require_same(job: _Job) -> None:
     force = job.settings.force
     require_remake(job.out, job.inputs, ("ckpt",), shows="edits" if job.out.suffix == ".png" else "", force=force)
     if not force and job.out.exists():
-        before = read_any_header(job.out).inputs.get("pictures", {})
-        if before.get("sha256") != job.inputs["pictures"]["sha256"]:
+        before, role = read_any_header(job.out), job.photos.role
+        same = before.inputs.get(role, {}).get("sha256") == job.inputs[role]["sha256"]
+        if not same or before.config.get("rows", []) != _rows_of(job):
             raise FileError(f"{job.out}: was not made from the same photos; choose another --out, or pass --force to replace it")
 
 
-def _record_given(job: _Job, edits: Edits) -> None:
+def _rows_of(job: _Job) -> list[str]:
+    """Return split and number of the images that were chosen from data; [] for picture files."""
+    return [name.removesuffix(".png") for name in job.photos.names] if job.photos.split else []
+
+
+def _record_known(job: _Job) -> None:
     """Record the pictures that edits name among the inputs."""
-    if job.given:
-        job.inputs["others"] = find_photos([Path(path) for path in job.given]).record(job.fitting)
+    if job.known:
+        job.inputs["others"] = find_photos([Path(path) for path in job.known]).record(job.fitting)
 
 
 def _effects(job: _Job, edits: Edits, editor: Editor) -> Effects | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from genrev_cli.data.photos import find_photos
 from genrev_cli.errors import UsageError
+from genrev_cli.files.images import ImageSet
 from genrev_cli.progress import Progress
 from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.settings.figures import ReconstructSettings
@@ -18,10 +19,10 @@ from genrev_cli.store.preparation import fitting_of, note_fitting
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """n images for a checkpoint. source: the prepared data, or all pictures, for messages and for what must not be replaced.
+    """n images for a checkpoint. sources: the prepared data, or all pictures, for messages and for what must not be replaced.
 
     read: (start, stop) → images start … stop − 1, (k, C, H, W) uint8. labels, rows: (n,) int64. split: '' for pictures.
-    names: of pictures, () for prepared images. attributes: (n, A) int8 with their names, None without any.
+    names: of pictures and of chosen rows, () for a whole split. attributes: (n, A) int8 with their names, None without any.
     record: makes the entry of the images among the inputs of a file.
     """
 
@@ -57,25 +58,50 @@ def given_images(
         return _pictures(model, pictures, as_is=settings.as_is, progress=progress)
     require_pictures(settings.as_is, False)
     images = data_of(model.header, data, model.path)
-    rows = images.rows(settings.split)
-    return Given(
-        sources=[images.path],
-        role="data",
-        read=lambda start, stop: images.read(rows[start:stop]),
-        labels=images.labels[rows],
-        rows=rows,
-        split=settings.split,
-        names=(),
-        record=lambda: images.header.as_input(images.path),
-        attributes=images.attributes[rows] if images.attribute_names else None,
-        attribute_names=tuple(images.attribute_names),
-    )
+    return _of_rows(images, images.rows(settings.split), settings.split, ())
+
+
+def given_photos(model: Checkpoint, names: Sequence[str], *, data: Path | None, split: str, as_is: bool, progress: Progress) -> Given:
+    """Return pictures by their paths, or images by their row numbers within a split of `data`, None being the data of the training.
+
+    Raises FileError for unusable files, UsageError for an unknown row, and for numbers and paths together.
+    """
+    numbers = [name for name in names if name.isdigit()]
+    if numbers and len(numbers) < len(names):
+        path = next(name for name in names if not name.isdigit())
+        raise UsageError(f"{numbers[0]} and {path}: give either row numbers of the data or picture files")
+    if not numbers:
+        if data:
+            raise UsageError(f"--data {data}: has a meaning only with row numbers, and {names[0]} is a file; leave --data out")
+        return _pictures(model, [Path(name) for name in names], as_is=as_is, progress=progress)
+    require_pictures(as_is, False)
+    images = data_of(model.header, data, model.path)
+    rows, chosen = images.rows(split), [int(number) for number in numbers]
+    if missing := [number for number in chosen if number >= len(rows)]:
+        raise UsageError(f"{images.path}: has no image {missing[0]} in split '{split}' (0 to {len(rows) - 1})")
+    names = tuple(f"{split}-{number}.png" for number in chosen)
+    return _of_rows(images, rows[chosen], split, names)
 
 
 def require_pictures(as_is: bool, some: bool) -> None:
     """Raise UsageError for --as-is without pictures."""
     if as_is and not some:
         raise UsageError("--as-is: has a meaning only with pictures; give some, or leave it out")
+
+
+def _of_rows(images: ImageSet, rows: np.ndarray, split: str, names: tuple[str, ...]) -> Given:
+    return Given(
+        sources=[images.path],
+        role="data",
+        read=lambda start, stop: images.read(rows[start:stop]),
+        labels=images.labels[rows],
+        rows=rows,
+        split=split,
+        names=names,
+        record=lambda: images.header.as_input(images.path),
+        attributes=images.attributes[rows] if images.attribute_names else None,
+        attribute_names=tuple(images.attribute_names),
+    )
 
 
 def _pictures(model: Checkpoint, pictures: Sequence[Path], *, as_is: bool, progress: Progress) -> Given:

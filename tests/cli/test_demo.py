@@ -16,9 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_chain_is_that_of_the_pipeline(tmp_path):
-    given = "SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu OUT=demo GENREV=genrev"
+    given = [
+        "SOURCE=mnist-small", "DATA=demo/mnist-small.h5", "FEATURES=pixel", "N=1250", "DEVICE=cpu", "OUT=demo", "GENREV=genrev",
+        "PRETRAIN=--init mnist --steps 60", "ADVERSARIAL=--steps 60", "EDIT=--toward 3",
+    ]  # fmt: skip
     alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}  # of 'make test'
-    words = ["make", "-n", "-f", ROOT / "pipelines/grn.mk", *given.split()]
+    words = ["make", "-n", "-f", ROOT / "pipelines/grn.mk", *given]
     done = subprocess.run(words, cwd=tmp_path, env=alone, capture_output=True, text=True, check=True)
     pipeline = [shlex.split(line)[1:] for line in done.stdout.splitlines()]
     assert [step.words for step in chain(Path("demo"), "cpu")] == pipeline, "change pipelines/grn.mk and settings/demo.py together"
@@ -71,9 +74,9 @@ def test_a_stopped_demo_goes_on_where_it_stopped(steps, tmp_path, capsys):
     assert (code, ran[-1]) == (130, "fit-ot")
     out, err = capsys.readouterr()
     assert out == ""
-    assert "stopped at step 6 of 18; the same command goes on from there" in err
+    assert "stopped at step 6 of 20; the same command goes on from there" in err
     code, ran = steps()
-    assert (code, ran[0], ran[-1], len(ran)) == (0, "fit-ot", "report", 13)
+    assert (code, ran[0], ran[-1], len(ran)) == (0, "fit-ot", "report", 15)
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'd' / PAGE}\n"
     assert f"open {tmp_path / 'd' / PAGE} in a browser" in err

@@ -211,6 +211,33 @@ def test_a_share_of_the_rest_stays(studio, edit):
     assert np.abs(genrev_images("some.h5").astype(int) - made).max() <= 1
 
 
+def test_row_numbers_choose_images_of_the_data(studio, edit, run, tmp_path):
+    """The photos of the studio are the first images of the test split."""
+    code, out, err = edit(3, 5, "--data", studio / "digits.h5", *MANY, "--out", "rows")
+    assert (code, out) == (0, "rows\n"), err
+    assert edit(studio / "photos/03.png", studio / "photos/05.png", *MANY, "--out", "files")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "rows").glob("*.png")) == ["test-3.png", "test-5.png"]
+    assert (folder(tmp_path / "rows") == folder(tmp_path / "files")).all()
+    assert edit(3, 5, *MANY, "--out", "rows")[0] == 0, "the data of the training is the default"
+    code, _, err = edit(3, 6, *MANY, "--out", "rows")
+    assert (code, "rows: was not made from the same photos" in err) == (3, True), err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((3, "me.jpg"), "3 and me.jpg: give either row numbers of the data or picture files"),
+        ((400,), "has no image 400 in split 'test' (0 to 354)"),
+        (("me.jpg", "--data", "digits.h5"), "--data digits.h5: has a meaning only with row numbers"),
+        ((3, "--as-is"), "--as-is: has a meaning only with pictures"),
+    ],
+)
+def test_rows_and_files_are_not_mixed(studio, edit, monkeypatch, words, sentence):
+    monkeypatch.chdir(studio)
+    code, _, err = edit(*words, "--dim", "1=1", "--out", studio / "never")
+    assert (code, sentence in err) == (2, True), err
+
+
 def test_measure_tells_what_was_asked_from_what_came_with_it(studio, edit):
     words = [studio / "photos", "--move", "pc1=+1", "--dim", "1=+0.5", "--measure", "--classifier", studio / "classifier.safetensors"]
     code, _, err = edit(*words, "--out", "measured")

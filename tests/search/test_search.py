@@ -157,8 +157,9 @@ def test_a_chain_is_judged_by_its_last_command(tmp_path, searched):
         last = [line for line in log_of(tmp_path / "search", number, "train-adversarial") if line["kind"] == "eval"][-1]
         assert (last["step"], last["FD-pixel"]) == (10, value)
         assert not [line for line in log_of(tmp_path / "search", number) if line["kind"] == "eval"]
-    header = read_page(result.out)[0]
+    header, html = read_page(result.out)
     assert header.inputs["ckpt"]["config"]["stage"] == "train-adversarial"
+    assert "best.toml &amp;&amp; genrev train-adversarial --ckpt recon.safetensors" in html
 
 
 def test_a_trial_that_does_not_learn_is_pruned(tmp_path, searched):
