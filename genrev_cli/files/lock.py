@@ -57,10 +57,10 @@ def _release(path: Path, descriptor: int) -> None:
 def _waited_for(path: Path, target: Path) -> int:
     """Return the descriptor of the open, locked file as soon as no other process holds it."""
     while True:
-        try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # its holder may have removed the folder
+        with suppress(UsageError, FileNotFoundError):
             return _acquired(path, target)
-        except UsageError:
-            time.sleep(_PAUSE)
+        time.sleep(_PAUSE)
 
 
 def _acquired(path: Path, target: Path) -> int:

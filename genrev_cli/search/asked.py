@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from genrev_cli.runs.monitor import held_out
 from genrev_cli.search.plan import Plan
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.search import SearchSettings
@@ -44,7 +45,7 @@ class Asked:
             "Metric": f"{self.metric} after the last step; {settings.better} is better",
         }
         if not settings.metric:
-            found["Scores"] = f"{scores.n:,} samples, every {scores.every:,} steps, against {scores.split or 'val, else test, else train'}"
+            found["Scores"] = f"{scores.n:,} samples, every {scores.every:,} steps, against {scores.split or held_out(self.plan.images)}"
         median = f"median, after {settings.prune_after} complete trials"
         found["Proposals"] = f"{settings.sampler}, seed {settings.seed}"
         found["Pruner"] = median if settings.pruner == "median" else settings.pruner

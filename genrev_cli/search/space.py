@@ -25,6 +25,9 @@ _KEYS = ("low", "high", "log", "step", "choices")
 _MARKS = {"low", "high", "choices"}
 """A table with one of these keys is a range."""
 
+_LARGEST = 2**53
+"""Largest whole number that Optuna can draw without rounding."""
+
 Tables = dict[str, dict[str, Any]]
 Place = tuple[str | int, ...]
 
@@ -260,7 +263,9 @@ def _choices(entry: dict[str, Any], where: str) -> Choices:
 
 def _is_number(value: Any, kind: type) -> bool:
     allowed = (int,) if kind is int else (int, float)
-    return isinstance(value, allowed) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        return False
+    return abs(value) <= _LARGEST if isinstance(value, int) else math.isfinite(value)
 
 
 def _text(entry: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """search: train a network with many settings, and keep the best; several processes may work in one folder."""
 
+import json
 import shutil
 import time
 from dataclasses import replace
@@ -144,7 +145,11 @@ def _numbers(asked: Asked, found: Searched) -> dict[str, Any]:
     more = len(found.trials) - len(rows)
     notes = [f"{parameter.name}: {parameter.allowed}" for parameter in found.parameters if parameter.numbered]
     notes += [f"{more} more trials are on the page"] * bool(more)
-    best = {"trial": found.best.number, "value": found.best.value, "settings": found.best.values} if found.best else None
+    best = None
+    if found.best:
+        choices = {parameter.name for parameter in found.parameters if parameter.choices}
+        values = {name: json.loads(value) if name in choices else value for name, value in found.best.values.items()}
+        best = {"trial": found.best.number, "value": found.best.value, "settings": values}
     table = {"title": f"Trials by {asked.metric}", "rows": rows, "notes": notes}
     return {"best": best, "trials": found.counts, "tables": [table], "conditions": asked.conditions}
 

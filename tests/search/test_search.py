@@ -35,10 +35,13 @@ steps = 40
 
 
 class Notes(Progress):
-    """Keeps what is noted."""
+    """Keeps what is noted, and the lines of logs."""
 
     def __init__(self):
-        self.said = []
+        self.said, self.lines = [], []
+
+    def logged(self, step, kind, values):
+        self.lines.append((step, kind, dict(values)))
 
     def note(self, message):
         self.said.append(message)
@@ -68,10 +71,18 @@ def test_the_best_of_four_trials_can_be_trained_again(tmp_path, data, searched):
     tables = read_recipe(str(folder / "best.toml"))
     assert tables["prior"]["dim"] == best["settings"]["prior.dim"]
     assert tables["pretrain-recon"]["lr"] == best["settings"]["pretrain-recon.lr"]
-    assert tables["pretrain-recon"]["batch"] == json.loads(best["settings"]["pretrain-recon.batch"])
+    assert tables["pretrain-recon"]["batch"] == best["settings"]["pretrain-recon.batch"]
     again = train(PRETRAIN_RECON, data, tmp_path / "again.safetensors", recipe=str(folder / "best.toml"), overrides={}, run=SCORED)
     trial = folder / "trials" / f"{best['trial']:04d}" / "pretrain-recon.safetensors"
     assert read_checkpoint_header(again.out).sha256 == read_checkpoint_header(trial).sha256
+
+
+def test_a_progress_receives_every_line_of_the_log(tmp_path, searched):
+    notes = Notes()
+    searched(trials=1, progress=notes)
+    lines = [{name: value for name, value in line.items() if name != "seconds"} for line in log_of(tmp_path / "search", 0)]
+    assert lines
+    assert [{"step": step, "kind": kind, **values} for step, kind, values in notes.lines] == lines
 
 
 def test_the_page_shows_the_search(tmp_path, searched):

@@ -112,6 +112,8 @@ MISTAKES = [
     (HEAD + LR + "{ low = 0, high = 1, log = true }\n", r"\[pretrain-recon\]: lr: low = 0 must be more than 0 with log = true"),
     (HEAD + LR + "{ low = 0, high = 1, log = 1 }\n", r"\[pretrain-recon\]: lr: log = 1; must be true or false"),
     (HEAD + LR + "{ low = 0, high = inf }\n", r"\[pretrain-recon\]: lr: low, high and step must be finite numbers"),
+    (HEAD + LR + f"{{ low = 0, high = 1{'0' * 400} }}\n", r"\[pretrain-recon\]: lr: low, high and step must be finite numbers"),
+    (HEAD + "[pretrain-recon]\nseed = { low = 0, high = 100000000000000000 }\n", r"seed: low, high and step must be whole numbers"),
     (HEAD + LR + "{ low = -1.0, high = 1 }\n", r"space.toml \[pretrain-recon\]: lr = -1; must be"),
     (HEAD + LR + "{ low = 0.5, high = 1, step = 0.2 }\n", r"lr: high = 1 is not low = 0.5 plus some steps of 0.2"),
     (HEAD + LR + "{ low = 0.5, high = 1, step = 0.0 }\n", r"lr: step = 0 must be more than 0"),
@@ -128,7 +130,7 @@ MISTAKES = [
     ),
     (HEAD + "[pretrain-recon]\nsteps = 3\nepochs = 2\nlr = { low = 0.1, high = 1 }\n", r"\[pretrain-recon\]: steps and epochs both set"),
     ('[search]\ntrain = "train-pga"\n[train-pga]\nvariant = { choices = ["lpga", "vpga"] }\n', r"\[train-pga\]: variant must be one value"),
-    ('[search]\ntrain = "train-pga"\n[train-pga]\nvariant = "pga"\n', r"space.toml \[search\]: variant pga: choose"),
+    ('[search]\ntrain = "train-pga"\n[train-pga]\nvariant = "pga"\n', r"space.toml \[train-pga\]: variant = 'pga'; choose lpga, vpga or lvpga"),
 ]  # fmt: skip
 
 
