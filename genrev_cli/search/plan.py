@@ -127,7 +127,7 @@ def _base(raw: Raw, images: ImageSet) -> Choice:
     asked = raw.tables.get(first, {}).get("variant")
     overrides = {first: {"variant": asked}} if isinstance(asked, str) else {}
     trainer = TRAINERS[first]
-    if isinstance(asked, str) and asked not in trainer.variants:
+    if isinstance(asked, str) and "" not in trainer.variants and asked not in trainer.variants:
         raise UsageError(f"{raw.file} [{first}]: variant = {asked!r}; choose {listed(tuple(trainer.variants))}")
     try:
         name = "" if "" in trainer.variants else chosen_variant(first, head.recipe, overrides, trainer.variants)

@@ -130,7 +130,10 @@ MISTAKES = [
     ),
     (HEAD + "[pretrain-recon]\nsteps = 3\nepochs = 2\nlr = { low = 0.1, high = 1 }\n", r"\[pretrain-recon\]: steps and epochs both set"),
     ('[search]\ntrain = "train-pga"\n[train-pga]\nvariant = { choices = ["lpga", "vpga"] }\n', r"\[train-pga\]: variant must be one value"),
-    ('[search]\ntrain = "train-pga"\n[train-pga]\nvariant = "pga"\n', r"space.toml \[train-pga\]: variant = 'pga'; choose lpga, vpga or lvpga"),
+    (
+        '[search]\ntrain = "train-pga"\n[train-pga]\nvariant = "pga"\n',
+        r"space.toml \[train-pga\]: variant = 'pga'; choose lpga, vpga or lvpga",
+    ),
 ]  # fmt: skip
 
 
