@@ -13,7 +13,8 @@ class CurveMedian(optuna.pruners.BasePruner):
     """End a trial whose best value so far is worse than the median of the others' best values after as many images.
 
     Golovin et al. 2017 have a similar rule with running means (section 3.2.2, recalled). Trials with other batches are measured after
-    other numbers of images, so the others' curves are interpolated. least: number of complete trials whose curves reach this far, before any trial ends.
+    other numbers of images, so the others' curves are interpolated. least: number of complete trials whose curves reach this far, before
+    any trial ends.
     """
 
     def __init__(self, least: int) -> None:
