@@ -10,7 +10,7 @@ import pytest
 from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_names, split_table, table_of
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.latents import build_prior
-from genrev_cli.runs.resume import _differences
+from genrev_cli.runs.resume import differences
 from genrev_cli.seeds import derive
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 from genrev_cli.settings.schedule import Schedule
@@ -253,9 +253,9 @@ def test_defaults_are_known_at_any_depth():
     defaults = {"model": defaults_of(Net)}
     old = {"model": {"scales": [{"blocks": 2}, {"blocks": 1}]}}
     new = {"model": {"scales": [{"blocks": 2, "kernel": 3}, {"blocks": 1, "kernel": 3}], "clamp": 1.0}}
-    assert _differences(old, new, defaults) == []
+    assert differences(old, new, defaults) == []
     new["model"]["scales"][1]["kernel"] = 5
-    assert _differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
+    assert differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
 
 
 def test_derived_seeds_are_distinct_and_repeatable():
