@@ -12,14 +12,18 @@
 
 MINUTES  ?= 30
 SEEDS    ?= 0
+ifdef ROWS
+SOURCES  ?= $(sort $(foreach row,$(ROWS),$(DATA_$(row))))
+else
 SOURCES  ?= mnist
-ROWS     ?= $(foreach data,$(SOURCES),$(ROWS_$(data)))
+ROWS      = $(foreach data,$(SOURCES),$(ROWS_$(data)))
+endif
 FEATURES ?=
 N        ?= 5000
 DEVICE   ?= cpu
 DATA     ?= data
 OUT      ?= runs/obtained/$(if $(filter-out 0,$(MINUTES)),$(MINUTES)-minutes,recipes)
-PAGE     ?= docs/obtained.md
+PAGE     ?= $(if $(filter-out 0,$(MINUTES)),docs,$(OUT))/obtained.md
 OT       ?=
 GENREV   ?= genrev
 PYTHON   ?= python3
@@ -38,7 +42,7 @@ VARIABLES := $(shell $(OBTAINED) variables)
 $(if $(VARIABLES),,$(error '$(OBTAINED) variables' failed: give a Python that has genrev, as in PYTHON=.venv/bin/python))
 $(eval $(subst ;,$(NEWLINE),$(VARIABLES)))
 UNKNOWN  := $(strip $(foreach row,$(ROWS),$(if $(DATA_$(row)),,$(row))))
-$(if $(UNKNOWN),$(error no row '$(UNKNOWN)'; there are $(foreach data,$(SOURCES),$(ROWS_$(data)))))
+$(if $(UNKNOWN),$(error no row '$(UNKNOWN)'; rows.toml has METHOD-DATA, as in lpga-mnist))
 
 .PHONY: all rows page
 .DELETE_ON_ERROR:
@@ -92,7 +96,7 @@ $(OUT)/$(1)/$(2)/ot.safetensors: $(OUT)/$(1)/$(2)/codes.h5
 endef
 
 SCORE    = $(GENREV) fid --ckpt $(call LAST,$(1),$(2)) --ref $(call IMAGES,$(1)) --split test --seed $(2) $(ON)
-DISTANCE = $(call SCORE,$(1),$(2)) $(addprefix --ot ,$(call MAP,$(1),$(2))) -n $(N) --metrics fid,prdc
+DISTANCE = $(call SCORE,$(1),$(2)) $(addprefix --ot ,$(call MAP,$(1),$(2))) -n $(N)
 NAME     = $(basename $(notdir $(1)))
 
 # $(call DISTANCES,ROW,SEED): in features of a classifier, in pixels, and in each of FEATURES

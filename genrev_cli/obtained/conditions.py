@@ -25,8 +25,8 @@ def machine(rows: Sequence[Row]) -> Iterator[str]:
     machines = sorted({str(header.made_by.get("machine", "")) for header in headers})
     yield f"Made on: {'; '.join([*cpus, *machines])}; device {', '.join(devices)}; {'; '.join(versions)}; {period} (UTC)."
     yield from (f"{line}." for line in (_images(headers), _conditions(rows)) if line)
-    if not paces:
-        yield "¹ minutes of the clock, as these rows were not timed before."
+    if any(row.complete and not row.paces for row in rows):
+        yield "¹ minutes of the clock, because these rows were not timed before."
 
 
 def _versions(header: Header) -> str:

@@ -1,6 +1,6 @@
 """Say which published orders hold in the results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genrev_cli.obtained.readings import Row, mean_and_spread
@@ -23,7 +23,7 @@ def verdict(better: Sequence[float], worse: Sequence[float]) -> str:
     return HOLDS if a < b else FAILS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """A published order in results. by: 'classifier features', 'L1', … verdict: one of the four above."""
 
@@ -45,15 +45,28 @@ def judge(claims: Sequence[Claim], rows: dict[str, Row], kinds: Sequence[str]) -
             better, worse = (
                 rows[method].distances(by) if of_distance else rows[method].of_model(by) for method in (claim.better, claim.worse)
             )
-            found.append(Judged(claim, by, verdict(better, worse), better, worse))
+            found.append(Judged(claim=claim, by=by, verdict=verdict(better, worse), better=better, worse=worse))
     return found
 
 
-def sentence(order: Judged, titles: dict[str, str], published: str) -> str:
-    """Return an order as one line: 'LPGA before VAE (MNIST; Zhang et al. 2020, Table 1): holds by classifier, 336 and 696'."""
-    numbers = f", {amount(order.better)} and {amount(order.worse)}" if order.verdict != MISSING else ", because a row is not run"
-    claim = order.claim
-    return f"{titles[claim.better]} before {titles[claim.worse]} ({published}; {claim.source}): **{order.verdict}** by {order.by}{numbers}"
+def sentences(found: Sequence[Judged], titles: dict[str, str], data: dict[str, str]) -> Iterator[str]:
+    """Yield a line for each order that can be judged, and one for all others.
+
+    titles, data: names of methods and of data sets. 'LPGA before VAE (MNIST; …): **holds** by classifier (336 and 696), …'
+    """
+    waiting = []
+    for claim in dict.fromkeys(order.claim for order in found):
+        order = f"{titles[claim.better]} before {titles[claim.worse]} ({data[claim.data]}; {claim.source})"
+        verdicts = [one for one in found if one.claim == claim]
+        judged = [
+            f"**{one.verdict}** by {one.by} ({amount(one.better)} and {amount(one.worse)})" for one in verdicts if one.verdict != MISSING
+        ]
+        if judged:
+            yield f"{order}: {', '.join(judged)}."
+        else:
+            waiting.append(order)
+    if waiting:
+        yield f"Not judged, because a row is not run: {'; '.join(waiting)}."
 
 
 def amount(values: Sequence[float]) -> str:

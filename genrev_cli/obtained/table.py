@@ -57,14 +57,14 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One method is better than another. measure: distance, or a metric. numbers: True if a published table has both numbers."""
+    """One method is better than another. measure: distance, or a metric. text: what to expect of `better`; '' if a table has numbers."""
 
     source: str
     data: str
     measure: str
     better: str
     worse: str
-    numbers: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class Contents:
         return [method for method in self.methods.values() if self.data[data].published in method.data]
 
     def published(self, method: str, data: str) -> list[Published]:
-        """Return the published tables that have a number of a method on a data set."""
-        return [table for table in self.tables if table.data == self.data[data].published and method in table.values]
+        """Return the published tables that have a number of a method on a data set itself."""
+        return [table for table in self.tables if table.data == data and method in table.values]
 
     def orders(self, data: str) -> list[Claim]:
         """Return the published orders to look for on a data set.
@@ -112,7 +112,7 @@ def pairs(table: Published) -> Iterator[Claim]:
     """Yield an order for each two numbers of a table that differ by more than their spreads."""
     for a, b in combinations(sorted(table.values, key=lambda method: table.values[method]), 2):
         if table.values[b] - table.values[a] > table.spread.get(a, 0) + table.spread.get(b, 0):
-            yield Claim(source=table.source, data=table.data, measure="distance", better=a, worse=b, numbers=True)
+            yield Claim(source=table.source, data=table.data, measure="distance", better=a, worse=b)
 
 
 def parse(text: str) -> Contents:

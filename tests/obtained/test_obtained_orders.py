@@ -3,7 +3,7 @@
 import pytest
 
 from genrev_cli.obtained import orders
-from genrev_cli.obtained.orders import FAILS, HOLDS, MISSING, UNDECIDED, Judged, counted, judge, sentence, verdict
+from genrev_cli.obtained.orders import FAILS, HOLDS, MISSING, UNDECIDED, Judged, counted, judge, sentences, verdict
 from genrev_cli.obtained.readings import Row, Run
 from genrev_cli.obtained.table import Claim, Method
 from genrev_cli.report.chain import Header, Record
@@ -43,6 +43,10 @@ def claim(better, worse, measure="distance"):
     return Claim(source="Any et al. 2020, Table 1", data="mnist", measure=measure, better=better, worse=worse)
 
 
+def judged(by, result, better):
+    return Judged(claim=claim("a", "b"), by=by, verdict=result, better=better, worse=[2.0])
+
+
 def test_every_order_is_judged_by_its_own_measure():
     rows = {"a": row("a", 3.0, l1=0.1), "b": row("b", 1.0, l1=0.2)}
     claims = [claim("a", "b"), claim("a", "b", "L1"), claim("a", "elsewhere")]
@@ -58,15 +62,17 @@ def test_an_unfinished_run_does_not_count():
 
 
 def test_sentences():
-    titles = {"a": "A", "b": "B"}
-    one = Judged(claim("a", "b"), "pixel", HOLDS, [1.0, 1.2], [2.0])
-    assert sentence(one, titles, "MNIST") == "A before B (MNIST; Any et al. 2020, Table 1): **holds** by pixel, 1.10 ± 0.14 and 2.00"
-    one = Judged(claim("a", "b"), "pixel", MISSING, [], [2.0])
-    assert sentence(one, titles, "MNIST").endswith("**cannot be judged** by pixel, because a row is not run")
+    data = {"mnist": "MNIST"}
+    found = [judged("pixel", HOLDS, [1.0, 1.2]), judged("inception", FAILS, [3.0]), judged("classifier", MISSING, [])]
+    order = "A before B (MNIST; Any et al. 2020, Table 1)"
+    assert list(sentences(found, {"a": "A", "b": "B"}, data)) == [
+        f"{order}: **holds** by pixel (1.10 ± 0.14 and 2.00), **does not hold** by inception (3.00 and 2.00)."
+    ]
+    assert list(sentences(found[2:], {"a": "A", "b": "B"}, data)) == [f"Not judged, because a row is not run: {order}."]
 
 
 def test_orders_are_counted_for_each_measure():
-    found = [Judged(claim("a", "b"), by, result, [1.0], [1.0]) for by, result in [
+    found = [judged(by, result, [1.0]) for by, result in [
         ("pixel", HOLDS), ("pixel", HOLDS), ("pixel", FAILS), ("pixel", UNDECIDED), ("pixel", MISSING), ("L1", MISSING),
     ]]  # fmt: skip
     assert counted(found) == [

@@ -74,7 +74,7 @@ def test_without_runs_the_page_says_so(tmp_path):
         "L1": "–", "round trip": "–", "bits/dim": "–", "steps": "–", "minutes": "–", "seeds": "–",
     }  # fmt: skip
     assert "`lpga-mnist` (not run)" in page
-    assert "make obtained SOURCES=mnist ROWS=NAME" in page
+    assert 'make obtained ROWS="grn-mnist grn-ot-mnist ' in page
     assert "Made on" not in page
     assert "can be judged yet" in page
     assert "**holds**" not in page
@@ -84,8 +84,8 @@ def test_a_row_shows_what_its_files_say(tmp_path, made):
     made("vae-digits", 0, classifier=696.0, pixel=30.0, l1=0.0173)
     found = cells(page_of(tmp_path), "VAE")
     assert found == {
-        "method": "VAE", "published": "FID 15.55 ± 0.18 [1]", "classifier": "696", "pixel": "30.0", "L1": "0.0173",
-        "round trip": "2·10⁻⁸", "bits/dim": "–", "steps": "300 (10 %)", "minutes": "0.5", "seeds": "1",
+        "method": "VAE", "published": "–", "classifier": "696", "pixel": "30.0", "L1": "0.0173",
+        "round trip": "2·10⁻⁸", "bits/dim": "–", "steps": "300 (10 %)", "CPU minutes": "0.5", "seeds": "1",
     }  # fmt: skip
 
 
@@ -110,9 +110,10 @@ def test_published_orders_are_judged(tmp_path, made):
     made("lpga-digits", 0, classifier=336.0, pixel=40.0, l1=0.035)
     page = page_of(tmp_path)
     order = "- LPGA before VAE (MNIST; Zhang et al. 2020, Table 1): "
-    assert f"{order}**holds** by classifier, 336 and 696" in page
-    assert f"{order}**does not hold** by pixel, 40.0 and 30.0" in page
-    assert "WAE-GAN before RevNet + adversary (CelebA 64×64; Schirrmeister et al. 2018, Table 1): **cannot be judged**" in page
+    assert f"{order}**holds** by classifier (336 and 696), **does not hold** by pixel (40.0 and 30.0)." in page
+    assert "By pixel, of 1 published orders 1 does not hold" in page
+    waiting = next(line for line in page.splitlines() if line.startswith("- Not judged"))
+    assert "WAE-GAN before RevNet + adversary (CelebA 64×64; Schirrmeister et al. 2018, Table 1)" in waiting
 
 
 def test_the_page_says_where_and_from_what(tmp_path, made):
@@ -147,6 +148,11 @@ def test_every_row_has_one_command_for_a_gpu(tmp_path):
         "| LPGA | FID 12.06 (Zhang et al. 2020, Table 1) | "
         "`make obtained ROWS=lpga-mnist MINUTES=0 DEVICE=cuda FEATURES=inception N=5000` |" in page
     )
+
+
+def test_what_was_cut_has_its_published_number_and_a_reason(tmp_path):
+    page = page_of(tmp_path, sources=("celeba64",))
+    assert "- RevNet + adversary; FID 65 (Schirrmeister et al. 2018, Table 1): 60 million parameters" in page
 
 
 def test_commands_on_the_page_are_real(tmp_path, made):
