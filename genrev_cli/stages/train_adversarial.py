@@ -63,7 +63,7 @@ def train_adversarial(
 
     defaults = defaults_for(start.autoencoder.config, start.prior.config, kind)
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
-    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    inputs = {"ckpt": start.header.as_input(start.path), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
     job = Job(
         STAGE, settings, inputs, images, schedule, build,

@@ -106,7 +106,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
         return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), encoder=frozen)
 
     settings = {"model": start.autoencoder.config, "prior": base_of(start.prior).config, "method": vars(config)}
-    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    inputs = {"ckpt": start.header.as_input(start.path), "data": images.header.as_input(images.path)}
     if start.sampler:
         path, header = start.sampler
         inputs["ot"] = header.as_input(path)

@@ -105,7 +105,7 @@ def test_the_rest_can_be_shrunk(page):
     assert np.abs(np.subtract(seen(found, "edited"), seen(found, "restricted"))).max() <= 1
     found.run(SLIDE.format("rest-rest", 0.5))
     found.until(f"{SHOWN}?.rest === 0.5")
-    assert found.run("document.getElementById('copy').disabled")
+    assert "--latent full --rest 0.5" in found.run("document.getElementById('command').value")
 
 
 def test_many_moves_of_a_slider_end_at_the_newest(page):
