@@ -66,13 +66,14 @@ IMAGES   = $(DATA)/$(DATA_$(1)).h5
 LAST     = $(OUT)/$(1)/$(2)/$(lastword $(STAGES_$(1))).safetensors
 MAP      = $(if $(filter ot,$(CODES_$(1))),$(OUT)/$(1)/$(2)/ot.safetensors)
 PREVIOUS = $(filter-out 0,$(shell expr $(1) - 1))
-WITH_MAP = $(if $(and $(2),$(filter train-gan%,$(TRAIN_$(1)_$(3)))),$(2))
+USED_MAP = $(if $(filter train-gan%,$(TRAIN_$(1)_$(3))),$(call MAP,$(1),$(2)))
 FIRST    = $(firstword $(SEEDS))
 SHARE    = $(shell $(PYTHON) -c 'print($(MINUTES) / $(words $(STAGES_$(1))))')
 
 # $(call BEFORE,ROW,SEED,STAGE): what a training command starts from: images, or the checkpoint before it and its map
-BEFORE   = $(if $(filter 1,$(3)),$(call IMAGES,$(1)),$(OUT)/$(1)/$(2)/$(call PREVIOUS,$(3)).safetensors $(call WITH_MAP,$(1),$(call MAP,$(1),$(2)),$(3)))
-GIVEN    = $(if $(filter 1,$(3)),--data $(call IMAGES,$(1)),--ckpt $(word 1,$(call BEFORE,$(1),$(2),$(3)))$(addprefix $() --ot ,$(word 2,$(call BEFORE,$(1),$(2),$(3)))))
+PARENT   = $(OUT)/$(1)/$(2)/$(call PREVIOUS,$(3)).safetensors
+BEFORE   = $(if $(filter 1,$(3)),$(call IMAGES,$(1)),$(call PARENT,$(1),$(2),$(3)) $(call USED_MAP,$(1),$(2),$(3)))
+GIVEN    = $(if $(filter 1,$(3)),--data $(call IMAGES,$(1)),--ckpt $(call PARENT,$(1),$(2),$(3)) $(addprefix --ot ,$(call USED_MAP,$(1),$(2),$(3))))
 COMMAND  = $(GENREV) $(TRAIN_$(1)_$(3)) $(call GIVEN,$(1),$(2),$(3)) --seed $(2) $(ON)
 
 # $(call TRAIN,ROW,SEED,STAGE)
@@ -84,7 +85,8 @@ endef
 # $(call PACE,ROW,SEED,STAGE): on the first seed
 define PACE
 $(OUT)/$(1)/pace-$(3).json: | $(call BEFORE,$(1),$(2),$(3))
-	$(OBTAINED) pace --minutes $(call SHARE,$(1)) --device $(DEVICE) $(if $(WARM_UP_$(1)),--warm-up-off "$(WARM_UP_$(1))") --out $$@ -- $(call COMMAND,$(1),$(2),$(3))
+	$(OBTAINED) pace --minutes $(call SHARE,$(1)) --device $(DEVICE) $(if $(WARM_UP_$(1)),--warm-up-off "$(WARM_UP_$(1))") --out $$@ \
+		-- $(call COMMAND,$(1),$(2),$(3))
 endef
 
 # $(call MAPPED,ROW,SEED)
@@ -119,7 +121,8 @@ $(OUT)/$(1)/$(2)/model.json: $(call LAST,$(1),$(2))
 endef
 
 KINDS  = $(if $(CLASSES_$(DATA_$(1))),classifier) pixel $(foreach file,$(FEATURES),$(call NAME,$(file)))
-SCORES = $(if $(SAMPLES_$(1)),$(patsubst %,$(OUT)/$(1)/$(2)/fd-%.json,$(call KINDS,$(1)))) $(if $(OF_MODEL_$(1)),$(OUT)/$(1)/$(2)/model.json)
+OF_MODEL = $(if $(OF_MODEL_$(1)),$(OUT)/$(1)/$(2)/model.json)
+SCORES = $(if $(SAMPLES_$(1)),$(patsubst %,$(OUT)/$(1)/$(2)/fd-%.json,$(call KINDS,$(1)))) $(call OF_MODEL,$(1),$(2))
 
 $(foreach row,$(ROWS),$(foreach stage,$(STAGES_$(row)),$(eval $(call PACE,$(row),$(FIRST),$(stage)))))
 $(foreach row,$(ROWS),$(foreach seed,$(SEEDS),$(foreach stage,$(STAGES_$(row)),$(eval $(call TRAIN,$(row),$(seed),$(stage))))))

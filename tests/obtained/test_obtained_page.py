@@ -31,7 +31,7 @@ def made(tmp_path):
     """Write a row's run as the pipeline would: call it with the row, the seed and its results."""
     data = Header("data", {"counts": {"train": 1442, "val": 0, "test": 355}}, "d").as_input(tmp_path / "digits.h5")
 
-    def write(row, seed, *, classifier, pixel, l1, pace=True):
+    def write(row, seed, *, classifier, pixel, l1, pace=True, warm_up=0):
         folder = tmp_path / row / str(seed)
         folder.mkdir(parents=True)
         weights = {"w": torch.full((2,), float(seed))}
@@ -48,7 +48,7 @@ def made(tmp_path):
         for name, result in results.items():
             write_json(folder / f"{name}.json", result, Header("score", {}, json_digest(result)))
         if pace:
-            write_pace(tmp_path / row / "pace-1.json", Pace(**PACE, cpu="EPYC", cores=2, threads="1"))
+            write_pace(tmp_path / row / "pace-1.json", Pace(**{**PACE, "warm_up": warm_up}, cpu="EPYC", cores=2, threads="1"))
         return folder
 
     return write
@@ -153,6 +153,12 @@ def test_every_row_has_one_command_for_a_gpu(tmp_path):
 def test_what_was_cut_has_its_published_number_and_a_reason(tmp_path):
     page = page_of(tmp_path, sources=("celeba64",))
     assert "- RevNet + adversary; FID 65 (Schirrmeister et al. 2018, Table 1): 60 million parameters" in page
+
+
+@pytest.mark.parametrize(("warm_up", "ends"), [(300, False), (299, True)])
+def test_a_warm_up_that_does_not_end_is_named(tmp_path, made, warm_up, ends):
+    made("lpga-digits", 0, classifier=336.0, pixel=40.0, l1=0.035, warm_up=warm_up)
+    assert (f"- LPGA: its {warm_up} first steps" in page_of(tmp_path)) != ends
 
 
 def test_commands_on_the_page_are_real(tmp_path, made):
