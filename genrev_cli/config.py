@@ -109,8 +109,10 @@ def _refuse_unknown(table: dict[str, Any], known: list[str], where: str, hint: s
 
 
 def _convert(kind: Any, value: Any, place: str) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):  # X | None
-        return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, place)
+    if get_origin(kind) in (Union, types.UnionType):  # X | None, or X | tuple[X, ...]
+        listed = isinstance(value, list | tuple)
+        kind = min((arg for arg in get_args(kind) if arg is not type(None)), key=lambda arg: (get_origin(arg) is tuple) != listed)
+        return None if value is None else _convert(kind, value, place)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise SettingError(place, "", f"must be a list, not {value!r}")

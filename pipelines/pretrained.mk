@@ -47,7 +47,7 @@ $(OUT)/some-codes.h5: $(OUT)/half.safetensors $(SOME)
 	$(GENREV) encode --ckpt $< --data $(SOME) $(ON) --out $@
 
 $(OUT)/directions.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-directions $< --method means,normal,pca --seed $(SEED) --out $@
+	$(GENREV) fit-directions $< --method means,pca --components 6 --seed $(SEED) --out $@
 
 $(OUT)/ot.safetensors: $(OUT)/some-codes.h5
 	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@

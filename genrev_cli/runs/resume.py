@@ -1,10 +1,10 @@
 """Find what an earlier run left, and check that a stage may resume from it."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.lock import locked
@@ -45,6 +45,15 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
                 )
             return header
     return None
+
+
+def begun_with(out: Path) -> dict[str, Any]:
+    """Return the settings of the method with which a run to `out` has begun, as its header has them; {} if there is no such run."""
+    for path in (run_folder(out) / "state.safetensors", out):
+        if path.exists():
+            with suppress(FileError):  # whoever opens the file says what is wrong with it
+                return dict(read_checkpoint_header(path).config.get("identity", {}).get("method", {}))
+    return {}
 
 
 def _differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:

@@ -139,6 +139,9 @@ def test_click_and_drag_on_the_map(page):
 
 def test_all_of_it_by_keyboard(page):
     found = page[0]
+    found.run("document.querySelector('#moves-part').open || document.querySelector('#moves-part > summary').focus()")
+    found.key("Enter", 13, "\r")
+    assert found.run("document.querySelector('#moves-part').open")
     found.run("document.getElementById('move-1').focus()")
     found.key("ArrowRight", 39)
     found.until(f"{SHOWN}?.move['1'] === 0.1")

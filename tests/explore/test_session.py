@@ -68,7 +68,13 @@ def test_sliders_add_up_in_the_code(session):
 @pytest.mark.parametrize("rest", [1.0, 0.35, 0.0])
 @pytest.mark.parametrize(
     "edits",
-    [replace(BOTH.edits, toward=(("3", 0.5),)), Edits(), Edits(toward=(("9", 0.85),)), Edits(move=(("pc1", -2.0),)), Edits(dims=((1, 2.5),))],
+    [
+        replace(BOTH.edits, toward=(("3", 0.5),)),
+        Edits(),
+        Edits(toward=(("9", 0.85),)),
+        Edits(move=(("pc1", -2.0),)),
+        Edits(dims=((1, 2.5),)),
+    ],
     ids=["all", "rest alone", "toward", "move", "dim"],
 )
 def test_the_command_makes_the_same_picture(session, tmp_path, monkeypatch, edits, rest):
