@@ -76,7 +76,8 @@ def _numbers(table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[s
     yield f"| {' | '.join(heads)} |"
     yield f"|{'---|' * len(heads)}"
     for row in rows.values():
-        cells = [row.method.title, _published(table, row, data, sources), *_measured(row, kinds), *_length(row)]
+        state = "cut" if row.method.key in table.cuts_of(data) and row.state == "not run" else row.state
+        cells = [row.method.title, _published(table, row, data, sources), *_measured(row, state, kinds), *_length(row)]
         yield f"| {' | '.join(cells)} |"
     yield ""
     for i, source in enumerate(sources, 1):
@@ -99,10 +100,10 @@ def _published(table: Contents, row: Row, data: str, sources: Sequence[str]) -> 
     return ", ".join(found) or "–"
 
 
-def _measured(row: Row, kinds: Sequence[str]) -> list[str]:
+def _measured(row: Row, state: str, kinds: Sequence[str]) -> list[str]:
     """Return the cells of distances and of the model's own numbers; '–' for what a method does not have."""
     if not row.complete:
-        return [row.state, *["–"] * (len(kinds) + 2)]
+        return [state, *["–"] * (len(kinds) + 2)]
     found = [row.distances(kind) for kind in kinds]
     found += [row.of_model(name) for name in ("L1", "roundtrip_mean", "bits_per_dim")]
     return [amount(values) if values else "–" for values in found]
@@ -149,7 +150,8 @@ def _orders(table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[st
 def _cuts(table: Contents, data: str, rows: dict[str, Row], minutes: float) -> Iterator[str]:
     """Yield what was cut: shorter training, rows without a run, and rows of the papers that the pipeline does not have."""
     trained = [pair for row in rows.values() if row.complete for pair in zip(row.complete[0].steps, row.paces, strict=False)]
-    missing = [row for row in rows.values() if row.state]
+    cuts = table.cuts_of(data)
+    missing = [row for row in rows.values() if row.state and row.method.key not in cuts]
     yield from ["### What was cut", ""]
     if shares := sorted(steps / pace.recipe_steps for steps, pace in trained):
         yield f"- Training: commands make between {_percent(shares[0])} and {_percent(shares[-1])} of their recipes' steps."
@@ -160,7 +162,7 @@ def _cuts(table: Contents, data: str, rows: dict[str, Row], minutes: float) -> I
     if missing:
         names = ", ".join(f"`{row.name}` ({row.state})" for row in missing)
         yield f'- Missing: {names}. The command: `make obtained ROWS="{" ".join(row.name for row in missing)}" MINUTES={minutes:g}`.'
-    for cut in (cut for cut in table.cut if cut.data == data):
+    for cut in cuts.values():
         numbers = _expected(table, cut.method, data)
         yield f"- {table.methods[cut.method].title}; {'; '.join(numbers)}: {cut.why}"
     yield ""

@@ -69,7 +69,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cut:
-    """A row of the papers that is left out, and why."""
+    """A row that is not run unless it is named, and why."""
 
     method: str
     data: str
@@ -87,8 +87,12 @@ class Contents:
     cut: tuple[Cut, ...]
 
     def rows_of(self, data: str) -> list[Method]:
-        """Return the methods that are trained on a data set."""
+        """Return the methods that have a row on a data set."""
         return [method for method in self.methods.values() if self.data[data].published in method.data]
+
+    def cuts_of(self, data: str) -> dict[str, Cut]:
+        """Return the methods whose row on a data set is not run unless it is named."""
+        return {cut.method: cut for cut in self.cut if cut.data == data}
 
     def published(self, method: str, data: str) -> list[Published]:
         """Return the published tables that have a number of a method on a data set itself."""
@@ -142,7 +146,8 @@ def makefile_variables(table: Contents) -> Iterator[str]:
     for data in table.data.values():
         yield f"PREPARE_{data.key} := {data.prepare}"
         yield f"CLASSES_{data.key} := {'yes' if data.classes else ''}"
-        yield f"ROWS_{data.key} := {' '.join(f'{method.key}-{data.key}' for method in table.rows_of(data.key))}"
+        run = [f"{method.key}-{data.key}" for method in table.rows_of(data.key) if method.key not in table.cuts_of(data.key)]
+        yield f"ROWS_{data.key} := {' '.join(run)}"
         for method in table.rows_of(data.key):
             row = f"{method.key}-{data.key}"
             yield f"DATA_{row} := {data.key}"

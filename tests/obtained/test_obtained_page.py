@@ -152,6 +152,9 @@ def test_every_row_has_one_command_for_a_gpu(tmp_path):
 
 def test_what_was_cut_has_its_published_number_and_a_reason(tmp_path):
     page = page_of(tmp_path, sources=("celeba64",))
+    assert cells(page, "RevNet + adversary")["pixel"] == "cut"
+    assert "grn-celeba64` (" not in page
+    assert "ROWS=grn-celeba64 MINUTES=0" in page
     assert "- RevNet + adversary; FID 65 (Schirrmeister et al. 2018, Table 1): 60 million parameters" in page
 
 

@@ -69,7 +69,8 @@ def trained(output):
 
 def test_every_row_is_trained_and_scored(pipeline):
     sources = [data for data in TABLE.data if not TABLE.data[data].like]
-    output = pipeline("-n", "rows", f"SOURCES={' '.join(sources)}", "SEEDS=0 1", "OUT=o", "FEATURES=inception")
+    rows = [f"{method.key}-{data}" for data in sources for method in TABLE.rows_of(data)]
+    output = pipeline("-n", "rows", f"ROWS={' '.join(rows)}", "SEEDS=0 1", "OUT=o", "FEATURES=inception")
     found = trained(output)
     for data in sources:
         for method in TABLE.rows_of(data):
