@@ -21,9 +21,11 @@ def machine(rows: Sequence[Row]) -> Iterator[str]:
     dates = sorted(str(header.made_by.get("utc", ""))[:10] for header in headers)
     period = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     versions = sorted({_versions(header) for header in headers})
+    commits = sorted({str(header.made_by.get("git") or "unknown") for header in headers})
     devices = sorted({str(header.made_by.get("device", "")) for header in headers})
     machines = sorted({str(header.made_by.get("machine", "")) for header in headers})
-    yield f"Made on: {'; '.join([*cpus, *machines])}; device {', '.join(devices)}; {'; '.join(versions)}; {period} (UTC)."
+    software = f"{'; '.join(versions)}; commit {', '.join(commits)}"
+    yield f"Made on: {'; '.join([*cpus, *machines])}; device {', '.join(devices)}; {software}; {period} (UTC)."
     yield from (f"{line}." for line in (_images(headers), _conditions(rows)) if line)
     if any(row.complete and not row.paces for row in rows):
         yield "¹ minutes of the clock, because these rows were not timed before."
@@ -31,8 +33,7 @@ def machine(rows: Sequence[Row]) -> Iterator[str]:
 
 def _versions(header: Header) -> str:
     found = header.made_by.get("versions", {})
-    named = [f"{name} {found[name]}" for name in _VERSIONS if name in found]
-    return ", ".join([*named, f"commit {header.made_by.get('git') or 'unknown'}"])
+    return ", ".join(f"{name} {found[name]}" for name in _VERSIONS if name in found)
 
 
 def _images(headers: Sequence[Header]) -> str:

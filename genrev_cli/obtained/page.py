@@ -83,7 +83,7 @@ def _numbers(table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[s
     for i, source in enumerate(sources, 1):
         one = next(one for one in table.tables if one.source == source and one.data == data)
         yield f"[{i}] {source}: {one.measure}, {_protocol(one)}.  "
-    yield from ["", *machine(list(rows.values())), ""]
+    yield from [*([""] if sources else []), *machine(list(rows.values())), ""]
 
 
 def _protocol(table: Published) -> str:

@@ -119,7 +119,7 @@ def test_published_orders_are_judged(tmp_path, made):
 def test_the_page_says_where_and_from_what(tmp_path, made):
     made("vae-digits", 0, classifier=696.0, pixel=30.0, l1=0.0173)
     page = page_of(tmp_path)
-    assert "EPYC, 2 cores, threads per process: 1; Linux; device cpu; python 3.11.7, torch 2.14.1, commit 0123456789ab; 2026-11-28" in page
+    assert "EPYC, 2 cores, threads per process: 1; Linux; device cpu; python 3.11.7, torch 2.14.1; commit 0123456789ab; 2026-11-28" in page
     assert "Images: 1,442 for training, 355 for testing." in page
     assert "FD-pixel of 355 samples and 355 images, bias floor 0.25" in page
     assert "genrev train-vae --data data/digits.h5 --out vae-digits/0/1.safetensors" in page
