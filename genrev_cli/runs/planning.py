@@ -1,6 +1,6 @@
 """Plan a training stage that starts from images: recipe → network and prior for these images → job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -65,10 +65,8 @@ def job_from_images(
     model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
     say(choice, images, "batch and steps" if start else "network, batch and steps", parameters_of(model), progress=progress)
-    if from_loss:
-        progress.note(f"--loss {asked['loss']}: {_listed(from_loss)} are those of its authors; {recipe} is for another loss")
-    if start:
-        progress.note(f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}")
+    for note in _notes(recipe, asked, from_loss, init):
+        progress.note(note)
 
     def build(device: torch.device) -> AutoencoderMethod:
         network, its_prior = build_model(model).to(device), build_prior(prior).to(device)
@@ -85,6 +83,14 @@ def job_from_images(
         origin=choice.origin | ({"from_loss": from_loss} if from_loss else {}),
         defaults=defaults_for(model, prior, settings), restore=start.restore if start else None,
     )  # fmt: skip
+
+
+def _notes(recipe: str, asked: dict[str, Any], from_loss: dict[str, Any], init: Path | None) -> Iterator[str]:
+    """Yield what the user did not ask for, but gets from a loss or a warm start."""
+    if from_loss:
+        yield f"--loss {asked['loss']}: {_listed(from_loss)} are those of its authors; {recipe} is for another loss"
+    if init:
+        yield f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}"
 
 
 def _listed(settings: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
             before = header.config.get("identity", {})
             if before.get("stage") != stage:
                 raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
-            changed = sorted(_differences(before, identity, defaults or {}))
+            changed = sorted(differences(before, identity, defaults or {}))
             if changed:
                 raise UsageError(
                     f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
@@ -56,20 +56,20 @@ def begun_with(out: Path) -> dict[str, Any]:
     return {}
 
 
-def _differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:
+def differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:
     """Return 'key.key: old → new' for each value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         defaults = defaults if isinstance(defaults, dict) else {}
         return [
             found
             for key in {*old, *new}
-            for found in _differences(
+            for found in differences(
                 old.get(key, defaults.get(key)), new.get(key), defaults.get(key, defaults.get(f"{key}[]")), f"{name}.{key}".strip(".")
             )
         ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and any(isinstance(one, dict) for one in new):
         pairs = enumerate(zip(old, new, strict=True))
-        return [found for i, (a, b) in pairs for found in _differences(a, b, defaults, f"{name}[{i}]")]
+        return [found for i, (a, b) in pairs for found in differences(a, b, defaults, f"{name}[{i}]")]
     return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
 
 
