@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,14 @@ hidden = 8
 batch = 8
 steps = 10
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_disk():
+    """Files do not wait until they are on the disk, which only a power cut could show. Processes that tests start still wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # also refuses what is no open file
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from genrev_cli.recipes.choice import is_family
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.recipes import recipe_for_images, say, table_in
 from genrev_cli.runs.warm import WarmStart, variant_of
+from genrev_cli.settings.base import listed
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import Variant
 from genrev_cli.training.method import AutoencoderMethod
@@ -111,7 +112,9 @@ def chosen_variant(
         named = table_of(read_recipe(recipe), stage, recipe).get("variant")
     variant = asked or named or (variant_of(init, stage) if init else "") or next(iter(variants))
     if not isinstance(variant, str) or variant not in variants:
-        raise UsageError(f"variant {variant}: choose {', '.join(variants)}")
+        known = listed(tuple(variants))
+        where = f"{recipe} [{stage}]" if named else f"--init {init}"
+        raise UsageError(f"--variant {asked}: choose {known}" if asked else f"{where}: variant = {variant!r} is unknown; choose {known}")
     if asked and named and asked != named:
         raise UsageError(f"--variant {asked}: {recipe} is a recipe for {named}; leave out --variant or --recipe")
     return variant

@@ -3,6 +3,7 @@
 import pytest
 
 from genrev_cli.cli import main
+from genrev_cli.scoring import latent_planes
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
 
@@ -26,7 +27,8 @@ def trained(chain):
     return chain
 
 
-def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path):
+def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_planes, "POINTS", 100)
     gan, ot, ae = trained / "gan.safetensors", trained / "ae-ot.safetensors", trained / "ae.safetensors"
     for words in (
         ["sample", "--ckpt", gan, "--ot", ot, "-n", 5, "--out", tmp_path / "s.h5"],
