@@ -64,7 +64,7 @@ def safetensors_pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     head += b" " * (-len(head) % 8)
     yield len(head).to_bytes(8, "little") + head
     for name in ordered:
-        yield memoryview(_raw(tensors[name]))
+        yield _raw(tensors[name]).data
 
 
 def _raw(tensor: Tensor) -> np.ndarray:

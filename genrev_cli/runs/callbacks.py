@@ -2,7 +2,6 @@
 
 import math
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, final
 
 from genrev_cli.errors import DivergedError

@@ -10,7 +10,6 @@ from genrev_cli.files.header import Header
 from genrev_cli.files.lock import locked, require_no_links
 from genrev_cli.training import distributed
 
-
 STATE = "state.safetensors"
 """Name of the state in a run folder."""
 

@@ -77,7 +77,7 @@ class Log:
         write_text(self._path, "".join(json.dumps(record) + "\n" for record in kept))
         self._spacing, self._last = _spacing(step), {record.get("kind"): record["step"] for record in kept}
         # unbuffered, so that an error is raised by the write and not by close
-        self._file = open(self._path, "ab", buffering=0, opener=_no_link)
+        self._file = open(self._path, "ab", buffering=0, opener=_no_link)  # noqa: SIM115 (close() closes it)
 
     def write(self, step: int, **values: Any) -> None:
         """Write one line, unless its interval has one. Raises FileError when that fails; `read_log` leaves out an unfinished line."""
