@@ -75,7 +75,13 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+_ABOUT = """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
+
+'genrev help COMMAND' explains a command. 'genrev --install-completion' lets your shell complete commands, options and values."""
+"""The first lines of --help. Not a docstring: Python removes those with PYTHONOPTIMIZE=2."""
+
+
+@app.callback(help=_ABOUT)
 def root(
     version: Annotated[
         bool,
@@ -101,10 +107,7 @@ def root(
         ),
     ] = PEER_MINUTES,
 ) -> None:
-    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
-
-    'genrev help COMMAND' explains a command. 'genrev --install-completion' lets your shell complete commands, options and values.
-    """
+    """Take the options that stand before any command."""
 
 
 _interrupts: list[int] = []

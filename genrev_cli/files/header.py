@@ -169,23 +169,19 @@ def _versions() -> dict[str, str]:
 
 
 @functools.cache
-def _git() -> str:
-    """Return the commit of the running source tree, with '+' if it has changes; '' outside a checkout."""
-    here = Path(__file__).resolve().parent
+def commit_of(file: Path) -> str:
+    """Return the commit of the checkout that tracks `file`, with '+' if the checkout has changes; '' outside one. Takes no lock of git."""
+
+    def git(*words: str) -> str:
+        # 'git describe --dirty' takes the lock of the index even without optional locks, and a commit at this moment would fail.
+        command = ["git", "--no-optional-locks", "-C", str(file.parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+
     try:
-        result = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-        tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        git("ls-files", "--error-unmatch", str(file))
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return result.stdout.strip() if result.returncode == 0 and tracked.returncode == 0 else ""
 
 
 def provenance(*, seconds: float, seed: int | None = None, device: str | None = None) -> dict[str, Any]:
@@ -193,7 +189,7 @@ def provenance(*, seconds: float, seed: int | None = None, device: str | None = 
     made = {
         "command": command(),
         "versions": _versions(),
-        "git": _git(),
+        "git": commit_of(Path(__file__).resolve()),
         "machine": platform.platform(),
         "utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextvars import copy_context
 
@@ -243,3 +245,13 @@ def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
         signal.signal(signal.SIGINT, before)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "genrev: error: interrupted\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sample", "--help"]])
+def test_help_is_the_same_without_docstrings(words):
+    """PYTHONOPTIMIZE=2 removes docstrings."""
+    said = [
+        subprocess.run([sys.executable, *options, "-m", "genrev_cli", *words], capture_output=True, text=True, check=True).stdout
+        for options in ([], ["-OO"])
+    ]
+    assert said[0] == said[1]

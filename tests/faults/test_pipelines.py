@@ -91,9 +91,7 @@ def test_odd_names_work_and_eight_commands_at_once_wait_for_their_inputs(make, t
 
 def test_what_only_commands_read_may_have_any_character_but_a_line_end(make, tmp_path):
     folder = "my $photos #1: 100% 'best'"
-    process = make(
-        "grn", f"SOURCE_PATH={folder}", f"RECIPE={recipe}", "OUT=out", "DATA=data.h5", f"FEATURES={folder}/f.pt", options=["data.h5"]
-    )
+    process = make("grn", f"SOURCE_PATH={folder}", "OUT=out", "DATA=data.h5", options=["data.h5"])
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     (words,) = calls(tmp_path)
