@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 
 from genrev_cli.errors import FileError
+from genrev_cli.files.schema import wrong_value
 from genrev_cli.invocation import command
 
 FORMAT = 2  # readers of format 1 know no checksum, and reject a header with an unknown field
@@ -94,6 +95,8 @@ def parse_header(text: str | bytes | None, path: Path) -> Header:
         raise FileError(
             f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
         )
+    if header is not None and (wrong := _wrong(asdict(header))):
+        raise FileError(f"{path}: damaged: in its header {wrong}; make it again")
     if header is None:
         raise FileError(f"{path}: damaged: its header is malformed, or does not match its own checksum; make it again")
     return header
@@ -128,6 +131,12 @@ def _well_formed(fields: dict[str, Any]) -> bool:
             for record in fields.get("inputs", {}).values()
         )
     )
+
+
+def _wrong(fields: dict[str, Any]) -> str:
+    """Return what `wrong_value` says of a header, or of the headers of its inputs."""
+    found = wrong_value(fields["kind"], fields.get("config", {}), fields.get("made_by", {}))
+    return found or next(filter(None, map(_wrong, fields.get("inputs", {}).values())), "")
 
 
 def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
