@@ -8,14 +8,15 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 READY_CUDA := .venv/.ready-cuda
-DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu  # of AE-OT-GAN, as in .ci/run
+AEOT   := OUT=demo/aeot SOURCE=mnist-small DATA=demo/mnist-small.h5 FEATURES=pixel N=1250 DEVICE=cpu \
+	PRETRAIN="--size-of-model small --steps 3000" GAN="--steps 600"
 
 .PHONY: demo test test-cuda pretrained torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	@$(BIN)/genrev demo demo
-	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev OUT=demo/aeot $(DEMO)
+	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev $(AEOT)
 	@echo "open demo/report.html and demo/aeot/report.html"
 
 test: $(READY)

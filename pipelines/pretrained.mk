@@ -53,7 +53,7 @@ $(OUT)/some-codes.h5: $(OUT)/half.safetensors $(SOME)
 	$(GENREV) encode --ckpt $(FROM) --data $(call Q,$(SOME)) $(ON) --out $(TO)
 
 $(OUT)/directions.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-directions $(FROM) --method means,normal,pca $(SEEDED) --out $(TO)
+	$(GENREV) fit-directions $(FROM) --method means,pca --components 6 $(SEEDED) --out $(TO)
 
 $(OUT)/ot.safetensors: $(OUT)/some-codes.h5
 	$(GENREV) fit-ot $(FROM) $(SEEDED) $(ON) --out $(TO)

@@ -21,6 +21,7 @@ from genrev_cli.cli import (
     probe,
     recipes,
     sample,
+    search,
     sweep_bottleneck,
     train,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "probe",
     "recipes",
     "sample",
+    "search",
     "sweep_bottleneck",
     "train",
 ]

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import stat
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -24,10 +25,15 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no wait for a pipe
 _BEGINS = b'{"pid": '
 
+_PAUSE = 0.02
+"""Seconds between two attempts to get a lock."""
+
 
 @contextmanager
-def locked(path: Path, target: Path) -> Iterator[None]:
+def locked(path: Path, target: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file at `path` while the block writes `target`; the lock's folder is created.
+
+    wait: wait for another process that holds it, for locks that are held for moments only.
 
     The operating system releases the lock when the process ends, so a killed run never blocks the next one. If the file system locks
     across machines, runs on other machines are excluded too.
@@ -37,7 +43,7 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     """
     try:
         make_folder(path.parent)
-        descriptor = _acquired(path, target)
+        descriptor = _acquired(path, target) if not wait else _waited_for(path, target)
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     try:
@@ -64,6 +70,15 @@ def _release(path: Path, descriptor: int) -> None:
     os.close(descriptor)
     with suppress(OSError):
         path.parent.rmdir()  # only if it is empty
+
+
+def _waited_for(path: Path, target: Path) -> int:
+    """Return the descriptor of the open, locked file as soon as no other process holds it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)  # its holder may have removed the folder
+        with suppress(UsageError, FileNotFoundError):
+            return _acquired(path, target)
+        time.sleep(_PAUSE)
 
 
 def _acquired(path: Path, target: Path) -> int:

@@ -30,12 +30,15 @@ class Command:
 
 _PAGE = ("report {ckpt} {shown}", "explore --ckpt {ckpt}")
 
+_AGAIN = tuple(f"{name} --data {{data}} --recipe {{best}} --out best.safetensors" for name in TRAINERS)
+
 _OTHERS = (
     Command("demo", START, -10),
     Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
     Command("recipes", TRAIN, 5),
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
     Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
+    Command("search", TRAIN, 150, next=_AGAIN),
     Command("encode", LATENT, 200, shared=True, next=("decode {full} --ckpt {ckpt} --out decoded", "fit-ot {out}")),
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
     Command("fit-ot", LATENT, 210, shared=True, next=("sample --ckpt {ckpt} --ot {out} --out samples-ot --grid samples-ot.png",)),

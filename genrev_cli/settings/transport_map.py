@@ -8,6 +8,8 @@ from genrev_cli.settings.base import ADVANCED, RUN, Settings, setting
 
 MAP, SOLVER = "Map", "Solver"
 RULES = ("barycentric", "inverse-distance", "two-cell", "nearest")
+COMPLEXES = ("angle", "edge")
+EDGE = COMPLEXES[1]
 MOST_NEIGHBOURS = 100
 
 
@@ -19,7 +21,16 @@ class FitOtOptions(Settings):
     """
 
     per_class: bool = setting(False, "Fit a map for each label, from which sample --class can draw.", panel=MAP)
+    complex: str = setting(
+        COMPLEXES[0],
+        "Which cells are joined: those that meet at small angles (the published code), or whose codes are near (the paper).",
+        panel=MAP,
+        choices=COMPLEXES,
+    )
     theta: str = setting("auto", "Largest angle between joined cells, in radians; auto finds a gap between modes.", panel=MAP)
+    epsilon: str = setting(
+        "auto", "With --complex edge: bound on the distance of joined codes; auto finds a gap between modes, else the median.", panel=MAP
+    )
     rule: str = setting(
         "barycentric",
         "How codes are joined; two-cell is that of the published code, nearest does not interpolate.",
@@ -46,16 +57,26 @@ class FitOtOptions(Settings):
         super().__post_init__()
         if self.drop and self.rule == "nearest":
             raise UsageError("--drop: --rule nearest joins no cells, so every sample would be dropped; choose another rule")
-        self.angle()
+        other = "theta" if self.complex == EDGE else "epsilon"
+        if getattr(self, other) != "auto":
+            raise UsageError(f"--{other} {getattr(self, other)}: has no meaning with --complex {self.complex}; leave it out")
+        self.bound()
 
-    def angle(self) -> float | None:
-        """Return --theta as a number, None for 'auto'."""
-        if self.theta == "auto":
+    @property
+    def bound_name(self) -> str:
+        """The setting that bounds what is joined: 'theta' or 'epsilon'."""
+        return "epsilon" if self.complex == EDGE else "theta"
+
+    def bound(self) -> float | None:
+        """Return --theta or --epsilon as a number, None for 'auto'."""
+        text, edge = getattr(self, self.bound_name), self.complex == EDGE
+        if text == "auto":
             return None
         try:
-            angle = float(self.theta)
+            bound = float(text)
         except ValueError:
-            angle = -1.0
-        if not 0 <= angle <= math.pi:
-            raise UsageError(f"--theta {self.theta}: must be auto or an angle from 0 to π")
-        return angle
+            bound = -1.0
+        if not (0 <= bound < math.inf if edge else 0 <= bound <= math.pi):
+            allowed = "a number of at least 0" if edge else "an angle from 0 to π"
+            raise UsageError(f"--{self.bound_name} {text}: must be auto or {allowed}")
+        return bound

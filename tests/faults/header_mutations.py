@@ -2,8 +2,8 @@
 
     python tests/faults/header_mutations.py --n 2000
 
-prints each failure: a file, the changed key, its new value, the command, and what it said. A header with a right checksum comes from another
-version, another program or an attacker. A reader must refuse it in one sentence or ignore what it does not need.
+prints each failure: a file, the changed key, its new value, the command, and what it said. A header with a right checksum comes from
+another version, another program or an attacker. A reader must refuse it in one sentence or ignore what it does not need.
 """
 
 import argparse

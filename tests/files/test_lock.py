@@ -7,6 +7,8 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -157,3 +159,16 @@ def test_links_in_a_folder_are_found_at_any_depth(tmp_path):
     (tmp_path / "run" / "previews" / "step.png").symlink_to("/etc/hostname")
     with pytest.raises(FileError, match=r"previews/step\.png: is a link"):
         lock.require_no_links(tmp_path / "run", besides=("wandb",))
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_process_can_wait_for_a_lock(holder, killed):
+    """A holder that ends by itself removes the lock and its folder; a killed one leaves both."""
+    process, path = holder
+    end = threading.Timer(0.3, process.send_signal, [signal.SIGTERM if killed else signal.SIGINT])
+    end.start()
+    began = time.monotonic()
+    with locked(path, path.parent / "a", wait=True):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert time.monotonic() - began >= 0.25
+    end.join()

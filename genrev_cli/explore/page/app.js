@@ -149,8 +149,10 @@ function makeSliders() {
   const share = { least: 0, most: 1, step: 0.01, start: 0 };
   for (const name of about.targets) addSlider($("toward"), "toward", name, about.classes[name] ?? name, `Share of the way to the mean of ${name}`, share);
   $("toward-part").hidden = about.targets.length === 0;
+  $("moves-part").hidden = about.directions.length === 0;
+  $("moves-part").open = about.targets.length === 0;
   $("dims-part").hidden = about.dims.length === 0;
-  $("dims-part").open = about.directions.length === 0;
+  $("dims-part").open = about.targets.length + about.directions.length === 0;
 }
 
 // ---- opening
