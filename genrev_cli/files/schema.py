@@ -37,7 +37,7 @@ _KINDS: dict[str, dict[str, str]] = {
     "samples": _PICTURE,
     "picture": _PICTURE,
 }  # fmt: skip
-"""Kind → key, or keys with a dot between them → type of its value. A key may be missing, but not the name in a table."""
+"""Kind → key, or keys with a dot between them → type of its value. A key may be missing."""
 
 
 def wrong_value(kind: str, config: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
@@ -47,7 +47,7 @@ def wrong_value(kind: str, config: Mapping[str, Any], made_by: Mapping[str, Any]
             outer, _, inner = key.partition(".")
             value = table.get(outer, _ABSENT)
             if inner:
-                value = value.get(inner, None if inner == "name" else _ABSENT) if isinstance(value, Mapping) else _ABSENT
+                value = value.get(inner, _ABSENT) if isinstance(value, Mapping) else _ABSENT
             if value is not _ABSENT and not _is(value, expected):
                 return f"'{key}' is not {expected}"
     return ""

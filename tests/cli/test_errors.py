@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from genrev_cli import cli
 from genrev_cli.cli import main
+from genrev_cli.errors import lacks_memory
 
 
 def _truncated(source, target):
@@ -255,3 +256,21 @@ def test_help_is_the_same_without_docstrings(words):
         for options in ([], ["-OO"])
     ]
     assert said[0] == said[1]
+
+
+def test_a_current_folder_that_is_gone(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        assert main(["recipes"]) == 3
+    finally:
+        os.chdir(tmp_path)
+    assert "the current folder cannot be read" in capsys.readouterr().err
+
+
+def test_a_library_that_does_not_fit_into_memory():
+    """What the loader says under a small ulimit -v."""
+    assert lacks_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert not lacks_memory(ImportError("No module named 'torch'"))

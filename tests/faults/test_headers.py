@@ -7,7 +7,7 @@ import pytest
 from header_mutations import attack
 
 from genrev_cli.errors import FileError
-from genrev_cli.files.header import Header, parse_header
+from genrev_cli.files.header import Header, parse_header, require_kind
 
 MADE = {"command": "genrev", "seconds": 1.0}
 
@@ -22,7 +22,6 @@ def test_changed_values_are_no_bug_of_ours(sound):
         ("data", {"counts": 5}, {}, "'counts' is not a table of counts"),
         ("data", {"counts": {"train": [1]}}, {}, "'counts' is not a table of counts"),
         ("data", {"source": {"name": 5}}, {}, "'source.name' is not text"),
-        ("data", {"source": {"path": "x"}}, {}, "'source.name' is not text"),
         ("checkpoint", {"prior": True}, {}, "'prior' is not a table"),
         ("checkpoint", {"model": {"image_shape": [1, 8]}}, {}, "'model.image_shape' is not a shape"),
         ("score", {}, {"git": [1]}, "'git' is not text"),
@@ -44,3 +43,9 @@ def test_the_wrong_value_is_named(tmp_path, kind, config, made_by, said, deep):
 def test_other_values_are_read(tmp_path, config):
     header = Header("data", config, "", made_by={**MADE, "later": [1]})
     assert parse_header(header.to_json(), tmp_path / "a.h5") == header
+
+
+def test_data_without_the_name_of_their_source_are_refused(tmp_path):
+    config = {"source": {"path": "x"}, "image_shape": [1, 8, 8]}
+    with pytest.raises(FileError, match="its header has no valid 'source'"):
+        require_kind(Header("data", config, ""), "data", tmp_path / "a.h5", "genrev prepare-data")
