@@ -1,7 +1,8 @@
 """Temporary files beside a target: their names, the lock that shows that their writer lives, and what killed writers have left.
 
 A process number alone does not tell whether a writer lives: two containers on one disk may have the same host name and other processes.
-A lock alone does not either: NFS drops it when any descriptor of the file is closed. What is left behind has neither, or is a day old.
+A lock alone does not either: NFS drops it when any descriptor of the file is closed. What is left behind has neither. What another machine
+left stays: this one does not see its processes, and a date decides nothing.
 """
 
 import hashlib
@@ -9,7 +10,6 @@ import os
 import platform
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +21,6 @@ except ImportError:  # Windows has no such locks; there the process number decid
 
 _SUFFIX = ".genrev-part"
 _LONGEST = 100  # bytes; a longer target name is hashed, because the temporary name is longer still and names have a limit
-_DAY = 86_400.0  # age in seconds from which an unlocked file is removed, whoever wrote it
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -135,10 +134,7 @@ def _abandoned(part: Path, owner: str) -> Iterator[bool]:
     descriptor = hold(part) if number else None
     dead = machine in ("", _here()) and pid.isdigit() and not _alive(int(pid))
     try:
-        if descriptor is not None:
-            yield dead or time.time() - part.stat().st_mtime > _DAY
-        else:
-            yield dead and not (number and _locks_work(part))
+        yield dead and (descriptor is not None or not (number and _locks_work(part)))
     finally:
         if descriptor is not None:
             os.close(descriptor)
