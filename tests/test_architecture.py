@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "files": (),
     "data": ("files",),
     "report": ("files",),
+    "obtained": ("files", "report"),
     "training": ("files", "models", "latents"),
     "methods": ("training", "models", "latents", "ot", "metrics"),
     "store": (*_TENSORS, "files", "data", "training", "methods"),
