@@ -147,8 +147,8 @@ def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
     if header.kind != kind:
         raise FileError(f"{path}: is a file of kind '{header.kind}', but '{kind}' is needed; make one with '{maker}'")
     for name, expected in _REBUILDS.get(kind, {}).items():
-        value: Any = header.config.get(name)
-        if not isinstance(value, expected) or (name == "source" and "name" not in value):
+        value = header.config.get(name)
+        if not isinstance(value, expected) or (name == "source" and "name" not in header.config[name]):
             raise FileError(f"{path}: damaged: its header has no valid '{name}'; run '{maker}' again")
     return header
 
