@@ -90,5 +90,6 @@ def lacks_memory(error: BaseException) -> bool:
     """Return True if an error of Python, NumPy, torch, CUDA or the operating system says that memory ran out."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    match = isinstance(error, RuntimeError) and re.search("out of memory|[Cc]an(no|')t allocate memory|not enough memory", str(error))
+    words = "out of memory|[Cc]an(no|')t allocate memory|not enough memory|failed to map segment"  # the last is said of a library
+    match = isinstance(error, RuntimeError | ImportError) and re.search(words, str(error))
     return isinstance(error, MemoryError) or bool(match)

@@ -24,57 +24,64 @@ GAN         ?=
 PRIOR       ?=
 GENREV      ?= genrev
 
-ON       := --device $(DEVICE)
+include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
+$(call CARRIED,SOURCE DATA OUT)
+$(call ONE_LINE,SOURCE_PATH RECIPE FEATURES)
+
+ON       := --device $(call Q,$(DEVICE))
+SEEDED   := --seed $(call Q,$(SEED))
+REF      := --ref $(call Q,$(DATA)) --split $(call Q,$(REF_SPLIT)) -n $(call Q,$(N))
 AE       := $(OUT)/ae.safetensors
 MAP      := $(OUT)/ot.safetensors
 MIX      := $(OUT)/gmm.safetensors
 G        := $(OUT)/gan.safetensors
-SCORE     = $(GENREV) fid --ckpt $< --ref $(DATA) --split $(REF_SPLIT) -n $(N) --seed $(SEED) --features $(FEATURES) $(ON) --out $@
+SCORE     = $(GENREV) fid --ckpt $(FROM) $(REF) $(SEEDED) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 PICTURES := $(addprefix $(OUT)/,samples-ae.png samples-gan.png reconstructions-ae.png reconstructions-gan.png interpolations.png)
 SCORES   := $(addprefix $(OUT)/,$(if $(PRIOR),fid-ae-prior.json) fid-ae-gmm.json fid-ae-ot.json fid-gan-ot.json)
 
 .PHONY: all
-.DELETE_ON_ERROR:
+# make deletes the targets of an interrupted command unless they are precious. These are: genrev writes each of them whole or not at all.
+.PRECIOUS: $(DATA) $(AE) $(MAP) $(MIX) $(G) $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(OUT)/report.html
 all: $(OUT)/report.html
 
 $(DATA):
-	$(GENREV) prepare-data $(SOURCE) $(if $(SOURCE_PATH),--path $(SOURCE_PATH)) $(PREPARE) --out $@
+	$(GENREV) prepare-data $(call Q,$(SOURCE)) $(call OPTION,--path,SOURCE_PATH) $(PREPARE) --out $(TO)
 
 $(AE): $(DATA)
-	$(GENREV) pretrain-recon --data $< --recipe $(RECIPE) --seed $(SEED) $(PRETRAIN) $(ON) --out $@
+	$(GENREV) pretrain-recon --data $(FROM) $(call OPTION,--recipe,RECIPE) $(SEEDED) $(PRETRAIN) $(ON) --out $(TO)
 
 $(OUT)/codes.h5: $(AE)
-	$(GENREV) encode --ckpt $< $(ON) --out $@
+	$(GENREV) encode --ckpt $(FROM) $(ON) --out $(TO)
 
 $(MAP): $(OUT)/codes.h5
-	$(GENREV) fit-ot $< --seed $(SEED) $(OT) $(ON) --out $@
+	$(GENREV) fit-ot $(FROM) $(SEEDED) $(OT) $(ON) --out $(TO)
 
 $(MIX): $(OUT)/codes.h5
-	$(GENREV) fit-gmm $< --seed $(SEED) --out $@
+	$(GENREV) fit-gmm $(FROM) $(SEEDED) --out $(TO)
 
 $(G): $(AE) $(MAP)
-	$(GENREV) train-gan --ckpt $< --ot $(MAP) --seed $(SEED) $(GAN) $(ON) --out $@
+	$(GENREV) train-gan --ckpt $(FROM) --ot $(call Q,$(MAP)) $(SEEDED) $(GAN) $(ON) --out $(TO)
 
 $(OUT)/samples-%.png: $(OUT)/%.safetensors $(MAP)
-	$(GENREV) sample --ckpt $< --ot $(MAP) -n 64 --seed $(SEED) $(ON) --out $(@:.png=.h5) --grid $@
+	$(GENREV) sample --ckpt $(FROM) --ot $(call Q,$(MAP)) -n 64 $(SEEDED) $(ON) --out $(call Q,$(@:.png=.h5)) --grid $(TO)
 
 $(OUT)/reconstructions-%.png: $(OUT)/%.safetensors
-	$(GENREV) reconstruct --ckpt $< $(ON) --out $@
+	$(GENREV) reconstruct --ckpt $(FROM) $(ON) --out $(TO)
 
 $(OUT)/interpolations.png: $(G) $(MAP)
-	$(GENREV) interpolate --ckpt $< --ot $(MAP) $(ON) --out $@
+	$(GENREV) interpolate --ckpt $(FROM) --ot $(call Q,$(MAP)) $(ON) --out $(TO)
 
 $(OUT)/fid-ae-prior.json: $(AE) $(DATA)
 	$(SCORE)
 
 $(OUT)/fid-ae-gmm.json: $(AE) $(MIX) $(DATA)
-	$(SCORE) --gmm $(MIX)
+	$(SCORE) --gmm $(call Q,$(MIX))
 
 $(OUT)/fid-ae-ot.json: $(AE) $(MAP) $(DATA)
-	$(SCORE) --ot $(MAP)
+	$(SCORE) --ot $(call Q,$(MAP))
 
 $(OUT)/fid-gan-ot.json: $(G) $(MAP) $(DATA)
-	$(SCORE) --ot $(MAP)
+	$(SCORE) --ot $(call Q,$(MAP))
 
 $(OUT)/report.html: $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(MAP) $(AE) $(G)
-	$(GENREV) report $^ --title "AE-OT-GAN: $(SOURCE)" --out $@
+	$(GENREV) report $(ALL) --title $(call Q,AE-OT-GAN: $(SOURCE)) --out $(TO)

@@ -18,26 +18,33 @@ PREPARE     ?=
 TRANSPORT   ?=
 GENREV      ?= genrev
 
-ON := --device $(DEVICE)
+include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
+$(call CARRIED,SOURCE DATA OUT)
+$(call ONE_LINE,SOURCE_PATH FEATURES)
+
+ON     := --device $(call Q,$(DEVICE))
+SEEDED := --seed $(call Q,$(SEED))
+REF    := --ref $(call Q,$(DATA)) --split $(call Q,$(REF_SPLIT)) -n $(call Q,$(N))
 
 .PHONY: all
-.DELETE_ON_ERROR:
+# make deletes the targets of an interrupted command unless they are precious. These are: genrev writes each of them whole or not at all.
+.PRECIOUS: $(DATA) $(addprefix $(OUT)/,transport.safetensors samples.png traversals.png fid.json report.html)
 all: $(OUT)/report.html
 
 $(DATA):
-	$(GENREV) prepare-data $(SOURCE) $(if $(SOURCE_PATH),--path $(SOURCE_PATH)) $(PREPARE) --out $@
+	$(GENREV) prepare-data $(call Q,$(SOURCE)) $(call OPTION,--path,SOURCE_PATH) $(PREPARE) --out $(TO)
 
 $(OUT)/transport.safetensors: $(DATA)
-	$(GENREV) train-ot --data $< --seed $(SEED) $(TRANSPORT) $(ON) --out $@
+	$(GENREV) train-ot --data $(FROM) $(SEEDED) $(TRANSPORT) $(ON) --out $(TO)
 
 $(OUT)/samples.png: $(OUT)/transport.safetensors
-	$(GENREV) sample --ckpt $< -n 60 --class $(CLASSES) --seed $(SEED) $(ON) --out $(OUT)/samples-60.h5 --grid $@
+	$(GENREV) sample --ckpt $(FROM) -n 60 --class $(call Q,$(CLASSES)) $(SEEDED) $(ON) --out $(call Q,$(OUT)/samples-60.h5) --grid $(TO)
 
 $(OUT)/traversals.png: $(OUT)/transport.safetensors
-	$(GENREV) traverse --ckpt $< --count 3 $(ON) --out $@
+	$(GENREV) traverse --ckpt $(FROM) --count 3 $(ON) --out $(TO)
 
 $(OUT)/fid.json: $(OUT)/transport.safetensors $(DATA)
-	$(GENREV) fid --ckpt $< --ref $(DATA) --split $(REF_SPLIT) -n $(N) --seed $(SEED) --features $(FEATURES) $(ON) --out $@
+	$(GENREV) fid --ckpt $(FROM) $(REF) $(SEEDED) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 
 $(OUT)/report.html: $(OUT)/samples.png $(OUT)/traversals.png $(OUT)/fid.json $(OUT)/transport.safetensors
-	$(GENREV) report $^ --title "Reversible network by optimal transport: $(SOURCE)" --out $@
+	$(GENREV) report $(ALL) --title $(call Q,Reversible network by optimal transport: $(SOURCE)) --out $(TO)

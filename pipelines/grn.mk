@@ -28,72 +28,80 @@ EDIT        ?= --move pc1=+3
 EDITED      ?= 0 1 2 3 4 5
 GENREV      ?= genrev
 
-ON       := --device $(DEVICE)
+include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
+$(call CARRIED,SOURCE DATA OUT)
+$(call ONE_LINE,SOURCE_PATH RECIPE FEATURES)
+
+ON       := --device $(call Q,$(DEVICE))
+SEEDED   := --seed $(call Q,$(SEED))
+REF      := --ref $(call Q,$(DATA)) --split $(call Q,$(REF_SPLIT)) -n $(call Q,$(N))
 PICTURES := $(addprefix $(OUT)/,samples.png samples-ot.png reconstructions.png interpolations.png interpolations-full.png \
 	interpolations-ot.png traversals.png edits.png)
 SCORES   := $(addprefix $(OUT)/,fid-pretrained.json fid.json fid-ot.json)
 
 .PHONY: all
-.DELETE_ON_ERROR:
+# make deletes the targets of an interrupted command unless they are precious. These are: genrev writes each of them whole or not at all.
+.PRECIOUS: $(DATA) $(PICTURES) $(SCORES) $(addprefix $(OUT)/,recon.safetensors adversarial.safetensors codes.h5 ot.safetensors \
+	directions.safetensors samples/genrev.json samples-pretrained.h5 report.html)
 all: $(OUT)/report.html
 
 $(DATA):
-	$(GENREV) prepare-data $(SOURCE) $(if $(SOURCE_PATH),--path $(SOURCE_PATH)) $(PREPARE) --out $@
+	$(GENREV) prepare-data $(call Q,$(SOURCE)) $(call OPTION,--path,SOURCE_PATH) $(PREPARE) --out $(TO)
 
 $(OUT)/recon.safetensors: $(DATA)
-	$(GENREV) pretrain-recon --data $< $(if $(RECIPE),--recipe $(RECIPE)) --seed $(SEED) $(PRETRAIN) $(ON) --out $@
+	$(GENREV) pretrain-recon --data $(FROM) $(call OPTION,--recipe,RECIPE) $(SEEDED) $(PRETRAIN) $(ON) --out $(TO)
 
 $(OUT)/adversarial.safetensors: $(OUT)/recon.safetensors
-	$(GENREV) train-adversarial --ckpt $< --seed $(SEED) $(ADVERSARIAL) $(ON) --out $@
+	$(GENREV) train-adversarial --ckpt $(FROM) $(SEEDED) $(ADVERSARIAL) $(ON) --out $(TO)
 
 $(OUT)/codes.h5: $(OUT)/adversarial.safetensors
-	$(GENREV) encode --ckpt $< $(ON) --out $@
+	$(GENREV) encode --ckpt $(FROM) $(ON) --out $(TO)
 
 $(OUT)/ot.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@
+	$(GENREV) fit-ot $(FROM) $(SEEDED) $(ON) --out $(TO)
 
 $(OUT)/directions.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-directions $< --seed $(SEED) $(ON) --out $@
+	$(GENREV) fit-directions $(FROM) $(SEEDED) $(ON) --out $(TO)
 
 # make cannot use the time of a folder, so the header file in it stands for the folder
 $(OUT)/samples/genrev.json: $(OUT)/adversarial.safetensors
-	$(GENREV) sample --ckpt $< -n $(N) --seed $(SEED) $(ON) --out $(@D)
+	$(GENREV) sample --ckpt $(FROM) -n $(call Q,$(N)) $(SEEDED) $(ON) --out $(call Q,$(@D))
 
 $(OUT)/samples.png: $(OUT)/adversarial.safetensors
-	$(GENREV) sample --ckpt $< -n 64 --seed $(SEED) $(ON) --out $(OUT)/samples-64.h5 --grid $@
+	$(GENREV) sample --ckpt $(FROM) -n 64 $(SEEDED) $(ON) --out $(call Q,$(OUT)/samples-64.h5) --grid $(TO)
 
 $(OUT)/samples-ot.png: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors
-	$(GENREV) sample --ckpt $< --ot $(OUT)/ot.safetensors -n 64 --seed $(SEED) $(ON) --out $(OUT)/samples-ot-64.h5 --grid $@
+	$(GENREV) sample --ckpt $(FROM) --ot $(call Q,$(OUT)/ot.safetensors) -n 64 $(SEEDED) $(ON) --out $(call Q,$(OUT)/samples-ot-64.h5) --grid $(TO)
 
 $(OUT)/samples-pretrained.h5: $(OUT)/recon.safetensors
-	$(GENREV) sample --ckpt $< -n $(N) --seed $(SEED) $(ON) --out $@
+	$(GENREV) sample --ckpt $(FROM) -n $(call Q,$(N)) $(SEEDED) $(ON) --out $(TO)
 
 $(OUT)/reconstructions.png: $(OUT)/adversarial.safetensors
-	$(GENREV) reconstruct --ckpt $< $(ON) --out $@
+	$(GENREV) reconstruct --ckpt $(FROM) $(ON) --out $(TO)
 
 $(OUT)/interpolations.png: $(OUT)/adversarial.safetensors
-	$(GENREV) interpolate --ckpt $< $(ON) --out $@
+	$(GENREV) interpolate --ckpt $(FROM) $(ON) --out $(TO)
 
 $(OUT)/interpolations-full.png: $(OUT)/adversarial.safetensors
-	$(GENREV) interpolate --ckpt $< --latent full $(ON) --out $@
+	$(GENREV) interpolate --ckpt $(FROM) --latent full $(ON) --out $(TO)
 
 $(OUT)/interpolations-ot.png: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors
-	$(GENREV) interpolate --ckpt $< --ot $(OUT)/ot.safetensors $(ON) --out $@
+	$(GENREV) interpolate --ckpt $(FROM) --ot $(call Q,$(OUT)/ot.safetensors) $(ON) --out $(TO)
 
 $(OUT)/traversals.png: $(OUT)/adversarial.safetensors
-	$(GENREV) traverse --ckpt $< --around 0 $(ON) --out $@
+	$(GENREV) traverse --ckpt $(FROM) --around 0 $(ON) --out $(TO)
 
 $(OUT)/edits.png: $(OUT)/adversarial.safetensors $(OUT)/directions.safetensors
-	$(GENREV) edit $(EDITED) --ckpt $< --directions $(OUT)/directions.safetensors $(EDIT) --steps 7 $(ON) --out $@
+	$(GENREV) edit $(EDITED) --ckpt $(FROM) --directions $(call Q,$(OUT)/directions.safetensors) $(EDIT) --steps 7 $(ON) --out $(TO)
 
 $(OUT)/fid.json: $(OUT)/samples/genrev.json $(DATA)
-	$(GENREV) fid $(<D) --ref $(DATA) --split $(REF_SPLIT) -n $(N) --features $(FEATURES) $(ON) --out $@
+	$(GENREV) fid $(call Q,$(<D)) $(REF) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 
 $(OUT)/fid-pretrained.json: $(OUT)/samples-pretrained.h5 $(DATA)
-	$(GENREV) fid $< --ref $(DATA) --split $(REF_SPLIT) -n $(N) --features $(FEATURES) $(ON) --out $@
+	$(GENREV) fid $(FROM) $(REF) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 
 $(OUT)/fid-ot.json: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors $(DATA)
-	$(GENREV) fid --ckpt $< --ot $(OUT)/ot.safetensors --ref $(DATA) --split $(REF_SPLIT) -n $(N) --seed $(SEED) --features $(FEATURES) $(ON) --out $@
+	$(GENREV) fid --ckpt $(FROM) --ot $(call Q,$(OUT)/ot.safetensors) $(REF) $(SEEDED) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 
 $(OUT)/report.html: $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(OUT)/recon.safetensors $(OUT)/adversarial.safetensors
-	$(GENREV) report $^ --title "Generative reversible network: $(SOURCE)" --out $@
+	$(GENREV) report $(ALL) --title $(call Q,Generative reversible network: $(SOURCE)) --out $(TO)

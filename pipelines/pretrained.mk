@@ -15,55 +15,61 @@ PRETRAIN    ?= --batch 125 --steps 5000 --ema-halflife-images 10000
 ADVERSARIAL ?= --batch 125 --steps 1500 --ema-halflife-images 10000
 GENREV      ?= genrev
 
-ON   := --device $(DEVICE)
-MADE := $(addprefix $(INTO)/,mnist.safetensors mnist-directions.safetensors mnist-ot.safetensors)
+include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
+$(call CARRIED,DATA SOME OUT INTO)
+
+ON     := --device $(call Q,$(DEVICE))
+SEEDED := --seed $(call Q,$(SEED))
+MADE   := $(addprefix $(INTO)/,mnist.safetensors mnist-directions.safetensors mnist-ot.safetensors)
 
 .PHONY: all
-.DELETE_ON_ERROR:
+# make deletes the targets of an interrupted command unless they are precious. These are: genrev writes each of them whole or not at all.
+.PRECIOUS: $(DATA) $(SOME) $(MADE) $(addprefix $(OUT)/,recon.safetensors adversarial.safetensors half.safetensors classifier.safetensors \
+	codes.h5 some-codes.h5 directions.safetensors ot.safetensors fid.json fid-ot.json)
 all: $(MADE)
 
 $(DATA):
-	$(GENREV) prepare-data mnist $(PREPARE) --out $@
+	$(GENREV) prepare-data mnist $(PREPARE) --out $(TO)
 
 $(SOME):
-	$(GENREV) prepare-data mnist $(PREPARE) --limit 4000 --out $@
+	$(GENREV) prepare-data mnist $(PREPARE) --limit 4000 --out $(TO)
 
 $(OUT)/recon.safetensors: $(DATA)
-	$(GENREV) pretrain-recon --data $< --seed $(SEED) $(PRETRAIN) $(ON) --out $@
+	$(GENREV) pretrain-recon --data $(FROM) $(SEEDED) $(PRETRAIN) $(ON) --out $(TO)
 
 $(OUT)/adversarial.safetensors: $(OUT)/recon.safetensors
-	$(GENREV) train-adversarial --ckpt $< --seed $(SEED) $(ADVERSARIAL) $(ON) --out $@
+	$(GENREV) train-adversarial --ckpt $(FROM) $(SEEDED) $(ADVERSARIAL) $(ON) --out $(TO)
 
 $(OUT)/half.safetensors: $(OUT)/adversarial.safetensors
-	$(GENREV) info $< --strip --half --out $@
+	$(GENREV) info $(FROM) --strip --half --out $(TO)
 
 $(OUT)/classifier.safetensors: $(DATA)
-	$(GENREV) fit-features --data $< --epochs 3 --seed $(SEED) $(ON) --out $@
+	$(GENREV) fit-features --data $(FROM) --epochs 3 $(SEEDED) $(ON) --out $(TO)
 
 $(OUT)/codes.h5: $(OUT)/half.safetensors $(DATA)
-	$(GENREV) encode --ckpt $< --data $(DATA) $(ON) --out $@
+	$(GENREV) encode --ckpt $(FROM) --data $(call Q,$(DATA)) $(ON) --out $(TO)
 
 $(OUT)/some-codes.h5: $(OUT)/half.safetensors $(SOME)
-	$(GENREV) encode --ckpt $< --data $(SOME) $(ON) --out $@
+	$(GENREV) encode --ckpt $(FROM) --data $(call Q,$(SOME)) $(ON) --out $(TO)
 
 $(OUT)/directions.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-directions $< --method means,pca --components 6 --seed $(SEED) --out $@
+	$(GENREV) fit-directions $(FROM) --method means,pca --components 6 $(SEEDED) --out $(TO)
 
 $(OUT)/ot.safetensors: $(OUT)/some-codes.h5
-	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@
+	$(GENREV) fit-ot $(FROM) $(SEEDED) $(ON) --out $(TO)
 
 $(OUT)/fid.json: $(OUT)/half.safetensors $(OUT)/classifier.safetensors $(DATA)
-	$(GENREV) fid --ckpt $< --ref $(DATA) --split test -n 5000 --features $(OUT)/classifier.safetensors --metrics fid,prdc,recon \
-		--seed $(SEED) $(ON) --out $@
+	$(GENREV) fid --ckpt $(FROM) --ref $(call Q,$(DATA)) --split test -n 5000 --features $(call Q,$(OUT)/classifier.safetensors) \
+		--metrics fid,prdc,recon $(SEEDED) $(ON) --out $(TO)
 
 $(OUT)/fid-ot.json: $(OUT)/half.safetensors $(OUT)/ot.safetensors $(OUT)/classifier.safetensors $(DATA)
-	$(GENREV) fid --ckpt $< --ot $(OUT)/ot.safetensors --ref $(DATA) --split test -n 5000 --features $(OUT)/classifier.safetensors \
-		--metrics fid,prdc --seed $(SEED) $(ON) --out $@
+	$(GENREV) fid --ckpt $(FROM) --ot $(call Q,$(OUT)/ot.safetensors) --ref $(call Q,$(DATA)) --split test -n 5000 \
+		--features $(call Q,$(OUT)/classifier.safetensors) --metrics fid,prdc $(SEEDED) $(ON) --out $(TO)
 
 $(INTO)/mnist.safetensors: $(OUT)/half.safetensors $(OUT)/fid.json $(OUT)/fid-ot.json
-	rm -f $@
-	$(GENREV) info $< --strip --score $(OUT)/fid.json --score $(OUT)/fid-ot.json --out $@
+	rm -f $(TO)
+	$(GENREV) info $(FROM) --strip --score $(call Q,$(OUT)/fid.json) --score $(call Q,$(OUT)/fid-ot.json) --out $(TO)
 
 $(INTO)/mnist-%.safetensors: $(OUT)/%.safetensors
-	rm -f $@
-	$(GENREV) info $< --strip --out $@
+	rm -f $(TO)
+	$(GENREV) info $(FROM) --strip --out $(TO)

@@ -18,16 +18,21 @@ ADVERSARIAL   ?=
 COMPARE       ?=
 GENREV        ?= genrev
 
+include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
+$(call CARRIED,CKPT OUT)
+$(call ONE_LINE,REF FEATURES)
+
 RUNS := $(patsubst %,$(OUT)/seed-%.safetensors,$(SEEDS))
 
 .PHONY: all
-.DELETE_ON_ERROR:
+# make deletes the targets of an interrupted command unless they are precious. These are: genrev writes each of them whole or not at all.
+.PRECIOUS: $(RUNS) $(OUT)/compare.html
 all: $(OUT)/compare.html
 
 $(OUT)/seed-%.safetensors: $(CKPT)
-	$(GENREV) train-adversarial --ckpt $< --seed $* --eval-every $(EVAL_EVERY) --eval-n $(N) --eval-features $(FEATURES) \
-		$(ADVERSARIAL) --device $(DEVICE) --out $@
+	$(GENREV) train-adversarial --ckpt $(FROM) --seed $(call Q,$*) --eval-every $(call Q,$(EVAL_EVERY)) --eval-n $(call Q,$(N)) \
+		$(call OPTION,--eval-features,FEATURES) $(ADVERSARIAL) --device $(call Q,$(DEVICE)) --out $(TO)
 
 $(OUT)/compare.html: $(CKPT) $(RUNS)
-	$(GENREV) compare $^ $(if $(REF),--ref $(REF)) -n $(N) --features $(FEATURES) $(COMPARE) --device $(DEVICE) \
-		--title "Several seeds from one pretrained network" --out $@
+	$(GENREV) compare $(ALL) $(call OPTION,--ref,REF) -n $(call Q,$(N)) $(call OPTION,--features,FEATURES) $(COMPARE) \
+		--device $(call Q,$(DEVICE)) --title $(call Q,Several seeds from one pretrained network) --out $(TO)

@@ -17,7 +17,7 @@ from typer.main import get_command
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
 from genrev_cli.cli.mistakes import unknown_option
-from genrev_cli.errors import GenrevError, LostProcessError, UnreadError, lacks_memory
+from genrev_cli.errors import FileError, GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 from genrev_cli.plugins import FLAG, fault, load_asked
 from genrev_cli.settings.base import ADVANCED, listed
@@ -75,7 +75,13 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+_ABOUT = """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
+
+'genrev help COMMAND' explains a command. 'genrev --install-completion' lets your shell complete commands, options and values."""
+"""The first lines of --help. Not a docstring: Python removes those with PYTHONOPTIMIZE=2."""
+
+
+@app.callback(help=_ABOUT)
 def root(
     version: Annotated[
         bool,
@@ -101,10 +107,7 @@ def root(
         ),
     ] = PEER_MINUTES,
 ) -> None:
-    """Generative autoencoders whose inverse is exact: train, encode, sample, edit and score, one command per stage.
-
-    'genrev help COMMAND' explains a command. 'genrev --install-completion' lets your shell complete commands, options and values.
-    """
+    """Take the options that stand before any command."""
 
 
 _interrupts: list[int] = []
@@ -135,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     debugging.set(debug)
     try:
+        _require_folder()
         peer_seconds = _take_peer_seconds(words)
         command_line.set(tuple(words))
         words = _helped(load_asked(words))
@@ -153,6 +157,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code  # every process has this error; rank 0 reports it
         error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
         return code
+
+
+def _require_folder() -> None:
+    """Raise FileError if the current folder has been deleted: some libraries would end the process with messages of their own."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise FileError(f"the current folder cannot be read ({error.strerror}); change to another one") from error
 
 
 def _helped(words: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 
 from genrev_cli.errors import FileError
+from genrev_cli.files.schema import wrong_value
 from genrev_cli.invocation import command
 
 FORMAT = 2  # readers of format 1 know no checksum, and reject a header with an unknown field
@@ -94,6 +95,8 @@ def parse_header(text: str | bytes | None, path: Path) -> Header:
         raise FileError(
             f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
         )
+    if header is not None and (wrong := _wrong(asdict(header))):
+        raise FileError(f"{path}: damaged: in its header {wrong}; make it again")
     if header is None:
         raise FileError(f"{path}: damaged: its header is malformed, or does not match its own checksum; make it again")
     return header
@@ -130,6 +133,12 @@ def _well_formed(fields: dict[str, Any]) -> bool:
     )
 
 
+def _wrong(fields: dict[str, Any]) -> str:
+    """Return what `wrong_value` says of a header, or of the headers of its inputs."""
+    found = wrong_value(fields["kind"], fields.get("config", {}), fields.get("made_by", {}))
+    return found or next(filter(None, map(_wrong, fields.get("inputs", {}).values())), "")
+
+
 def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
     """Return `header` if it has this kind and the config keys of this kind.
 
@@ -138,7 +147,8 @@ def require_kind(header: Header, kind: str, path: Path, maker: str) -> Header:
     if header.kind != kind:
         raise FileError(f"{path}: is a file of kind '{header.kind}', but '{kind}' is needed; make one with '{maker}'")
     for name, expected in _REBUILDS.get(kind, {}).items():
-        if not isinstance(header.config.get(name), expected):
+        value = header.config.get(name)
+        if not isinstance(value, expected) or (name == "source" and "name" not in header.config[name]):
             raise FileError(f"{path}: damaged: its header has no valid '{name}'; run '{maker}' again")
     return header
 
@@ -169,23 +179,19 @@ def _versions() -> dict[str, str]:
 
 
 @functools.cache
-def _git() -> str:
-    """Return the commit of the running source tree, with '+' if it has changes; '' outside a checkout."""
-    here = Path(__file__).resolve().parent
+def commit_of(file: Path) -> str:
+    """Return the commit of the checkout that tracks `file`, with '+' if the checkout has changes; '' outside one. Takes no lock of git."""
+
+    def git(*words: str) -> str:
+        # 'git describe --dirty' takes the lock of the index even without optional locks, and a commit at this moment would fail.
+        command = ["git", "--no-optional-locks", "-C", str(file.parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+
     try:
-        result = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-        tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        git("ls-files", "--error-unmatch", str(file))
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return result.stdout.strip() if result.returncode == 0 and tracked.returncode == 0 else ""
 
 
 def provenance(*, seconds: float, seed: int | None = None, device: str | None = None) -> dict[str, Any]:
@@ -193,7 +199,7 @@ def provenance(*, seconds: float, seed: int | None = None, device: str | None = 
     made = {
         "command": command(),
         "versions": _versions(),
-        "git": _git(),
+        "git": commit_of(Path(__file__).resolve()),
         "machine": platform.platform(),
         "utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),

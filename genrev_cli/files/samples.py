@@ -132,8 +132,7 @@ def writing_samples(out: Path, shape: tuple[int, int, int, int], header: Header,
         named = {"names": np.array(names)} if names else {}
         _write_npz(out, {"images": np.concatenate(listed.blocks), **named}, listed.header)
     else:
-        with atomic_path(out) as part:
-            part.mkdir()
+        with atomic_path(out, folder=True) as part:
             with _writing_folder(header, part, names) as folder:
                 yield folder
             (part / MARK).write_text(replace(folder.header, sha256=folder_digest(part)).to_json(), encoding="utf-8")

@@ -169,8 +169,7 @@ def _require_clean(result: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _write_folder(path: Path, out: Path, header: Header) -> None:
-    with atomic_path(out) as part:
-        part.mkdir()
+    with atomic_path(out, folder=True) as part:
         for file in sample_files(path):
             shutil.copyfile(file, part / file.name)
         (part / MARK).write_text(header.to_json(), encoding="utf-8")

@@ -3,6 +3,8 @@
 SWD₂(u, v) = ( mean over unit directions θ of W₂²(θ·u, θ·v) )^½,    in one dimension W₂² = ∫₀¹ (F_u⁻¹(q) − F_v⁻¹(q))² dq
 """
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -28,18 +30,17 @@ def relative_sliced_wasserstein(codes: Codes, prior: Codes, other_prior: Codes, 
     It is about 1 if the codes follow the prior, and larger if not. `prior` (m, d) and `other_prior` are independent samples of the prior,
     best as many as there are codes. Numerator and denominator use the same directions.
 
-    Raises UsageError if dimensions differ or the two prior samples are equal, DivergedError if codes are not finite.
+    Raises UsageError if dimensions differ or the prior has no width, DivergedError if codes are not finite.
     """
+    if not codes.isfinite().all():
+        raise DivergedError("relative sliced Wasserstein distance: the codes have NaN or infinite values")
     with torch.no_grad():
         directions = _directions(codes, projections, generator)
         scale = _root(_mean_w2(prior, other_prior, directions)).item()
         value = _root(_mean_w2(codes, prior, directions)).item()
-    if scale == 0:
+    if scale == 0 or math.isinf(value / scale):
         raise UsageError("relative sliced Wasserstein distance: the two samples of the prior are equal; draw them independently")
-    ratio = value / scale
-    if ratio != ratio or ratio == float("inf"):
-        raise DivergedError("relative sliced Wasserstein distance: the codes have NaN or infinite values")
-    return ratio
+    return value / scale
 
 
 def _directions(like: Codes, projections: int, generator: Generator) -> Tensor:

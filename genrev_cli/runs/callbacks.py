@@ -2,10 +2,9 @@
 
 import math
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, final
 
-from genrev_cli.errors import DivergedError, FileError
+from genrev_cli.errors import DivergedError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.models import Bijection
 from genrev_cli.progress import Progress
@@ -17,7 +16,7 @@ from genrev_cli.runs.state import RunState
 from genrev_cli.runs.trackers import Tracker
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training.guard import warnings_of
-from genrev_cli.training.log import Log, read_log
+from genrev_cli.training.log import Log
 from genrev_cli.training.loop import Hooks
 from genrev_cli.training.method import parts_of
 
@@ -57,35 +56,23 @@ class Callbacks:
             Tracker(options.tracker, state.out, state.folder, job.identity, start=start, note=progress.note) if options.tracker else None
         )
         self._warned: set[str] = set()
-        self._best = self._best_before(path)
-        if not start:
-            self._discard_best()
+        self._best = self._best_before()
 
-    def _best_before(self, log: Path) -> dict[str, Any]:
-        """Return the best score of the resumed run and its step; {} for a run without scores."""
-        scored = [line for line in read_log(log) if line.get("kind") == "eval"]
-        if not (self._evaluator and scored and best_file(self._state.out).exists()):  # a score without its checkpoint is of no use
-            return {}
-        label, protocol = self._evaluator.label, self._evaluator.protocol.items()
-        alike = [line for line in scored if label in line and protocol <= line.items()]
-        if len(alike) < len(scored):
-            self._progress.note(f"{log}: has scores that were measured otherwise; the best is chosen among those measured as now")
-        return min(({label: line[label], "step": line["step"]} for line in alike), key=lambda best: best[label], default={})
-
-    def _discard_best(self) -> None:
-        """Remove the best checkpoint that an earlier run of the same stage left."""
+    def _best_before(self) -> dict[str, Any]:
+        """Return the best score of the resumed run and its step, from the header of the best checkpoint; {} for a run without scores."""
         path = best_file(self._state.out)
-        if path.exists():
-            try:
-                mine = read_checkpoint_header(path).config.get("stage") == self._state.job.stage
-            except FileError:
-                return  # not written by genrev: `check_target` has refused it if this run is to write there
-            if mine:
-                path.unlink()
+        if not (self._evaluator and path.exists()):
+            return {}
+        header = read_checkpoint_header(path)
+        label, kept = self._evaluator.label, header.config["score"]
+        if label not in kept or not self._evaluator.protocol.items() <= kept.items():
+            self._progress.note(f"{path}: its score was measured otherwise; the best is chosen among those measured as now")
+            return {}
+        return {label: kept[label], "step": header.step}
 
     def hooks(self) -> Hooks:
         """Return the functions that the loop calls."""
-        return Hooks(log=self.write, monitor=self.measure, preview=self.preview, evaluate=self.evaluate, save=self._state.save)
+        return Hooks(log=self.write, monitor=self.measure, preview=self.preview, evaluate=self.evaluate, save=self.save)
 
     def close(self) -> None:
         """Close the log and the tracker."""
@@ -118,6 +105,11 @@ class Callbacks:
         if found[label] < self._best.get(label, math.inf):
             self._best = {**found, "step": step}
             self._state.write_checkpoint(best_file(self._state.out), step, score={**found, **protocol})
+
+    def save(self, step: int) -> None:
+        """Write the state to resume from. The log is flushed first: after a power cut it must not be shorter than the state."""
+        self._log.sync()
+        self._state.save(step)
 
     def write(self, step: int, means: dict[str, float]) -> None:
         """Write a line of losses to the log."""

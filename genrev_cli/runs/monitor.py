@@ -1,12 +1,14 @@
 """Monitors: measurements on held-out images, and preview pictures, during training."""
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import ImageSet
 from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_picture
@@ -66,6 +68,7 @@ class AutoencoderMonitor(Monitor):
         autoencoder.eval()
         restricted, full, codes, widest = L1(), L1(), [], 0.0
         own: list[dict[str, Tensor]] = []
+        swd: dict[str, float] = {}
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "method"))
         for pixels in self.pixels.split(BATCH):
             x = to_float(pixels)
@@ -79,15 +82,15 @@ class AutoencoderMonitor(Monitor):
         autoencoder.train()
         y = torch.cat(codes)
         generator = torch.Generator(self.device).manual_seed(derive(self.seed, "monitor", "prior"))
-        swd = relative_sliced_wasserstein(
-            y, prior.sample(len(y), generator), prior.sample(len(y), generator), projections=256, generator=generator
-        )
+        two = prior.sample(len(y), generator), prior.sample(len(y), generator)
+        with suppress(UsageError):  # a prior without width, as of equal images: there is no such number
+            swd["relative_swd"] = float(relative_sliced_wasserstein(y, *two, projections=256, generator=generator))
         return {
             "l1_restricted": restricted.mean,
             "roundtrip_mean": full.mean,
             "roundtrip_max": full.max,
             "max_abs_z": widest,
-            "relative_swd": float(swd),
+            **swd,
             **{name: torch.cat([numbers[name] for numbers in own]).mean().item() for name in own[0]},
             **method.describe(prior),
         }

@@ -7,8 +7,11 @@ from typing import Any
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
-from genrev_cli.files.lock import locked
+from genrev_cli.files.lock import locked, require_no_links
 from genrev_cli.training import distributed
+
+STATE = "state.safetensors"
+"""Name of the state in a run folder."""
 
 
 def run_folder(out: Path) -> Path:
@@ -22,8 +25,30 @@ def best_file(out: Path) -> Path:
 
 
 def run_lock(out: Path) -> AbstractContextManager[None]:
-    """Keep other runs from writing `out` within the block: rank 0 holds a lock in the run folder. Raises like `locked`."""
-    return locked(run_folder(out) / "lock", out) if distributed.rank() == 0 else nullcontext()
+    """Keep other runs from writing `out` within the block: rank 0 holds a lock in the run folder.
+
+    Raises like `locked`, and FileError if there is a link in the run folder.
+    """
+    if distributed.rank():
+        return nullcontext()
+    require_no_links(run_folder(out), besides=("wandb",))  # Weights & Biases makes links in its own folder
+    return locked(run_folder(out) / "lock", out)
+
+
+def owns_best(out: Path, identity: dict[str, Any], *, defaults: dict[str, Any]) -> bool:
+    """Return True if the best checkpoint beside `out` was made by a run with this identity, or by the earlier run to `out`, or is missing.
+
+    Only such a file may be removed or replaced. defaults: as in `earlier_run`. Raises FileError for an earlier run that cannot be read.
+    """
+    path = best_file(out)
+    if not path.exists():
+        return True
+    try:
+        best = read_checkpoint_header(path).config
+    except FileError:
+        return False
+    before = [read_checkpoint_header(file).config.get("identity") for file in (run_folder(out) / STATE, out) if file.exists()]
+    return "score" in best and any(not differences(best.get("identity", {}), one, defaults) for one in (identity, *before) if one)
 
 
 def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *, defaults: dict[str, Any] | None = None) -> Header | None:

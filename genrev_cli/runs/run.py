@@ -19,7 +19,7 @@ from genrev_cli.runs.evaluation import Evaluator
 from genrev_cli.runs.execution import effect_of_precision
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.out_of_memory import out_of_memory
-from genrev_cli.runs.resume import best_file, earlier_run, run_folder, run_lock
+from genrev_cli.runs.resume import STATE, best_file, earlier_run, owns_best, run_folder, run_lock
 from genrev_cli.runs.state import RunState
 from genrev_cli.runs.trackers import require_tracker
 from genrev_cli.settings.schedule import RunOptions
@@ -39,7 +39,7 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
     inputs = [Path(record["path"]) for record in job.inputs.values()]
     for target in [out, best_file(out)] if options.evaluation.every else [out]:
         check_target(target, job.kind, (".safetensors",), inputs)
-    state = run_folder(out) / "state.safetensors"
+    state = run_folder(out) / STATE
     device = resolve_device(options.device, "fp32" if options.dry_run else job.schedule.precision)  # a dry run may plan for another machine
     if options.dry_run:
         return _dry_run(job, _earlier(job, out, state, options), out, options)
@@ -52,9 +52,14 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
             return Result(out, {"steps": found.step}, pictures_of(out))
         if found is not None and not state.exists() and found.step < job.steps:
             raise UsageError(f"{out}: has {found.step} steps, and its state, {state}, is gone; use --restart to train it anew")
+        owner = owns_best(out, job.identity, defaults=job.older_identity)
+        if options.evaluation.every and not owner:
+            raise UsageError(f"{best_file(out)}: is of another training, and this one would replace it; choose another --out, or move it")
         if distributed.rank() == 0:
             announce(out, disk_estimate(job, method_on_meta(job), options).needed(out), progress.note)
-        return _Run(job, out, options, device, progress=progress).go(state if state.exists() and found is not None else None)
+        return _Run(job, out, options, device, owns_best=owner, progress=progress).go(
+            state if state.exists() and found is not None else None
+        )
 
 
 def _earlier(job: Job, out: Path, state: Path, options: RunOptions) -> Header | None:
@@ -85,10 +90,10 @@ def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> 
 
 
 class _Run:
-    """One run of a job."""
+    """One run of a job. owns_best: the best checkpoint of an earlier run may be removed."""
 
-    def __init__(self, job: Job, out: Path, options: RunOptions, device: torch.device, *, progress: Progress) -> None:
-        self.job, self.out, self.options, self.device, self.progress = job, out, options, device, progress
+    def __init__(self, job: Job, out: Path, options: RunOptions, device: torch.device, *, owns_best: bool, progress: Progress) -> None:
+        self.job, self.out, self.options, self.device, self.owns_best, self.progress = job, out, options, device, owns_best, progress
         self.state = RunState(job, out, options, device)
         self.stop = Stop(options.time_limit, since())
 
@@ -122,6 +127,8 @@ class _Run:
         first = distributed.rank() == 0
         if fresh:
             state.start(batches)
+            if first and self.owns_best:
+                best_file(self.out).unlink(missing_ok=True)
             if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but from now on the state is the new run's
                 state.save(0)
         evaluator = (

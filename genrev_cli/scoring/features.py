@@ -33,6 +33,7 @@ from genrev_cli.training.distributed import deals, dealt
 Rows = tuple[int, int]
 """(start, stop): images start, …, stop − 1."""
 
+KIND = "features"
 SHARD = 1024
 SCHEMA = 1
 """Raise this number when an extractor, the decoding of files or sampling changes what it computes: old shards are then ignored."""
@@ -127,7 +128,7 @@ class _Maker:
 
             def make(rows: Rows) -> Tensor:
                 count, path = rows[1] - rows[0], _shard(folder, digests[rows])
-                features = self._read(path, count)
+                features = self._read(path, count, {**identity, "images": digests[rows]})
                 if (features is not None) != (rows in there):  # damaged, or written by another run in the meantime
                     bar.advance(-count if rows in there else count)
                 if features is None:
@@ -143,17 +144,21 @@ class _Maker:
         device = self.extractor.device.type  # CUDA's sums differ from the CPU's in their last digits
         return {"schema": SCHEMA, "extractor": self.extractor.identity, "device": device}
 
-    def _read(self, path: Path, count: int) -> Tensor | None:
-        """Read the features of a shard, (count, dims); None if it is missing or damaged."""
+    def _read(self, path: Path, count: int, config: dict[str, Any]) -> Tensor | None:
+        """Read the features of a shard, (count, dims); None if it is missing, damaged, or of something else than its name says."""
         if not path.exists():
             return None
         try:
-            _, tensors = read_checkpoint(path)
+            header, tensors = read_checkpoint(path)
+            if header.kind != KIND or header.config != json.loads(json.dumps(config)):
+                raise FileError(f"{path}: holds features of other images or of another network than its name says")
+            features = tensors.get("features")
+            if features is None or features.dtype != torch.float32 or features.shape != (count, self.extractor.dims):
+                raise FileError(f"{path}: has no float32 features of shape {(count, self.extractor.dims)}")
         except FileError as error:
             self.progress.note(f"{error}: this part of the cache is made again")
             return None
-        features = tensors["features"]
-        return features if features.shape == (count, self.extractor.dims) else None
+        return features
 
 
 def _shard(folder: Path, digest: str) -> Path:
@@ -162,4 +167,4 @@ def _shard(folder: Path, digest: str) -> Path:
 
 def _write(path: Path, features: Tensor, config: dict[str, Any], seconds: float) -> None:
     tensors = {"features": features}
-    write_checkpoint(path, tensors, Header("features", config, tensors_digest(tensors), made_by=provenance(seconds=seconds)))
+    write_checkpoint(path, tensors, Header(KIND, config, tensors_digest(tensors), made_by=provenance(seconds=seconds)))

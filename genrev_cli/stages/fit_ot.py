@@ -22,7 +22,7 @@ from genrev_cli.ot.source import Ranks
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.runs.disk import DiskEstimate
-from genrev_cli.runs.resume import earlier_run, run_folder, run_lock
+from genrev_cli.runs.resume import STATE, earlier_run, run_folder, run_lock
 from genrev_cli.seeds import derive
 from genrev_cli.settings.transport_map import EDGE, FitOtOptions
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
@@ -77,7 +77,7 @@ class _Fit:
         precision = self._precision(parts)
         solving = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
         self.identity: dict[str, Any] = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
-        self.state = run_folder(out) / "state.safetensors"
+        self.state = run_folder(out) / STATE
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
         self.solvers = [
             build_solver(codes, None, SolverConfig(precision=precision), self.seed(number), ranks=ranks)
@@ -114,17 +114,17 @@ class _Fit:
         if found is not None and self.state.exists():
             self._load()
         elif self.options.restart and (self.state.exists() or self.out.exists()):
-            self._save()  # now this run replaces the earlier one, even if it is killed
+            self._save(None)  # now this run replaces the earlier one, even if it is killed
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None
         try:
             limit = sum(map(self.limit, self.solvers))
             stop = Stop(self.options.time_limit, since())
             with stop.listening(), self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
                 errors = [self._solve(number, stop, log, bar) for number in range(len(self.solvers))]
+            self._save(log)
         finally:
             if log:
                 log.close()
-        self._save()
         return self._write(errors)
 
     def _disk_estimate(self) -> DiskEstimate:
@@ -154,21 +154,21 @@ class _Fit:
                 bar.advance(0, map=number, error=error.rel)
                 self._log(log, number, error)
                 if stepped:  # a resumed run measures again first, and must make at least one step
-                    self._heed(stop)
+                    self._heed(stop, log)
                 if error.within(options.target_error) or solver.samples >= self.limit(solver):
                     return error
             with waiting():
                 solver.step()
             stepped = True
             bar.advance(solver.batch)
-            self._heed(stop)
+            self._heed(stop, log)
 
-    def _heed(self, stop: Stop) -> None:
+    def _heed(self, stop: Stop, log: Log | None) -> None:
         """Save the state at intervals, and stop if that is asked for. Raises InterruptedRun."""
         stopping = distributed.any_rank(stop.requested)
         if stopping or distributed.any_rank(time.monotonic() - self.saved > 60 * self.options.save_minutes) or stop.unsure:
             with stop.saving():
-                self._save()
+                self._save(log)
             stopping = distributed.any_rank(stop.requested)  # another save may not fit in the time that is left
         if stopping:
             raise InterruptedRun(f"stopped after {self.samples:,} samples; the state is saved, and the same command goes on from there")
@@ -191,9 +191,11 @@ class _Fit:
     def _inputs(self) -> dict[str, Any]:
         return {"codes": self.given.header.as_input(self.given.path)}
 
-    def _save(self) -> None:
-        """Write the state to resume from."""
+    def _save(self, log: Log | None) -> None:
+        """Write the state to resume from. The log is flushed first: after a power cut it must not be shorter than the state."""
         self.saved = time.monotonic()
+        if log:
+            log.sync()
         if self.first:
             parts = [solver.tensors().items() for solver in self.solvers]
             tensors = {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part}

@@ -16,6 +16,7 @@ from genrev_cli.latents import Prior, build_prior
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.models import Autoencoder, build_model
 from genrev_cli.plugins import missing, needed
+from genrev_cli.store.limits import no_more_than
 
 _MAKER = "genrev pretrain-recon"
 
@@ -95,7 +96,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     header, tensors = read_checkpoint(path)
     require_kind(header, "checkpoint", path, _MAKER)
     try:
-        with torch.device("meta"):  # the file's tensors become the weights, without initialising or copying any
+        with torch.device("meta"), no_more_than(len(tensors)):  # the file's tensors become the weights, without initialising or copying any
             autoencoder, prior = build_model(header.config["model"]), build_prior(header.config["prior"])
     except Exception as error:  # an impossible table raises errors of many types
         cause = missing(header.config.get("plugins")) or f"its header does not describe a model that this version of genrev knows ({error})"

@@ -11,6 +11,7 @@ from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_c
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.models.classifier import Classifier, ClassifierConfig
 from genrev_cli.store.checkpoints import load_prefixed, prefixed
+from genrev_cli.store.limits import no_more_than
 
 KIND = "classifier"
 
@@ -42,7 +43,7 @@ def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, Heade
     header, tensors = read_checkpoint(path)
     require_kind(header, KIND, path, "genrev fit-features")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), no_more_than(len(tensors)):
             classifier = build_classifier(header.config["classifier"], str(path))
     except Exception as error:  # an impossible table raises errors of many types
         raise FileError(f"{path}: its header does not describe a classifier that this version of genrev knows ({error})") from error

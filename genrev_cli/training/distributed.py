@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from genrev_cli.errors import GenrevError, ToldError, UsageError
 from genrev_cli.invocation import many_processes
-from genrev_cli.training.failures import meaning_of
+from genrev_cli.training.failures import first_words, meaning_of
 from genrev_cli.training.peers import FAILED, LEFT, Judge, Watcher, longer_than, order_of_errors, wait_for_errors, waiting
 
 Part = TypeVar("Part")
@@ -98,7 +98,7 @@ def _meet(patience: float, tell: Callable[[str], None]) -> tuple[dist.Store, Wat
         if watcher:
             watcher.stop(FAILED)
         raise UsageError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({error}); "
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes do not find each other ({first_words(str(error))}); "
             "start them by torchrun, or unset WORLD_SIZE"
         ) from error
     return store, watcher

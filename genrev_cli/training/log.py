@@ -1,6 +1,7 @@
 """Write and read log.jsonl: one JSON object per line, each with its step."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,25 @@ LIMIT = 20_000
 """Largest number of lines that a log keeps of each kind in THINNED."""
 THINNED = ("loss", "monitor")
 
+_BEGINS = b'{"step": '
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log, [] if the file does not exist. A last line that a kill cut short is left out.
+    """Return the lines of a log, [] if the file does not exist. A last line that a kill or a power cut cut short is left out.
 
     Raises FileError when the file is not a log.
     """
     if not path.exists():
         return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except ValueError as error:
-        raise FileError(f"{path}: not a log of genrev, or damaged ({error}); remove it to go on without it") from error
+    *lines, last = path.read_bytes().split(b"\n")
     records = []
-    for line in lines:
+    for number, line in enumerate([*lines, last] if last else lines, start=1):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            break
+            record = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            if number > len(lines) and last[: len(_BEGINS)] in (_BEGINS[: len(last)], bytes(len(_BEGINS))[: len(last)]):
+                break  # a disk that lost power may have zeros where the line was to be
+            raise FileError(f"{path}: not a log of genrev, or damaged: line {number} is not JSON; remove it to go on without it") from error
         if not isinstance(record, dict) or not isinstance(record.get("step"), int):
             raise FileError(f"{path}: not a log of genrev: a line has no step; remove it to go on without it")
         records.append(record)
@@ -56,6 +58,10 @@ def thinned(records: Iterable[dict[str, Any]], step: int) -> Iterator[dict[str, 
             yield record
 
 
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class Log:
     """Appends to a log and keeps it `thinned`. Lines of steps that a resumed run makes again are removed first."""
 
@@ -70,7 +76,8 @@ class Log:
         kept = list(thinned((record for record in read_log(self._path) if record["step"] <= step), step))
         write_text(self._path, "".join(json.dumps(record) + "\n" for record in kept))
         self._spacing, self._last = _spacing(step), {record.get("kind"): record["step"] for record in kept}
-        self._file = self._path.open("ab", buffering=0)  # unbuffered, so that an error is raised by the write and not by close
+        # unbuffered, so that an error is raised by the write and not by close
+        self._file = open(self._path, "ab", buffering=0, opener=_no_link)  # noqa: SIM115 (close() closes it)
 
     def write(self, step: int, **values: Any) -> None:
         """Write one line, unless its interval has one. Raises FileError when that fails; `read_log` leaves out an unfinished line."""
@@ -86,6 +93,13 @@ class Log:
         try:
             while line:  # a disk that is nearly full may take only a part of the line
                 line = line[self._file.write(line) :]
+        except OSError as error:
+            raise FileError(f"{self._path}: cannot be written: {system_error(error) or error}") from error
+
+    def sync(self) -> None:
+        """Flush the lines to the disk. Raises FileError when that fails."""
+        try:
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise FileError(f"{self._path}: cannot be written: {system_error(error) or error}") from error
 

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextvars import copy_context
 
@@ -14,6 +16,7 @@ from safetensors.torch import save_file
 
 from genrev_cli import cli
 from genrev_cli.cli import main
+from genrev_cli.errors import lacks_memory
 
 
 def _truncated(source, target):
@@ -243,3 +246,31 @@ def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
         signal.signal(signal.SIGINT, before)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "genrev: error: interrupted\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sample", "--help"]])
+def test_help_is_the_same_without_docstrings(words):
+    """PYTHONOPTIMIZE=2 removes docstrings."""
+    said = [
+        subprocess.run([sys.executable, *options, "-m", "genrev_cli", *words], capture_output=True, text=True, check=True).stdout
+        for options in ([], ["-OO"])
+    ]
+    assert said[0] == said[1]
+
+
+def test_a_current_folder_that_is_gone(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        assert main(["recipes"]) == 3
+    finally:
+        os.chdir(tmp_path)
+    assert "the current folder cannot be read" in capsys.readouterr().err
+
+
+def test_a_library_that_does_not_fit_into_memory():
+    """What the loader says under a small ulimit -v."""
+    assert lacks_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert not lacks_memory(ImportError("No module named 'torch'"))

@@ -114,7 +114,7 @@ def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcom
         shutil.copytree(start, folder)
         began = time.monotonic()
         subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
-        duration, wanted = time.monotonic() - began, read_any_header(folder / out).sha256
+        duration, wanted, listing = time.monotonic() - began, read_any_header(folder / out).sha256, _listing(folder)
         _clear(folder, start)
         anew = True
         while True:
@@ -132,8 +132,8 @@ def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcom
                 outcome.losses.append(found)
             if code == 0 or found:
                 outcome.runs += code == 0
-                left = [path.name for path in folder.rglob("*") if path.name.endswith(".genrev-part") or path.name == "lock"]
-                outcome.losses += [f"left behind: {left}"] if left else []
+                differs = _listing(folder) ^ listing if code == 0 else set()
+                outcome.losses += [f"other files than after the undisturbed run: {sorted(differs)}"] if differs else []
                 _clear(folder, start)
                 anew = True
                 if done:
@@ -165,6 +165,11 @@ def _looked_at(out: Path, wanted: str, *, ended: bool) -> str:
     except GenrevError as error:
         return f"half-written: {error}"
     return "" if found == wanted else "differs from the undisturbed run"
+
+
+def _listing(folder: Path) -> set[str]:
+    """Return all files and folders in a folder. Only a whole listing shows what libraries leave under names of their own."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
 def _clear(folder: Path, start: Path) -> None:

@@ -25,8 +25,7 @@ def names(folder):
 
 
 def fill(folder, text):
-    folder.mkdir()
-    (folder / "inner").mkdir()
+    (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "file").write_text(text)
 
 
@@ -48,8 +47,8 @@ def test_the_target_appears_after_the_block(tmp_path):
     assert names(target.parent) == ["a.txt"]
 
 
-def failing_write(target, write):
-    with pytest.raises(RuntimeError, match="cut short"), atomic_path(target) as part:
+def failing_write(target, write, folder=False):
+    with pytest.raises(RuntimeError, match="cut short"), atomic_path(target, folder=folder) as part:
         write(part)
         raise RuntimeError("cut short")
 
@@ -67,7 +66,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, exists):
 def test_a_failed_write_keeps_the_old_folder(tmp_path):
     target = tmp_path / "samples"
     fill(target, "old")
-    failing_write(target, lambda part: fill(part, "half"))
+    failing_write(target, lambda part: fill(part, "half"), folder=True)
     assert names(tmp_path) == ["samples"]
     assert (target / "inner" / "file").read_text() == "old"
 
@@ -78,7 +77,7 @@ def test_a_folder_is_replaced(tmp_path, exists):
     if exists:
         fill(target, "old")
         (target / "stale").write_text("gone afterwards")
-    with atomic_path(target) as part:
+    with atomic_path(target, folder=True) as part:
         fill(part, "new")
     assert names(tmp_path) == ["samples"]
     assert names(target) == ["inner"]
@@ -142,7 +141,7 @@ def test_other_processes_replace_the_folder_at_the_same_time(tmp_path, monkeypat
             fill(target, "theirs")
 
     monkeypatch.setattr(os, "replace", crowded)
-    with pytest.raises(FileError, match="not empty") if whose == "theirs" else nullcontext(), atomic_path(target) as part:
+    with pytest.raises(FileError, match="not empty") if whose == "theirs" else nullcontext(), atomic_path(target, folder=True) as part:
         fill(part, "new")
     assert names(tmp_path) == ["samples"]
     assert (target / "inner" / "file").read_text() == whose
@@ -158,7 +157,7 @@ def test_a_folder_that_cannot_be_replaced_is_restored(tmp_path, monkeypatch):
         rename(source, to)
 
     monkeypatch.setattr(os, "replace", refused)
-    with pytest.raises(FileError, match="samples: cannot be written: Input/output error"), atomic_path(target) as part:
+    with pytest.raises(FileError, match="samples: cannot be written: Input/output error"), atomic_path(target, folder=True) as part:
         fill(part, "new")
     assert names(tmp_path) == ["samples"]
     assert (target / "inner" / "file").read_text() == "old"

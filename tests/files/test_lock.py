@@ -83,9 +83,9 @@ def test_an_impossible_folder_is_a_file_error(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("content", ['{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}', "", "no JSON", "[]"])
+@pytest.mark.parametrize("content", ['{"pid": 1, "host": "another", "since": "2020-01-01T00:00:00+00:00"}', "", '{"pi'])
 def test_a_lock_without_a_holder_is_taken_over(tmp_path, content):
-    """The content of the file does not matter: process 1 is alive, but it does not hold the lock."""
+    """Process 1 is alive, but it does not hold the lock. A kill or a full disk can leave the start of the text."""
     path = tmp_path / "lock"
     path.write_text(content)
     with locked(path, tmp_path / "a"):
@@ -120,6 +120,45 @@ def test_a_lock_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path,
     monkeypatch.setattr(lock.fcntl, "flock", late)
     with locked(path, tmp_path / "a"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("content", ["my notes", "[]", "{}"])
+def test_another_file_in_the_place_of_the_lock_is_kept(tmp_path, content):
+    path = tmp_path / "lock"
+    path.write_text(content)
+    with pytest.raises(FileError, match="lock: is not a lock of genrev"), locked(path, tmp_path / "a"):
+        pass
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path, there):
+    precious, path = tmp_path / "precious", tmp_path / "out.run" / "lock"
+    if there:
+        precious.write_text("precious")
+    path.parent.mkdir()
+    path.symlink_to(precious)
+    with pytest.raises(FileError, match="lock: cannot be written .Too many levels"), locked(path, tmp_path / "a"):
+        pass
+    assert precious.exists() == there
+    assert not there or precious.read_text() == "precious"
+
+
+def test_a_pipe_in_the_place_of_the_lock_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "lock")
+    with pytest.raises(FileError, match="lock: is not a lock of genrev"), locked(tmp_path / "lock", tmp_path / "a"):
+        pass
+
+
+def test_links_in_a_folder_are_found_at_any_depth(tmp_path):
+    (tmp_path / "run" / "previews").mkdir(parents=True)
+    (tmp_path / "run" / "wandb").mkdir()
+    (tmp_path / "run" / "wandb" / "latest").symlink_to("run-1")
+    (tmp_path / "link").symlink_to("run")
+    lock.require_no_links(tmp_path / "link", besides=("wandb",))  # the folder itself may be one
+    (tmp_path / "run" / "previews" / "step.png").symlink_to("/etc/hostname")
+    with pytest.raises(FileError, match=r"previews/step\.png: is a link"):
+        lock.require_no_links(tmp_path / "run", besides=("wandb",))
 
 
 @pytest.mark.parametrize("killed", [True, False])

@@ -120,3 +120,12 @@ def test_bad_sets():
         relative_sliced_wasserstein(u, u, u, projections=5, generator=seeded())
     with pytest.raises(DivergedError, match="NaN"):
         relative_sliced_wasserstein(u * math.nan, u, u + 1, projections=5, generator=seeded())
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-44])
+def test_a_prior_without_width_has_no_relative_distance(width):
+    """The codes are sound, so the error must not say that they are not finite."""
+    codes, directions = torch.ones(8, 2), torch.Generator().manual_seed(0)
+    one, other = width * torch.randn(8, 2), width * torch.randn(8, 2)
+    with pytest.raises(UsageError, match="samples of the prior are equal"):
+        relative_sliced_wasserstein(codes, one, other, projections=4, generator=directions)

@@ -1,5 +1,6 @@
 """--eval-every: a score equals that of the checkpoint of its step, the best checkpoint is kept, and scores do not change the weights."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,13 +15,14 @@ from genrev_cli.progress import SILENT
 from genrev_cli.runs import evaluation
 from genrev_cli.runs.evaluation import Evaluator
 from genrev_cli.runs.resume import best_file, run_folder
+from genrev_cli.runs.state import RunState
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.sampling import Draw
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.shapes import to_pixels
 from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.store.drawing import Drawing, draw_images
-from genrev_cli.training.log import read_log
+from genrev_cli.training.log import Log, read_log
 
 N = 100  # two blocks of samples, the second not full
 SCORED = RunOptions(device="cpu", log_every=1, evaluation=EvalOptions(every=4, n=N, features="pixel"))
@@ -98,6 +100,64 @@ def test_only_files_of_genrev_are_replaced(tmp_path, recon):
         recon(out, run=SCORED)
     recon(out)  # without scores it needs no such file
     assert best_file(out).read_text() == "mine"
+
+
+def test_the_checkpoint_of_another_training_is_kept(tmp_path, recon):
+    """Its name is that of the best checkpoint of this run."""
+    out = tmp_path / "out.safetensors"
+    recon(best_file(out), steps=1, seed=1)
+    before = best_file(out).read_bytes()
+    recon(out, steps=1)
+    with pytest.raises(UsageError, match=r"out\.best\.safetensors: is of another training"):
+        recon(out, steps=2, run=SCORED)
+    for run in (SCORED, RunOptions(device="cpu", restart=True)):
+        with suppress(UsageError):
+            recon(out, steps=2, seed=1, run=replace(run, restart=True))
+    assert best_file(out).read_bytes() == before
+
+
+def test_the_best_checkpoint_of_another_run_is_kept(tmp_path, recon):
+    """One that was copied here, with its score, belongs to a run of other settings."""
+    other, out = tmp_path / "other.safetensors", tmp_path / "out.safetensors"
+    recon(other, steps=1, seed=1, run=SCORED)
+    before = best_file(other).read_bytes()
+    best_file(out).write_bytes(before)
+    with pytest.raises(UsageError, match="is of another training"):
+        recon(out, steps=1, run=SCORED)
+    recon(out, steps=1)
+    assert best_file(out).read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", ["all lines", "the last lines"])
+def test_the_best_score_is_that_of_its_file_and_not_of_the_log(tmp_path, recon, lost):
+    """A power cut can shorten the log, or someone removes it."""
+    out = tmp_path / "out.safetensors"
+    recon(out, steps=4, lr=0.0, run=SCORED)
+    log = run_folder(out) / "log.jsonl"
+    log.unlink() if lost == "all lines" else log.write_text(log.read_text().splitlines(keepends=True)[0])
+    numbers = recon(out, lr=0.0, run=replace(SCORED, evaluation=replace(SCORED.evaluation, every=3))).numbers
+    assert numbers["best_step"] == read_checkpoint_header(best_file(out)).step == 0
+
+
+def test_the_log_is_on_the_disk_before_the_state(tmp_path, recon, monkeypatch):
+    done = []
+    monkeypatch.setattr(Log, "sync", lambda self: done.append("log"))
+    monkeypatch.setattr(RunState, "save", lambda self, step: done.append("state"))
+    recon(tmp_path / "out.safetensors", steps=1)
+    assert done == ["log", "state"]
+
+
+@pytest.mark.parametrize("name", ["lock", "log.jsonl", "state.safetensors", "previews", "previews/step-0000001-recon.png"])
+def test_links_in_the_run_folder_are_not_followed(tmp_path, recon, name):
+    out, precious = tmp_path / "out.safetensors", tmp_path / "precious"
+    link = run_folder(out) / name
+    link.parent.mkdir(parents=True)
+    precious.mkdir() if name == "previews" else precious.write_text("precious")
+    link.symlink_to(precious)
+    with pytest.raises(FileError, match=f"{name}: is a link"):
+        recon(out, run=replace(SCORED, restart=True))
+    assert list(precious.iterdir()) == [] if name == "previews" else precious.read_text() == "precious"
+    assert [path.name for path in run_folder(out).iterdir()] == [name.split("/")[0]]
 
 
 @pytest.mark.parametrize(("split", "rows"), [("train", 22), ("test", 3), ("all", 30)])

@@ -1,6 +1,7 @@
 """The cache of features: results are equal to the bit whatever it holds, and it is never stale."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fid_files import Notes, h5, npy, pngs, zipped
 from PIL import Image
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.progress import Progress, Task
 from genrev_cli.scoring import features
@@ -279,3 +281,28 @@ def test_a_read_only_cache_is_reported_before_any_work(images, cache, monkeypatc
     with pytest.raises(FileError, match="cannot be written: Permission denied; set GENREV_CACHE to another folder, or pass --no-cache"):
         rows(images, extractor)
     assert extractor.seen == 0
+
+
+@pytest.mark.parametrize("wrong", ["images", "network", "kind", "float64", "bool", "no features"])
+def test_a_shard_of_something_else_under_the_right_name_is_made_again(images, cache, tmp_path, wrong):
+    """Its name is what the cache looks for, but its header says what it holds."""
+    straight = rows(images, Costly())
+    if wrong == "images":
+        rows(written(tmp_path / "y.npy", seed=1), Costly())
+    one = next(path for path in shards(cache) if read_checkpoint(path)[1]["features"].shape[0] == 4)
+    header, tensors = read_checkpoint(one)
+    if wrong == "images":
+        other = next(path for path in shards(cache) if read_checkpoint(path)[0].config != header.config)
+        header, tensors = read_checkpoint(other)
+    elif wrong == "network":
+        header = replace(header, config={**header.config, "extractor": {"extractor": "another"}})
+    elif wrong == "kind":
+        header = replace(header, kind="state")
+    else:
+        changed = {"float64": tensors["features"].double(), "bool": tensors["features"] > 0}
+        tensors = {"features": changed[wrong]} if wrong in changed else {"other": tensors["features"]}
+    write_checkpoint(one, tensors, replace(header, sha256=tensors_digest(tensors)))
+    notes = Notes()
+    assert (rows(images, Costly(), notes) == straight).all()
+    assert any("made again" in said for said in notes.said)
+    assert (rows(images, Costly(lives=0)) == straight).all()

@@ -6,7 +6,7 @@ import torch.distributed as dist
 
 from genrev_cli.errors import LostProcessError, UnavailableError, lacks_memory
 from genrev_cli.training import distributed, peers
-from genrev_cli.training.failures import meaning_of
+from genrev_cli.training.failures import first_words, meaning_of
 
 GLOO = "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/"
 NCCL = "NCCL error in: ../torch/csrc/distributed/c10d/NCCLUtils.cpp:77, "
@@ -44,6 +44,12 @@ LOST = {
     dist.DistBackendError("NCCL communicator was aborted on rank 1."): "NCCL communicator was aborted on rank 1",
 }  # fmt: skip
 """error → what the sentence keeps of it"""
+
+
+def test_words_of_a_process_that_was_killed_while_the_others_look_for_it():
+    """torch puts its own words before those of gloo."""
+    said = "Gloo connectFullMesh failed with [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:144] no error. Check the logs. GLHF! 🏖️"
+    assert first_words(said) == "Gloo connectFullMesh failed with no error"
 
 
 @pytest.mark.parametrize("error", LOST, ids=lambda error: f"{type(error).__name__}-{str(error)[-40:]}")

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from genrev_cli.errors import FileError
 from genrev_cli.training import log as module
 from genrev_cli.training.log import LIMIT, Log, read_log, thinned
 
@@ -81,3 +82,21 @@ def test_a_long_log_of_an_earlier_version(tmp_path, few):
     path.write_text("".join(f'{{"step": {step}, "kind": "loss"}}\n' for step in range(500)))
     Log(path, 400).close()
     assert steps(path, "loss") == list(range(0, 401, 32))
+
+
+@pytest.mark.parametrize("cut", [b'{"st', b'{"step": 3, "L_x": 0.', b"\0" * 7, b""])
+def test_a_last_line_that_was_cut_short_is_left_out(tmp_path, cut):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}\n' + cut)
+    assert [line["step"] for line in read_log(path)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes", b'{"step": 1}\nmy notes\n', b'{"step": 1}\n{"st\n{"step": 3}\n', b'{"step": 1}\nmy', b"\xff\n"]
+)
+def test_a_file_of_someone_else_is_not_replaced(tmp_path, content):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"log\.jsonl: not a log of genrev"):
+        Log(path, 10)
+    assert path.read_bytes() == content
