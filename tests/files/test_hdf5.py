@@ -159,7 +159,7 @@ def test_the_error_for_a_missing_split_names_the_others(tmp_path, write_images):
 def test_wrong_kinds_and_missing_arrays_are_refused(tmp_path, opened, kind, maker):
     with pytest.raises(FileError, match=f"of kind 'samples', but '{kind}' is needed; make one with 'genrev {maker}'"):
         opened(write(tmp_path / "a.h5", ARRAY))
-    with hdf5.writing(tmp_path / "b.h5", Header(kind, {"source": {}, "image_shape": [], "dim": 1}, "")) as writer:
+    with hdf5.writing(tmp_path / "b.h5", Header(kind, {"source": {"name": "digits"}, "image_shape": [1, 8, 8], "dim": 1}, "")) as writer:
         writer.create("labels", (3,), "int64")
     with pytest.raises(FileError, match=f"damaged.*missing; run 'genrev {maker}' again"):
         opened(tmp_path / "b.h5")
