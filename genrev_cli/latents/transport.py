@@ -1,4 +1,4 @@
-"""The extended semi-discrete transport map as a distribution: x uniform in the cube, y = T̃(x) (An et al. 2020, section 3.2)."""
+"""The semi-discrete transport map as a distribution: x from its source, y = T̃(x) (An et al. 2020, section 3.2)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.distribution import Distribution
-from genrev_cli.latents.streams import uniforms
+from genrev_cli.latents.streams import normal, uniforms
 from genrev_cli.ot.extension import RULES, Extension
 from genrev_cli.seeds import derive
+from genrev_cli.settings.transport_map import SOURCES
 from genrev_cli.shapes import Codes
 
 _TRIES = 1000  # draws of x for one code, for rules that reject some
@@ -22,6 +23,7 @@ class TransportMapConfig:
     """dim: d. sizes: number of codes of each map; there is one map for all classes, or one per class. theta: angle of each, in radians.
 
     rule, neighbours, drop: rule, k and drop of `Extension`. conditional: the maps are those of classes 0, 1, ….
+    source: that of x, 'cube' or 'gaussian'; from the Gaussian no codes are joined, so the rule is 'nearest'.
     """
 
     dim: int
@@ -31,11 +33,12 @@ class TransportMapConfig:
     neighbours: int = 20
     drop: bool = False
     conditional: bool = False
+    source: str = "cube"
 
 
 @final
 class TransportMap(Distribution):
-    """y = T̃(x), x ~ U[−½, ½]^d, for one map of all codes or one map per class; then a class is drawn first, by its share.
+    """y = T̃(x), x ~ U[−½, ½]^d or N(0, I), for one map of all codes or one map per class; then a class is drawn first, by its share.
 
     codes, centres (n, d), heights, weight (n,): those of all maps, concatenated; weight sums to 1 over all.
 
@@ -58,18 +61,21 @@ class TransportMap(Distribution):
         neighbours: int = 20,
         drop: bool = False,
         conditional: bool = False,
+        source: str = "cube",
     ) -> None:
         super().__init__()
         if dim < 1 or not sizes or min(sizes) < 1 or len(sizes) != len(theta) or (len(sizes) > 1 and not conditional):
             raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
         if rule not in RULES or neighbours < 1 or not min(theta) >= 0:
             raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
-        self.sizes, self.theta = tuple(sizes), tuple(theta)
+        if source not in SOURCES or (source != "cube" and rule != "nearest"):
+            raise UsageError(f"source = {source!r}, rule = {rule!r}: maps come from {', '.join(SOURCES)}, and only the cube's join codes")
+        self.sizes, self.theta, self.source = tuple(sizes), tuple(theta), source
         self.dim, self.rule, self.neighbours, self.drop = dim, rule, neighbours, drop
         self.classes = len(sizes) if conditional else 0
         self.config = {
             "name": "ot", "dim": dim, "sizes": list(sizes), "theta": list(theta), "rule": rule, "neighbours": neighbours, "drop": drop,
-            "conditional": conditional,
+            "conditional": conditional, **({} if source == "cube" else {"source": source}),
         }  # fmt: skip
         n = sum(sizes)
         self.register_buffer("codes", torch.zeros(n, dim))
@@ -116,12 +122,12 @@ class TransportMap(Distribution):
         """Return codes (n, d) from u = uniform(0), (n, 1 + d) in [0, 1): u_0 chooses the map, u_1 … u_d give x. uniform(k): try k."""
         ready, u = self._set_up(), uniform(0).to(self.codes.device)
         if len(self.sizes) == 1 and not self._rejects:
-            return ready.maps[0](u[:, 1:] - 0.5).codes
+            return ready.maps[0](self._point(u)).codes
         numbers = torch.searchsorted(ready.shares, u[:, 0].double().contiguous(), right=True)
         codes, kept = self.codes.new_empty(len(u), self.dim), torch.zeros(len(u), dtype=torch.bool, device=self.codes.device)
         waiting = torch.arange(len(u), device=self.codes.device)
         for attempt in range(_TRIES):
-            x = (uniform(attempt).to(self.codes.device) if attempt else u)[:, 1:] - 0.5
+            x = self._point(uniform(attempt).to(self.codes.device) if attempt else u)
             for number, rows in self._by_map(numbers[waiting]):
                 made = self._map_that_keeps(number)(x[waiting[rows]])
                 codes[waiting[rows]], kept[waiting[rows]] = made.codes, made.kept
@@ -131,6 +137,10 @@ class TransportMap(Distribution):
             if not len(waiting):
                 return codes
         raise UsageError(self._rejected(int(numbers[waiting[0]])))
+
+    def _point(self, u: Tensor) -> Tensor:
+        """Return x, (n, d), from u (n, 1 + d)."""
+        return u[:, 1:] - 0.5 if self.source == "cube" else normal(u[:, 1:])
 
     def _by_map(self, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Yield (number of a map, its samples among the (n,)) of every map with samples."""
@@ -168,7 +178,7 @@ class TransportMap(Distribution):
     def given(self, label: int) -> "TransportMap":
         """Return the map of one class. Raises UsageError for a class that does not exist."""
         self.require_class(label)
-        settings = {name: self.config[name] for name in ("dim", "rule", "neighbours", "drop")}
+        settings = {name: getattr(self, name) for name in ("dim", "rule", "neighbours", "drop", "source")}
         one = TransportMap(sizes=self.sizes[label : label + 1], theta=self.theta[label : label + 1], **settings)
         one.to(self.codes.device)
         for name in ("codes", "heights", "centres", "weight"):

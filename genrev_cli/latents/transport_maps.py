@@ -45,7 +45,9 @@ def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
-    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, ranks=ranks)
+    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, source=options.source, ranks=ranks)
+    if options.source != "cube":
+        return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta=0.0, statistics={})
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
     angles = neighbour_angles(x, target.codes, heights, k=options.neighbours)
     theta = auto_theta(angles) if theta is None else theta
@@ -65,10 +67,11 @@ def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions
         parts[0].codes.shape[1],
         [len(part.codes) for part in parts],
         [part.theta for part in parts],
-        options.rule,
+        options.joins,
         neighbours=options.neighbours,
         drop=options.drop,
         conditional=options.per_class,
+        source=options.source,
     )
     for name in ("codes", "heights", "centres"):
         getattr(sampler, name).copy_(torch.cat([getattr(part, name) for part in parts]))
