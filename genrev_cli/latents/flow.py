@@ -24,6 +24,8 @@ EXACT_DIMS, PROBES = 64, 16
 """Up to this number of dimensions the divergence is exact; beyond, it is estimated with so many random directions."""
 _ROWS = 128
 """Number of codes that are integrated at a time. It is fixed, because the number of rows changes how products are rounded."""
+_TANGENTS = 4096
+"""Number of directions of all codes whose density is computed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +172,8 @@ class Flow(Distribution):
             x, change = state[:, :-1], state[:, -1]  # ∫₁⁰ div v dt
             return (-0.5 * x.square().sum(1) - 0.5 * self.dim * math.log(2 * math.pi) + change - self.dim * self.scale.log(),)
 
-        return blockwise(made, y, labels, *([probes] if self.dim > EXACT_DIMS else []), size=_ROWS)[0]
+        own, count = ([], self.dim) if self.dim <= EXACT_DIMS else ([probes], PROBES)
+        return blockwise(made, y, labels, *own, size=max(1, _TANGENTS // count))[0]
 
     def between(self, a: Codes, b: Codes, t: Tensor) -> Codes:
         """Return the codes along the arc between the Gaussian codes of a and of b: (d,), (d,), (n,) → (n, d). The ends are a and b.

@@ -49,10 +49,9 @@ def with_divergence(v: Callable[[Tensor], Tensor], x: Tensor, directions: Tensor
     It is the divergence for the unit vectors, and an unbiased estimate for e = ±1/√K at random (Hutchinson 1990).
     """
 
-    def along(e: Tensor) -> tuple[Tensor, Tensor]:
-        value, change = torch.func.jvp(v, (x,), (e.expand_as(x),))[:2]
-        return value, (change * e).sum(1)
+    value, pull = torch.func.vjp(v, x)[:2]  # not jvp, whose first call imports torch.jit and warns
 
-    made: tuple[Tensor, Tensor] = torch.func.vmap(along)(directions)
-    values, parts = made
-    return values[0], parts.sum(0)
+    def along(e: Tensor) -> Tensor:
+        return (pull(e)[0] * e).sum(1)
+
+    return value, torch.func.vmap(along)(directions.expand(-1, *x.shape)).sum(0)

@@ -34,7 +34,7 @@ from genrev_cli.training.loop import Hooks, Intervals, Stop, seeded, train
 
 STAGE = "fit-flow"
 COMPARED, PROJECTIONS = 2000, 256
-"""Largest number of codes that are compared with drawn ones at the end, and the number of directions."""
+"""Number of drawn codes that are compared with the data's at the end, and of directions."""
 
 
 def fit_flow(codes: Path, out: Path, options: FitFlowOptions, *, progress: Progress = SILENT) -> Result:
@@ -176,9 +176,9 @@ class _Fit:
 
     @torch.no_grad()
     def _distance(self) -> float:
-        """Return the sliced Wasserstein distance of drawn codes to as many of the data's, in units of their standard deviation."""
+        """Return the sliced Wasserstein distance of drawn codes to the data's, in units of their standard deviation."""
         n = min(COMPARED, len(self.codes))
         generator = torch.Generator().manual_seed(derive(self.options.seed, "compared"))
         real = self.codes[torch.randperm(len(self.codes), generator=generator)[:n].to(self.device)]
-        drawn = self.flow.sample_numbered(derive(self.options.seed, "compared"), range(n))
+        drawn = self.flow.sample_numbered(derive(self.options.seed, "compared"), range(COMPARED))
         return sliced_wasserstein(drawn.cpu(), real.cpu(), projections=PROJECTIONS, generator=generator).item() / self.flow.scale.item()
