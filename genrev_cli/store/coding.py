@@ -67,6 +67,20 @@ def log_prob(model: Checkpoint, x: Images, generator: torch.Generator) -> Scores
     return -math.prod(autoencoder.image_shape) * math.log(2) * bits
 
 
+def flow_of(model: Checkpoint) -> Flow:
+    """Return the flow that a model's codes are drawn from. Raises UsageError where they are not."""
+    if not (isinstance(model.prior, Resampled) and isinstance(model.prior.sampler, Flow)):
+        raise UsageError(f"{model.path}: has no flow; give a file of 'genrev fit-flow' as its sampler")
+    return model.prior.sampler
+
+
+def same_dims(flow: Flow, codes: Codes) -> Codes:
+    """Return codes (B, d) as they are. Raises UsageError if the flow has another d."""
+    if codes.shape[1] != flow.dim:
+        raise UsageError(f"codes have {codes.shape[1]} dimensions, but the flow has {flow.dim}")
+    return codes
+
+
 ALONG_MAP, ALONG_FLOW = "map", "flow"
 """The paths through codes that a transport map, or a flow, can make, besides those of PATHS."""
 ALONG = {"ot": ALONG_MAP, "flow": ALONG_FLOW}
