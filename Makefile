@@ -2,20 +2,24 @@
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
+# make obtained   train the methods of the papers for equal times and write docs/obtained.md; half an hour of one core for each
 # make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
 # make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 READY_CUDA := .venv/.ready-cuda
-DEMO   := SOURCE=digits DATA=demo/digits.h5 FEATURES=pixel REF_SPLIT=train N=1442 DEVICE=cpu  # of AE-OT-GAN, as in .ci/run
+AEOT   := OUT=demo/aeot SOURCE=mnist-small DATA=demo/mnist-small.h5 FEATURES=pixel N=1250 DEVICE=cpu \
+	PRETRAIN="--size-of-model small --steps 3000" GAN="--steps 600"
 
-.PHONY: demo test test-cuda pretrained torture soak lint docs docs-check clean
+JOBS     ?= 1
+
+.PHONY: demo test test-cuda pretrained obtained torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
 	@$(BIN)/genrev demo demo
-	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev OUT=demo/aeot $(DEMO)
+	@$(MAKE) --no-print-directory -f pipelines/aeot.mk GENREV=$(BIN)/genrev $(AEOT)
 	@echo "open demo/report.html and demo/aeot/report.html"
 
 test: $(READY)
@@ -26,6 +30,9 @@ test-cuda: $(READY_CUDA)
 
 pretrained: $(READY)
 	@$(MAKE) --no-print-directory -f pipelines/pretrained.mk GENREV=$(BIN)/genrev
+
+obtained: $(READY)
+	@$(MAKE) --no-print-directory -j $(JOBS) -f pipelines/obtained.mk GENREV=$(BIN)/genrev PYTHON=$(BIN)/python
 
 torture: $(READY)
 	$(BIN)/python tests/faults/torture.py --kills 20

@@ -65,7 +65,7 @@ def construct(settings: type[D], table: dict[str, Any], where: str, make: Callab
     Raises UsageError like `from_table`, also for what `make` refuses.
     """
     flags = flags_of(table)
-    _refuse_unknown(table, [field.name for field in fields(settings)], where)
+    refuse_unknown(table, [field.name for field in fields(settings)], where)
     try:
         return make(settings(**_converted(settings, table)))
     except SettingError as error:
@@ -95,7 +95,8 @@ def defaults_of(cls: type) -> dict[str, Any]:
     return own | {f"{name}[]": defaults_of(kind) for name, kind in inner.items() if isinstance(kind, type) and is_dataclass(kind)}
 
 
-def _refuse_unknown(table: dict[str, Any], known: list[str], where: str, hint: str = "") -> None:
+def refuse_unknown(table: dict[str, Any], known: list[str], where: str, hint: str = "") -> None:
+    """Raise UsageError, which names the table as `where`, for a key of a table that is not known. hint: more words after the cure."""
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
@@ -109,8 +110,10 @@ def _refuse_unknown(table: dict[str, Any], known: list[str], where: str, hint: s
 
 
 def _convert(kind: Any, value: Any, place: str) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):  # X | None
-        return None if value is None else _convert(next(arg for arg in get_args(kind) if arg is not type(None)), value, place)
+    if get_origin(kind) in (Union, types.UnionType):  # X | None, or X | tuple[X, ...]
+        listed = isinstance(value, list | tuple)
+        kind = min((arg for arg in get_args(kind) if arg is not type(None)), key=lambda arg: (get_origin(arg) is tuple) != listed)
+        return None if value is None else _convert(kind, value, place)
     if get_origin(kind) is tuple:
         if not isinstance(value, list | tuple):
             raise SettingError(place, "", f"must be a list, not {value!r}")
@@ -124,7 +127,7 @@ def _convert(kind: Any, value: Any, place: str) -> Any:
             return value
         if not isinstance(value, dict):
             raise SettingError(place, "", f"must be a table, not {value!r}")
-        _refuse_unknown(value, [field.name for field in fields(kind)], place)
+        refuse_unknown(value, [field.name for field in fields(kind)], place)
         return kind(**_converted(kind, value, f"{place}: "))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
@@ -162,7 +165,7 @@ def read_recipe(recipe: str) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number with thousands of digits raises a plain ValueError
         raise FileError(f"{recipe}: not valid TOML ({error})") from error
-    _refuse_unknown(tables, recipe_tables(), recipe, f" ({HINT})")
+    refuse_unknown(tables, recipe_tables(), recipe, f" ({HINT})")
     for name in tables:
         table_of(tables, name, recipe)
     return tables
@@ -199,7 +202,7 @@ def split_table(table: dict[str, Any], where: str, *classes: type) -> tuple[Any,
     Raises UsageError like `from_table`.
     """
     owner = {field.name: cls for cls in reversed(classes) for field in fields(cls)}
-    _refuse_unknown(table, list(owner), where)
+    refuse_unknown(table, list(owner), where)
     return tuple(from_table(cls, without(table, *(key for key in table if owner[key] is not cls)), where) for cls in classes)
 
 

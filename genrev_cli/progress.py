@@ -1,7 +1,8 @@
 """Progress reports of long tasks; the caller decides how they are shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 
 class Task:
@@ -21,6 +22,9 @@ class Progress:
 
     def note(self, message: str) -> None:
         """Show a sentence to the user: a warning, or something worth knowing."""
+
+    def logged(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
+        """Receive a line of a training run's log: its step, its kind (loss, monitor or eval) and its numbers."""
 
 
 SILENT = Progress()

@@ -1,6 +1,6 @@
 # Make the model that comes with genrev: a reversible network trained on MNIST, with directions of its codes and a transport map.
-# 'make pretrained' needs MNIST's four files in data/raw/mnist (or PREPARE="--path FOLDER", or PREPARE=--download) and about an hour on
-# two CPU cores. It writes genrev_cli/pretrained/.
+# 'make pretrained' needs MNIST's four files in data/raw/mnist (or PREPARE="--path FOLDER", or PREPARE=--download). It writes
+# genrev_cli/pretrained/.
 #
 # The weights are rounded to 16 bits, for half the size. Codes, directions, map and scores are those of the rounded network.
 
@@ -12,7 +12,7 @@ SEED        ?= 0
 DEVICE      ?= auto
 PREPARE     ?=
 PRETRAIN    ?= --batch 125 --steps 5000 --ema-halflife-images 10000
-ADVERSARIAL ?= --steps 2000 --ema-halflife-images 20000
+ADVERSARIAL ?= --batch 125 --steps 1500 --ema-halflife-images 10000
 GENREV      ?= genrev
 
 ON   := --device $(DEVICE)
@@ -47,7 +47,7 @@ $(OUT)/some-codes.h5: $(OUT)/half.safetensors $(SOME)
 	$(GENREV) encode --ckpt $< --data $(SOME) $(ON) --out $@
 
 $(OUT)/directions.safetensors: $(OUT)/codes.h5
-	$(GENREV) fit-directions $< --method means,normal,pca --seed $(SEED) --out $@
+	$(GENREV) fit-directions $< --method means,pca --components 6 --seed $(SEED) --out $@
 
 $(OUT)/ot.safetensors: $(OUT)/some-codes.h5
 	$(GENREV) fit-ot $< --seed $(SEED) $(ON) --out $@

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from genrev_cli.files.header import Header
 from genrev_cli.files.images import SPLITS
 from genrev_cli.latents import transport_maps
 from genrev_cli.progress import SILENT
+from genrev_cli.runs.adversarial import train_adversarial
 from genrev_cli.runs.train import train
 from genrev_cli.settings.perceptual import TRAIN_PGA
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
@@ -14,7 +17,6 @@ from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.transport import TRAIN_OT
 from genrev_cli.settings.variational import TRAIN_VAE
 from genrev_cli.stages import fit_ot
-from genrev_cli.stages.train_adversarial import train_adversarial
 from genrev_cli.training.devices import resolve_device
 
 torch.set_num_threads(1)  # tiny tensors: threads only cost
@@ -85,6 +87,14 @@ hidden = 8
 batch = 8
 steps = 10
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_disk():
+    """Files do not wait until they are on the disk, which only a power cut could show. Processes that tests start still wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # also refuses what is no open file
+        yield
 
 
 @pytest.fixture

@@ -33,13 +33,15 @@ MAY_IMPORT = {
     "files": (),
     "data": ("files",),
     "report": ("files",),
+    "obtained": ("files", "report"),
     "training": ("files", "models", "latents"),
     "methods": ("training", "models", "latents", "ot", "metrics"),
     "store": (*_TENSORS, "files", "data", "training", "methods"),
     "scoring": (*_TENSORS, "files", "data", "report", "training", "methods", "store"),
     "runs": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring"),
     "explore": (*_TENSORS, "files", "data", "store"),
-    "stages": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs", "explore"),
+    "search": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
+    "stages": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs", "explore", "search"),
     "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
     "doctor": (*_TENSORS, "recipes", "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
     "cli": ("recipes", "report", "stages", "runs", "store", "scoring", "bench", "doctor"),
@@ -150,7 +152,7 @@ def test_no_command_imports_a_command(name):
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if part_of(name) == "cli"])
 def test_commands_import_stages_when_they_run(name):
-    heavy = ("stages", "explore", "runs", "store", "scoring", "bench", "doctor")
+    heavy = ("stages", "explore", "search", "runs", "store", "scoring", "bench", "doctor")
     assert not {(part, False) for part in heavy} & set(imported_parts(SOURCES[name]))
 
 

@@ -33,8 +33,25 @@ class Outer:
 
 
 @dataclass(frozen=True)
+class Either:
+    one: float | tuple[float, ...] = 0.0
+
+
+@dataclass(frozen=True)
 class Other:
     batch: int = 8
+
+
+@pytest.mark.parametrize(("given", "made"), [(2, 2.0), (0.5, 0.5), ([1, 2], (1.0, 2.0)), ([], ())])
+def test_a_number_or_a_list_of_numbers(given, made):
+    found = from_table(Either, {"one": given}, "here").one
+    assert (found, type(found)) == (made, type(made))
+
+
+@pytest.mark.parametrize(("given", "said"), [("a", "here: one: must be float, not 'a'"), ([1, "b"], "one[1]: must be float, not 'b'")])
+def test_neither_a_number_nor_a_list(given, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        from_table(Either, {"one": given}, "here")
 
 
 def test_nested_tables_become_nested_dataclasses():

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
@@ -175,14 +176,26 @@ def _take_peer_seconds(words: list[str]) -> float:
     return seconds
 
 
+_parsers: dict[tuple[int, ...], Any] = {}
+"""Registered commands → their parser. It takes Typer 20 ms to build one, and a process may run many commands."""
+
+
+def _parsed(words: list[str]) -> object:
+    """Parse the words and run the command that they name."""
+    commands = tuple(map(id, app.registered_commands))  # a plugin adds commands
+    if commands not in _parsers:
+        _parsers[commands] = get_command(app)
+    return _parsers[commands](words, prog_name="genrev", standalone_mode=False)
+
+
 def _run(words: list[str], peer_seconds: float) -> object:
     """Run one command, alone or with the other processes that torchrun started."""
     if not many_processes():
-        return app(words, prog_name="genrev", standalone_mode=False)
+        return _parsed(words)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # our error for a lost process says more than torch's warnings
     from genrev_cli.runs.processes import run_among
 
-    return run_among(words, lambda: app(words, prog_name="genrev", standalone_mode=False), patience=peer_seconds, tell=error_line)
+    return run_among(words, lambda: _parsed(words), patience=peer_seconds, tell=error_line)
 
 
 def _lacking(said: str) -> str:

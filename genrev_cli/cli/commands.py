@@ -22,6 +22,7 @@ from genrev_cli.cli import (
     probe,
     recipes,
     sample,
+    search,
     sweep_bottleneck,
     train,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "probe",
     "recipes",
     "sample",
+    "search",
     "sweep_bottleneck",
     "train",
 ]

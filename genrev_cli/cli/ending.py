@@ -46,7 +46,7 @@ def _value(name: str, value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if name == "image_shape":
         return "×".join(map(str, value))
-    if name in ("seed", "split", "theta"):
+    if name in ("seed", "split", "theta", "epsilon"):
         return words.shown(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return words.number(value, 4)

@@ -15,11 +15,14 @@ from genrev_cli.settings.explore import ExploreSettings
 
 
 def _explore(ckpt: Path, data: Path | None, settings: ExploreSettings, as_json: bool) -> None:
-    from genrev_cli.stages.explore import explore
+    from genrev_cli.stages.explore import explore, record
 
     if many_processes():
         raise UsageError("explore: runs in one process; start it without torchrun")
     progress = listener()
+    if settings.record:
+        report(record(ckpt, settings.record, settings, data=data, progress=progress), as_json, command="explore")
+        return
 
     def ready(address: str) -> None:
         if as_json:
@@ -41,7 +44,8 @@ add_command(
     "explore",
     "Edit photos and samples in the browser: sliders for directions and dimensions, a map of the codes, and the command for each "
     "picture.\n\n"
-    "The page is served by this machine, to this machine only. It prints the page's address and ends on Ctrl-C.",
+    "The page is served by this machine, to this machine only. It prints the page's address and ends on Ctrl-C.\n\n"
+    "With --record it writes a tour instead: one HTML file to send to others, with a few images and all steps of their sliders.",
     example="genrev explore --ckpt adversarial.safetensors --directions directions.safetensors",
     parts={
         "ckpt": One("ckpt", options.Ckpt, Path("mnist")),

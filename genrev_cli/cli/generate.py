@@ -178,18 +178,23 @@ def _parameter(name: str, kind: Any, spec: Spec, default: Any = None) -> inspect
 
 def _metavar(kind: Any, spec: Spec) -> str | None:
     """Return what the help shows as the type of an option: nothing for a flag, which takes no value; None leaves it to Typer."""
-    if get_origin(kind) is tuple:
-        entry = get_args(kind)[0].__name__.lower()
+    if several := _list_in(kind):
+        entry = get_args(several)[0].__name__.lower()
         return f"<{entry}>" if spec.repeated else f"<{entry},…>"
     return "" if kind is bool else None
+
+
+def _list_in(kind: Any) -> Any:
+    """Return the tuple type of a setting that is a list, or that may be one (X | tuple[X, ...]); None for any other."""
+    return next((one for one in (kind, *get_args(kind)) if get_origin(one) is tuple), None)
 
 
 def _shape(kind: Any, spec: Spec) -> Any:
     """Return the type that Typer parses an option as."""
     if words := tuple(filter(None, spec.choices)):
         return Literal[words]
-    if get_origin(kind) is tuple:
-        return list[get_args(kind)[0]] if spec.repeated else str  # type: ignore[misc]  # a type that is known when this runs
+    if several := _list_in(kind):
+        return list[get_args(several)[0]] if spec.repeated else str  # type: ignore[misc]  # a type that is known when this runs
     return kind
 
 
@@ -198,17 +203,18 @@ def _taken(values: dict[str, Any], name: str, kind: Any, spec: Spec) -> Any:
 
     Raises UsageError for a list with an entry that is not a number.
     """
-    value = values.pop(_name(name, spec))
-    if get_origin(kind) is not tuple:
+    value, several = values.pop(_name(name, spec)), _list_in(kind)
+    if several is None:
         return "" if value is None and "" in spec.choices else value
     if spec.repeated:
         return tuple(value or ())
-    entry = get_args(kind)[0]
+    entry = get_args(several)[0]
     try:
-        return tuple(entry(word.strip()) for word in value.split(",")) if value else ()
+        numbers = tuple(entry(word.strip()) for word in value.split(",")) if value else ()
+        return numbers[0] if several is not kind and len(numbers) == 1 else numbers
     except ValueError as error:
-        numbers = "whole numbers" if entry is int else "numbers"
-        raise UsageError(f"{flag_of(name, spec)} {value}: must be {numbers} with commas between them") from error
+        words = "whole numbers" if entry is int else "numbers"
+        raise UsageError(f"{flag_of(name, spec)} {value}: must be {words} with commas between them") from error
 
 
 JSON = One(

@@ -102,7 +102,7 @@ def _train_adversarial(
     *, ckpt: Path, data: Path | None, out: Path | None, recipe: str,
     schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
-    from genrev_cli.stages.train_adversarial import STAGE, train_adversarial
+    from genrev_cli.runs.adversarial import STAGE, train_adversarial
 
     target, overrides = out or ckpt.with_name("adversarial.safetensors"), {STAGE: schedule | method}
     return train_adversarial(ckpt, target, data=data, recipe=recipe, overrides=overrides, run=run.scored(evaluation), progress=listener())

@@ -14,6 +14,8 @@ from genrev_cli.data.source import TEST, TRAIN, VAL
 from genrev_cli.data.structure import Structure, read_structure
 from genrev_cli.data.survey import Described, file_source
 from genrev_cli.data.tables import Annotations, file_splits, find_labels, no_attributes, read_labels, tiny_imagenet
+from genrev_cli.data.tar import Tar
+from genrev_cli.data.webdataset import labels_beside
 from genrev_cli.errors import UsageError
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
@@ -44,12 +46,13 @@ class Layout:
 def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
     """Return all images below a folder or in a zip, in natural order of their names.
 
-    Raises FileError if there is no image or one is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given, or if
-    the folders can mean two things.
+    Raises FileError if there is no image or one is damaged (unless `skip_damaged`), UsageError if sizes differ and none is given, if the
+    folders can mean two things, or if a tar has labels that only 'webdataset' reads.
     """
     container = open_container(config.root, "pass an existing folder or zip of images")
     names, ignored = image_names(container)
     layout, tables = read_layout(container, names, config, progress)
+    _mention_webdataset(container, layout, config, progress)
     if ignored > tables:
         progress.note(f"{container.path}: ignored {ignored - tables} files that are not images")
     classes = sorted({*layout.classes} - {""}, key=natural_key)
@@ -72,6 +75,19 @@ def open_folder(config: PrepareConfig, progress: Progress) -> FileSource:
         attribute_names=layout.attribute_names,
     )
     return file_source(container, layout.names, described, config, progress=progress)
+
+
+def _mention_webdataset(container: Container, layout: Layout, config: PrepareConfig, progress: Progress) -> None:
+    """Say of a tar with labels in files beside its pictures that 'webdataset' reads them.
+
+    Raises UsageError if the images would have no labels at all.
+    """
+    if config.no_classes or config.labels or not isinstance(container, Tar) or not (kind := labels_beside(container, layout.names)):
+        return
+    said = f"the .{kind} files beside its pictures have labels, which 'genrev prepare-data webdataset --path {container.path}' reads"
+    if not any(layout.classes) and not layout.attribute_names:
+        raise UsageError(f"{container.path}: {said}; pass --no-classes to leave them out")
+    progress.note(f"{container.path}: {said}; they are not used here")
 
 
 def read_layout(container: Container, names: Sequence[str], config: PrepareConfig, progress: Progress) -> tuple[Layout, int]:

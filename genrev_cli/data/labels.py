@@ -170,6 +170,20 @@ def read_columns(columns: Columns, *, label_column: str = "", where: str = "labe
     )
 
 
+def read_flags(columns: Columns) -> Labels | None:
+    """Decide what a column of 0 and 1 for each class means: the classes if every row has exactly one 1, else attributes.
+
+    Rows of images that the table lacks are empty and do not count. Return None for columns with other values.
+    """
+    if any(_kind(values) != "binary" for values in columns.values()):
+        return None
+    rows = list(zip(*columns.values(), strict=True))
+    marked = [[name for name, value in zip(columns, row, strict=True) if _BITS.get(value.lower()) == 1] for row in rows]
+    if len(columns) > 1 and all(len(own) == 1 for own, row in zip(marked, rows, strict=True) if any(row)):
+        return Labels(["".join(own) for own in marked], "", np.empty((len(rows), 0), np.int8), (), unused={})
+    return Labels(None, "", _bits(list(columns.values()), len(rows)), tuple(columns), unused={})
+
+
 def _kind(values: Sequence[str]) -> str:
     """Return 'binary', 'class', or why a column is neither."""
     counts = {_known(value): count for value, count in Counter(values).items()}

@@ -5,12 +5,13 @@ Copyright Yann LeCun and Corinna Cortes; the images are available under CC BY-SA
 """
 
 import hashlib
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import numpy as np
 
 from genrev_cli.data.config import Entry
 from genrev_cli.data.source import TEST, TRAIN, ArraySource, array_source
+from genrev_cli.files.npz import reading_npz
 from genrev_cli.progress import Progress
 from genrev_cli.settings.prepare import PrepareConfig
 
@@ -19,7 +20,7 @@ EVERY = 8
 
 def open_mnist_small(config: PrepareConfig, progress: Progress) -> ArraySource:
     """Return the images, in the order of the published files."""
-    with files("genrev_cli.data").joinpath("mnist-small.npz").open("rb") as raw, np.load(raw) as arrays:
+    with as_file(files("genrev_cli.data").joinpath("mnist-small.npz")) as path, reading_npz(path) as arrays:
         pixels, labels, tests = arrays["images"], arrays["labels"], int(arrays["tests"])
     return array_source(
         name="mnist-small",

@@ -102,10 +102,10 @@ def open_parquet(config: PrepareConfig, progress: Progress) -> FileSource:
     label, names = _label_column(columns[files[0]], config.coarse)
     labels, classes = _labels(files, counts, label, names)
     split, rule, seed = split_by_shards(files, counts, config)
-    said = f"{len(classes)} classes of column '{label}'" if label else "no labels"
-    progress.note(f"{config.root}: {sum(counts)} images of column '{column}' in {len(files)} files, {said}; split {rule}")
+    progress.note(f"{config.root}: {sum(counts)} images of column '{column}' in {len(files)} files")
     container = Parquet(config.root, tuple(files), tuple(counts), column)
-    described = Described(name="parquet", labels=labels, split=split, split_rule=rule, seed=seed, classes=classes)
+    class_rule = f"from column '{label}'" if label else "none: no column of labels"
+    described = Described(name="parquet", labels=labels, split=split, split_rule=rule, seed=seed, classes=classes, class_rule=class_rule)
     return file_source(container, container.names(), described, config, progress=progress)
 
 

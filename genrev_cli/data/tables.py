@@ -9,14 +9,16 @@ import numpy as np
 
 from genrev_cli.data.buckets import shown
 from genrev_cli.data.container import Container
-from genrev_cli.data.labels import Labels, Matched, join, match, read_columns, read_splits
+from genrev_cli.data.labels import Columns, Labels, Matched, join, match, read_columns, read_flags, read_splits
 from genrev_cli.data.table import SUFFIXES, Table, read_table
 from genrev_cli.errors import FileError
 from genrev_cli.files.archives import BROKEN_ZIP
 from genrev_cli.progress import Progress
 
-_INSIDE = ("dataset.json", "metadata.csv", "metadata.jsonl")
-"""StyleGAN's table, and those of the hub's imagefolder."""
+_FLAGS = "_classes.csv"
+"""Roboflow's table of a classification export: filename, and a column of 0 and 1 for each class. Each split's folder has its own."""
+_INSIDE = ("dataset.json", "metadata.csv", "metadata.jsonl", _FLAGS)
+"""StyleGAN's table, those of the hub's imagefolder, and Roboflow's."""
 _TINY = "val_annotations.txt"
 """Tiny ImageNet's classes of val: the second column."""
 
@@ -78,7 +80,7 @@ def read_labels(path: Path, names: Sequence[str], label_column: str, progress: P
 
 
 def find_labels(container: Container, names: Sequence[str], label_column: str, progress: Progress) -> Annotations | None:
-    """Return what dataset.json, metadata.csv or metadata.jsonl among the images say; None without such a file, or if it names no image.
+    """Return what the tables among the images say (`_INSIDE`); None without such a file, or if none names an image.
 
     A file in a folder describes the images below that folder. Raises FileError if one cannot be read.
     """
@@ -87,7 +89,8 @@ def find_labels(container: Container, names: Sequence[str], label_column: str, p
         where, folder = container.where(file), file[: -len(PurePosixPath(file).name)]
         rows = [row for row, name in enumerate(names) if name.startswith(folder)]
         try:
-            matched = match(table_inside(container, file), [names[row] for row in rows], where)
+            table = _with_header(table_inside(container, file), file)
+            matched = match(table, [names[row] for row in rows], where) if table else None
         except FileError as error:
             raise FileError(f"{error}; pass --no-classes to leave it out") from error
         if matched is None:
@@ -98,9 +101,28 @@ def find_labels(container: Container, names: Sequence[str], label_column: str, p
         used.append(file)
     if not tables:
         return None
-    labels = read_columns(join(tables, len(names)), label_column=label_column, where=container.where(used[0]))
-    _note_unused(labels, container.where(used[0]), progress)
+    columns, where = join(tables, len(names)), container.where(used[0])
+    if not label_column and {PurePosixPath(file).name for file in used} == {_FLAGS} and (found := _flags(columns, where, progress)):
+        return Annotations(found, f"from {_FLAGS}, where every row has one 1", tuple(used))
+    labels = read_columns(columns, label_column=label_column, where=where)
+    _note_unused(labels, where, progress)
     return Annotations(labels, _rule(labels, PurePosixPath(used[0]).name), tuple(used))
+
+
+def _with_header(table: Table, file: str) -> Table | None:
+    """Return a table; Roboflow's with its header, or None for its table of the pixel values of masks, which has the same name."""
+    if PurePosixPath(file).name != _FLAGS:
+        return table
+    return Table(table.rows[1:], table.rows[0]) if table.rows and table.rows[0][0].lower() == "filename" else None
+
+
+def _flags(columns: Columns, where: str, progress: Progress) -> Labels | None:
+    """Return what columns of 0 and 1 mean, and say so if they are attributes; None for other columns."""
+    labels = read_flags(columns)
+    if labels and labels.names:
+        why = "rows have no 1 or several" if len(columns) > 1 else "it has a single column"
+        progress.note(f"{where}: {why}, so its columns are attributes, not classes")
+    return labels
 
 
 def tiny_imagenet(container: Container, names: Sequence[str]) -> list[str] | None:

@@ -40,9 +40,25 @@ def open_webdataset(config: PrepareConfig, progress: Progress) -> FileSource:
     labels, classes, rule = _labels(container, [samples[key] for key in chosen], str(config.root))
     parts = Counter(name.partition("/")[0] for name in names)
     split, split_rule, seed = split_by_shards(files, [parts[_part(file, config.root)] for file in files], config)
-    progress.note(f"{config.root}: {len(names)} images in {len(files)} shards, {len(classes)} classes {rule}; split {split_rule}")
-    described = Described(name="webdataset", labels=labels, split=split, split_rule=split_rule, seed=seed, classes=classes)
+    progress.note(f"{config.root}: {len(names)} images in {len(files)} shards")
+    described = Described(name="webdataset", labels=labels, split=split, split_rule=split_rule, seed=seed, classes=classes, class_rule=rule)
     return file_source(container, names, described, config, progress=progress)
+
+
+def labels_beside(container: Container, names: Sequence[str]) -> str:
+    """Return 'cls' or 'json' if most of the pictures with these names have such a file with a label beside them, else ''."""
+    there = set(container.names())
+    for kind in ("cls", "json"):
+        beside = [f"{folder}{slash}{base.partition('.')[0]}.{kind}" for folder, slash, base in (name.rpartition("/") for name in names)]
+        found = [name for name in beside if name in there]
+        if 2 * len(found) > len(names):
+            with container.reader() as read:
+                try:
+                    if _label(read(found[0]), kind, container.where(found[0])):
+                        return kind
+                except (FileError, ValueError):  # 'webdataset' could not read it either
+                    continue
+    return ""
 
 
 def _part(file: Path, root: Path) -> str:
@@ -71,7 +87,7 @@ def _images(samples: Mapping[str, Mapping[str, str]], wanted: str, where: str) -
 def _labels(container: Container, samples: Sequence[Mapping[str, str]], where: str) -> tuple[np.ndarray, tuple[str, ...], str]:
     """Return labels (n,) int64, the classes' names, and where they come from."""
     kind = next((one for one in ("cls", "json") if any(one in files for files in samples)), None)
-    unknown = np.full(len(samples), -1, np.int64), (), "(no .cls or .json files)"
+    unknown = np.full(len(samples), -1, np.int64), (), "none: no .cls or .json files with labels"
     if kind is None:
         return unknown
     texts = []

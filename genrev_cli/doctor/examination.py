@@ -43,7 +43,7 @@ class Examination:
             raise
         except Exception as error:  # a broken driver can raise anything, and the report shows it
             device, self.broken = torch.device("cpu"), error
-        self.subject: Subject = open_subject(options.device, device, scratch, ckpt=options.ckpt, recipe=options.recipe)
+        self.subject: Subject = open_subject(options.device, device, scratch, ckpt=options.ckpt, recipe=options.recipe, data=options.data)
         self.machine: dict[str, Any] = described_machine(self.subject, {"at the start": found, "as genrev sets them": switches()})
         if self.broken:
             self.machine["examined"]["device"] = f"{options.device}, not usable"

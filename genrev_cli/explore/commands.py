@@ -10,15 +10,14 @@ from genrev_cli.settings.edits import FULL, RESTRICTED, words_of
 
 
 def command_of(name: str, changes: Changes, *, ckpt: Path, directions: DirectionSet | None) -> str:
-    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' without any edit.
+    """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' where nothing changes.
 
     name: of the photo's file; the page saves the original under it.
     """
-    if not changes.edits:
+    if not changes.edits and changes.rest == 1:
         return ""
-    latent = ["--latent", FULL if changes.rest else RESTRICTED]
-    if 0 < changes.rest < 1:
-        latent += ["--rest", str(changes.rest)]
+    cut = not changes.rest and bool(changes.edits)
+    latent = ["--latent", RESTRICTED if cut else FULL, *([] if cut or changes.rest == 1 else ["--rest", str(changes.rest)])]
     photo = f"./{name}" if name.startswith("-") else name
     needed = short(directions.path) if directions and (changes.edits.move or changes.edits.toward) else ""
     found = ["--directions", needed] if needed and needed != short(ckpt) else []  # a model of this package brings its own

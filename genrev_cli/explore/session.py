@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,8 +173,14 @@ class Session:
     @torch.no_grad()
     def edited(self, number: int, changes: Changes) -> Pixels:
         """Return the edited photo, (C, H, W) uint8."""
+        return self.variants(number, [changes])[0]
+
+    @torch.no_grad()
+    def variants(self, number: int, several: Sequence[Changes]) -> Pixels:
+        """Return the photo with each of several changes, decoded together: (n, C, H, W) uint8."""
         with self._busy:
-            return decoded_pixels(self.model.autoencoder, self._latent(self.photos.get(number), changes))[0]
+            photo = self.photos.get(number)
+            return decoded_pixels(self.model.autoencoder, torch.cat([self._latent(photo, changes) for changes in several]))
 
     @torch.no_grad()
     def latent(self, number: int, changes: Changes) -> Latents:

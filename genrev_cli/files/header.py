@@ -45,7 +45,7 @@ class Header:
     """The provenance of one file.
 
     kind: data, checkpoint, classifier, state, codes, directions, samples, picture, film, score, probe, statistics, features,
-        sweep, bench or report.
+        sweep, bench, report or tour.
     config: rebuilds the object. step: number of training steps (0 if there was no training).
     sha256: digest of the content, see `content_digest`; equal content has an equal digest, whenever it was made.
     inputs: role → {path, and the header of that file}. made_by: see `provenance`.

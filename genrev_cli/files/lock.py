@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -19,10 +20,15 @@ except ImportError:  # Windows has no such locks, so two runs of one target are 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 """Errors of file systems without locks; two runs of one target are not prevented there either."""
 
+_PAUSE = 0.02
+"""Seconds between two attempts to get a lock."""
+
 
 @contextmanager
-def locked(path: Path, target: Path) -> Iterator[None]:
+def locked(path: Path, target: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file at `path` while the block writes `target`; the lock's folder is created.
+
+    wait: wait for another process that holds it, for locks that are held for moments only.
 
     The operating system releases the lock when the process ends, so a killed run never blocks the next one. If the file system locks
     across machines, runs on other machines are excluded too.
@@ -31,7 +37,7 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquired(path, target)
+        descriptor = _acquired(path, target) if not wait else _waited_for(path, target)
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     try:
@@ -46,6 +52,15 @@ def _release(path: Path, descriptor: int) -> None:
     os.close(descriptor)
     with suppress(OSError):
         path.parent.rmdir()  # only if it is empty
+
+
+def _waited_for(path: Path, target: Path) -> int:
+    """Return the descriptor of the open, locked file as soon as no other process holds it."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)  # its holder may have removed the folder
+        with suppress(UsageError, FileNotFoundError):
+            return _acquired(path, target)
+        time.sleep(_PAUSE)
 
 
 def _acquired(path: Path, target: Path) -> int:

@@ -22,6 +22,7 @@ _TRIES = 1000  # draws of x for one code, for rules that reject some
 class TransportMapConfig:
     """dim: d. sizes: number of codes of each map; there is one map for all classes, or one per class. theta: angle of each, in radians.
 
+    epsilon: bound on the edges of each, instead of an angle; then there is no theta.
     rule, neighbours, drop: rule, k and drop of `Extension`. conditional: the maps are those of classes 0, 1, ….
     source: that of x, 'cube' or 'gaussian'; from the Gaussian no codes are joined, so the rule is 'nearest'.
     """
@@ -33,6 +34,7 @@ class TransportMapConfig:
     neighbours: int = 20
     drop: bool = False
     conditional: bool = False
+    epsilon: tuple[float, ...] = ()
     source: str = "cube"
 
 
@@ -61,22 +63,24 @@ class TransportMap(Distribution):
         neighbours: int = 20,
         drop: bool = False,
         conditional: bool = False,
+        epsilon: Sequence[float] = (),
         source: str = "cube",
     ) -> None:
         super().__init__()
-        if dim < 1 or not sizes or min(sizes) < 1 or len(sizes) != len(theta) or (len(sizes) > 1 and not conditional):
-            raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, theta = {list(theta)} describe no maps")
-        if rule not in RULES or neighbours < 1 or not min(theta) >= 0:
-            raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, theta = {list(theta)}: there is {', '.join(RULES)}")
+        bounds, said = epsilon or theta, f"epsilon = {list(epsilon)}" if epsilon else f"theta = {list(theta)}"
+        if dim < 1 or not sizes or min(sizes) < 1 or len(sizes) != len(bounds) or (len(sizes) > 1 and not conditional):
+            raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, {said} describe no maps")
+        if rule not in RULES or neighbours < 1 or not min(bounds) >= 0 or (epsilon and theta):
+            raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, {said}: there is {', '.join(RULES)}")
         if source not in SOURCES or (source != "cube" and rule != "nearest"):
             raise UsageError(f"source = {source!r}, rule = {rule!r}: maps come from {', '.join(SOURCES)}, and only the cube's join codes")
-        self.sizes, self.theta, self.source = tuple(sizes), tuple(theta), source
+        self.sizes, self.theta, self.epsilon, self.source = tuple(sizes), tuple(theta), tuple(epsilon), source
         self.dim, self.rule, self.neighbours, self.drop = dim, rule, neighbours, drop
         self.classes = len(sizes) if conditional else 0
         self.config = {
             "name": "ot", "dim": dim, "sizes": list(sizes), "theta": list(theta), "rule": rule, "neighbours": neighbours, "drop": drop,
             "conditional": conditional, **({} if source == "cube" else {"source": source}),
-        }  # fmt: skip
+        } | ({"epsilon": list(epsilon)} if epsilon else {})  # fmt: skip
         n = sum(sizes)
         self.register_buffer("codes", torch.zeros(n, dim))
         self.register_buffer("centres", torch.zeros(n, dim))
@@ -109,6 +113,11 @@ class TransportMap(Distribution):
     def for_numbers(self) -> "TransportMap":
         """Return the map itself: on every device, x is drawn on the CPU, and its cells are found in float64."""
         return self
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """ε of each map, or θ where there is none."""
+        return self.epsilon or self.theta
 
     @property
     def _rejects(self) -> bool:
@@ -151,21 +160,23 @@ class TransportMap(Distribution):
 
     def _map_that_keeps(self, number: int) -> Extension:
         """Return the map of this number. Raises UsageError if it would reject every sample."""
-        if self._rejects and not self.theta[number]:
+        if self._rejects and not self.bounds[number]:
             raise UsageError(self._rejected(number))
         return self._set_up().maps[number]
 
     def _rejected(self, number: int) -> str:
-        return f"the map rejects all draws: theta = {self.theta[number]:.3g} joins no cells; fit it with a larger --theta"
+        name = "epsilon" if self.epsilon else "theta"
+        return f"the map rejects all draws: {name} = {self.bounds[number]:.3g} joins no cells; fit it with a larger --{name}"
 
     def _set_up(self) -> "_Ready":
         """Return what is computed from the tensors. It is computed again when a tensor is replaced or written to."""
         tensors = (self.codes, self.heights, self.centres, self.weight)
         versions = tuple(tensor._version for tensor in tensors)
         if self._ready is None or not self._ready.is_of(tensors, versions):
-            parts = zip(*(tensor.split(self.sizes) for tensor in tensors[:3]), self.theta, strict=True)
+            parts = zip(*(tensor.split(self.sizes) for tensor in tensors[:3]), self.bounds, strict=True)
             settings: dict[str, Any] = {"k": self.neighbours, "rule": self.rule, "drop": self.drop}
-            maps = [Extension(codes, heights, centres, theta=theta, **settings) for codes, heights, centres, theta in parts]
+            name = "epsilon" if self.epsilon else "theta"
+            maps = [Extension(codes, heights, centres, **{name: bound}, **settings) for codes, heights, centres, bound in parts]
             shares = torch.stack([part.double().sum() for part in self.weight.split(self.sizes)]).cumsum(0)
             self._ready = _Ready(tensors, versions, maps, shares / shares[-1])
         return self._ready
@@ -179,7 +190,8 @@ class TransportMap(Distribution):
         """Return the map of one class. Raises UsageError for a class that does not exist."""
         self.require_class(label)
         settings = {name: getattr(self, name) for name in ("dim", "rule", "neighbours", "drop", "source")}
-        one = TransportMap(sizes=self.sizes[label : label + 1], theta=self.theta[label : label + 1], **settings)
+        theta, epsilon = (bounds[label : label + 1] for bounds in (self.theta, self.epsilon))
+        one = TransportMap(sizes=self.sizes[label : label + 1], theta=theta, epsilon=epsilon, **settings)
         one.to(self.codes.device)
         for name in ("codes", "heights", "centres", "weight"):
             part = getattr(self, name).split(self.sizes)[label]

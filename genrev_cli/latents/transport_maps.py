@@ -1,4 +1,4 @@
-"""Turn solved heights into a transport map: mass centres, the angle θ, and statistics of the map (An et al. 2020, section 3.2)."""
+"""Turn solved heights into a transport map: mass centres, the bound θ or ε, and statistics of the map (An et al. 2020, section 3.2)."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,10 +12,11 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.ot.angles import auto_theta, neighbour_angles
 from genrev_cli.ot.cells import mass_centres
+from genrev_cli.ot.edges import auto_epsilon, neighbour_edges
 from genrev_cli.ot.extension import Extension, statistics
 from genrev_cli.ot.semidiscrete import Solver
 from genrev_cli.ot.source import Cube, Ranks
-from genrev_cli.settings.transport_map import FitOtOptions
+from genrev_cli.settings.transport_map import EDGE, FitOtOptions
 from genrev_cli.shapes import Codes
 
 CENTRES_PER_CODE, LEAST_CENTRES = 20, 100_000
@@ -26,19 +27,19 @@ ANGLES = 20_000
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """One map. codes, centres (n, d), heights, weight (n,). statistics: see `extension.statistics`."""
+    """One map. codes, centres (n, d), heights, weight (n,). bound: θ, or ε of an edge complex. statistics: see `extension.statistics`."""
 
     codes: Codes
     heights: Tensor
     centres: Codes
     weight: Tensor
     _: KW_ONLY
-    theta: float
+    bound: float
     statistics: dict[str, float]
 
 
-def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed: int, *, precision: str, ranks: Ranks) -> MeasuredMap:
-    """Measure the map of a solver's heights. theta: None finds the angle. precision: that of the scores that measure the centres.
+def measure_map(solver: Solver, options: FitOtOptions, seed: int, *, precision: str, ranks: Ranks) -> MeasuredMap:
+    """Measure the map of a solver's heights, and its bound where the options say 'auto'. precision: of the scores that measure the centres.
 
     Raises UsageError when the rule would reject every sample.
     """
@@ -47,18 +48,20 @@ def measure_map(solver: Solver, theta: float | None, options: FitOtOptions, seed
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
     centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, source=options.source, ranks=ranks)
     if options.source != "cube":
-        return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta=0.0, statistics={})
+        return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), bound=0.0, statistics={})
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
-    angles = neighbour_angles(x, target.codes, heights, k=options.neighbours)
-    theta = auto_theta(angles) if theta is None else theta
-    settings: dict[str, Any] = {"theta": theta, "k": options.neighbours, "rule": options.rule, "drop": options.drop}
-    found = statistics(Extension(target.codes, heights, centres, **settings)(x), angles)
+    by_edge = options.complex == EDGE
+    measure, choose = (neighbour_edges, auto_epsilon) if by_edge else (neighbour_angles, auto_theta)
+    measured, bound = measure(x, target.codes, heights, k=options.neighbours), options.bound()
+    bound = choose(measured) if bound is None else bound
+    settings: dict[str, Any] = {options.bound_name: bound, "k": options.neighbours, "rule": options.rule, "drop": options.drop}
+    found = statistics(Extension(target.codes, heights, centres, **settings)(x), measured, "edge" if by_edge else "angle")
     if not found["kept"]:
         raise UsageError(
-            f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within θ = {theta:.3g}, so every sample would be "
-            "rejected; use a larger --theta, more --neighbours, or --keep"
+            f"--rule {options.rule}: no cell of a map of {n} codes has a neighbour within {options.bound_name} = {bound:.3g}, so every "
+            f"sample would be rejected; use a larger --{options.bound_name}, more --neighbours, or --keep"
         )
-    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), theta=theta, statistics=found)
+    return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), bound=bound, statistics=found)
 
 
 def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions) -> TransportMap:
@@ -66,8 +69,8 @@ def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions
     sampler = TransportMap(
         parts[0].codes.shape[1],
         [len(part.codes) for part in parts],
-        [part.theta for part in parts],
-        options.joins,
+        **{"theta": (), options.bound_name: [part.bound for part in parts]},
+        rule=options.joins,
         neighbours=options.neighbours,
         drop=options.drop,
         conditional=options.per_class,

@@ -30,11 +30,11 @@ Autocast = Callable[[], AbstractContextManager]
 class AEOTGAN(AutoencoderMethod):
     """Update D once, then G k times, each with new generated codes:
 
-    L = w_adv·L_G(D(G(y))) + w_content·E |x_i − G(y_i)|² + w_feature·E |y_i − E(G(y_i))|²,   y = (y_i, ỹ)   (eq. 1, 2)
+    L = w_adv·L_G(D(G(y))) + w_content·E |x_i − G(y_i)|² + Σ_l α_l·E |E_l(x_i) − E_l(G(y_i))|²,   y = (y_i, ỹ)   (eq. 1, 2)
 
     The real images are those of the mini-batch, in order. The fake images, equally many, are G(y_i) for its first images, then G(ỹ).
-    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. Our feature loss compares only the codes,
-    the encoder's last layer.
+    G is in training mode, so its batch norm sees both kinds of codes; E is in evaluation mode. E_l is the output of the encoder's layer l,
+    E_L the codes. A single number as `weight_feature` is α_L, and all other α are 0. Squares are means over the numbers of a layer.
     """
 
     config: AEOTGANConfig
@@ -44,8 +44,10 @@ class AEOTGAN(AutoencoderMethod):
     ) -> None:
         """autoencoder: its decoder becomes G. encoder: contains E, or is None; then losses that need E raise UsageError."""
         c = config
-        if encoder is None and (c.weight_content or c.weight_feature):
+        if encoder is None and (c.weight_content or any(c.feature_weights)):
             raise UsageError("weight_content and weight_feature need the codes of a checkpoint; without one set both to 0")
+        if encoder is not None:
+            _require_layers(encoder, c.feature_weights)
         super().__init__(autoencoder, prior, config, autocast)
         self.encoder = encoder.eval().requires_grad_(False) if encoder else None
         self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
@@ -108,14 +110,37 @@ class AEOTGAN(AutoencoderMethod):
             terms["L_G"] = (c.weight_adversarial, self.loss.generator(self._scores(x_fake)))
         if c.weight_content:
             terms["L_content"] = (c.weight_content, image_loss(x, x_hat, "l2"))
-        if c.weight_feature:
-            assert self.encoder is not None
-            with self.autocast():
-                y_hat = self.prior.select(self.encoder.encode(x_hat))
-            terms["L_feature"] = (c.weight_feature, latent_loss(y_real, y_hat))
+        if any(c.feature_weights):
+            terms |= self._features(x, y_real, x_hat)
         (norm,) = descend((self.optimizers["G"], total(terms)))
         return {**logged(terms), "grad_norm": norm}
+
+    def _features(self, x: Images, y_real: Codes, x_hat: Images) -> Terms:
+        """Return the feature loss of each layer with a weight above 0: L_feature of the codes, L_feature_l of layer l = 1, 2, …"""
+        assert self.encoder is not None
+        *alphas, alpha = self.config.feature_weights
+        with self.autocast():
+            *layers_hat, z_hat = self.encoder.encode_by_layer(x_hat)
+            y_hat = self.prior.select(z_hat)
+        terms = {"L_feature": (alpha, latent_loss(y_real, y_hat))} if alpha else {}
+        if any(alphas):
+            with torch.no_grad(), self.autocast():
+                *layers, _ = self.encoder.encode_by_layer(x)
+            for number, (weight, real, found) in enumerate(zip(alphas, layers, layers_hat, strict=True), 1):
+                if weight:
+                    terms[f"L_feature_{number}"] = (weight, latent_loss(real.to(x.dtype), found.to(x.dtype)))
+        return terms
 
     def _scores(self, x: Images) -> Scores:
         with self.autocast():
             return self.D(x)
+
+
+def _require_layers(encoder: Autoencoder, weights: tuple[float, ...]) -> None:
+    """Raise UsageError for more than one weight of features, but not one for each layer of the encoder."""
+    count = len(encoder.encoder_layers()) + 1
+    if len(weights) not in (1, count):
+        raise UsageError(
+            f"weight_feature: has {len(weights)} weights, and the encoder of '{encoder.config['name']}' has {count} "
+            f"{'layers, with the codes' if count > 1 else 'layer, the codes'}; give one weight for each, or one for the codes alone"
+        )

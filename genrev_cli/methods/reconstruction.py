@@ -49,9 +49,12 @@ def latent_loss(z: Latents, z_hat: Latents) -> Scalar:
     return (z - z_hat).square().mean()
 
 
-def code_loss(y: Codes) -> Scalar:
-    """L_y = mean y²"""
-    return y.square().mean()
+def code_loss(y: Codes, norm: str = "l2") -> Scalar:
+    """L_y = mean y², or with norm 'l1' ‖y‖₁ = Σ |y| over the codes and dimensions of a mini-batch (demo2.py in k2cu8/pyOMT)
+
+    The sum is of the codes of all ranks; each rank returns its own part times the number of ranks, because their gradients are averaged.
+    """
+    return y.square().mean() if norm == "l2" else y.abs().sum() * size()
 
 
 def mmd_loss(y: Codes, y_prior: Codes, widths: Sequence[float]) -> Scalar:
@@ -107,7 +110,7 @@ class Reconstruction(AutoencoderMethod):
         L_x, L_z = image_loss(x, x_hat, c.image_norm), latent_loss(z, z_hat)
         loss, terms = c.weight_x * L_x + c.weight_z * L_z, {"L_x": L_x.detach(), "L_z": L_z.detach()}
         if c.weight_code:
-            L_y = code_loss(self.prior.select(z))
+            L_y = code_loss(self.prior.select(z), c.code_norm)
             loss, terms = loss + c.weight_code * L_y, {**terms, "L_y": L_y.detach()}
         if c.weight_mmd:
             y_prior = self.prior.sample(len(x) * size(), generator)

@@ -44,6 +44,21 @@ class Autoencoder(nn.Module, ABC):
         """Return the modules that `encode` and `decode` use; by default the whole network."""
         return [self]
 
+    def encoder_layers(self) -> list[nn.Module]:
+        """Return the encoder's layers but the last, whose output is the codes; none where it is no sequence of layers."""
+        return []
+
+    def encode_by_layer(self, x: Images) -> list[Tensor]:
+        """Return the outputs of all layers of the encoder, the codes (B, D) last: (B, C, H, W) → one (B, …) for each."""
+        outputs: list[Tensor] = []
+        hooks = [layer.register_forward_hook(lambda module, inputs, output: outputs.append(output)) for layer in self.encoder_layers()]
+        try:
+            z = self.encode(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [*outputs, z]
+
     def networks(self) -> list[nn.Module]:
         """Return the parts that are called as a whole and depend on nothing but their input tensors."""
         return list(self.children())

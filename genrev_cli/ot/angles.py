@@ -1,7 +1,7 @@
 """Dihedral angles between the cells around a sample, and the threshold θ of cells that are joined (An et al. 2020, section 3.2).
 
 θ_ij = ∠(n_i, n_j),   n_i ∝ (y_i, −1): the angle between two facets of the graph of u. It is large where T jumps between modes.
-The paper bounds the length of edges; the angle is that of the published code (k2cu8/pyOMT).
+The paper bounds the length of edges (`ot/edges.py`); the angle is that of the published code (k2cu8/pyOMT).
 """
 
 import torch

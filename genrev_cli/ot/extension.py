@@ -9,6 +9,7 @@ T(x) = ∇u(x) = y_i has only n values. Its extension joins cells around x if th
     λ = argmin_{λ ≥ 0, Σλ = 1} |x − Σ_J λ_j c_j|²    barycentric coordinates of x, or of the point of conv{c_j} nearest to it
     T̃(x) = Σ_J λ_j y_j
 
+With a bound ε on the length of edges, as in the paper, J = {j : |y_i − y_j| < ε}, pairwise, takes the place of the angles.
 If J = {i_1}, x is at a singularity of T, and T̃(x) = y_{i_1}. So no code lies between modes.
 """
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from genrev_cli.errors import UsageError
 from genrev_cli.ot.angles import cosines, normals
 from genrev_cli.ot.blocks import blockwise, picked
+from genrev_cli.ot.edges import distances
 from genrev_cli.ot.simplex import barycentric_weights
 from genrev_cli.ot.top_cells import TopCells
 from genrev_cli.settings.transport_map import RULES
@@ -50,16 +52,17 @@ class Extended:
 class Extension:
     """T̃ of one map, set up once for any number of samples. codes, centres (n, d) and heights (n,) must not change afterwards.
 
-    theta: θ in radians; 0 joins nothing. k: number of cells to search; at most n. pairwise: all pairs in J are within θ, and members are
-    chosen greedily by score; else each member is within θ of i_1 only, so J may reach another mode in two steps. drop: reject x at a
-    singularity, |J| = 1, instead of returning y_{i_1}. A cell that no sample hit has a NaN centre, and joins nothing.
+    theta: θ in radians; 0 joins nothing. epsilon: ε, instead of θ: codes are joined if they are nearer than ε. k: number of cells to
+    search; at most n. pairwise: all pairs in J are within the bound, and members are chosen greedily by score; else each member is within
+    it of i_1 only, so J may reach another mode in two steps. drop: reject x at a singularity, |J| = 1, instead of returning y_{i_1}.
+    A cell that no sample hit has a NaN centre, and joins nothing.
 
     rule: "barycentric", λ above (`barycentric_weights`);   "inverse-distance", λ_j ∝ 1/|x − c_j| over J;   "nearest", T(x) = y_{i_1};
-    "two-cell", that of the published code (k2cu8/pyOMT): i_1 and the other cell with the highest score within θ, ¼ of the lower and ¾ of
-    the higher index for all x; x without such a cell is rejected. (Unlike here, where one x gives one code, the published code takes all
-    such pairs, once per lower index and batch.)
+    "two-cell", that of the published code (k2cu8/pyOMT): i_1 and the other cell with the highest score within the bound, ¼ of the lower
+    and ¾ of the higher index for all x; x without such a cell is rejected. (Unlike here, where one x gives one code, the published code
+    takes all such pairs, once per lower index and batch.)
 
-    Raises UsageError for shapes that do not fit, an unknown rule, k < 1, θ < 0, or drop with "nearest".
+    Raises UsageError for shapes that do not fit, an unknown rule, k < 1, θ or ε < 0, not one of both, or drop with "nearest".
     """
 
     def __init__(
@@ -68,7 +71,8 @@ class Extension:
         heights: Tensor,
         centres: Codes,
         *,
-        theta: float,
+        theta: float | None = None,
+        epsilon: float | None = None,
         k: int = 20,
         rule: str = "barycentric",
         pairwise: bool = True,
@@ -79,11 +83,15 @@ class Extension:
             raise UsageError(f"extended map: heights and centres of {shapes} do not fit codes of {tuple(codes.shape)}")
         if rule not in RULES:
             raise UsageError(f"extended map: rule = {rule!r} is unknown; choose {', '.join(RULES)}")
-        if k < 1 or not theta >= 0:
-            raise UsageError(f"extended map: k = {k} and θ = {theta}: k must be at least 1, and θ at least 0")
+        bounds = {name: bound for name, bound in (("θ", theta), ("ε", epsilon)) if bound is not None}
+        if len(bounds) != 1:
+            raise UsageError(f"extended map: θ = {theta} and ε = {epsilon}: give one of them")
+        for name, bound in bounds.items():
+            if k < 1 or not bound >= 0:
+                raise UsageError(f"extended map: k = {k} and {name} = {bound}: k must be at least 1, and {name} at least 0")
         if drop and rule == "nearest":
             raise UsageError("extended map: rule 'nearest' joins no cells, so drop would reject every sample; choose another rule")
-        self.theta, self.rule, self.pairwise, self.drop = theta, rule, pairwise, drop
+        self.theta, self.epsilon, self.rule, self.pairwise, self.drop = theta, epsilon, rule, pairwise, drop
         self._codes, self._normals = codes, normals(codes)
         self._known = centres.isfinite().all(1)
         self._centres = torch.where(self._known[:, None], centres, 0)  # any value will do: a cell without a centre joins nothing
@@ -109,14 +117,20 @@ class Extension:
 
     def _made(self, x: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return codes, J and λ: x (B, d) float64, indices (B, k) → (B, d), (B, k), (B, k)."""
-        joined = self._joined(cosines(picked(self._normals, indices).double()))
+        joined = self._joined(self._apart(indices))
         joined, weights = self._weighted(x, indices, joined)
         made = (weights[:, None] @ picked(self._codes, indices).double()).squeeze(1)
         return made.to(self._codes.dtype), joined, weights.to(self._codes.dtype)
 
-    def _joined(self, cosines: Tensor) -> Tensor:
+    def _apart(self, indices: Tensor) -> Tensor:
+        """Return which pairs of cells are not within the bound: (B, k) → (B, k, k) bool."""
+        if self.epsilon is not None:
+            return ~(distances(picked(self._codes, indices).double()) < self.epsilon)
+        assert self.theta is not None
+        return ~(cosines(picked(self._normals, indices).double()) >= math.cos(min(self.theta, math.pi)))
+
+    def _joined(self, apart: Tensor) -> Tensor:
         """Return J as a mask (B, k) of the cells, which are in the order of their scores; the first is always in J."""
-        apart = ~(cosines >= math.cos(min(self.theta, math.pi)))
         joined = torch.zeros_like(apart[:, 0])
         joined[:, 0] = True
         if self.rule == "nearest" or self.theta == 0:  # codes that are equal up to rounding are not joined
@@ -148,11 +162,11 @@ class Extension:
         return joined, near / near.sum(1, keepdim=True)
 
 
-def statistics(extended: Extended, angles: Tensor) -> dict[str, float]:
-    """Return statistics of the extension on some x. angles: their `neighbour_angles`.
+def statistics(extended: Extended, angles: Tensor, name: str = "angle") -> dict[str, float]:
+    """Return statistics of the extension on some x. angles: their `neighbour_angles`, or their `neighbour_edges` with the name 'edge'.
 
     interpolated: share of x whose code mixes two or more codes (λ > 0). joined: mean |J|. mixed: mean number of λ > 0. kept: share of x
-    that are not rejected. angle_1, angle_50, angle_99: percentiles of the angles, 0 if there is only one cell.
+    that are not rejected. angle_1, angle_50, angle_99 (or edge_1, …): percentiles of the angles, 0 if there is only one cell.
     """
     a = angles.flatten().sort().values if angles.numel() else angles.new_zeros(1)
     mixed = (extended.weights > 0).sum(1)
@@ -161,4 +175,4 @@ def statistics(extended: Extended, angles: Tensor) -> dict[str, float]:
         "joined": extended.joined.sum(1).double().mean().item(),
         "mixed": mixed.double().mean().item(),
         "kept": extended.kept.double().mean().item(),
-    } | {f"angle_{percent}": a[int(percent / 100 * (len(a) - 1))].item() for percent in (1, 50, 99)}
+    } | {f"{name}_{percent}": a[int(percent / 100 * (len(a) - 1))].item() for percent in (1, 50, 99)}

@@ -1,5 +1,6 @@
 """The built-in recipes: for which family, source and shape of images each is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -41,11 +42,14 @@ def built_in(name: str) -> BuiltIn:
     return BuiltIn(name, name, "", None)
 
 
-def built_in_for(family: str, source: str) -> str:
-    """Return the name of the built-in recipe of a family for a data source, '' if there is none; of several, the shortest."""
+def built_in_for(family: str, source: str, suits: Callable[[str], bool] = lambda name: True) -> str:
+    """Return the name of the built-in recipe of a family for a data source, '' if there is none.
+
+    Of several, those that suit come first, then the shortest name. suits: name of a recipe → whether it has what is asked for.
+    """
     family_recipes = [one for one in map(built_in, recipe_names()) if one.family == family]
     found = [one.name for one in family_recipes if source in (one.source, *_MEASURED.get(one.name, ()))]
-    return min(found, key=lambda name: (len(name), name), default="")
+    return min(found, key=lambda name: (not suits(name), len(name), name), default="")
 
 
 def recipe_text(name: str) -> str:

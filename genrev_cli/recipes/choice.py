@@ -1,7 +1,7 @@
 """Choose the recipe of a training command: the one that is asked for, else the built-in one for the data's source, else a family's rule."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,22 @@ class Choice:
 
 
 def choose(
-    command: str, family: str, facts: Facts, *, source: str, data: Path, recipe: str, size: str, misfit: Callable[[dict[str, Any]], str]
+    command: str,
+    family: str,
+    facts: Facts,
+    *,
+    source: str,
+    data: Path,
+    recipe: str,
+    size: str,
+    misfit: Callable[[dict[str, Any]], str],
+    wanted: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Return the recipe of a command.
 
     family: of the command, or of its variant. source: of the data. recipe: what --recipe says: '', a family, a built-in name or a path.
     size: '' or one of SIZES, for which the family's rule is used. misfit: recipe's tables → why its network does not fit the images, or ''.
+    wanted: key → value of the command's table; of several built-in recipes, one with these values is preferred.
     Raises UsageError for an unknown recipe, a size together with a recipe, and where neither recipe nor rule exists.
     """
     if recipe and not is_family(recipe, command) and not (size and recipe in RULES):  # 'features' is both
@@ -51,7 +61,7 @@ def choose(
         return Choice(recipe, read_recipe(recipe))
     family, reason = recipe or family, ""
     if not size:
-        if name := built_in_for(family, source):
+        if name := built_in_for(family, source, lambda name: _has(name, command, wanted or {})):
             tables = read_recipe(name)
             if not (complaint := misfit(tables)):
                 return Choice(name, tables)
@@ -61,6 +71,11 @@ def choose(
     if family not in RULES:
         raise UsageError(f"{data}: genrev has no recipe for data from '{source}'; give a .toml file with --recipe")
     return by_rule(family, facts, size, reason or f"--size-of-model {size}")
+
+
+def _has(name: str, command: str, wanted: Mapping[str, Any]) -> bool:
+    """Return True if a built-in recipe's table of a command has all these values."""
+    return not wanted or wanted.items() <= read_recipe(name).get(command, {}).items()
 
 
 def by_rule(family: str, facts: Facts, size: str, reason: str) -> Choice:

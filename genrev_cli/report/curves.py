@@ -111,15 +111,15 @@ def panel(name: str, series: Sequence[Series], *, begin: int = 0, best: str = ""
         return None
     end = max(s.start + x for s in series for x, _ in s.points)
     x_axis, y_axis = (
-        _Axis(begin, max(end, begin + 1), LEFT, WIDTH - RIGHT, log=False),
-        _value_axis(name, [y for s in series for _, y in s.points]),
+        Axis(begin, max(end, begin + 1), LEFT, WIDTH - RIGHT, log=False),
+        value_axis(name, [y for s in series for _, y in s.points]),
     )
     about = [words.about(name), _best_of(series, best), "logarithmic" if y_axis.log else ""]
-    x_ticks = [(x_axis.at(x), _compact(x)) for x in _linear_ticks(x_axis.low, x_axis.high, 5)]
+    x_ticks = [(x_axis.at(x), compact(x)) for x in linear_ticks(x_axis.low, x_axis.high, 5)]
     return Panel(
         name, words.title(name), " · ".join(filter(None, about)), "" if compared else words.number(series[-1].points[-1][1]),
         summary=f"{words.title(name)}: " + "; ".join(map(_in_words, series)), x_ticks=x_ticks,
-        y_ticks=[(y_axis.at(y), _label(y)) for y in y_axis.ticks()],
+        y_ticks=[(y_axis.at(y), tick_label(y)) for y in y_axis.ticks()],
         stops=[] if compared else sorted({round(x_axis.at(s.start), 1) for s in series if s.start > begin}),
         lines=[_line(s, x_axis, y_axis, best) for s in series],
     )  # fmt: skip
@@ -144,7 +144,7 @@ def _best_of(series: Sequence[Series], best: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """An axis of the values low … high, drawn from position `begin` to `end`."""
 
     low: float
@@ -155,15 +155,17 @@ class _Axis:
     log: bool
 
     def at(self, value: float) -> float:
+        """Return the position of a value."""
         scale = math.log10 if self.log else float
         share = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
         return round(self.begin + share * (self.end - self.begin), 1)
 
     def ticks(self) -> list[float]:
-        return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.low, self.high, 4)
+        """Return the values at which the axis has a mark."""
+        return _log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, 4)
 
 
-def _value_axis(name: str, values: list[float]) -> _Axis:
+def value_axis(name: str, values: list[float]) -> Axis:
     """Return the axis of the values.
 
     It is logarithmic if positive values span a factor of 10 and larger values are not better (such as shares). Otherwise it starts
@@ -178,10 +180,10 @@ def _value_axis(name: str, values: list[float]) -> _Axis:
             low = 0.0
         pad = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
         low, high = (0.0 if low == 0 else low - pad), high + pad
-    return _Axis(low, high, HEIGHT - BOTTOM, TOP, log=log)
+    return Axis(low, high, HEIGHT - BOTTOM, TOP, log=log)
 
 
-def _linear_ticks(low: float, high: float, wanted: int) -> list[float]:
+def linear_ticks(low: float, high: float, wanted: int) -> list[float]:
     """Return about `wanted` multiples of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10((high - low) / wanted))
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= wanted + 0.5)
@@ -197,18 +199,20 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
 
 
-def _compact(steps: float) -> str:
+def compact(steps: float) -> str:
+    """Return a number of steps or images as short text: 12k, 1.5M."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if steps >= unit:
             return f"{steps / unit:g}{name}"
     return f"{steps:g}"
 
 
-def _label(value: float) -> str:
+def tick_label(value: float) -> str:
+    """Return the text at a mark of the axis of values."""
     return f"{value:,.6g}".replace("-", "−") if value == 0 or 1e-3 <= abs(value) < 1e5 else words.number(value, 2)
 
 
-def _line(series: Series, x_axis: _Axis, y_axis: _Axis, best: str) -> Line:
+def _line(series: Series, x_axis: Axis, y_axis: Axis, best: str) -> Line:
     """Draw all points. A long curve is cut into BUCKETS pieces, drawn by their medians and by their lowest and highest values."""
 
     def placed(points: Points) -> Points:

@@ -83,6 +83,7 @@ PAPERS: dict[str, tuple[Paper, ...]] = {
     "revnet": (REVERSIBLE,), "inn": (INVERTIBLE,), "dense": (INVERTIBLE,), "convolutional": (INVERTIBLE,),
     "strided": (PERCEPTUAL,), "residual": (PERCEPTUAL,),
     "infogan": (TRANSPORT,), "sngan": (TRANSPORT,), "sngan-resnet": (TRANSPORT,), "dcgan": (TRANSPORT,), "wgan-resnet": (TRANSPORT,),
+    "wgan-qc": (TRANSPORT,),
     "train-adversarial": (REVERSIBLE,), "train-ot": (REVERSIBLE,), "train-gan": (TRANSPORT,), "train-flow": (FLOWS,),
     "train-pga": (PERCEPTUAL,), "train-vae vae": (VARIATIONAL,), "train-vae wae-mmd": (WASSERSTEIN,), "train-vae wae-gan": (WASSERSTEIN,),
     "pretrain-recon": (),  # the losses are those of the network's paper

@@ -75,7 +75,7 @@ def _sampler(checkpoint: Record) -> dict[str, Any]:
     if checkpoint.sampler is None:
         return {"name": "prior"}
     config = checkpoint.sampler.header.config
-    chosen = {name: value for name, value in config["sampler"].items() if name not in ("sizes", "theta")}  # these are results
+    chosen = {name: value for name, value in config["sampler"].items() if name not in ("sizes", "theta", "epsilon")}  # these are results
     return {**chosen, **{name: value for name, value in config.get("fit", {}).items() if name != "seed"}}
 
 

@@ -94,10 +94,11 @@ class Callbacks:
             self._tracker.close()
 
     def _record(self, step: int, kind: str, **values: Any) -> None:
-        """Write a line to the log, and send it to the tracker."""
+        """Write a line to the log, and send it to the tracker and to the progress."""
         self._log.write(step, kind=kind, seconds=round(self._state.seconds(), 3), **values)
         if self._tracker:
             self._tracker.record(step, kind, values)
+        self._progress.logged(step, kind, values)
 
     def numbers(self) -> dict[str, float]:
         """Return the monitor's numbers for the current weights, and the best score."""

@@ -28,6 +28,8 @@ def next_command(command: str, out: Path) -> str:
     names = {"out": str(out), **names_in(header)}
     if header["config"].get("latent") == "full":
         names["full"] = str(out)
+    if header["kind"] != "film" and header["config"].get("sampler") != "film":
+        names["shown"] = str(out)
     tables = _table(header["config"], "recipe_tables")
     for proposal in proposals:
         named = proposal.partition(" ")[0]

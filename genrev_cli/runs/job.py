@@ -53,8 +53,7 @@ class Job:
     @property
     def steps(self) -> int:
         """Number of steps of the schedule for this data set."""
-        rows = len(self.images.rows("train"))
-        return self.schedule.steps or math.ceil(self.schedule.epochs * rows / self.rows_per_step)
+        return steps_of(self.schedule, len(self.images.rows("train")), self.batches_per_step)
 
     def rate(self, step: int) -> float:
         """Return the factor of the learning rates in a step; the first step is 1."""
@@ -81,6 +80,11 @@ class Job:
     def older_identity(self) -> dict[str, Any]:
         """Defaults of the keys of `identity`, for runs whose headers predate a key."""
         return _from_header({**self.defaults, "schedule": defaults_of(Schedule)})
+
+
+def steps_of(schedule: Schedule, rows: int, batches_per_step: int) -> int:
+    """Return the number of steps of a schedule for a number of training images."""
+    return schedule.steps or math.ceil(schedule.epochs * rows / (schedule.batch * batches_per_step))
 
 
 def _from_header(tables: dict[str, Any]) -> dict[str, Any]:

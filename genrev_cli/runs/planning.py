@@ -1,6 +1,6 @@
 """Plan a training stage that starts from images: recipe → network and prior for these images → job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,16 @@ from genrev_cli.recipes.choice import is_family
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.recipes import recipe_for_images, say, table_in
 from genrev_cli.runs.warm import WarmStart, variant_of
+from genrev_cli.settings.base import listed
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.trainer import Variant
 from genrev_cli.training.method import AutoencoderMethod
 
 Maker = Callable[[Autoencoder, Prior, Any, Callable[[], AbstractContextManager]], AutoencoderMethod]
 """(autoencoder, prior, the method's settings, autocast) → the method; usually the class of a method."""
+
+OfLoss = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+"""(table of the recipe, options) → key → value of the settings that the option --loss brings with it."""
 
 
 def job_from_images(
@@ -39,25 +43,30 @@ def job_from_images(
     overrides: dict[str, dict[str, Any]],
     size: str = "",
     init: Path | None = None,
+    of_loss: OfLoss | None = None,
     progress: Progress = SILENT,
 ) -> Job:
     """Return a job that trains a fresh network and its prior, or those of the checkpoint `init`, from its weights.
 
     stage: the table of the recipe; its keys are those of `Schedule` and of the dataclass `settings`. recipe: '' is the built-in recipe of
     `family` for the data's source, else the family's rule. size: '' or one of SIZES, for the rule. overrides: table → key → value, which
-    replace the recipe's. progress: is told where a rule decided.
+    replace the recipe's. of_loss: of several built-in recipes prefer one for the loss that is asked for; if the recipe is for another,
+    these settings replace it, and are in the job's origin. progress: is told where a rule or the loss decided.
     Raises FileError for unusable data, UsageError for unusable settings.
     """
     images = open_images(data)
     start = _warm_start(init, images, overrides) if init else None
-    choose = start.choice if start else partial(recipe_for_images, images)
+    asked = overrides.get(stage, {})
+    wanted = {"loss": asked["loss"]} if of_loss and "loss" in asked else {}
+    choose = start.choice if start else partial(recipe_for_images, images, wanted=wanted)
     choice = choose(stage, family, recipe=recipe, size=size)
-    recipe, tables = choice.name, overlaid(choice.tables, overrides) | (start.tables if start else {})
+    from_loss = of_loss(choice.tables.get(stage, {}), asked) if of_loss else {}
+    recipe, tables = choice.name, overlaid(choice.tables, {**overrides, stage: from_loss | asked}) | (start.tables if start else {})
     model, prior = resolved(tables, images, recipe)
     schedule, config = split_table(table_in(choice, tables, stage), f"{recipe} [{stage}]", Schedule, settings)
     say(choice, images, "batch and steps" if start else "network, batch and steps", parameters_of(model), progress=progress)
-    if start:
-        progress.note(f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}")
+    for note in _notes(recipe, asked, from_loss, init):
+        progress.note(note)
 
     def build(device: torch.device) -> AutoencoderMethod:
         network, its_prior = build_model(model).to(device), build_prior(prior).to(device)
@@ -71,8 +80,21 @@ def job_from_images(
     inputs = {"data": images.header.as_input(data)} | ({"init": start.record} if start else {})
     return Job(
         stage, found, inputs, images, schedule, build,
-        origin=choice.origin, defaults=defaults_for(model, prior, settings), restore=start.restore if start else None,
+        origin=choice.origin | ({"from_loss": from_loss} if from_loss else {}),
+        defaults=defaults_for(model, prior, settings), restore=start.restore if start else None,
     )  # fmt: skip
+
+
+def _notes(recipe: str, asked: dict[str, Any], from_loss: dict[str, Any], init: Path | None) -> Iterator[str]:
+    """Yield what the user did not ask for, but gets from a loss or a warm start."""
+    if from_loss:
+        yield f"--loss {asked['loss']}: {_listed(from_loss)} are those of its authors; {recipe} is for another loss"
+    if init:
+        yield f"--init {init}: network, prior and weights are those of the checkpoint; settings are those of {recipe}"
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {list(value) if isinstance(value, tuple) else value}" for key, value in settings.items())
 
 
 def _warm_start(init: Path, images: ImageSet, overrides: dict[str, dict[str, Any]]) -> WarmStart:
@@ -111,7 +133,9 @@ def chosen_variant(
         named = table_of(read_recipe(recipe), stage, recipe).get("variant")
     variant = asked or named or (variant_of(init, stage) if init else "") or next(iter(variants))
     if not isinstance(variant, str) or variant not in variants:
-        raise UsageError(f"variant {variant}: choose {', '.join(variants)}")
+        known = listed(tuple(variants))
+        where = f"{recipe} [{stage}]" if named else f"--init {init}"
+        raise UsageError(f"--variant {asked}: choose {known}" if asked else f"{where}: variant = {variant!r} is unknown; choose {known}")
     if asked and named and asked != named:
         raise UsageError(f"--variant {asked}: {recipe} is a recipe for {named}; leave out --variant or --recipe")
     return variant

@@ -1,5 +1,6 @@
 """Choose the recipe of a run from its images or from the checkpoint that it starts from, and say where a rule decided."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,17 @@ def facts_of(images: ImageSet) -> Facts:
     return Facts((channels, height, width), len(labels), max(int(labels.max()), 0) + 1)
 
 
-def recipe_for_images(images: ImageSet, command: str, family: str, *, recipe: str, size: str) -> Choice:
+def recipe_for_images(
+    images: ImageSet, command: str, family: str, *, recipe: str, size: str, wanted: Mapping[str, Any] | None = None
+) -> Choice:
     """Return the recipe of a command that trains a fresh network. Arguments and errors: `choose`."""
 
     def misfit(tables: dict[str, Any]) -> str:
         return _misfit(tables, images)
 
     source = images.header.config["source"]["name"]
-    return choose(command, family, facts_of(images), source=source, data=images.path, recipe=recipe, size=size, misfit=misfit)
+    asked: dict[str, Any] = {"recipe": recipe, "size": size, "wanted": wanted}
+    return choose(command, family, facts_of(images), source=source, data=images.path, misfit=misfit, **asked)
 
 
 def _misfit(tables: dict[str, Any], images: ImageSet) -> str:

@@ -1,10 +1,10 @@
 """Find what an earlier run left, and check that a stage may resume from it."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.lock import locked
@@ -38,7 +38,7 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
             before = header.config.get("identity", {})
             if before.get("stage") != stage:
                 raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
-            changed = sorted(_differences(before, identity, defaults or {}))
+            changed = sorted(differences(before, identity, defaults or {}))
             if changed:
                 raise UsageError(
                     f"{path}: was made with other settings ({', '.join(changed)}); use --restart to discard it, or another --out"
@@ -47,20 +47,29 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
     return None
 
 
-def _differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:
+def begun_with(out: Path) -> dict[str, Any]:
+    """Return the settings of the method with which a run to `out` has begun, as its header has them; {} if there is no such run."""
+    for path in (run_folder(out) / "state.safetensors", out):
+        if path.exists():
+            with suppress(FileError):  # whoever opens the file says what is wrong with it
+                return dict(read_checkpoint_header(path).config.get("identity", {}).get("method", {}))
+    return {}
+
+
+def differences(old: Any, new: Any, defaults: Any, name: str = "") -> list[str]:
     """Return 'key.key: old → new' for each value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         defaults = defaults if isinstance(defaults, dict) else {}
         return [
             found
             for key in {*old, *new}
-            for found in _differences(
+            for found in differences(
                 old.get(key, defaults.get(key)), new.get(key), defaults.get(key, defaults.get(f"{key}[]")), f"{name}.{key}".strip(".")
             )
         ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and any(isinstance(one, dict) for one in new):
         pairs = enumerate(zip(old, new, strict=True))
-        return [found for i, (a, b) in pairs for found in _differences(a, b, defaults, f"{name}[{i}]")]
+        return [found for i, (a, b) in pairs for found in differences(a, b, defaults, f"{name}[{i}]")]
     return [] if old == new else [f"{name}: {_short(old)} → {_short(new)}"]
 
 

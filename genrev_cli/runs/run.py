@@ -79,6 +79,8 @@ def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> 
     method = method_on_meta(job)
     trained = sum(parameter.numel() for optimizer in method.optimizers.values() for parameter in optimizer.parameters)
     facts = {"recipe": job.origin.get("recipe", ""), "parameters": trained, "disk_bytes": disk_estimate(job, method, options).needed(out)}
+    if "from_loss" in job.origin:
+        facts["from_loss"] = job.origin["from_loss"]
     return Result(None, {**facts, "from_step": found.step if found else 0, "steps": job.steps, **job.identity})
 
 

@@ -199,8 +199,8 @@ class EditSettings(Settings):
             raise UsageError("--steps 1: a row goes from none to all of the edits; give at least 2")
         if self.latent == RESTRICTED and self.rest not in (0, 1):
             raise UsageError(f"--rest {self.rest:g}: needs --latent full; --latent restricted keeps nothing of the rest")
-        if not self.edits():
-            raise UsageError("no edit is given; pass --move, --dim, --toward, or --like with --unlike")
+        if not self.edits() and self.rest == 1:
+            raise UsageError("no edit is given; pass --move, --dim, --toward, --like with --unlike, or --rest")
 
     def edits(self) -> Edits:
         """Return the edits that the options describe. Raises UsageError for words of another form."""

@@ -13,14 +13,17 @@ class ReconstructionConfig(Settings):
 
     Defaults are those of Schirrmeister et al.; values that the paper lacks are from notebooks/celeba/Only_Clamp.ipynb
     (robintibor/generative-reversible). The MMD is from Nguyen et al., the squared image loss from An et al. 2020, section 3.1. The weight
-    of mean y² is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁ instead.
+    of mean y² is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁, which is code_norm l1.
     """
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")  # section 2.2; the authors' notebook has 0 in this phase
     image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
-    weight_code: float = weight(0.0, "Weight of the codes' mean square.")
+    weight_code: float = weight(0.0, "Weight of the codes' norm.")
     _: KW_ONLY
+    code_norm: str = setting(
+        "l2", "Norm of the codes: their mean square (l2), or the sum of magnitudes over the mini-batch (l1).", choices=("l1", "l2")
+    )
     weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE (Nguyen et al. 2019).")
     mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
     lr: float = learning_rate(1e-4)

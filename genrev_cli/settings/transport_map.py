@@ -8,9 +8,11 @@ from genrev_cli.settings.base import ADVANCED, RUN, Settings, flag_of, setting, 
 
 MAP, SOLVER = "Map", "Solver"
 RULES = ("barycentric", "inverse-distance", "two-cell", "nearest")
+COMPLEXES = ("angle", "edge")
+EDGE = COMPLEXES[1]
 MOST_NEIGHBOURS = 100
 SOURCES = ("cube", "gaussian")
-_EXTENSION = ("theta", "rule", "neighbours", "drop")
+_EXTENSION = ("complex", "theta", "epsilon", "rule", "neighbours", "drop")
 """Settings of how codes are joined; only maps from the cube join them."""
 _TARGET_ERROR = 0.2
 
@@ -26,7 +28,16 @@ class FitOtOptions(Settings):
 
     source: str = setting("cube", "Where samples come from: the uniform cube, or N(0, I), for fit-flow --ot.", panel=MAP, choices=SOURCES)
     per_class: bool = setting(False, "Fit a map for each label, from which sample --class can draw.", panel=MAP)
+    complex: str = setting(
+        COMPLEXES[0],
+        "Which cells are joined: those that meet at small angles (the published code), or whose codes are near (the paper).",
+        panel=MAP,
+        choices=COMPLEXES,
+    )
     theta: str = setting("auto", "Largest angle between joined cells, in radians; auto finds a gap between modes.", panel=MAP)
+    epsilon: str = setting(
+        "auto", "With --complex edge: bound on the distance of joined codes; auto finds a gap between modes, else the median.", panel=MAP
+    )
     rule: str = setting(
         "barycentric",
         "How codes are joined; two-cell is that of the published code, nearest does not interpolate.",
@@ -60,7 +71,10 @@ class FitOtOptions(Settings):
             raise UsageError(f"--target-chi2 {self.target_chi2:g} and --target-error {self.target_error:g}: give one of them")
         if self.source != "cube":
             self._require_no_extension()
-        self.angle()
+        other = "theta" if self.complex == EDGE else "epsilon"
+        if getattr(self, other) != "auto":
+            raise UsageError(f"--{other} {getattr(self, other)}: has no meaning with --complex {self.complex}; leave it out")
+        self.bound()
 
     def _require_no_extension(self) -> None:
         for one in fields(self):
@@ -80,16 +94,23 @@ class FitOtOptions(Settings):
         """The relative error of the masses at which to stop, √χ²."""
         return math.sqrt(self.target_chi2) if self.target_chi2 else self.target_error
 
-    def angle(self) -> float | None:
-        """Return --theta as a number, None for 'auto'; a map that joins no codes has 0."""
+    @property
+    def bound_name(self) -> str:
+        """The setting that bounds what is joined: 'theta' or 'epsilon'."""
+        return "epsilon" if self.complex == EDGE else "theta"
+
+    def bound(self) -> float | None:
+        """Return --theta or --epsilon as a number, None for 'auto'; a map that joins no codes has 0."""
         if self.source != "cube":
             return 0.0
-        if self.theta == "auto":
+        text, edge = getattr(self, self.bound_name), self.complex == EDGE
+        if text == "auto":
             return None
         try:
-            angle = float(self.theta)
+            bound = float(text)
         except ValueError:
-            angle = -1.0
-        if not 0 <= angle <= math.pi:
-            raise UsageError(f"--theta {self.theta}: must be auto or an angle from 0 to π")
-        return angle
+            bound = -1.0
+        if not (0 <= bound < math.inf if edge else 0 <= bound <= math.pi):
+            allowed = "a number of at least 0" if edge else "an angle from 0 to π"
+            raise UsageError(f"--{self.bound_name} {text}: must be auto or {allowed}")
+        return bound

@@ -57,7 +57,7 @@ def encode(
     if rank():
         follow(made)
         return Result(None)
-    inputs = {"ckpt": model.header.as_input(ckpt), images.role: images.record()}
+    inputs = {"ckpt": model.header.as_input(model.path), images.role: images.record()}
     named = {"attributes": list(images.attribute_names)} if images.attribute_names else {}
     config = {"latent": "full" if full else "restricted", "dim": dim, "split": images.split, **grid, **named}
     header = Header("codes", config, "", model.header.step, inputs=inputs)

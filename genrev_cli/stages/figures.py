@@ -46,11 +46,10 @@ def reconstruct(
     """Write three rows: originals, reconstructions from the restricted and from the full latent (Figure 6); measure the whole split.
 
     pictures: files, folders or zips, instead of a split; the first `columns` are shown.
-
     Raises FileError for unusable files and for an image that does not come back to the bit where `verify_exact` is set, UsageError for
     a split without images and for `verify_exact` with a network that is not exact.
     """
-    batch, seed = settings.batch, settings.seed
+    batch = settings.batch
     figure = Figure(
         ckpt=ckpt, out=out, shows="reconstructions", device=settings.device, look=_look(settings), data=data, precision=settings.precision
     )
@@ -73,7 +72,9 @@ def reconstruct(
             bar.advance(n)
     if check:
         check.require(ckpt)
-    shown = list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, seed).tolist()
+    shown = (
+        list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, settings.seed).tolist()
+    )
     with autocast():
         tiles = _three_rows(figure, images, shown, autoencoder)
     numbers = {
@@ -83,7 +84,7 @@ def reconstruct(
     return figure.write(
         tiles, len(shown), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
         heads=[images.names[row] if pictures else str(row) for row in shown], corner="picture" if pictures else f"{images.split} image",
-        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=seed,
+        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=settings.seed,
     )  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def _sets(
         raise UsageError(f"--from {settings.before}: pictures are encoded by the checkpoint of the codes; pass it with --ckpt")
     model = load_checkpoint(ckpt, resolve_device(settings.device))
     require_codes_of(model, codes.header.inputs, codes.path, progress)
-    records = {"ckpt": model.header.as_input(ckpt)}
+    records = {"ckpt": model.header.as_input(model.path)}
     means, sets = [], []
     for role, path in (("from", settings.before), ("to", settings.after)):
         found, records[role] = _encoded_pictures(model, path, settings, full=codes.full, progress=progress)

@@ -24,7 +24,7 @@ from genrev_cli.result import Result
 from genrev_cli.runs.disk import DiskEstimate
 from genrev_cli.runs.resume import earlier_run, run_folder, run_lock
 from genrev_cli.seeds import derive
-from genrev_cli.settings.transport_map import FitOtOptions
+from genrev_cli.settings.transport_map import EDGE, FitOtOptions
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, rows_of_maps, write_sampler
 from genrev_cli.training import distributed
 from genrev_cli.training.devices import has_bf16, resolve_device
@@ -47,6 +47,11 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
     device, given = resolve_device(options.device), open_finite_codes(codes)
     with run_lock(out):
         return _Fit(given, out, options, device, progress=progress).go()
+
+
+def _bound(options: FitOtOptions) -> dict[str, Any]:
+    """Return the settings of the complex. Maps with angles keep the header that they had before there were edges."""
+    return {"complex": EDGE, "epsilon": options.epsilon} if options.complex == EDGE else {"theta": options.theta}
 
 
 class _Fit:
@@ -199,9 +204,7 @@ class _Fit:
         options, parts = self.options, []
         with self.progress.task("cells", len(self.solvers), "maps") as bar:
             for number, solver in enumerate(self.solvers):
-                parts.append(
-                    measure_map(solver, options.angle(), options, self.seed(number), precision=self.identity["precision"], ranks=self.ranks)
-                )
+                parts.append(measure_map(solver, options, self.seed(number), precision=self.identity["precision"], ranks=self.ranks))
                 bar.advance()
         shares = torch.tensor([len(solver.target.index) for solver in self.solvers], dtype=torch.float64)
         sampler = assemble(parts, shares / shares.sum(), options)
@@ -209,8 +212,8 @@ class _Fit:
             "codes": int(shares.sum()), "dim": sampler.dim, "maps": len(parts), "samples": self.samples,
             "rel": max(error.rel for error in errors), "rel_std": max(error.rel_std for error in errors),
             "chi2": max(error.chi2 for error in errors),
-            "empty": sum(error.empty for error in errors), "theta": list(sampler.theta), **averaged([part.statistics for part in parts]),
-            "seconds": round(self._seconds(), 1),
+            "empty": sum(error.empty for error in errors), options.bound_name: list(sampler.bounds),
+            **averaged([part.statistics for part in parts]), "seconds": round(self._seconds(), 1),
         }  # fmt: skip
         for number, error in enumerate(errors):
             if not error.within(options.error):
@@ -219,7 +222,7 @@ class _Fit:
                     f"samples, not surely below {options.error:g}; raise --max-samples to go on"
                 )
         config = {
-            "fit": {**{name: value for name, value in self.identity.items() if name not in ("stage", "inputs")}, "theta": options.theta},
+            "fit": {**{name: value for name, value in self.identity.items() if name not in ("stage", "inputs")}, **_bound(options)},
             "identity": self.identity, "numbers": numbers, "history": read_log(run_folder(self.out) / "log.jsonl"),
         }  # fmt: skip
         if self.first:

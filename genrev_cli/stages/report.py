@@ -65,8 +65,8 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
 
 def _reportable(path: Path) -> Header:
     header = read_any_header(path)
-    if header.kind == "report":
-        raise FileError(f"{path}: a report already; give the files that it was made from")
+    if header.kind in ("report", "tour"):
+        raise FileError(f"{path}: a {header.kind} already; give the files that it was made from")
     return header
 
 

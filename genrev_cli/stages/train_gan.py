@@ -5,6 +5,7 @@ Without a checkpoint it trains a GAN from noise, such as those of Table 1.
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import nn
 
-from genrev_cli.config import overlaid, split_table
+from genrev_cli.config import defaults_of, overlaid, split_table
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import grid, grid_bytes, pixels_digest, write_picture
@@ -28,9 +29,10 @@ from genrev_cli.runs.job import Job
 from genrev_cli.runs.monitor import BATCH, AutoencoderMonitor, Monitor
 from genrev_cli.runs.planning import defaults_for, job_from_images
 from genrev_cli.runs.recipes import recipe_for_checkpoint, say, table_in
+from genrev_cli.runs.resume import begun_with
 from genrev_cli.runs.run import run_job
 from genrev_cli.seeds import derive
-from genrev_cli.settings.aeotgan import AEOTGANConfig
+from genrev_cli.settings.aeotgan import AEOTGANConfig, settings_of_loss
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.shapes import to_float, to_pixels
@@ -63,14 +65,16 @@ def train_gan(
     ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
     checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
     else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
-    the rule of GANs from noise. init: the network, prior and weights of this checkpoint, instead of fresh ones.
+    the rule of GANs from noise. A loss that the recipe is not for brings the settings of its authors (`settings_of_loss`).
+    init: the network, prior and weights of this checkpoint, instead of fresh ones.
     The checkpoint holds the prior and not the map: to sample from it, give the same map again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     if ckpt and init:
         raise UsageError(f"--init {init}: --ckpt {ckpt} already gives the weights to start from; leave one of them out")
     asked = _Asked(recipe, size, overrides, progress)
-    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, init, asked)
+    begun = {} if run.restart or ckpt else begun_with(out)
+    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, init, asked, begun=begun)
     return run_job(job, out, run, progress)
 
 
@@ -106,7 +110,7 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
         return AEOTGAN(trained.train(), prior, config, autocast_in(device, schedule.precision), encoder=frozen)
 
     settings = {"model": start.autoencoder.config, "prior": base_of(start.prior).config, "method": vars(config)}
-    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    inputs = {"ckpt": start.header.as_input(start.path), "data": images.header.as_input(images.path)}
     if start.sampler:
         path, header = start.sampler
         inputs["ot"] = header.as_input(path)
@@ -119,12 +123,23 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     )  # fmt: skip
 
 
-def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, asked: _Asked) -> Job:
+def _of_loss(begun: dict[str, Any]) -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
+    """Return `settings_of_loss`, but for a run that began before losses brought settings: it goes on with those of its recipe."""
+
+    def of_loss(table: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        brought, own = settings_of_loss(table, asked), defaults_of(AEOTGANConfig) | table
+        older = bool(begun) and all(begun.get(key) == (list(own[key]) if isinstance(own[key], tuple) else own[key]) for key in brought)
+        return {} if older else brought
+
+    return of_loss
+
+
+def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, asked: _Asked, *, begun: dict[str, Any]) -> Job:
     if ot:
         raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
-    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, **asked._asdict())
+    job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, of_loss=_of_loss(begun), **asked._asdict())
     with torch.device("meta"):
         network = build_model(job.settings["model"])
     _require_trained(network)

@@ -12,6 +12,7 @@ TABLES = {
     "sngan-resnet": 'name = "sngan-resnet"\nwidth = 2',
     "dcgan": 'name = "dcgan"\nwidth = 4\nstages = 2',
     "wgan-resnet": 'name = "wgan-resnet"\nchannels = [8, 4, 4]',
+    "wgan-qc": 'name = "wgan-qc"\nwidth = 2\nmost = 4\nstages = 2',
 }
 RECIPE = """
 [model]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_chain_is_that_of_the_pipeline(tmp_path):
     given = [
-        *"SOURCE=mnist-small DATA=demo/mnist-small.h5 FEATURES=pixel N=1250 DEVICE=cpu OUT=demo GENREV=genrev".split(),
+        "SOURCE=mnist-small", "DATA=demo/mnist-small.h5", "FEATURES=pixel", "N=1250", "DEVICE=cpu", "OUT=demo", "GENREV=genrev",
         "PRETRAIN=--init mnist --steps 60", "ADVERSARIAL=--steps 60", "EDIT=--toward 3",
     ]  # fmt: skip
     alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}  # of 'make test'

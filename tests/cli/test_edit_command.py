@@ -277,7 +277,7 @@ def test_a_network_without_an_inverse_edits_its_reconstruction_and_says_so_once(
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        ([], 2, "no edit is given; pass --move, --dim, --toward, or --like with --unlike"),
+        ([], 2, "no edit is given; pass --move, --dim, --toward, --like with --unlike, or --rest"),
         (["--move", "hat=+1"], 2, "has no direction 'hat'; it has 0, 1, 2"),
         (["--dim", "4=+1"], 2, "--dim 4: "),
         (["--dim", "0"], 2, "--dim 0: write 3=-1.5, in standard deviations"),

@@ -14,6 +14,7 @@ from genrev_cli.files.directions import open_directions
 from genrev_cli.files.header import Header
 from genrev_cli.files.sheets import tiles_of
 from genrev_cli.models import RevNet
+from genrev_cli.runs.following import next_command
 
 ROUND = (0, 6, 8, 9)
 """Digits with a loop."""
@@ -98,6 +99,12 @@ def test_full_codes_give_images_back_and_restricted_ones_what_is_left_of_them(co
     ref = ["--ref", coded / "digits.h5", "--split", "train", "--features", "pixel", "--no-cache"]
     assert run_json("fid", tmp_path / "f.h5", *ref, "--out", tmp_path / "fid.json")["value"] < 1e-3
     assert run("report", tmp_path / "r.h5", "--out", tmp_path / "page.html")[0] == 0
+
+
+def test_directions_lead_to_the_sliders_for_them(coded, monkeypatch):
+    monkeypatch.chdir(coded)
+    line = next_command("fit-directions", coded / "directions.safetensors").replace(f"{coded}/", "")
+    assert line == "genrev explore --ckpt recon.safetensors --directions directions.safetensors"
 
 
 def test_images_have_the_names_of_their_pictures(coded, run, album):

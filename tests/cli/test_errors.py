@@ -225,7 +225,6 @@ def test_the_data_must_be_what_the_model_was_trained_on(chain, run, tmp_path):
 def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
     """Extension modules that are being loaded answer Ctrl-C with an ImportError."""
     from genrev_cli import cli
-    from genrev_cli.cli import commands  # noqa: F401 (registered before the app is another)
 
     def loading(*_, **__):
         try:
@@ -234,7 +233,7 @@ def test_an_interrupt_during_an_import_is_reported_as_one(monkeypatch, capsys):
         except KeyboardInterrupt:
             raise ImportError("initialization failed") from None
 
-    monkeypatch.setattr(cli, "app", loading)
+    monkeypatch.setattr(cli, "_parsed", loading)
     monkeypatch.setattr(cli, "_interrupts", [])
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have taken from jobs in the background
     try:

@@ -49,6 +49,7 @@ def test_a_film_goes_through_all_pictures_and_back(studio, run, suffix):
     """Of the full latent, so that it shows the pictures themselves when it rests at them."""
     code, out, err = film(run, f"film.{suffix}", "--latent", "full")
     assert (code, out) == (0, f"film.{suffix}\n"), err
+    assert err.endswith("next: genrev explore --ckpt adversarial.safetensors\n")
     shown, durations = frames(f"film.{suffix}")
     assert len(shown) == 3 * 5
     assert sum(durations) == 1500
@@ -74,7 +75,8 @@ def test_it_starts_slowly_unless_it_must_not(studio, run):
 
 
 def test_frames_are_files_of_their_own(studio, run):
-    assert film(run, "frames/", "--latent", "full")[0] == 0
+    code, _, err = film(run, "frames/", "--latent", "full")
+    assert (code, err.splitlines()[-1]) == (0, "next: genrev explore --ckpt adversarial.safetensors"), "a page does not show frames"
     assert film(run, "film.gif", "--latent", "full")[0] == 0
     shown, files = frames("film.gif")[0], sorted(Path("frames").glob("*.png"))
     assert len(files) == 15

@@ -114,6 +114,12 @@ def test_commands_take_its_name(photo, run, words):
     assert found[0] == 0, found
 
 
+def test_files_made_from_it_name_its_file_and_not_its_name(photo, run):
+    assert run("encode", "me.png", "--ckpt", "mnist", "--out", "codes.h5", "--device", "cpu")[0] == 0
+    record = read_any_header(pretrained.Path("codes.h5")).inputs["ckpt"]
+    assert record["path"] == str(pretrained.found(pretrained.Path("mnist")).resolve())
+
+
 def test_images_of_its_training_are_not_in_the_package(photo, run):
     code, _, err = run("reconstruct", "--ckpt", "mnist", "--device", "cpu")
     assert (code, "mnist: comes without images" in err, "--data" in err) == (2, True, True), err

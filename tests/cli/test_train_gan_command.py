@@ -1,8 +1,11 @@
 """genrev train-gan, from an autoencoder to samples, and what it says to contradictions."""
 
+import json
+
 import pytest
 
 from genrev_cli.cli import main
+from genrev_cli.scoring import latent_planes
 
 pytestmark = pytest.mark.usefixtures("coarse_maps")
 
@@ -26,7 +29,8 @@ def trained(chain):
     return chain
 
 
-def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path):
+def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_planes, "POINTS", 100)
     gan, ot, ae = trained / "gan.safetensors", trained / "ae-ot.safetensors", trained / "ae.safetensors"
     for words in (
         ["sample", "--ckpt", gan, "--ot", ot, "-n", 5, "--out", tmp_path / "s.h5"],
@@ -43,12 +47,26 @@ def test_every_command_takes_the_checkpoint_of_a_gan(trained, run, tmp_path):
     assert "codes drawn from ae-ot.safetensors" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("given", "kept"), [("0.5", 0.5), ("0.1,0.2,0,0.4", [0.1, 0.2, 0, 0.4])])
+def test_feature_weights_are_one_number_or_one_for_each_layer(trained, run, tmp_path, given, kept):
+    """A single number stays a number, so that runs of earlier versions go on."""
+    words = ("--ckpt", trained / "ae.safetensors", "--weight-feature", given, "--out", tmp_path / "x.safetensors", "--dry-run", "--json")
+    code, out, err = run("train-gan", *words)
+    assert code == 0, err
+    assert json.loads(out)["method"]["weight_feature"] == kept
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--latent", "gaussian", "--ot", "ae-ot.safetensors"], "contradicts --ot"),
         (["--latent", "ot"], "needs --ot FILE; 'genrev fit-ot' makes one"),
         (["--latent", "uniform"], "uniform: choose ot or gaussian"),
+        (
+            ["--weight-feature", "1,2", "--ot", "ae-ot.safetensors"],
+            "weight_feature: has 2 weights, and the encoder of 'infogan' has 4 layers",
+        ),
+        (["--weight-feature", "1,x", "--ot", "ae-ot.safetensors"], "--weight-feature 1,x: must be numbers with commas between them"),
         (["--loss", "lsgan", "--ot", "ae-ot.safetensors"], "lsgan: choose vanilla, hinge-sn"),
     ],
 )

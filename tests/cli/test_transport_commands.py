@@ -5,6 +5,8 @@ import json
 import h5py
 import pytest
 
+from genrev_cli.scoring import latent_planes
+
 pytestmark = pytest.mark.usefixtures("coarse_maps")
 
 RECIPE = """
@@ -198,7 +200,8 @@ def test_samples_of_a_flow_are_scored_and_compared(maps, run_json, tmp_path):
     assert len({row["FD-pixel"] for row in result["tables"][0]["rows"]}) == 2
 
 
-def test_a_report_shows_codes_and_the_map_fitted_to_them(maps, run, tmp_path):
+def test_a_report_shows_codes_and_the_map_fitted_to_them(maps, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_planes, "POINTS", 100)
     assert run("report", maps / "codes.h5", maps / "ot.safetensors", "--out", tmp_path / "r.html")[0] == 0
     assert "codes drawn from ot.safetensors" in (tmp_path / "r.html").read_text(encoding="utf-8")
 

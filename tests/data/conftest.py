@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genrev_cli.cli import main
+from genrev_cli.files.images import open_images
 from genrev_cli.progress import Progress
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -48,3 +50,37 @@ def shared():
         return SHARED / name
 
     return find
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def photos(work):
+    """A function that writes gray 4×4 images with these names; image i is filled with i."""
+
+    def write(names):
+        for i, name in enumerate(names):
+            (work / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (4, 4), i).save(work / "photos" / name)
+        return work / "photos"
+
+    return write
+
+
+@pytest.fixture
+def prepare(work, capsys):
+    """A function that runs prepare-data folder on photos/ and returns exit code, prepared images (None without any) and stderr."""
+
+    def run(*words, path="photos"):
+        out = work / "out.h5"
+        out.unlink(missing_ok=True)
+        code = main(["prepare-data", "folder", "--path", str(path), "--workers", "1", "--out", str(out), *map(str, words)])
+        captured = capsys.readouterr()
+        assert captured.out == (f"{out}\n" if code == 0 and "--dry-run" not in words else "")
+        return code, open_images(out) if out.exists() else None, captured.err
+
+    return run

@@ -87,7 +87,21 @@ def test_shards_with_classes(tmp_path, prepare, samples, path, workers):
     assert images.labels.tolist() == [i % 3 for i in range(150)]
     assert images.header.config["classes"] == ["0", "1", "2"]
     assert images.header.config["split_rule"].startswith("random")
-    assert "150 images in 2 shards, 3 classes from .cls files" in err
+    assert f"{tmp_path / path}: 150 images in 2 shards\n" in err
+    assert "webdataset: 3 classes (from .cls files); images per split:" in err
+    assert images.header.config["class_rule"] == "from .cls files"
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_the_split_is_said_once(tmp_path, prepare, samples, request, kind):
+    if kind == "webdataset":
+        shard(tmp_path / "x.tar", samples(range(20), lambda i: {}))
+    else:
+        request.getfixturevalue("table")(tmp_path / "x.parquet", range(20), labels=False)
+    code, err, _ = prepare(kind, tmp_path)
+    assert code == 0, err
+    assert err.count("random") == err.count("split: ") == 1, err
+    assert f"{kind}: no classes: no " in err
 
 
 def test_the_names_of_shards_are_splits(tmp_path, prepare, samples):
@@ -140,6 +154,32 @@ def test_missing_shards_are_named(tmp_path, prepare, path):
     assert "no such file" in err or "has no .tar or .tar.gz or .tgz files" in err
 
 
+SIDECARS = {
+    "classes": ({"cls": b"1"}, "the .cls files beside its pictures have labels"),
+    "labels in JSON": ({"json": b'{"label": "cat"}'}, "the .json files beside its pictures have labels"),
+    "JSON without labels": ({"json": b'{"caption": "a cat"}'}, ""),
+    "damaged JSON": ({"json": b"{"}, ""),
+    "captions": ({"txt": b"a cat"}, ""),
+}
+
+
+@pytest.mark.parametrize(("beside", "said"), SIDECARS.values(), ids=SIDECARS)
+def test_a_folder_source_does_not_lose_the_labels_of_a_tar(tmp_path, prepare, samples, beside, said):
+    path = shard(tmp_path / "x.tar", samples(range(9), lambda i: beside))
+    code, err, _ = prepare("folder", path)
+    assert code == (2 if said else 0), err
+    reads = f"{path}: {said}, which 'genrev prepare-data webdataset --path {path}' reads; pass --no-classes"
+    assert (reads in err) == ("webdataset" in err) == bool(said)
+    assert prepare("folder", path, "--no-classes")[0] == 0
+
+
+def test_labels_beside_pictures_of_class_folders_are_mentioned(tmp_path, prepare, samples):
+    files = {f"{kind}/{name}": data for kind in ("cat", "dog") for name, data in samples(range(5), cls).items()}
+    code, err, images = prepare("folder", shard(tmp_path / "x.tar", files))
+    assert (code, images.header.config["classes"]) == (0, ["cat", "dog"])
+    assert "x.tar' reads; they are not used here\n" in err
+
+
 # --- parquet
 
 
@@ -181,7 +221,9 @@ def test_the_layout_of_the_hub(tmp_path, prepare, table, workers):
     assert pixels[images.rows("test")].tolist() == list(range(140, 150))
     assert images.labels.tolist() == (pixels % 2).tolist()
     assert images.header.config["classes"] == ["cat", "dog"]
-    assert "150 images of column 'image' in 3 files, 2 classes of column 'label'; split by file names" in err
+    assert "150 images of column 'image' in 3 files\n" in err
+    assert "(split: by file names)" in err
+    assert "2 classes (from column 'label')" in err
 
 
 @pytest.mark.parametrize(

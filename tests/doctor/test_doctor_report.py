@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sys
 import tempfile
 
@@ -10,8 +9,7 @@ import pytest
 import torch
 
 from genrev_cli.cli import console, layout
-from genrev_cli.config import read_recipe
-from genrev_cli.doctor import machine, opening
+from genrev_cli.doctor import machine
 from genrev_cli.doctor.checks import CHECKS
 from genrev_cli.doctor.examination import summary
 from genrev_cli.doctor.finding import FAIL, PASS, SKIP, Check, Outcome, verdict
@@ -262,30 +260,3 @@ def test_a_damaged_checkpoint_is_an_error(run, tmp_path):
     code, out, err = run("--ckpt", tmp_path / "x.safetensors")
     assert (code, out) == (3, "")
     assert err.startswith("genrev: error: ")
-
-
-def test_one_network_at_a_time(run, tiny, tmp_path):
-    code, _, err = run("--ckpt", tmp_path / "x.safetensors", "--recipe", tiny)
-    assert code == 2
-    assert "pass only one of them" in err
-
-
-def test_an_unknown_shape_is_guessed_and_reported(open_examination, tiny, tmp_path):
-    odd = tmp_path / "mine.toml"
-    shutil.copy(tiny, odd)
-    assert open_examination(recipe=str(odd)).subject.name.endswith("revnet for 3×64×64, 8,732 parameters, a guessed shape")
-
-
-def test_a_recipe_that_fits_no_shape_is_refused(tmp_path, open_examination, monkeypatch):
-    odd = tmp_path / "mine.toml"
-    odd.write_text('[model]\nname = "revnet"\nscales = []\n[prior]\nname = "active-gaussian"\ndim = 4\n')
-    with pytest.raises(UsageError, match="the shape of its images is not known.*put one of celebahq256"):
-        open_examination(recipe=str(odd))
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"), [("grn-celeba64", (3, 64, 64)), ("inn-celeba", (3, 156, 128)), ("aeotgan-celebahq256", (3, 256, 256))]
-)
-def test_built_in_recipes_have_the_shape_of_their_data(tmp_path, name, shape):
-    images, *_, guessed = opening._fitting(read_recipe(name), name, tmp_path)
-    assert (images.image_shape, guessed) == (shape, "")

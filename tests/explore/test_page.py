@@ -105,7 +105,7 @@ def test_the_rest_can_be_shrunk(page):
     assert np.abs(np.subtract(seen(found, "edited"), seen(found, "restricted"))).max() <= 1
     found.run(SLIDE.format("rest-rest", 0.5))
     found.until(f"{SHOWN}?.rest === 0.5")
-    assert found.run("document.getElementById('copy').disabled")
+    assert "--latent full --rest 0.5" in found.run("document.getElementById('command').value")
 
 
 def test_many_moves_of_a_slider_end_at_the_newest(page):
@@ -139,6 +139,9 @@ def test_click_and_drag_on_the_map(page):
 
 def test_all_of_it_by_keyboard(page):
     found = page[0]
+    found.run("document.querySelector('#moves-part').open || document.querySelector('#moves-part > summary').focus()")
+    found.key("Enter", 13, "\r")
+    assert found.run("document.querySelector('#moves-part').open")
     found.run("document.getElementById('move-1').focus()")
     found.key("ArrowRight", 39)
     found.until(f"{SHOWN}?.move['1'] === 0.1")

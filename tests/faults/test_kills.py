@@ -1,14 +1,17 @@
 """Two random kills of a training run; `make torture` runs many."""
 
 import pytest
-from torture import PREPARED, prepare, torture
+from torture import prepare, torture
+
+from genrev_cli.cli import main
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("torture") / "start"
     folder.mkdir()
-    prepare(folder, steps=30, lines=PREPARED[:1])
+    prepare(folder, steps=30, lines=())
+    assert main(["prepare-data", "digits", "--out", str(folder / "data.h5")]) == 0
     return folder
 
 

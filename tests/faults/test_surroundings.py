@@ -37,6 +37,7 @@ WRITERS = {
     "reconstruct": "reconstruct --ckpt {s}/m.safetensors --device cpu --out {o}/r.png",
     "fid": "fid {s}/samples --ref {s}/data.h5 --features pixel --no-cache --split all --out {o}/fid.json",
     "report": "report {s}/m.safetensors --out {o}/report.html",
+    "explore": "explore --ckpt {s}/m.safetensors --images 1 --steps 3 --dims 1 --device cpu --record {o}/tour.html",
 }
 
 RUN = training._Run

@@ -7,6 +7,8 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -118,3 +120,16 @@ def test_a_lock_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path,
     monkeypatch.setattr(lock.fcntl, "flock", late)
     with locked(path, tmp_path / "a"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_process_can_wait_for_a_lock(holder, killed):
+    """A holder that ends by itself removes the lock and its folder; a killed one leaves both."""
+    process, path = holder
+    end = threading.Timer(0.3, process.send_signal, [signal.SIGTERM if killed else signal.SIGINT])
+    end.start()
+    began = time.monotonic()
+    with locked(path, path.parent / "a", wait=True):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert time.monotonic() - began >= 0.25
+    end.join()

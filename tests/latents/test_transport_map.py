@@ -22,7 +22,7 @@ def generator(seed=0):
 
 def transport_map(sizes=(N,), theta=0.9, **settings):
     """Return a map of random codes, heights and centres."""
-    sampler = TransportMap(DIM, sizes, [theta] * len(sizes), **settings)
+    sampler = TransportMap(DIM, sizes, () if "epsilon" in settings else [theta] * len(sizes), **settings)
     sampler.codes.normal_(generator=generator(1))
     sampler.centres.uniform_(-0.5, 0.5, generator=generator(2))
     sampler.heights.normal_(std=0.1, generator=generator(3))
@@ -134,6 +134,12 @@ def test_a_draw_takes_few_operators_and_waits_for_nothing(as_on_cuda, rule):
     of_eight = counted(sampler, 8 * CODES, slice(3, None, 8))
     assert of_eight.started == alone.started
     assert of_eight.waited == []
+
+
+def test_a_draw_along_short_edges_takes_as_few(as_on_cuda):
+    drawn = counted(transport_map(epsilon=[4.0]), CODES, slice(None))
+    assert drawn.waited == []
+    assert len(drawn.started) <= MOST_OPERATORS, drawn.started
 
 
 def test_the_count_sees_what_waits(as_on_cuda):

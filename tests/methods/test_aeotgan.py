@@ -10,7 +10,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.aeotgan import AEOTGAN
 from genrev_cli.methods.gan_losses import LOSSES
-from genrev_cli.methods.reconstruction import Reconstruction
+from genrev_cli.methods.reconstruction import Reconstruction, code_loss
 from genrev_cli.models import MODELS, build_model
 from genrev_cli.models.gan import FAMILIES, build_discriminator, span_of
 from genrev_cli.settings.aeotgan import AEOTGANConfig
@@ -104,6 +104,71 @@ def test_values_by_hand():
         assert scalars["L_feature"].item() == pytest.approx((spelled.encoder.encode(again[:4]) - y).square().mean().item(), rel=1e-4)
 
 
+def encoder_layers_of(model, x):
+    """The outputs of the layers of InfoGAN's encoder: 4×4 convolution · 4×4 convolution · dense, each with its norm and ReLU · dense."""
+    first, second, flat, third, last = model.encoder.layers
+    found = [first(x)]
+    found.append(second(found[0]))
+    found.append(third(flat(found[1])))
+    return [*found, last(found[2])]
+
+
+def test_feature_loss_over_layers():
+    """Σ_l α_l mean (E_l(x) − E_l(G(y)))² over the frozen encoder's four layers, in float64, with its gradient for G alone."""
+    alphas = (0.5, 0.0, 2.0, 3.0)
+    method, x = make(weight_adversarial=0.0, weight_content=0.0, weight_feature=alphas), images().double()
+    for module in method.modules.values():
+        module.double()
+    method.encoder.double()
+    spelled = copy.deepcopy(method)
+    y = method._encoded(x[:4]).detach()
+    scalars = method._update_G(x[:4], y, torch.cat([y, torch.randn(12, 3, generator=torch.Generator().manual_seed(3)).double()]))
+    y_all = torch.cat([y, torch.randn(12, 3, generator=torch.Generator().manual_seed(3)).double()])
+    x_hat = spelled.autoencoder.decode(y_all)[:4]
+    pairs = zip(encoder_layers_of(spelled.encoder, x[:4]), encoder_layers_of(spelled.encoder, x_hat), strict=True)
+    losses = [(real - found).square().mean() for real, found in pairs]
+    names = ("L_feature_1", "L_feature_2", "L_feature_3", "L_feature")
+    assert scalars.keys() == {*names, "grad_norm"} - {"L_feature_2"}
+    for name, alpha, loss in zip(names, alphas, losses, strict=True):
+        if alpha:
+            assert scalars[name].item() == pytest.approx(loss.item(), rel=1e-12)
+    total = sum(alpha * loss for alpha, loss in zip(alphas, losses, strict=True))
+    gradients = torch.autograd.grad(total, list(spelled.autoencoder.generator.parameters()))
+    assert scalars["grad_norm"].item() == pytest.approx(torch.cat([g.flatten() for g in gradients]).norm().item(), rel=1e-9)
+    assert all(parameter.grad is None for parameter in method.encoder.parameters())
+
+
+def test_one_weight_is_that_of_the_codes():
+    """It makes the same step as a list whose other weights are 0."""
+    one, several = (make(weight_feature=weights) for weights in (0.5, (0.0, 0.0, 0.0, 0.5)))
+    a, b = stepped(one, images()), stepped(several, images())
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_of_an_encoder_are_listed_with_the_codes_last(name):
+    model = build_model(SMALL[name]).eval()
+    *layers, z = model.encode_by_layer(images())
+    assert torch.equal(z, model.encode(images()))
+    assert len(layers) == len(model.encoder_layers())
+    assert bool(layers) == (name in FAMILIES)
+    assert all(len(layer) == 16 for layer in layers)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "said"),
+    [
+        (INFOGAN, (1.0, 2.0), "has 2 weights, and the encoder of 'infogan' has 4 layers, with the codes; give one weight for each, or one"),
+        (REVNET, (1.0, 2.0), "the encoder of 'revnet' has 1 layer, the codes;"),
+    ],
+)
+def test_a_list_of_another_length_is_refused(model, weights, said):
+    with pytest.raises(UsageError, match=said):
+        make(model, weight_feature=weights)
+
+
 def test_each_loss_trains_its_own_network():
     method, x = make(), images()
     before = {name: values(module) for name, module in method.modules.items()}
@@ -184,16 +249,17 @@ def test_a_batch_size_that_does_not_fit():
         AEOTGAN(build_model(INFOGAN), ActiveGaussian(3, 3), AEOTGANConfig(weight_content=1.0), nullcontext)
 
 
-def test_reconstruction_with_squared_error_and_a_weight_on_codes():
-    """L = w_x·mean (x − x̂)² + w_y·mean y² by Adam, with y only the active dimensions."""
+@pytest.mark.parametrize(("norm", "of"), [("l2", lambda y: y.square().mean()), ("l1", lambda y: torch.linalg.vector_norm(y, 1))])
+def test_reconstruction_with_squared_error_and_a_weight_on_codes(norm, of):
+    """L = w_x·mean (x − x̂)² + w_y·L_y by Adam, L_y = mean y² or ‖y‖₁ of the whole mini-batch, with y only the active dimensions."""
     torch.manual_seed(0)
     autoencoder = build_model(REVNET)
-    config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, max_grad_norm=0.0, lr=1e-3)
+    config = ReconstructionConfig(weight_x=2.0, weight_z=0.0, image_norm="l2", weight_code=3.0, code_norm=norm, max_grad_norm=0.0, lr=1e-3)
     method = Reconstruction(autoencoder, ActiveGaussian(3, 64, bound=0.0, choose="first"), config, nullcontext)
     x, spelled = images(), copy.deepcopy(autoencoder)
     y = spelled.encode(x)[:, :3]
     x_hat = spelled.decode(torch.cat([y, torch.zeros(16, 61)], dim=1))
-    L_x, L_y = (x - x_hat).square().mean(), y.square().mean()
+    L_x, L_y = (x - x_hat).square().mean(), of(y)
     gradients = torch.autograd.grad(2 * L_x + 3 * L_y, list(spelled.parameters()))
     scalars = stepped(method, x)
     assert scalars["L_x"].item() == pytest.approx(L_x.item(), rel=1e-5)
@@ -202,6 +268,16 @@ def test_reconstruction_with_squared_error_and_a_weight_on_codes():
     assert "L_y" not in stepped(Reconstruction(autoencoder, method.prior, ReconstructionConfig(), nullcontext), x)
     with pytest.raises(UsageError, match="--image-norm l3: choose l1 or l2"):
         ReconstructionConfig(image_norm="l3")
+
+
+def test_the_l1_norm_of_codes_sums_over_ranks(monkeypatch):
+    """Gradients are averaged over ranks, and their average is that of the sum over all codes."""
+    y = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    (expected,) = torch.autograd.grad(code_loss(y, "l1"), y)
+    torch.testing.assert_close(expected, y.sign())
+    monkeypatch.setattr("genrev_cli.methods.reconstruction.size", lambda: 2)
+    parts = [torch.autograd.grad(code_loss(y[rank::2], "l1"), y)[0] for rank in range(2)]
+    torch.testing.assert_close((parts[0] + parts[1]) / 2, expected)
 
 
 SMALL = {
@@ -216,6 +292,7 @@ SMALL = {
     "sngan-resnet": {**INFOGAN, "name": "sngan-resnet"},
     "dcgan": {**INFOGAN, "name": "dcgan", "stages": 2},
     "wgan-resnet": {"name": "wgan-resnet", "image_shape": [1, 8, 8], "latent_dim": 3, "channels": [4, 2]},
+    "wgan-qc": {**INFOGAN, "name": "wgan-qc", "stages": 2},
 }
 
 

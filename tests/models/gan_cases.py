@@ -21,6 +21,8 @@ PUBLISHED = {
     "dcgan-radford": table("dcgan", (3, 64, 64), 100, width=128),
     "wgan-resnet": table("wgan-resnet", (3, 64, 64), 128),
     "wgan-resnet-256": table("wgan-resnet", (3, 256, 256), 128, channels=HQ),
+    "wgan-qc": table("wgan-qc", (3, 64, 64), 128),
+    "wgan-qc-256": table("wgan-qc", (3, 256, 256), 128, stages=6, blocks=1),
 }
 SMALL = {
     "infogan": table("infogan", (1, 8, 8), width=4),
@@ -28,8 +30,11 @@ SMALL = {
     "sngan-resnet": table("sngan-resnet", (3, 16, 16), width=4),
     "dcgan": table("dcgan", (3, 16, 8), width=6, stages=2),
     "wgan-resnet": table("wgan-resnet", (3, 16, 8), channels=[12, 8, 4]),
+    "wgan-qc": table("wgan-qc", (3, 16, 8), width=4, most=8, stages=2),
 }
-OWN_NORM = {"infogan": "batch", "sngan": "spectral", "sngan-resnet": "spectral", "dcgan": "batch", "wgan-resnet": "layer"}
+OWN_NORM = {
+    "infogan": "batch", "sngan": "spectral", "sngan-resnet": "spectral", "dcgan": "batch", "wgan-resnet": "layer", "wgan-qc": "none"
+}  # fmt: skip
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 every_norm = pytest.mark.parametrize("norm", NORMS)

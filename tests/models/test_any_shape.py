@@ -38,6 +38,7 @@ TABLES = {
     "sngan-resnet": {"latent_dim": 4, "width": 1},
     "dcgan": {"latent_dim": 4, "width": 1},
     "wgan-resnet": {"latent_dim": 4, "channels": [2, 2, 2, 2]},
+    "wgan-qc": {"latent_dim": 4, "width": 2, "most": 2, "stages": 3},
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "×".join(map(str, shape)))

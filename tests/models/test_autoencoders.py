@@ -78,6 +78,10 @@ CONFIGS = {
         [classical("wgan-resnet", (3, 64, 32), 9, channels=[8, 4])],
         classical("wgan-resnet", (1, 4, 4), 2, channels=[2, 1]),
     ),
+    "wgan-qc": (
+        [classical("wgan-qc", (3, 32, 16), 9, width=4, most=8, stages=2)],
+        classical("wgan-qc", (1, 4, 4), 2, width=1, most=2, stages=1, blocks=1),
+    ),
 }
 every_config = pytest.mark.parametrize(
     "config", [config for configs, _ in CONFIGS.values() for config in configs], ids=lambda c: str(c["image_shape"])

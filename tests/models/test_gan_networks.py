@@ -13,6 +13,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.models import build_model
 from genrev_cli.models.blocks import maps
 from genrev_cli.models.gan import FAMILIES, NORMS, build_discriminator
+from genrev_cli.models.gan.wganqc import RatioBlock
 
 
 def test_every_family_is_tested():
@@ -57,6 +58,21 @@ def down(a, b):
     return block(a, a, b)
 
 
+def scaled(a, b):
+    """The layers of a block of WGAN-QC."""
+    return [(3, 1, a, min(a, b)), (3, 1, min(a, b), b), *([(1, 1, a, b)] if a != b else [])]
+
+
+def chained(*channels):
+    """The layers of blocks of WGAN-QC that follow each other."""
+    return [layer for a, b in pairwise(channels) for layer in scaled(a, b)]
+
+
+QC_UP = chained(512, 512, 512, 512, 512, 256, 256, 128, 128, 64, 64)
+QC_UP_256 = chained(512, 512, 512, 512, 512, 256, 128, 64, 64)
+QC_DOWN = chained(64, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512)
+QC_DOWN_256 = chained(64, 64, 128, 256, 512, 512, 512, 512, 512)
+
 GENERATORS = {
     # Chen et al. 2016, appendix C.1: FC 1024 · FC 7×7×128 · 4×4 upconv 64 stride 2 · 4×4 upconv 1 channel
     "infogan": [(64, 1024), (1024, 7 * 7 * 128), (4, 2, 128, 64), (4, 2, 64, 1)],
@@ -72,6 +88,9 @@ GENERATORS = {
     "wgan-resnet-256": [
         (128, 4 * 4 * 512), *up(512, 512), *up(512, 256), *up(256, 128), *up(128, 64), *up(64, 32), *up(32, 16), (3, 1, 16, 3)
     ],
+    # harryliew/WGAN-QC: 'ResNet_G' in models/resnet2.py, and in models/resnet1.py for 256×256
+    "wgan-qc": [(128, 4 * 4 * 512), *QC_UP, (3, 1, 64, 3)],
+    "wgan-qc-256": [(128, 4 * 4 * 512), *QC_UP_256, (3, 1, 64, 3)],
 }  # fmt: skip
 DISCRIMINATORS = {
     "infogan": [(4, 2, 1, 64), (4, 2, 64, 128), (7 * 7 * 128, 1024), (1024, 1)],
@@ -88,6 +107,9 @@ DISCRIMINATORS = {
     "wgan-resnet-256": [
         (3, 1, 3, 16), *down(16, 32), *down(32, 64), *down(64, 128), *down(128, 256), *down(256, 512), *down(512, 512), (4 * 4 * 512, 1)
     ],
+    # 'ResNet_D' of the same files
+    "wgan-qc": [(3, 1, 3, 64), *QC_DOWN, (4 * 4 * 512, 1)],
+    "wgan-qc-256": [(3, 1, 3, 64), *QC_DOWN_256, (4 * 4 * 512, 1)],
 }  # fmt: skip
 
 
@@ -104,6 +126,11 @@ def count(network):
 
 def weights(of):
     return sum(prod(layer) if len(layer) == 2 else layer[0] ** 2 * layer[2] * layer[3] for layer in of)
+
+
+def outputs(of, kernel=0):
+    """Return the sum of the output channels of convolutions, of one kernel or of all."""
+    return sum(layer[3] for layer in of if kernel in (0, layer[0]))
 
 
 @pytest.mark.parametrize(
@@ -125,6 +152,11 @@ def weights(of):
         ("wgan-resnet-256", 8_574_579, 8192 + sum(2 * (a + b) for a, b in pairwise(HQ)) + 2 * 16 + 3,
          7_528_001, 16 + sum(2 * (b + b) + 2 * a for a, b in pairwise(HQ)) + 1,
          8_566_512, sum(2 * (b + b) for b in HQ[1:]) + 2 * 512 + 128),
+        # The authors' generator has 24,004,675 parameters: it also has the biases that batch norm cancels, 4·4·512.
+        ("wgan-qc", 24_004_675 - 8192, 2 * (8192 + outputs(QC_UP)) + 3, 22_933_441, 64 + outputs(QC_DOWN, kernel=3) + 1,
+         23_982_080, 64 + 2 * outputs(QC_DOWN) + 128),
+        ("wgan-qc-256", 22_528_579 - 8192, 2 * (8192 + outputs(QC_UP_256)) + 3, 21_458_113, 64 + outputs(QC_DOWN_256, kernel=3) + 1,
+         22_505_984, 64 + 2 * outputs(QC_DOWN_256) + 128),
     ],
 )  # fmt: skip
 def test_parameter_counts(name, generator, shifts, D, D_shifts, encoder, encoder_shifts):
@@ -255,6 +287,50 @@ def test_weights_start_glorot_uniform(config):
         assert all((parameter == 0).all() for key, parameter in network.named_parameters() if key.endswith("bias"))
 
 
+def test_weights_of_wgan_qc_start_by_fan():
+    """Convolutions have N(0, 2 / fan in) in G and E, N(0, 2 / fan out) in D. Linear layers and biases have torch's own start."""
+    for network, fan in zip(networks(table("wgan-qc", (3, 32, 32), 20, width=16, stages=3)), (1, 1, 0), strict=True):
+        for layer in maps(network):
+            bound = layer.weight[0].numel() ** -0.5
+            assert layer.bias is None or 0 < layer.bias.abs().max() <= bound
+            if isinstance(layer, nn.Conv2d):
+                std = (2 / (layer.weight.shape[fan] * layer.weight[0, 0].numel())) ** 0.5
+                assert layer.weight.std().item() == pytest.approx(std, abs=4 * std / (2 * layer.weight.numel()) ** 0.5)
+            else:
+                assert 0.9 * bound < layer.weight.abs().max() <= bound
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.0, 2.0])
+@pytest.mark.parametrize("outputs", [3, 5])
+def test_a_block_of_wgan_qc(ratio, outputs):
+    """leaky ReLU(S(x) + r·F(x)) with F(x) = W₂ * leaky ReLU(W₁ * x + b₁) + b₂, where S is W₃ * x if the channels change, else x."""
+    torch.manual_seed(0)
+    block, x = RatioBlock(3, outputs, "none", ratio).double(), torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    first, second, *projection = maps(block)
+    conv, leaky = nn.functional.conv2d, lambda x: torch.where(x > 0, x, 0.2 * x)
+    branch = conv(leaky(conv(x, first.weight, first.bias, padding=1)), second.weight, second.bias, padding=1)
+    shortcut = conv(x, projection[0].weight) if outputs != 3 else x
+    torch.testing.assert_close(block(x), leaky(shortcut + ratio * branch), rtol=1e-12, atol=1e-12)
+    assert len(projection) == (outputs != 3)
+
+
+def test_the_ratio_of_a_config_reaches_every_block():
+    for network in networks(table("wgan-qc", (3, 16, 16), width=2, stages=2, ratio=0.3)):
+        blocks = [part for part in network.modules() if isinstance(part, RatioBlock)]
+        assert [block.ratio for block in blocks] == [0.3] * 6
+
+
+def test_wgan_qc_halves_by_means_of_nine_pixels():
+    """With r = 0 and a unit first convolution, D sees a white 4×4 image as (4/9, 6/9; 6/9, 1): means of 3×3 pixels, zeros outside."""
+    D = discriminator(table("wgan-qc", (1, 4, 4), width=1, most=1, stages=1, ratio=0.0), "none")
+    first, last = maps(D)[0], maps(D)[-1]
+    with torch.no_grad():
+        first.bias.zero_()
+        nn.init.dirac_(first.weight)
+    seen = torch.tensor([4, 6, 6, 9], dtype=torch.float64) / 9
+    torch.testing.assert_close(D(torch.ones(1, 1, 4, 4, dtype=torch.float64)), last.weight @ seen + last.bias)
+
+
 @every_family
 def test_codes_of_a_batch_do_not_affect_each_other_in_eval_mode(name):
     model = autoencoder(SMALL[name])
@@ -283,6 +359,10 @@ def test_codes_of_a_batch_do_not_affect_each_other_in_eval_mode(name):
         (table("wgan-resnet", (3, 64, 64), channels=[8] * 9), "wgan-resnet: images of 64×64 pixels cannot be halved 8 times"),
         (table("wgan-resnet", (3, 64, 64), channels=[]), "smallest of channels = 0"),
         (table("wgan-resnet", (3, 64, 64), channels=[8, 0]), "smallest of channels = 0"),
+        (table("wgan-qc", (3, 7, 5)), "wgan-qc: images of 7×5 pixels cannot be halved 4 times"),
+        (table("wgan-qc", (3, 64, 64), stages=0), "stages = 0"),
+        (table("wgan-qc", (3, 64, 64), blocks=0), "blocks = 0"),
+        (table("wgan-qc", (3, 64, 64), most=0), "most = 0"),
     ],
 )
 def test_bad_configs(config, said):

@@ -162,3 +162,11 @@ def test_a_variant_chooses_its_rule(variant, data, tmp_path, capsys):
     by_family, _ = run(capsys, *words, "--recipe", variant)
     assert by_variant == by_family
     assert by_variant["method"]["variant"] == variant
+
+
+@pytest.mark.parametrize("written", ["'vea'", "3"])
+def test_an_unknown_variant_is_of_its_file(written, data, tmp_path, capsys):
+    (tmp_path / "mine.toml").write_text(f'[model]\nname = "strided"\n[train-vae]\nvariant = {written}\n')
+    assert main(["train-vae", "--data", str(data("gray-8x8-30")), "--recipe", str(tmp_path / "mine.toml"), "--dry-run"]) == 2
+    said = f"{tmp_path / 'mine.toml'} [train-vae]: variant = {written} is unknown; choose vae, wae-mmd or wae-gan"
+    assert said in capsys.readouterr().err

@@ -45,7 +45,9 @@ def test_the_list_as_json(run):
     found = {family["family"]: family for family in json.loads(out)["families"]}
     assert code == 0
     assert found["grn"]["commands"] == ["pretrain-recon", "train-adversarial"]
-    assert [one["name"] for one in found["gan"]["recipes"]] == ["gan-digits", "gan-mnist"]
+    assert [one["name"] for one in found["gan"]["recipes"]] == [
+        "gan-celeba64", "gan-celeba64-qc", "gan-celeba64-resnet", "gan-cifar10", "gan-cifar10-resnet", "gan-digits", "gan-mnist",
+    ]  # fmt: skip
     assert {one["name"]: one for one in found["grn"]["recipes"]}["grn-celeba64"]["parameters"] == 60_409_572
 
 

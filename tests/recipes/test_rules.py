@@ -135,6 +135,7 @@ def test_every_built_in_recipe_belongs_to_a_family(name):
         ("classic", "mnist", "classic-mnist"),  # there is classic-1024-mnist too
         ("aeotgan", "cifar10", "aeotgan-cifar10"),  # there is aeotgan-cifar10-resnet too
         ("aeotgan", "celeba", "aeotgan-celeba64"),  # and three more
+        ("gan", "celeba", "gan-celeba64"),
         ("features", "mnist", "features"),
         ("features", "folder", ""),
         ("grn", "folder", ""),
@@ -144,6 +145,11 @@ def test_every_built_in_recipe_belongs_to_a_family(name):
 )
 def test_the_shortest_name_is_chosen(family, source, name):
     assert built_in_for(family, source) == name
+
+
+def test_a_recipe_that_suits_comes_before_a_shorter_one():
+    assert built_in_for("gan", "celeba", lambda name: name.endswith("resnet")) == "gan-celeba64-resnet"
+    assert built_in_for("gan", "celeba", lambda name: False) == "gan-celeba64"
 
 
 def test_the_name_of_a_recipe_says_what_it_is_for():

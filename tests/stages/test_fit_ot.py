@@ -68,6 +68,11 @@ def drawn(path, n=400):
     return Drawing(load_sampler(SamplerFile(path))[1], Draw(), CPU).codes(range(n))
 
 
+def hdf5_codes(path):
+    with h5py.File(path) as file:
+        return torch.from_numpy(file["codes"][:])
+
+
 def test_a_map_of_two_clusters_never_draws_between_them(codes, tmp_path):
     result = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS)
     assert result.numbers["rel"] < 0.4
@@ -80,6 +85,48 @@ def test_a_map_of_two_clusters_never_draws_between_them(codes, tmp_path):
         assert side.double().mean().item() == pytest.approx(0.5, abs=0.05)
         assert (y[side] >= of.min(0).values - 1e-5).all()
         assert (y[side] <= of.max(0).values + 1e-5).all()
+
+
+def test_a_complex_of_short_edges(codes, tmp_path, monkeypatch):
+    """It takes the heights of an earlier map, finds an ε between the clusters, and draws no code in the gap."""
+    out = fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out
+    steps = counted(monkeypatch)
+    numbers = fit_ot(codes, out, replace(OPTIONS, complex="edge")).numbers
+    assert not steps
+    assert 0.1 < numbers["epsilon"][0] < 7
+    assert numbers["edge_1"] <= numbers["edge_50"] <= numbers["edge_99"]
+    assert "theta" not in numbers
+    assert numbers["interpolated"] > 0.8
+    header = read_checkpoint_header(out)
+    assert header.config["sampler"]["epsilon"] == numbers["epsilon"]
+    assert {key: header.config["fit"][key] for key in ("complex", "epsilon")} == {"complex": "edge", "epsilon": "auto"}
+    y, given = drawn(out, 2000)[:, 0], hdf5_codes(codes)[:, 0]
+    assert not ((y > given[given < 0].max() + 1e-5) & (y < given[given > 0].min() - 1e-5)).any()
+    wide = fit_ot(codes, tmp_path / "wide.safetensors", replace(OPTIONS, complex="edge", epsilon="30")).out
+    assert (drawn(wide, 2000)[:, 0].abs() < 3).any()
+
+
+def test_a_map_of_angles_has_no_key_of_edges(codes, tmp_path):
+    """So a run of train-gan that began with a map of an earlier version goes on with the same map fitted again."""
+    header = read_checkpoint_header(fit_ot(codes, tmp_path / "ot.safetensors", OPTIONS).out)
+    assert header.config["sampler"].keys() == {"name", "dim", "sizes", "theta", "rule", "neighbours", "drop", "conditional"}
+    assert header.config["fit"].keys() == {"per_class", "precision", "seed", "theta"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epsilon": "1"}, "--epsilon 1: has no meaning with --complex angle; leave it out"),
+        ({"complex": "edge", "theta": "0.5"}, "--theta 0.5: has no meaning with --complex edge; leave it out"),
+        ({"complex": "edge", "epsilon": "-1"}, "--epsilon -1: must be auto or a number of at least 0"),
+        ({"complex": "edge", "epsilon": "inf"}, "--epsilon inf: must be auto or a number of at least 0"),
+        ({"complex": "edges"}, "--complex edges: choose angle or edge"),
+        ({"theta": "4"}, "--theta 4: must be auto or an angle from 0 to π"),
+    ],
+)
+def test_bounds_that_mean_nothing(options, said):
+    with pytest.raises(UsageError, match=said):
+        replace(OPTIONS, **options)
 
 
 def test_the_file_tells_how_it_was_made(codes, tmp_path):

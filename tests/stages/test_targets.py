@@ -67,4 +67,4 @@ def test_a_picture_of_another_kind_is_kept(made):
 
 
 def test_a_target_that_does_not_exist_is_free(tmp_path):
-    require_remake(tmp_path / "new.png", {}, force=False)
+    assert require_remake(tmp_path / "new.png", {}, force=False) is None

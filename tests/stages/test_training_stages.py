@@ -171,7 +171,15 @@ def begun_before(path, *keys):
     write_checkpoint(path, tensors, replace(header, config=config))
 
 
-KEYS = ("method.image_norm", "method.weight_code", "method.mmd_widths", "schedule.precision", "schedule.lr_drop_epochs", "prior.choose")
+KEYS = (
+    "method.image_norm",
+    "method.weight_code",
+    "method.code_norm",
+    "method.mmd_widths",
+    "schedule.precision",
+    "schedule.lr_drop_epochs",
+    "prior.choose",
+)
 
 
 @pytest.mark.parametrize("without_state", [False, True])

@@ -1,6 +1,7 @@
 // The page: opened photos, sliders and history. All pictures come from the server as raw pixels.
 import { CodeMap } from "./map.js";
 import { ask, frame, post, token } from "./server.js";
+import { copyText, modelText, small, tripText } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_BYTES = 40 * 1024 * 1024;
@@ -21,15 +22,6 @@ function paint(id, picture) {
   const canvas = $(id);
   if (canvas.width !== picture.width || canvas.height !== picture.height) Object.assign(canvas, { width: picture.width, height: picture.height });
   canvas.getContext("2d").putImageData(picture, 0, 0);
-}
-
-const small = (value) => (value === 0 ? "0" : value < 0.001 ? value.toExponential(1) : value.toFixed(4));
-
-function tripText(trip) {
-  if (!trip) return "A code without a photo: the original is what it decodes to.";
-  const bytes = trip.wrong === 0 ? "every byte is equal" : `${trip.wrong} bytes differ`;
-  return `Round trip through the full latent: largest error ${small(trip.largest)}, mean ${small(trip.mean)}, ${bytes}. ` +
-    `Restricted: mean error ${small(trip.restricted)}. (Pixels from 0 to 1.)`;
 }
 
 const state = () => history[at];
@@ -157,8 +149,10 @@ function makeSliders() {
   const share = { least: 0, most: 1, step: 0.01, start: 0 };
   for (const name of about.targets) addSlider($("toward"), "toward", name, about.classes[name] ?? name, `Share of the way to the mean of ${name}`, share);
   $("toward-part").hidden = about.targets.length === 0;
+  $("moves-part").hidden = about.directions.length === 0;
+  $("moves-part").open = about.targets.length === 0;
   $("dims-part").hidden = about.dims.length === 0;
-  $("dims-part").open = about.directions.length === 0;
+  $("dims-part").open = about.targets.length + about.directions.length === 0;
 }
 
 // ---- opening
@@ -196,16 +190,7 @@ async function save(what) {
   }
 }
 
-async function copyCommand() {
-  try {
-    await navigator.clipboard.writeText($("command").value);
-    say("The command is in the clipboard.");
-  } catch {
-    $("command").focus();
-    $("command").select();
-    say("This browser lets no page write to the clipboard here; the command is marked, copy it with Ctrl+C.");
-  }
-}
+const copyCommand = async () => say(await copyText($("command")));
 
 function fillChoices() {
   for (const [name, count] of Object.entries(about.splits)) $("split").add(new Option(`${name} (${count})`, name, false, name === about.split));
@@ -259,9 +244,7 @@ async function begin() {
     $("model").textContent = "";
     return say(error.message, true);
   }
-  const [channels, height, width] = about.shape;
-  $("model").textContent = `${about.checkpoint}: ${about.network}, ${width}×${height} ${channels === 1 ? "gray" : "colour"}, ` +
-    `${about.active} of ${about.latent} dimensions active${about.exact ? "" : "; no bijection, so photos come back only approximately"}`;
+  $("model").textContent = modelText(about);
   $("restricted-caption").textContent = `restricted, ${about.active} dims`;
   fillChoices();
   makeSliders();

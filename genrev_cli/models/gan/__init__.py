@@ -1,6 +1,6 @@
 """The networks of published GANs: each generator with a mirrored encoder as an autoencoder, and its discriminator.
 
-They are the architectures that An et al. 2020, section 4, train.
+They are the architectures that An et al. 2020, section 4, train, and that of WGAN-QC in their Table 1.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import nn
 from genrev_cli.config import from_table
 from genrev_cli.errors import UsageError
 from genrev_cli.models.base import Autoencoder
-from genrev_cli.models.blocks import NORMS, Shape, require_norm
+from genrev_cli.models.blocks import NORMS, Shape, maps, require_norm
 from genrev_cli.models.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from genrev_cli.models.gan.infogan import InfoGANConfig, InfoGANDiscriminator, InfoGANEncoder, InfoGANGenerator
 from genrev_cli.models.gan.resnet import (
@@ -25,6 +25,7 @@ from genrev_cli.models.gan.resnet import (
     WGANResNetDiscriminator,
 )
 from genrev_cli.models.gan.sngan import SNGANConfig, SNGANDiscriminator, SNGANEncoder, SNGANGenerator
+from genrev_cli.models.gan.wganqc import WGANQCConfig, WGANQCDiscriminator, WGANQCEncoder, WGANQCGenerator
 from genrev_cli.shapes import Codes, Images
 
 
@@ -56,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     "sngan-resnet": Family(_with_choice(SNGANResNetConfig), ResNetEncoder, ResNetGenerator, SNGANResNetDiscriminator),
     "dcgan": Family(_with_choice(DCGANConfig), DCGANEncoder, DCGANGenerator, DCGANDiscriminator),
     "wgan-resnet": Family(_with_choice(WGANResNetConfig), ResNetEncoder, ResNetGenerator, WGANResNetDiscriminator),
+    "wgan-qc": Family(_with_choice(WGANQCConfig), WGANQCEncoder, WGANQCGenerator, WGANQCDiscriminator),
 }
 
 
@@ -92,6 +94,11 @@ class Mirrored(Autoencoder):
 
     def decoder_modules(self) -> list[nn.Module]:
         return [self.generator]
+
+    def encoder_layers(self) -> list[nn.Module]:
+        """Return the encoder's convolutions, dense layers and residual blocks but the last, each with its norm and rectifier."""
+        layers = self.encoder.get_submodule("layers").children() if self.encodes else ()
+        return [layer for layer in layers if maps(layer)][:-1]
 
 
 def mirrored(name: str, **settings: Any) -> Mirrored:

@@ -1,7 +1,8 @@
 """The residual networks of SNGAN (Miyato et al. 2018, Table 4) and of WGAN-GP (Gulrajani et al. 2017) and WGAN-div (Wu et al. 2018).
 
 All their generators have the form linear, up blocks, batch norm, ReLU, 3×3, tanh. Convolutions of residual branches start with gain √2,
-all others with gain 1. Callers see pixels in [0, 1]; the networks use [−1, 1].
+all others with gain 1. That is SNGAN's start; gan_64x64.py in igul222/improved_wgan_training, and with it WGAN-div's code, also has √2 in
+the generator's last convolution. Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """The standard convolutional networks of SNGAN (Miyato et al. 2018, Table 3), for 32×32 pixels and other sizes.
 
-There are w = 64 channels at the image's size and twice as many after each of three halvings.
+There are w = 64 channels at the image's size and twice as many after each of three halvings. Weights start as in Glorot & Bengio 2010,
+which is ours: common/net.py in pfnet-research/chainer-gan-lib starts them from N(0, 0.02²).
 Callers see pixels in [0, 1]; the networks use [−1, 1].
 """
 

@@ -51,25 +51,35 @@ def train_adversarial(
     start = load_checkpoint(ckpt, torch.device("cpu"))
     images = data_of(start.header, data, ckpt)
     choice = recipe_for_checkpoint(start.header, ckpt, images, STAGE, family=FAMILY, recipe=recipe)
-    table, method, kind = _matched(table_in(choice, overlaid(choice.tables, overrides), STAGE), overrides.get(STAGE, {}))
-    schedule, config = split_table(table, f"{choice.name} [{STAGE}]", Schedule, kind)
+    table = table_in(choice, overlaid(choice.tables, overrides), STAGE)
+    schedule, config, method = planned(table, overrides.get(STAGE, {}), choice.name)
     say(choice, images, "adversary, batch and steps", 0, progress=progress)
-    if table.get("matcher") == "mmd":
-        require_two_codes(schedule, "matcher mmd")
 
     def build(device: torch.device) -> AutoencoderMethod:
         autoencoder = copy.deepcopy(start.autoencoder).to(device).train().requires_grad_(True)
         return method(autoencoder, copy.deepcopy(start.prior).to(device), config, autocast_in(device, schedule.precision))
 
-    defaults = defaults_for(start.autoencoder.config, start.prior.config, kind)
+    defaults = defaults_for(start.autoencoder.config, start.prior.config, type(config))
     settings = {"model": start.autoencoder.config, "prior": start.prior.config, "method": vars(config)}
-    inputs = {"ckpt": start.header.as_input(ckpt), "data": images.header.as_input(images.path)}
+    inputs = {"ckpt": start.header.as_input(start.path), "data": images.header.as_input(images.path)}
     shared = {"prior_samples": (config.prior_samples, 1)} if method is LatentAdversarial else {}
     job = Job(
         STAGE, settings, inputs, images, schedule, build,
         batches_per_step=method.batches_per_step, origin=choice.origin, defaults=defaults, shared=shared,
     )  # fmt: skip
     return run_job(job, out, run, progress)
+
+
+def planned(table: dict[str, Any], asked: dict[str, Any], recipe: str) -> tuple[Schedule, Any, type[AutoencoderMethod]]:
+    """Return the schedule, the settings of the method that the key `matcher` chooses, and the method, from a table of a recipe.
+
+    asked: the keys that options gave. recipe: named in errors. Raises UsageError for settings that cannot be used.
+    """
+    table, method, kind = _matched(table, asked)
+    schedule, config = split_table(table, f"{recipe} [{STAGE}]", Schedule, kind)
+    if table.get("matcher") == "mmd":
+        require_two_codes(schedule, "matcher mmd")
+    return schedule, config, method
 
 
 def _matched(table: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], type[AutoencoderMethod], type]:
