@@ -10,7 +10,7 @@ import pytest
 from genrev_cli.config import defaults_of, from_table, overlaid, read_recipe, recipe_names, split_table, table_of
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.latents import build_prior
-from genrev_cli.runs.resume import _differences
+from genrev_cli.runs.resume import differences
 from genrev_cli.seeds import derive
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 from genrev_cli.settings.schedule import Schedule
@@ -173,6 +173,8 @@ def test_grn_celeba64_has_the_settings_of_the_paper():
     hidden, blocks = [[scale[key] for scale in recipe["model"]["scales"]] for key in ("hidden", "blocks")]
     assert hidden == [25, 50, 100, 200, 400, 400]
     assert blocks == [2, 2, 2, 2, 2, 1]
+    assert recipe["model"]["init"] == "default", "the authors' CelebA notebooks call no initialisation, their MNIST notebook does"
+    assert "init" not in read_recipe("grn-mnist")["model"]
     assert recipe["prior"] == {"name": "active-gaussian", "dim": 64, "bound": 2.0}
     recon, adversarial = recipe["pretrain-recon"], recipe["train-adversarial"]
     for table in (recon, adversarial):
@@ -251,9 +253,9 @@ def test_defaults_are_known_at_any_depth():
     defaults = {"model": defaults_of(Net)}
     old = {"model": {"scales": [{"blocks": 2}, {"blocks": 1}]}}
     new = {"model": {"scales": [{"blocks": 2, "kernel": 3}, {"blocks": 1, "kernel": 3}], "clamp": 1.0}}
-    assert _differences(old, new, defaults) == []
+    assert differences(old, new, defaults) == []
     new["model"]["scales"][1]["kernel"] = 5
-    assert _differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
+    assert differences(old, new, defaults) == ["model.scales[1].kernel: 3 → 5"]
 
 
 def test_derived_seeds_are_distinct_and_repeatable():

@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.cli import options
 from genrev_cli.cli.bars import listener
-from genrev_cli.cli.generate import Group, One, ScheduleOverrides, add_command, out_option
+from genrev_cli.cli.generate import Group, ScheduleOverrides, add_command, out_option
 from genrev_cli.result import Result
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.sweep import SweepSettings
 
 
-def _sweep_bottleneck(*, data: Path, out: Path, settings: SweepSettings, schedule: dict[str, Any], run: RunOptions) -> Result:
+def _sweep_bottleneck(*, out: Path, settings: SweepSettings, schedule: dict[str, Any], run: RunOptions) -> Result:
     from genrev_cli.stages.sweep import sweep_bottleneck
 
-    return sweep_bottleneck(data, out, settings, schedule=schedule, run=run, progress=listener())
+    return sweep_bottleneck(out, settings, schedule=schedule, run=run, progress=listener())
 
 
 add_command(
@@ -23,7 +22,6 @@ add_command(
     "Run it again after an interruption: finished points are kept, and an unfinished one goes on.",
     example="genrev sweep-bottleneck --data data/mnist.h5 --recipes inn-mnist,classic-mnist --dims 2,12,32,64 --out sweep/",
     parts={
-        "data": One("data", options.Data),
         "out": out_option(Path("sweep"), "Folder for checkpoints, scores, table and plots."),
         "settings": Group(SweepSettings),
         "schedule": ScheduleOverrides(),

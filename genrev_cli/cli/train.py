@@ -30,7 +30,7 @@ from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.sizes import SizeOptions
-from genrev_cli.settings.trainer import CLASSIFIER_TABLES, Trainer
+from genrev_cli.settings.trainer import CLASSIFIER_TABLES, DIMS, Trainer
 
 _RESUMES = "Options that are left out have the recipe's values. Run the same command again to go on after an interruption."
 _SIZED = "for other data, the network, the batch and the steps are sized for the images (genrev recipes --for DATA)."
@@ -110,7 +110,7 @@ def _train_adversarial(
 
 def _train_gan(
     *, ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
-    recipe: str, size: str, schedule: Table, method: Table, evaluation: EvalOptions, run: RunOptions,
+    recipe: str, size: str, schedule: Table, method: Table, tables: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
     from genrev_cli.settings.sampling import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
@@ -119,7 +119,7 @@ def _train_gan(
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
     return train_gan(
         target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, init=init, recipe=recipe, size=size,
-        overrides={STAGE: schedule | method}, run=run.scored(evaluation), progress=listener(),
+        overrides={STAGE: schedule | method, **tables}, run=run.scored(evaluation), progress=listener(),
     )  # fmt: skip
 
 
@@ -169,6 +169,7 @@ add_command(
         "out": out_option(None, "Checkpoint to write; default: gan.safetensors beside --ckpt, or here."),
         "latent": One("latent", Latent, None),
         **_common(AEOTGANConfig),
+        "tables": TableOverrides((DIMS,)),
     },
     run=_train_gan,
 )

@@ -8,12 +8,13 @@ from genrev_cli.config import build
 from genrev_cli.latents.distribution import Distribution
 from genrev_cli.latents.flow import Flow, FlowConfig
 from genrev_cli.latents.gaussians import ClassGaussians, ClassGaussiansConfig, DiagonalGaussian, DiagonalGaussianConfig
-from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, Prior
+from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, ActiveUniform, ActiveUniformConfig, Prior
 from genrev_cli.latents.samplers import Mixture, MixtureConfig
 from genrev_cli.latents.transport import TransportMap, TransportMapConfig
 
 PRIORS: dict[str, tuple[type, Callable[..., Prior]]] = {
     "active-gaussian": (ActiveGaussianConfig, ActiveGaussian),
+    "active-uniform": (ActiveUniformConfig, ActiveUniform),
     "diagonal-gaussian": (DiagonalGaussianConfig, DiagonalGaussian),
     "class-gaussians": (ClassGaussiansConfig, ClassGaussians),
 }
@@ -51,6 +52,7 @@ __all__ = [
     "PRIORS",
     "SAMPLERS",
     "ActiveGaussian",
+    "ActiveUniform",
     "ClassGaussians",
     "DiagonalGaussian",
     "Distribution",

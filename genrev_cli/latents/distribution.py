@@ -1,6 +1,7 @@
 """The base class of distributions of codes; priors and samplers are subclasses."""
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -49,6 +50,11 @@ class Distribution(nn.Module, ABC):
     @abstractmethod
     def moments(self) -> tuple[Codes, Codes]:
         """Return mean and standard deviation of each dimension, (d,) each; over all classes if there are several."""
+
+    @property
+    def reach(self) -> float:
+        """How many standard deviations from its mean a dimension may be; ∞ without a limit."""
+        return math.inf
 
     def given(self, label: int) -> "Distribution":
         """Return the distribution of one class. Raises UsageError for a class that does not exist."""

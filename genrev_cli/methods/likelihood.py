@@ -22,7 +22,9 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import DiagonalGaussian, Prior
+from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.models import Autoencoder, Bijection
+from genrev_cli.models.gan import build_discriminator, span_of
 from genrev_cli.settings.likelihood import LikelihoodConfig
 from genrev_cli.shapes import Images, Labels, Latents, Scalar, Scores
 from genrev_cli.training.distributed import shard, size
@@ -85,7 +87,10 @@ def require_density(model: Autoencoder, prior: Prior) -> None:
 class MaximumLikelihood(AutoencoderMethod):
     """Minimise L = −E log p(x̃) in bits per dimension, by Adam on the network and the prior together.
 
-    Raises UsageError like `require_density`.
+    With weight_adversarial w > 0 it is the hybrid objective of Flow-GANs (Grover, Dhar & Ermon 2018), L + w·L_G(D(R⁻¹(z))), z ~ p(z). The
+    discriminator D gets x̃ as real images, because R⁻¹(z) has noise like theirs. Both are updated from the same point.
+
+    Raises UsageError like `require_density`, and like `build_discriminator`.
     """
 
     config: LikelihoodConfig
@@ -98,7 +103,16 @@ class MaximumLikelihood(AutoencoderMethod):
     ) -> None:
         require_density(autoencoder, prior)
         super().__init__(autoencoder, prior, config, autocast)
-        self.optimizers = {"R": Optimizer([autoencoder, prior], **vars(config))}
+        c = config
+        R = Optimizer([autoencoder, prior], lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm, weight_decay=c.weight_decay, eps=c.eps)
+        self.optimizers = {"R": R}
+        if c.weight_adversarial:
+            self.loss, self.span = LOSSES[c.loss], span_of(autoencoder.config)
+            D = build_discriminator(autoencoder.config, self.loss.norm or c.norm or None)
+            self.D = self.modules["D"] = D.to(next(autoencoder.parameters()).device)
+            self.optimizers["D"] = Optimizer(
+                [D], lr=c.lr_discriminator, betas=c.betas_discriminator, max_grad_norm=c.max_grad_norm_discriminator
+            )
 
     def start(self, passes: Passes) -> None:
         """Set μ and σ to those of the untrained network's latents, for pixels at the middle of their cells, and noise in the margin."""
@@ -120,9 +134,30 @@ class MaximumLikelihood(AutoencoderMethod):
         return {"bits_per_dim": bits_of_images(autoencoder, prior, x, noise(autoencoder, len(x), generator))}
 
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
-        """Update R, μ and σ once."""
+        """Update R, μ and σ once, and D if there is one."""
         u = shard(noise(self.autoencoder, len(x) * size(), generator))
         with self.autocast():
             L = bits_of_images(self.autoencoder, self.prior, x, u).mean()
+        if "D" in self.optimizers:
+            return self._adversarial(L, dequantise(x, self.autoencoder.margin.crop(u)), generator)
         (norm,) = descend((self.optimizers["R"], L))
         return {"bits_per_dim": L.detach(), "grad_norm": norm}
+
+    def _adversarial(self, L: Scalar, x: Images, generator: torch.Generator) -> dict[str, Scalar]:
+        """Update R, μ, σ and D once. L: the bits per dimension of the images x̃."""
+        z = shard(self.prior.sample(len(x) * size(), generator))
+        with self.autocast():
+            x_fake = self.autoencoder.decode(z)
+        judged = self.loss.discriminator(self._scores, x, x_fake.detach(), self.span, generator)
+        L_G = self.loss.generator(self._scores(x_fake))
+        pairs = (self.optimizers["R"], L + self.config.weight_adversarial * L_G), (self.optimizers["D"], judged.loss)
+        norm, norm_D = descend(*pairs)
+        D_real, D_fake = (self.loss.shown(scores.detach()).mean() for scores in (judged.real, judged.fake))
+        return {
+            "bits_per_dim": L.detach(), "L_G": L_G.detach(), "L_D": judged.loss.detach(), "D_real": D_real, "D_fake": D_fake,
+            "grad_norm": norm, "grad_norm_D": norm_D,
+        }  # fmt: skip
+
+    def _scores(self, x: Images) -> Scores:
+        with self.autocast():
+            return self.D(x)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import Prior
+from genrev_cli.latents import ActiveGaussian, Prior
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
 from genrev_cli.methods.reconstruction import Terms, fit_prior, latent_loss, logged, total
 from genrev_cli.models import Autoencoder, Variational
@@ -38,6 +38,12 @@ def require_scales(method: str, model: Autoencoder) -> None:
             f"{method} needs an encoder that gives a variance of codes, and '{model.config['name']}' gives none; "
             'set [model] name = "strided" or "residual" with variational = true'
         )
+
+
+def require_normal(method: str, prior: Prior) -> None:
+    """Raise UsageError for a prior other than N(0, I) on its active dimensions, of which the method's losses are computed."""
+    if not isinstance(prior, ActiveGaussian):
+        raise UsageError(f"{method} needs N(0, I) as prior, not '{prior.config['name']}'; set [prior] name = \"active-gaussian\"")
 
 
 @contextmanager
@@ -81,7 +87,8 @@ class PerceptualAutoencoder(AutoencoderMethod):
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: PerceptualConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
-        """Raises UsageError for a network without an encoder, or without the variance that the variant needs."""
+        """Raises UsageError for a prior other than N(0, I), and for a network without an encoder or the variance that the variant needs."""
+        require_normal(config.variant, prior)
         super().__init__(autoencoder, prior, config, autocast)
         self.warm = True
         self.has_scales = config.variant != "lpga"

@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 from genrev_cli.latents import Prior
 from genrev_cli.methods.matching import mmd_distance
-from genrev_cli.methods.perceptual import require_scales
+from genrev_cli.methods.perceptual import require_normal, require_scales
 from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
 from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Variational
@@ -39,8 +39,9 @@ class VAE(AutoencoderMethod):
     config: VAEConfig
 
     def __init__(self, autoencoder: Autoencoder, prior: Prior, config: VAEConfig, autocast: Callable[[], AbstractContextManager]) -> None:
-        """Raises UsageError for a network that gives no variance of codes."""
+        """Raises UsageError for a network that gives no variance of codes, and for a prior other than N(0, I)."""
         require_scales("vae", autoencoder)
+        require_normal("vae", prior)
         super().__init__(autoencoder, prior, config, autocast)
         self.optimizers = {"R": Optimizer([autoencoder], lr=config.lr, betas=config.betas, max_grad_norm=config.max_grad_norm)}
 
@@ -81,7 +82,7 @@ def confusion_loss(scores_codes: Scores) -> Scalar:
 class WAE(AutoencoderMethod):
     """Minimise L = w_x · E ‖x − g(f(x))‖² + λ · penalty by Adam on f and g.
 
-    wae-mmd: the penalty is the unbiased MMD² with kernels C / (C + |u − v|²), C = 2·H·s, for the prior N(0, I).
+    wae-mmd: the penalty is the unbiased MMD² with kernels C / (C + |u − v|²), C = 2·H·s, as for the prior N(0, I).
     wae-gan: the penalty comes from a discriminator D of codes. D, and f and g, are updated from the same point, each by its own loss.
     """
 

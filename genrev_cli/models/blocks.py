@@ -86,6 +86,13 @@ def normalisation(norm: str, channels: int, *, flat: bool = False) -> nn.Module:
     return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
 
 
+def set_norm_eps(network: nn.Module, eps: float) -> None:
+    """Set the number that every batch norm of a network adds to the variance; torch's is 1e-5."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.eps = eps
+
+
 def rectifier(slope: float) -> nn.Module:
     """max(x, slope·x)."""
     return nn.LeakyReLU(slope) if slope else nn.ReLU()

@@ -7,11 +7,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import UsageError
+from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.models.base import Bijection
 from genrev_cli.models.blocks import halved, most_halvings
 from genrev_cli.models.invertible import AdditiveCoupling, Chain, ConvBranch, Squeeze, Streams, grid_range, squeeze, to_grid, unsqueeze
 from genrev_cli.models.margin import Margin
+from genrev_cli.settings.base import listed
 from genrev_cli.shapes import Images, Latents
 
 MOST_BLOCKS = 1000
@@ -27,13 +28,20 @@ class Scale:
     kernel: int = 3
 
 
+XAVIER, DEFAULT = INITIALISATIONS = ("xavier", "default")
+
+
 @dataclass(frozen=True)
 class RevNetConfig:
-    """image_shape: (C, H, W). scales: from the image to the latent. exact_bits: K, streams are multiples of 2^−K; 0: off."""
+    """image_shape: (C, H, W). scales: from the image to the latent. exact_bits: K, streams are multiples of 2^−K; 0: off.
+
+    init: how the weights start, 'xavier' as in the authors' MNIST notebook, or 'default', torch's, as in their CelebA notebooks.
+    """
 
     image_shape: tuple[int, int, int]
     scales: tuple[Scale, ...]
     exact_bits: int = 0
+    init: str = XAVIER
 
 
 @final
@@ -48,16 +56,22 @@ class RevNet(Bijection):
     the largest. Both directions must compute the branches identically. On another device, or with a batch size for which the library
     chooses another kernel (oneDNN did for one image, not for half a batch), the error is as large as without exact_bits. 0: off.
 
-    Raises UsageError if no network can be built for the shape and scales, and for a K other than 0 and 8 … 22.
+    init: see `RevNetConfig`.
+
+    Raises UsageError if no network can be built for the shape and scales, for a K other than 0 and 8 … 22, and for an unknown init.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...], exact_bits: int = 0) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], scales: tuple[Scale, ...], exact_bits: int = 0, init: str = XAVIER) -> None:
         super().__init__()
         _check(image_shape, scales)
+        if init not in INITIALISATIONS:
+            raise SettingError("init", repr(init), f"choose {listed(INITIALISATIONS)}")
         self.config = {"name": "revnet", "image_shape": list(image_shape), "scales": [asdict(scale) for scale in scales]}
         if exact_bits:  # absent from older configs, so it is written only when it is on
             grid_range(exact_bits)
             self.config["exact_bits"] = exact_bits
+        if init != XAVIER:  # absent from older configs too
+            self.config["init"] = init
         self.exact_bits = exact_bits
         channels, height, width = image_shape
         self.image_shape = (channels, height, width)
@@ -71,7 +85,7 @@ class RevNet(Bijection):
                 layers.append(Squeeze())
                 stream *= 4
             for _ in range(scale.blocks):
-                F, G = (ConvBranch(stream, scale.hidden, scale.kernel) for _ in "FG")
+                F, G = (ConvBranch(stream, scale.hidden, scale.kernel, xavier=init == XAVIER) for _ in "FG")
                 layers.append(AdditiveCoupling(F, G, exact_bits))
         self.chain = Chain(layers)
 

@@ -27,12 +27,14 @@ from genrev_cli.models.blocks import (
     maps,
     normalisation,
     require_sizes,
+    set_norm_eps,
     spread_block,
     transposed,
 )
 from genrev_cli.models.margin import NO_MARGIN, Margin
 from genrev_cli.shapes import Codes, Images, Latents
 
+NORM_EPS = 1e-5  # torch's
 NORMALISED = ("none", "inner", "all")
 FIRST_LOG_VARIANCE = 2 * log(0.1)
 """Initial bias of the layer that gives log σ² (Zhang et al.'s code)."""
@@ -59,6 +61,7 @@ class Variational(Autoencoder):
         self.features, self.decoder, self.margin = features, decoder, margin
         self.mean = nn.Linear(width, self.latent_dim)
         self.log_variance = nn.Linear(width, self.latent_dim) if config["variational"] else None
+        set_norm_eps(self, config.get("norm_eps", NORM_EPS))
         for layer in maps(self):
             glorot(layer)
         if self.log_variance is not None:
@@ -90,6 +93,11 @@ class Variational(Autoencoder):
         return [self.features, self.mean, self.decoder]
 
 
+def _require_eps(eps: float) -> None:
+    if eps <= 0:
+        raise SettingError("norm_eps", eps, "must be above 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class StridedConfig:
     """image_shape: (C, H, W). latent_dim: d. channels: of each stride-2 convolution, from image to code. kernel: k, odd.
@@ -98,6 +106,7 @@ class StridedConfig:
     norm: which layers batch norm follows: 'none', 'all', or 'inner' (Zhang et al.). Inner layers are the encoder's last two convolutions
     (never its first) and dense layer, and the decoder's hidden layers except its first and last.
     last_stride: stride of the decoder's last layer; with 1 the decoder starts at twice the size (Tolstikhin et al.).
+    norm_eps: added to the variance by batch norm; 1e-3 in Zhang et al.'s code, which has slim's default.
     """
 
     image_shape: Shape
@@ -109,8 +118,10 @@ class StridedConfig:
     slope: float = 0.2
     last_stride: int = 2
     variational: bool = False
+    norm_eps: float = NORM_EPS
 
     def __post_init__(self) -> None:
+        _require_eps(self.norm_eps)
         sizes = {"latent_dim": self.latent_dim, "smallest of channels": min(self.channels, default=0), "kernel": self.kernel}
         require_sizes("strided", self.image_shape, len(self.channels), sizes)
         if self.kernel % 2 == 0 or self.dense < 0 or self.last_stride not in (1, 2):
@@ -161,15 +172,17 @@ def _transposed(c: StridedConfig, padded: Shape) -> nn.Sequential:
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualConfig:
-    """image_shape: (C, H, W). latent_dim: d. width: channels of every block. norm: use batch norm."""
+    """image_shape: (C, H, W). latent_dim: d. width: channels of every block. norm: use batch norm. norm_eps: as in `StridedConfig`."""
 
     image_shape: Shape
     latent_dim: int
     width: int = 512
     norm: bool = False
     variational: bool = False
+    norm_eps: float = NORM_EPS
 
     def __post_init__(self) -> None:
+        _require_eps(self.norm_eps)
         require_sizes("residual", self.image_shape, 3, {"latent_dim": self.latent_dim, "width": self.width})
 
 

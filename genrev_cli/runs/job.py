@@ -57,8 +57,7 @@ class Job:
 
     def rate(self, step: int) -> float:
         """Return the factor of the learning rates in a step; the first step is 1."""
-        epoch = (step - 1) * self.rows_per_step / len(self.images.rows("train"))
-        return 0.1 ** sum(epoch >= drop for drop in self.schedule.lr_drop_epochs)
+        return self.schedule.rate((step - 1) * self.rows_per_step / len(self.images.rows("train")))
 
     def require_shares(self, processes: int) -> None:
         """Raise UsageError unless a mini-batch, and everything in `shared`, can be split equally over the processes.

@@ -1,7 +1,9 @@
 """Settings that all training commands share: the length of the training, and how the run behaves on this machine."""
 
 from dataclasses import dataclass, field, replace
+from math import prod
 
+from genrev_cli.errors import SettingError
 from genrev_cli.settings.base import ADVANCED, RUN, TRAINING, Settings, setting
 from genrev_cli.settings.evaluation import EvalOptions
 
@@ -20,7 +22,9 @@ TRACKERS = ("tensorboard", "trackio", "wandb")
 class Schedule(Settings):
     """How long and how a network is trained. batch: images per mini-batch over all processes. steps: 0 uses `epochs`.
 
-    lr_drop_epochs: epochs at which the learning rates are divided by 10.
+    lr_drop_epochs: epochs at which the learning rates are divided. lr_drop_factors: by these numbers, one for each; () divides by 10.
+    lr_halflife_epochs: epochs in which the learning rates halve, besides; 0: never. No rate depends on how long the run is to be.
+    Raises SettingError for another number of factors than of epochs.
     """
 
     epochs: float = setting(250.0, "Stop after this many passes over the training images.", panel=TRAINING, at_least=0)
@@ -37,9 +41,24 @@ class Schedule(Settings):
         0, "Keep a moving average of the weights (EMA), with this half-life in images; 0: off.", panel=ADVANCED, at_least=0
     )
     lr_drop_epochs: tuple[float, ...] = setting(())
+    lr_drop_factors: tuple[float, ...] = setting(())
+    lr_halflife_epochs: float = setting(0.0, at_least=0)
     memory: str = setting(
         "plain", "Recompute activations of invertible networks to save memory; reversible needs least.", panel=ADVANCED, choices=MEMORY
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        factors, drops = self.lr_drop_factors, self.lr_drop_epochs
+        if factors and (len(factors) != len(drops) or min(factors) <= 0):
+            raise SettingError("lr_drop_factors", list(factors), f"give a number above 0 for each of lr_drop_epochs = {list(drops)}")
+
+    def rate(self, epoch: float) -> float:
+        """Return the factor of the learning rates when so many epochs have passed; 1 at the start."""
+        passed = sum(epoch >= drop for drop in self.lr_drop_epochs)
+        factors = sorted(zip(self.lr_drop_epochs, self.lr_drop_factors, strict=False))[:passed]
+        dropped = 1 / prod(factor for _, factor in factors) if factors else 0.1**passed
+        return dropped * 0.5 ** (epoch / self.lr_halflife_epochs) if self.lr_halflife_epochs else dropped
 
 
 @dataclass(frozen=True, kw_only=True)

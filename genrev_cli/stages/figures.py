@@ -1,6 +1,8 @@
 """Pictures of a model: reconstructions, interpolations, traversals (Schirrmeister et al. 2018, Figures 6 to 9 and 12)."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -154,12 +156,14 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     an image, and with `latent` 'full' the inactive ones too; else those of the prior's mean, or of each class's in turn.
     Raises UsageError for an unknown dimension, class or row, FileError for unusable files.
     """
-    extent, around, split, film = settings.extent, settings.around, settings.split, settings.is_film(out)
+    around, split, film = settings.around, settings.split, settings.is_film(out)
     figure = Figure(ckpt=ckpt, out=out, shows="traversals", device=settings.device, look=_look(settings), data=data, film=film)
     if settings.directions:
         return _along_directions(figure, settings, open_directions(settings.directions), progress)
     label = class_numbers((settings.label,), figure.model.header)[0] if settings.label else None
     prior = figure.model.prior
+    settings = _within(settings, prior, progress)
+    extent = settings.extent
     dims = list(settings.dims) or _widest(prior, settings.count, settings.seed)
     for dim in dims:
         if not 0 <= dim < prior.dim:
@@ -242,6 +246,15 @@ def _traversed(
     names = [row.partition("\n")[0] for row in rows] if settings.names else []
     frames = [sheet(frame, len(rows), scale=settings.scale, heads=names)[0] for frame in torch.stack(tiles, 1).numpy()]
     return figure.write_film(np.stack(frames), settings.fps, config={**config, "ease": settings.ease}, numbers=numbers)
+
+
+def _within(settings: TraverseSettings, prior: Distribution, progress: Progress) -> TraverseSettings:
+    """Return settings whose rows end where the support of the prior ends, if it does."""
+    reach = prior.reach
+    if abs(settings.extent) <= reach:
+        return settings
+    progress.note(f"the prior '{prior.config['name']}' ends {reach:.3g} standard deviations from its mean, so the rows end there")
+    return replace(settings, extent=math.copysign(reach, settings.extent))
 
 
 def _strengths(settings: TraverseSettings, film: bool) -> torch.Tensor:

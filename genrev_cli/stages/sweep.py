@@ -11,7 +11,7 @@ import torch
 
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header, provenance
-from genrev_cli.files.images import ImageSet, open_images
+from genrev_cli.files.images import open_images
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, write_json, write_picture
 from genrev_cli.files.sheets import sheet
 from genrev_cli.files.targets import check_target
@@ -36,18 +36,21 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Point:
-    """One trained model with d latent dimensions. score: the result of `fid --metrics recon` on it. row: its row of the table."""
+    """One trained model with d latent dimensions. data: its prepared images. score: the result of `fid --metrics recon` on it.
+
+    row: its row of the table.
+    """
 
     model: str
     dim: int
+    _: KW_ONLY
+    data: Path
     ckpt: Path
     score: Path
-    _: KW_ONLY
     row: dict[str, Any]
 
 
 def sweep_bottleneck(
-    data: Path,
     out: Path,
     settings: SweepSettings,
     *,
@@ -58,24 +61,26 @@ def sweep_bottleneck(
     """Train every recipe with every number of latent dimensions and measure the L1 error of its reconstructions on `split`.
 
     out: a folder; a checkpoint and a score per point, `sweep.json` with the table, `sweep.png` (Figure 5), `reconstructions.png`
-    (Figure 6).
+    (Figure 6). Where recipes have different images, there is a `reconstructions-RECIPE.png` for each file of images.
     schedule: replaces keys of the recipes'. Run again, finished points are kept, and an unfinished one goes on.
     Raises what training and scoring raise.
     """
     start = time.perf_counter()
     split = settings.split
-    images = open_images(data)
-    images.rows(split)
+    sources = {recipe: settings.images_of(recipe) for recipe in settings.recipes}
+    for path in set(sources.values()):
+        open_images(path).rows(split)
     table = out / "sweep.json"
-    check_target(table, "sweep", (".json",), [data])
+    check_target(table, "sweep", (".json",), list(sources.values()))
     points, combinations = [], [(recipe, dim) for recipe in settings.recipes for dim in settings.dims]
     with progress.task("sweep-bottleneck", len(combinations), "points") as bar:
         for recipe, dim in combinations:
-            points.append(_trained(data, out, recipe, dim, schedule=schedule, run=run, progress=progress))
+            points.append(_trained(sources[recipe], out, recipe, dim, schedule=schedule, run=run, progress=progress))
             if not run.dry_run:
-                _measure(points[-1], data, split, run, progress=progress)
+                _measure(points[-1], split, run, progress=progress)
             bar.advance()
-    numbers = {"tables": [{"title": f"Reconstruction of {split} images", "rows": [point.row for point in points], "notes": []}]}
+    notes = _notes(sources)
+    numbers = {"tables": [{"title": f"Reconstruction of {split} images", "rows": [point.row for point in points], "notes": notes}]}
     if run.dry_run:
         return Result(None, numbers)
     inputs = {point.ckpt.stem: read_json(point.score)[0].as_input(point.score) for point in points}
@@ -83,9 +88,26 @@ def sweep_bottleneck(
     write_json(table, numbers, Header("sweep", {"split": split}, json_digest(numbers), 0, inputs=inputs, made_by=made_by))
     curves = {"shows": "bottleneck sweep: error and size against latent dimensions"}
     _write_picture(out / "sweep.png", _curves(points), curves, inputs, made_by=made_by)
-    picture, layout = _rows(points, images, split, run)
-    _write_picture(out / "reconstructions.png", picture, {"shows": _meaning(points), "layout": layout}, inputs, made_by=made_by)
+    for name, some in _by_images(points).items():
+        picture, layout = _rows(some, split, run)
+        _write_picture(out / name, picture, {"shows": _meaning(some), "layout": layout}, inputs, made_by=made_by)
     return Result(table, numbers)
+
+
+def _notes(sources: dict[str, Path]) -> list[str]:
+    """Return a line for each recipe that says what it was trained on, if that differs."""
+    if len(set(sources.values())) == 1:
+        return []
+    shapes = {recipe: "×".join(map(str, open_images(path).image_shape)) for recipe, path in sources.items()}
+    return [f"{Path(recipe).stem}: {path.name}, {shapes[recipe]}" for recipe, path in sources.items()]
+
+
+def _by_images(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """Return the name of each picture of reconstructions and its points: pictures have images of one file."""
+    found = {path: [point for point in points if point.data == path] for path in dict.fromkeys(point.data for point in points)}
+    if len(found) == 1:
+        return {"reconstructions.png": list(points)}
+    return {f"reconstructions-{some[0].model}.png": some for some in found.values()}
 
 
 def _write_picture(path: Path, pixels: np.ndarray, config: dict[str, Any], inputs: dict[str, Any], *, made_by: dict[str, Any]) -> None:
@@ -99,14 +121,14 @@ def _trained(data: Path, out: Path, recipe: str, dim: int, *, schedule: dict[str
     overrides = {PRETRAIN_RECON.name: schedule, "prior": {"dim": dim}}
     result = train(PRETRAIN_RECON, data, ckpt, recipe=recipe, overrides=overrides, run=run, progress=progress)
     planned = {"parameters": result.numbers["parameters"], "steps": result.numbers["steps"]} if run.dry_run else {}
-    return Point(name, dim, ckpt, ckpt.with_suffix(".json"), row={"model": name, "d": dim, **planned})
+    return Point(name, dim, data=data, ckpt=ckpt, score=ckpt.with_suffix(".json"), row={"model": name, "d": dim, **planned})
 
 
-def _measure(point: Point, data: Path, split: str, run: RunOptions, *, progress: Progress) -> None:
+def _measure(point: Point, split: str, run: RunOptions, *, progress: Progress) -> None:
     """Score a trained point, unless it has its score already, and complete its row."""
     header = read_checkpoint_header(point.ckpt)
     if not _is_score_of(point.score, header, split):
-        choices = FidOptions(ref=str(data), split=split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
+        choices = FidOptions(ref=str(point.data), split=split, metrics=("recon",), ckpt=point.ckpt, device=run.device)
         write_score(point.score, measure(None, choices, progress), choices, time.perf_counter())
     found = read_json(point.score)[1]
     point.row.update(
@@ -148,9 +170,9 @@ def _widest(points: Sequence[Point]) -> list[Point]:
 
 
 @torch.no_grad()
-def _rows(points: Sequence[Point], images: ImageSet, split: str, run: RunOptions) -> tuple[np.ndarray, dict[str, Any]]:
+def _rows(points: Sequence[Point], split: str, run: RunOptions) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw Figure 6: a row of originals, then for each model one of reconstructions and one of |x − x̂|. Return picture and layout."""
-    device = resolve_device(run.device)
+    device, images = resolve_device(run.device), open_images(points[0].data)
     pixels = torch.from_numpy(images.read(images.rows(split)[drawn_at_random(len(images.rows(split)), SHOWN, 0)])).to(device)
     x = to_float(pixels)
     tiles, names = [pixels], ["original"]

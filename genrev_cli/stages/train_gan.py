@@ -90,6 +90,8 @@ class _Asked(NamedTuple):
 def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
     if asked.size:
         raise UsageError(f"--size-of-model {asked.size}: does not apply to the network of a checkpoint; leave it or --ckpt out")
+    if (dims := asked.overrides.get("prior", {}).get("dim")) is not None:
+        raise UsageError(f"--dims {dims}: does not apply to the codes of a checkpoint; leave it or --ckpt out")
     start = open_model(ckpt, torch.device("cpu"), ot)
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")

@@ -27,7 +27,8 @@ class Around:
         y' = μ + √(1 − s²) · (y₀ − μ) + s · (y − μ),        z' = z with y' on the active dimensions
 
     For s = 0 this is the image itself; for s = 1 the active dimensions are those of a sample of the prior, and only the others are the
-    image's. If y₀ and y are independent draws of a Gaussian prior, so is y': the samples are as typical as those of the prior.
+    image's. If y₀ and y are independent draws of a Gaussian prior, so is y': the samples are as typical as those of the prior. Of a uniform
+    prior only mean and variance are kept: y' may leave ±b, by a factor of √2 at most.
     """
 
     z: Latents

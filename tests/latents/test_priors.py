@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import PRIORS, ActiveGaussian, ClassGaussians, DiagonalGaussian, build_prior
+from genrev_cli.latents import PRIORS, ActiveGaussian, ActiveUniform, ClassGaussians, DiagonalGaussian, build_prior
 from genrev_cli.latents.gaussians import LEAST_STD
 from genrev_cli.latents.moments import Moments
 
@@ -17,6 +17,11 @@ CONFIGS = {
         {"dim": 3, "latent_dim": 8},
         {"dim": 3, "latent_dim": 8, "bound": 0.0},
         {"dim": 8, "latent_dim": 8, "bound": 1.0},
+        {"dim": 3, "latent_dim": 8, "choose": "first"},
+    ],
+    "active-uniform": [
+        {"dim": 3, "latent_dim": 8},
+        {"dim": 8, "latent_dim": 8, "bound": 0.5},
         {"dim": 3, "latent_dim": 8, "choose": "first"},
     ],
     "diagonal-gaussian": [{"latent_dim": 8}],
@@ -53,7 +58,7 @@ def test_restrict_is_a_projection(config):
     z_hat = prior.restrict(z)
     assert torch.equal(prior.restrict(z_hat), z_hat)
     drawn = prior.embed(prior.sample(1000, torch.Generator().manual_seed(0))).double()
-    if not config.get("bound", 0.0 if "gaussians" in config["name"] else 2.0) or config["name"] == "diagonal-gaussian":
+    if config["name"] != "active-gaussian" or config.get("bound") == 0:  # a bounded Gaussian's samples leave its bound
         assert torch.equal(prior.restrict(drawn), drawn)
 
 
@@ -99,9 +104,30 @@ def test_sample_is_standard_normal(generator, device):
     torch.testing.assert_close(y.T.cov().cpu(), torch.eye(4), atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("bound", [2.0, 0.25])
+def test_uniform_samples_have_the_moments_and_quantiles_of_a_uniform(bound, device):
+    """Mean 0, variance b²/3, fourth moment b⁴/5, and P(y ≤ t) = (t + b) / 2b."""
+    y = ActiveUniform(4, 8, bound).to(device).sample(50_000, torch.Generator(device).manual_seed(0)).double().cpu() / bound
+    assert y.abs().max() <= 1
+    for power, moment in ((1, 0), (2, 1 / 3), (4, 1 / 5)):
+        torch.testing.assert_close((y**power).mean(0), torch.full((4,), float(moment)).double(), atol=0.01, rtol=0)
+    for share in (0.01, 0.3, 0.99):
+        torch.testing.assert_close((y <= 2 * share - 1).double().mean(0), torch.full((4,), share).double(), atol=0.01, rtol=0)
+
+
+@every_prior
+def test_samples_stay_within_reach_of_the_mean(config):
+    prior = build_prior(config)
+    y, (mean, std) = prior.sample(20_000, torch.Generator().manual_seed(0)), prior.moments()
+    farthest = ((y - mean) / std).abs().max()
+    assert farthest <= prior.reach * (1 + 1e-6)
+    assert prior.reach == float("inf") or farthest > 0.999 * prior.reach
+
+
+@pytest.mark.parametrize("prior", [ActiveGaussian, ActiveUniform])
 @pytest.mark.parametrize(("choose", "active"), [("widest", [2, 4, 7]), ("first", [0, 1, 2])])
-def test_fit_chooses_the_active_dimensions(choose, active):
-    prior = ActiveGaussian(3, 8, choose=choose)
+def test_fit_chooses_the_active_dimensions(prior, choose, active):
+    prior = prior(3, 8, choose=choose)
     z = latents() * torch.tensor([1, 1, 3, 1, 2, 1, 1, 4.0])
     prior.fit(labelled(z, 7))
     assert prior.active.tolist() == active
@@ -195,6 +221,8 @@ def test_moments_of_float32_lose_no_digits():
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 9}, "dim = 9; the latent has 8 dimensions; choose 1 to 8"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 0}, "dim = 0"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 2, "bound": -1.0}, "bound = -1.0; must be at least 0"),
+        ({"name": "active-uniform", "latent_dim": 8, "dim": 2, "bound": 0.0}, "bound = 0.0; must be above 0"),
+        ({"name": "active-uniform", "latent_dim": 8, "dim": 9}, "dim = 9; the latent has 8 dimensions; choose 1 to 8"),
         ({"name": "active-gaussian", "latent_dim": 8, "dims": 2}, "dims"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": "2"}, "dim"),
         ({"name": "active-gaussian", "latent_dim": 8, "dim": 2.5}, "dim"),

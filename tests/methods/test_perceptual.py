@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import ActiveGaussian
+from genrev_cli.latents import ActiveGaussian, ActiveUniform
 from genrev_cli.methods.perceptual import PerceptualAutoencoder
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
 from genrev_cli.models import Variational, build_model
@@ -254,3 +254,9 @@ def test_training_brings_h_to_the_identity_on_the_prior(variant, generator):
         logged.append(method.step(x, torch.zeros(64), generator))
     assert logged[-1]["L_x"] < 0.7 * logged[0]["L_x"]
     assert logged[-1]["L_prior"] < 0.4 * logged[80]["L_prior"]
+
+
+@every_variant
+def test_a_prior_other_than_the_normal_one_is_refused(variant):
+    with pytest.raises(UsageError, match=f"^{variant} needs N"):
+        PerceptualAutoencoder(affine(variant != "lpga"), ActiveUniform(H, H), PerceptualConfig(variant), nullcontext)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import ActiveGaussian
+from genrev_cli.latents import ActiveGaussian, ActiveUniform
 from genrev_cli.methods.matching import mmd_distance
 from genrev_cli.methods.variational import VAE, WAE, confusion_loss, discrimination_loss, gaussian_nll
 from genrev_cli.models import build_model
@@ -153,3 +153,10 @@ def test_a_vae_needs_a_variance():
     torch.manual_seed(0)
     with pytest.raises(UsageError, match="vae needs an encoder that gives a variance of codes"):
         VAE(build_model(TABLE), ActiveGaussian(3, 3), VAEConfig(), nullcontext)
+
+
+def test_a_vae_needs_a_normal_prior():
+    """The KL divergence is that to N(0, I), so another prior would be sampled but not trained."""
+    torch.manual_seed(0)
+    with pytest.raises(UsageError, match="vae needs N\\(0, I\\) as prior, not 'active-uniform'"):
+        VAE(build_model({**TABLE, "variational": True}), ActiveUniform(3, 3), VAEConfig(), nullcontext)

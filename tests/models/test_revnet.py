@@ -27,6 +27,27 @@ def test_initialisation():
             assert parameter.var().item() == pytest.approx(bound**2 / 3, rel=0.1)
 
 
+def test_the_other_initialisation_is_torchs():
+    """Weights and biases are uniform within ±1/√(fan in), as in the authors' CelebA notebooks, which call no initialisation."""
+    torch.manual_seed(0)
+    model = build_model({**revnet((3, 8, 8), (2, 50, 3)), "init": "default"})
+    for name, parameter in model.named_parameters():
+        bound = 1 / (9 * (50 if ".outer." in name else 6)) ** 0.5
+        assert 0 < parameter.abs().max() <= bound
+        if name.endswith("weight"):
+            assert parameter.var().item() == pytest.approx(bound**2 / 3, rel=0.1)
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, {}), ({"init": "xavier"}, {}), ({"init": "default"}, {"init": "default"})])
+def test_older_headers_mean_xavier(given, kept):
+    """The key is written only where it is not 'xavier', so headers without it keep their meaning."""
+    config = build_model({**revnet((1, 8, 8), (1, 4, 3)), **given}).config
+    assert config == {**revnet((1, 8, 8), (1, 4, 3)), **kept}
+    torch.manual_seed(0)
+    again = build_model(config)
+    assert all((parameter == 0).all() == (not kept) for name, parameter in again.named_parameters() if name.endswith("bias"))
+
+
 def test_padding_is_cropped():
     """28 → 32: two rows of zeros on every side go into the latent, and the decoder crops them."""
     scales = [(0, 1, 1)] * 4
@@ -69,6 +90,7 @@ def test_coupling_is_the_equation():
         (revnet((1, 8, 8), (1, 0, 3)), "hidden at least 1"),
         (revnet((1, 8, 8), (1, 8, 2)), "the kernel odd"),
         (revnet((1, 8, 8), (1, 8, -1)), "the kernel odd"),
+        ({**revnet((1, 8, 8), (1, 8, 3)), "init": "he"}, "init = 'he'; choose xavier or default"),
         (revnet((1, 8, 8), *[(1, 8, 3)] * 5), "5 scales are too many for images of 8×8"),
         ({**revnet((1, 8, 8), (1, 8, 3)), "scale": 1}, "unknown key 'scale'; did you mean 'scales'?"),
         (

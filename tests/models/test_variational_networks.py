@@ -114,9 +114,31 @@ def test_the_residual_network_has_the_published_blocks(norm):
     assert model.decode(model.encode(torch.rand(2, 3, 16, 16))).shape == (2, 3, 16, 16)
 
 
+@pytest.mark.parametrize("table", [{**FACES, "norm": "all"}, {"name": "residual", "image_shape": [3, 16, 16], "width": 4, "norm": True}])
+@pytest.mark.parametrize(("settings", "eps"), [({}, 1e-5), ({"norm_eps": 1e-3}, 1e-3)])
+def test_the_eps_of_batch_norm(table, settings, eps):
+    """Every layer has it, older tables without the key keep torch's, and the first layer computes x̂ = (x − μ)/√(σ² + ε)."""
+    torch.manual_seed(0)
+    model = build_model({**table, "latent_dim": 5, **settings})
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert len(layers) > 3
+    assert {layer.eps for layer in layers} == {eps}
+    assert build_model(model.config).config == model.config
+    x = 0.01 * torch.randn(6, layers[0].num_features, 4, 4)
+    expected = (x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), correction=0, keepdim=True) + eps).sqrt()
+    torch.testing.assert_close(layers[0](x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["lpga", "vpga", "lvpga", "vae"])
+@pytest.mark.parametrize("data", ["cifar10", "celeba64"])
+def test_recipes_with_the_networks_of_pga_have_the_authors_eps(family, data):
+    assert read_recipe(f"{family}-{data}")["model"]["norm_eps"] == 1e-3
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"norm_eps": 0.0}, "norm_eps = 0.0; must be above 0"),
         ({"kernel": 4}, "kernel 4 must be odd"),
         ({"norm": "batch"}, "choose none, inner, all"),
         ({"last_stride": 3}, "last_stride 3"),

@@ -132,6 +132,10 @@ def test_every_built_in_recipe_belongs_to_a_family(name):
     ("family", "source", "name"),
     [
         ("grn", "celeba", "grn-celeba64"),
+        ("vae", "celeba", "vae-celeba64"),  # there is vae-celeba64-grn too
+        ("flow", "mnist", "flow-mnist"),  # and flow-mnist-gan, flow-mnist-revnet
+        ("aae", "mnist", "aae-mnist"),
+        ("revgan", "celeba", "revgan-celeba64"),
         ("classic", "mnist", "classic-mnist"),  # there is classic-1024-mnist too
         ("aeotgan", "cifar10", "aeotgan-cifar10"),  # there is aeotgan-cifar10-resnet too
         ("aeotgan", "celeba", "aeotgan-celeba64"),  # and three more

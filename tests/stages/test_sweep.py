@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from genrev_cli.cli import main
 from genrev_cli.errors import InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.pictures import read_json, read_picture
@@ -44,9 +45,8 @@ def sweep(tmp_path, data):
         recipes[-1].write_text(TINY.format(model=model))
 
     def run(*, run=RUN, dims=(2, 5), recipes=[str(path) for path in recipes], schedule={}, progress=SILENT):  # noqa: B006
-        return sweep_bottleneck(
-            data, tmp_path / "sweep", SweepSettings(tuple(recipes), dims), schedule=schedule, run=run, progress=progress
-        )  # fmt: skip
+        settings = SweepSettings((str(data),), tuple(recipes), dims)
+        return sweep_bottleneck(tmp_path / "sweep", settings, schedule=schedule, run=run, progress=progress)
 
     return run
 
@@ -126,3 +126,43 @@ def test_dry_run_writes_nothing(tmp_path, sweep):
 def test_unusable_choices_are_refused(sweep, wrong):
     with pytest.raises(UsageError, match="give at least one, and each once|must be at least 1|must have at least one"):
         sweep(**wrong)
+
+
+def test_recipes_may_have_images_of_their_own(tmp_path, data, sweep):
+    """As in Figure 5e, f of Nguyen et al. 2019, where the networks see CelebA in two sizes. Each is measured on its own images."""
+    flat, invertible = (str(tmp_path / f"{name}.toml") for name in MODELS)
+    alone = rows(sweep(dims=(2,), recipes=[flat]))
+    larger = tmp_path / "larger.h5"
+    assert main(["prepare-data", "digits", "--size", "12", "--limit", "40", "--out", str(larger)]) == 0
+    settings = SweepSettings((str(data), f"{invertible}={larger}"), (flat, invertible), (2,))
+    result = sweep_bottleneck(tmp_path / "two", settings, schedule={}, run=RUN)
+    mine, other = rows(result)
+    assert mine["L1"] == alone[0]["L1"]
+    ckpt = tmp_path / "two" / "invertible-d2.safetensors"
+    assert read_checkpoint_header(ckpt).config["model"]["image_shape"] == [1, 12, 12]
+    again = reconstruct(ckpt, tmp_path / "r.png", ReconstructSettings(device="cpu"), data=larger)
+    assert other["L1"] == pytest.approx(again.numbers["l1_restricted"], rel=1e-6)
+    assert [note.split(": ")[0] for note in result.numbers["tables"][0]["notes"]] == ["flat", "invertible"]
+    shown = [read_picture(tmp_path / "two" / f"reconstructions-{name}.png")[0].config["shows"] for name in MODELS]
+    assert ["flat" in one for one in shown] == [True, False]
+    assert not (tmp_path / "two" / "reconstructions.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("a=1.h5",), "--data: has none for the recipe b; give one, as --data b=FILE"),
+        (("1.h5", "2.h5"), r"--data: has 2 files \(1.h5, 2.h5\) for the recipe a"),
+        (("1.h5", "a=2.h5", "a=3.h5"), "--data: has 2 files"),
+        (("1.h5", "a=2.h5", "b=3.h5"), "--data 1.h5: no recipe of --recipes a,b is trained on it"),
+        (("a=1.h5", "b=2.h5", "c=3.h5"), "--data c=3.h5: no recipe of --recipes a,b is trained on it; write RECIPE=FILE"),
+    ],
+)
+def test_data_that_do_not_fit_the_recipes(words, said):
+    with pytest.raises(UsageError, match=said):
+        SweepSettings(words, ("a", "b"))
+
+
+def test_a_path_may_have_an_equals_sign():
+    settings = SweepSettings(("x=y/1.h5", "b=x=2.h5"), ("a", "b"))
+    assert [str(settings.images_of(recipe)) for recipe in "ab"] == ["x=y/1.h5", "x=2.h5"]

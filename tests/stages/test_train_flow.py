@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from genrev_cli.config import from_table, read_recipe
 from genrev_cli.errors import UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
 from genrev_cli.progress import SILENT
@@ -15,7 +16,7 @@ from genrev_cli.scoring.measure import measure
 from genrev_cli.settings.fid import FidOptions
 from genrev_cli.settings.likelihood import TRAIN_FLOW
 from genrev_cli.settings.sampling import Draw
-from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.schedule import RunOptions, Schedule
 from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.store.drawing import Drawing, draw_images
 from genrev_cli.training.log import read_log
@@ -100,6 +101,39 @@ def test_rates_drop_by_ten(tmp_path, flow):
     moved, crept = ((other["prior.mean"] - start["prior.mean"]).abs().max().item() for other in (whole, slow))
     assert crept == pytest.approx(moved / 100, rel=1e-3)
     assert moved > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [1, 1, 1, 1, 1]),
+        ({"lr_drop_epochs": [30, 50]}, [1, 1, 0.1, 0.1, 0.01]),
+        ({"lr_drop_epochs": [30, 50], "lr_drop_factors": [2, 5]}, [1, 1, 0.5, 0.5, 0.1]),  # 'manual' in wae.py of tolstikhin/wae
+        ({"lr_halflife_epochs": 10}, [1, 0.5**2.99, 0.125, 0.5**4.99, 1 / 32]),
+        ({"lr_halflife_epochs": 10, "lr_drop_epochs": [50], "lr_drop_factors": [4]}, [1, 0.5**2.99, 0.125, 0.5**4.99, 1 / 128]),
+    ],
+)
+def test_rates_of_a_schedule(settings, expected):
+    schedule = from_table(Schedule, settings, "here")
+    assert [schedule.rate(epoch) for epoch in (0, 29.9, 30, 49.9, 50)] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_half_life_can_be_the_authors_smooth_schedule():
+    """'manual_smooth' in wae.py divides by 100^(1/50) in each of 50 epochs."""
+    schedule = Schedule(lr_halflife_epochs=7.526)
+    assert [schedule.rate(epoch) for epoch in (1, 25, 50)] == pytest.approx([100 ** (-1 / 50), 0.1, 0.01], rel=1e-3)
+
+
+@pytest.mark.parametrize("factors", [[2], [2, 5, 10], [2, 0], [2, -1]])
+def test_each_drop_needs_its_factor(factors):
+    with pytest.raises(UsageError, match=r"here: lr_drop_factors = .*; give a number above 0 for each of lr_drop_epochs = \[30.0, 50.0\]"):
+        from_table(Schedule, {"lr_drop_epochs": [30, 50], "lr_drop_factors": factors}, "here")
+
+
+@pytest.mark.parametrize("name", ["wae-mmd-mnist", "wae-gan-mnist", "wae-mmd-celeba64", "wae-gan-celeba64"])
+def test_wae_recipes_have_the_released_schedule(name):
+    table = read_recipe(name)["train-vae"]
+    assert (table["lr_drop_epochs"], table["lr_drop_factors"]) == ([30, 50], [2, 5])
 
 
 def test_the_learning_rate_drops_at_its_epoch(tmp_path, flow):

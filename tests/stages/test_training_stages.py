@@ -172,13 +172,8 @@ def begun_before(path, *keys):
 
 
 KEYS = (
-    "method.image_norm",
-    "method.weight_code",
-    "method.code_norm",
-    "method.mmd_widths",
-    "schedule.precision",
-    "schedule.lr_drop_epochs",
-    "prior.choose",
+    *("method.image_norm", "method.weight_code", "method.code_norm", "method.mmd_widths", "prior.choose"),
+    *("schedule.precision", "schedule.lr_drop_epochs", "schedule.lr_drop_factors", "schedule.lr_halflife_epochs"),
 )
 
 

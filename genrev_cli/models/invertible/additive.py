@@ -15,15 +15,16 @@ from genrev_cli.models.invertible.watch import Largest, watched
 class ConvBranch(nn.Module):
     """F or G of a coupling: conv k×k (c → h) · ReLU · conv k×k (h → c), zero padding (Schirrmeister et al. 2018, Figure 4).
 
-    Weights start Xavier-uniform with gain 1, biases at zero (`init_model_params` in reversible/revnet.py of the authors' repository).
+    xavier: weights start Xavier-uniform with gain 1, biases at zero (`init_model_params` in reversible/revnet.py of the authors'
+    repository); else both as torch sets them, uniform in ±1/√(fan in).
     There is no normalisation or dropout, because forward pass and inverse must compute the same function.
     """
 
-    def __init__(self, channels: int, hidden: int, kernel: int) -> None:
+    def __init__(self, channels: int, hidden: int, kernel: int, *, xavier: bool = True) -> None:
         super().__init__()
         self.inner = nn.Conv2d(channels, hidden, kernel, padding=kernel // 2)
         self.outer = nn.Conv2d(hidden, channels, kernel, padding=kernel // 2)
-        for conv in (self.inner, self.outer):
+        for conv in (self.inner, self.outer) if xavier else ():
             glorot(conv)
 
     def forward(self, x: Tensor) -> Tensor:

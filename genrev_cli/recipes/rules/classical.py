@@ -1,11 +1,14 @@
 """Classical autoencoders: the baselines of Nguyen, Ardizzone & Köthe 2019, section 3.1. Dense for small gray images, else convolutional.
 
-Interpolated tables: classic-mnist, classic-cifar10, classic-celeba.
+'aae' has an adversary on their codes (Makhzani et al. 2015).
+
+Interpolated tables: classic-mnist, classic-cifar10, classic-celeba; aae-mnist.
 """
 
 from typing import Any
 
 from genrev_cli.recipes.rules.cost import Pace, planned_steps
+from genrev_cli.recipes.rules.reversible import adversarial_table
 from genrev_cli.recipes.rules.rule import (
     Facts,
     Reasoned,
@@ -64,4 +67,23 @@ def _classic(facts: Facts) -> Tables:
     }
 
 
-RULES = {"classic": Rule(("pretrain-recon",), "classical autoencoder, a baseline (Nguyen et al. 2019)", _classic)}
+def _aae(facts: Facts) -> Tables:
+    classic = _classic(facts)
+    model, dims = classic["model"], latent_dims(facts)
+    recon = classic["pretrain-recon"]
+    shared = {
+        "weight_x": Reasoned(10.0, "as for reversible networks"),
+        "weight_z": Reasoned(0.0, "all dimensions are active, so there is no latent loss"),
+        "betas": Reasoned([0.0, 0.9], "as for reversible networks"),
+        "max_grad_norm": Reasoned(5.0, "as for reversible networks"),
+        "batch": recon["batch"],
+    }
+    prior = classic["prior"] | {"dim": Reasoned(dims, why_dims(facts, dims))}
+    adversarial = adversarial_table(facts, model, recon["batch"].value, shared, lr=3e-4, lr_adversary=1e-3)
+    return {**classic, "prior": prior, "train-adversarial": adversarial}
+
+
+RULES = {
+    "classic": Rule(("pretrain-recon",), "classical autoencoder, a baseline (Nguyen et al. 2019)", _classic),
+    "aae": Rule(("pretrain-recon", "train-adversarial"), "adversarial autoencoder (Makhzani et al. 2015)", _aae),
+}
