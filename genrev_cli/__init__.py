@@ -29,7 +29,7 @@ __all__ = ["GenrevError", "fid", "grid", "load", "load_plugin", "open_codes", "o
 def load(path: str | Path, *, device: str = "auto", sampler: str | Path | None = None) -> Model:
     """Open a checkpoint of a training command, or a model that comes with genrev by its name, as in `load("mnist")`.
 
-    device: auto (CUDA where there is one), cpu, cuda or cuda:N. sampler: a file of fit-ot or fit-gmm, to draw codes from it.
+    device: auto (CUDA where there is one), cpu, cuda or cuda:N. sampler: a file of fit-ot, fit-gmm or fit-flow, to draw codes from it.
     Raises FileError for unusable files or ones that do not belong together, UnavailableError for a device that is not there.
     """
     from genrev_cli.store.model import Model
@@ -81,7 +81,7 @@ def write_codes(
     names: Sequence[str] = (),
     ckpt: str | Path | None = None,
 ) -> None:
-    """Write codes (N, d) for fit-ot, fit-gmm and other readers.
+    """Write codes (N, d) for fit-ot, fit-gmm, fit-flow and other readers.
 
     labels: (N,) classes from 0, None for unknown. names: of the codes, () for none. ckpt: the checkpoint whose codes they are; without it
     what is fitted to them cannot be used with a checkpoint.

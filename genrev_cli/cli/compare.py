@@ -22,7 +22,8 @@ Models = Annotated[
     list[str],
     typer.Argument(
         metavar="[LABEL=]CKPT[+SAMPLER]...",
-        help="Checkpoints; SAMPLER is a file of fit-ot or fit-gmm to draw codes from. Those that differ only in their seeds make one row.",
+        help="Checkpoints; SAMPLER is a file of fit-ot, fit-gmm or fit-flow to draw codes from. "
+        "Those that differ only in their seeds make one row.",
     ),
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from genrev_cli.config import build
 from genrev_cli.latents.distribution import Distribution
+from genrev_cli.latents.flow import Flow, FlowConfig
 from genrev_cli.latents.gaussians import ClassGaussians, ClassGaussiansConfig, DiagonalGaussian, DiagonalGaussianConfig
 from genrev_cli.latents.priors import ActiveGaussian, ActiveGaussianConfig, ActiveUniform, ActiveUniformConfig, Prior
 from genrev_cli.latents.samplers import Mixture, MixtureConfig
@@ -29,10 +30,11 @@ def build_prior(config: dict[str, Any], where: str = "[prior]") -> Prior:
 
 
 SAMPLERS: dict[str, tuple[type, Callable[..., Distribution]]] = {
+    "flow": (FlowConfig, Flow),
     "gmm": (MixtureConfig, Mixture),
     "ot": (TransportMapConfig, TransportMap),
 }
-"""Name of a sampler (from fit-gmm or fit-ot) → its settings and its class."""
+"""Name of a sampler (from fit-flow, fit-gmm or fit-ot) → its settings and its class."""
 
 
 def build_sampler(config: dict[str, Any]) -> Distribution:

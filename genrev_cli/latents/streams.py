@@ -25,3 +25,8 @@ def uniforms(seed: int, numbers: Sequence[int], width: int) -> Tensor:
         block = stream.random((last - first + 1, counts * _WORDS))
         drawn[run] = block[wanted[run] - first, :width]
     return torch.from_numpy(drawn)
+
+
+def normal(u: Tensor) -> Tensor:
+    """Return Φ⁻¹(u) ~ N(0, 1) in float64 for u ~ U[0, 1), of any shape. 0, which has no quantile, becomes half the least other value."""
+    return torch.special.ndtri(u.double().clamp_min(torch.finfo(u.dtype).eps / 4))

@@ -1,4 +1,4 @@
-"""The extended semi-discrete transport map as a distribution: x uniform in the cube, y = T̃(x) (An et al. 2020, section 3.2)."""
+"""The semi-discrete transport map as a distribution: x from its source, y = T̃(x) (An et al. 2020, section 3.2)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.distribution import Distribution
-from genrev_cli.latents.streams import uniforms
+from genrev_cli.latents.streams import normal, uniforms
 from genrev_cli.ot.extension import RULES, Extension
 from genrev_cli.seeds import derive
+from genrev_cli.settings.transport_map import SOURCES
 from genrev_cli.shapes import Codes
 
 _TRIES = 1000  # draws of x for one code, for rules that reject some
@@ -23,6 +24,7 @@ class TransportMapConfig:
 
     epsilon: bound on the edges of each, instead of an angle; then there is no theta.
     rule, neighbours, drop: rule, k and drop of `Extension`. conditional: the maps are those of classes 0, 1, ….
+    source: that of x, 'cube' or 'gaussian'; from the Gaussian no codes are joined, so the rule is 'nearest'.
     """
 
     dim: int
@@ -33,11 +35,12 @@ class TransportMapConfig:
     drop: bool = False
     conditional: bool = False
     epsilon: tuple[float, ...] = ()
+    source: str = "cube"
 
 
 @final
 class TransportMap(Distribution):
-    """y = T̃(x), x ~ U[−½, ½]^d, for one map of all codes or one map per class; then a class is drawn first, by its share.
+    """y = T̃(x), x ~ U[−½, ½]^d or N(0, I), for one map of all codes or one map per class; then a class is drawn first, by its share.
 
     codes, centres (n, d), heights, weight (n,): those of all maps, concatenated; weight sums to 1 over all.
 
@@ -61,6 +64,7 @@ class TransportMap(Distribution):
         drop: bool = False,
         conditional: bool = False,
         epsilon: Sequence[float] = (),
+        source: str = "cube",
     ) -> None:
         super().__init__()
         bounds, said = epsilon or theta, f"epsilon = {list(epsilon)}" if epsilon else f"theta = {list(theta)}"
@@ -68,12 +72,14 @@ class TransportMap(Distribution):
             raise UsageError(f"dim = {dim}, sizes = {list(sizes)}, {said} describe no maps")
         if rule not in RULES or neighbours < 1 or not min(bounds) >= 0 or (epsilon and theta):
             raise UsageError(f"rule = {rule!r}, neighbours = {neighbours}, {said}: there is {', '.join(RULES)}")
-        self.sizes, self.theta, self.epsilon = tuple(sizes), tuple(theta), tuple(epsilon)
+        if source not in SOURCES or (source != "cube" and rule != "nearest"):
+            raise UsageError(f"source = {source!r}, rule = {rule!r}: maps come from {', '.join(SOURCES)}, and only the cube's join codes")
+        self.sizes, self.theta, self.epsilon, self.source = tuple(sizes), tuple(theta), tuple(epsilon), source
         self.dim, self.rule, self.neighbours, self.drop = dim, rule, neighbours, drop
         self.classes = len(sizes) if conditional else 0
         self.config = {
             "name": "ot", "dim": dim, "sizes": list(sizes), "theta": list(theta), "rule": rule, "neighbours": neighbours, "drop": drop,
-            "conditional": conditional,
+            "conditional": conditional, **({} if source == "cube" else {"source": source}),
         } | ({"epsilon": list(epsilon)} if epsilon else {})  # fmt: skip
         n = sum(sizes)
         self.register_buffer("codes", torch.zeros(n, dim))
@@ -125,12 +131,12 @@ class TransportMap(Distribution):
         """Return codes (n, d) from u = uniform(0), (n, 1 + d) in [0, 1): u_0 chooses the map, u_1 … u_d give x. uniform(k): try k."""
         ready, u = self._set_up(), uniform(0).to(self.codes.device)
         if len(self.sizes) == 1 and not self._rejects:
-            return ready.maps[0](u[:, 1:] - 0.5).codes
+            return ready.maps[0](self._point(u)).codes
         numbers = torch.searchsorted(ready.shares, u[:, 0].double().contiguous(), right=True)
         codes, kept = self.codes.new_empty(len(u), self.dim), torch.zeros(len(u), dtype=torch.bool, device=self.codes.device)
         waiting = torch.arange(len(u), device=self.codes.device)
         for attempt in range(_TRIES):
-            x = (uniform(attempt).to(self.codes.device) if attempt else u)[:, 1:] - 0.5
+            x = self._point(uniform(attempt).to(self.codes.device) if attempt else u)
             for number, rows in self._by_map(numbers[waiting]):
                 made = self._map_that_keeps(number)(x[waiting[rows]])
                 codes[waiting[rows]], kept[waiting[rows]] = made.codes, made.kept
@@ -140,6 +146,10 @@ class TransportMap(Distribution):
             if not len(waiting):
                 return codes
         raise UsageError(self._rejected(int(numbers[waiting[0]])))
+
+    def _point(self, u: Tensor) -> Tensor:
+        """Return x, (n, d), from u (n, 1 + d)."""
+        return u[:, 1:] - 0.5 if self.source == "cube" else normal(u[:, 1:])
 
     def _by_map(self, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Yield (number of a map, its samples among the (n,)) of every map with samples."""
@@ -179,7 +189,7 @@ class TransportMap(Distribution):
     def given(self, label: int) -> "TransportMap":
         """Return the map of one class. Raises UsageError for a class that does not exist."""
         self.require_class(label)
-        settings = {name: self.config[name] for name in ("dim", "rule", "neighbours", "drop")}
+        settings = {name: getattr(self, name) for name in ("dim", "rule", "neighbours", "drop", "source")}
         theta, epsilon = (bounds[label : label + 1] for bounds in (self.theta, self.epsilon))
         one = TransportMap(sizes=self.sizes[label : label + 1], theta=theta, epsilon=epsilon, **settings)
         one.to(self.codes.device)

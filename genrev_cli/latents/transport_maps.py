@@ -46,7 +46,9 @@ def measure_map(solver: Solver, options: FitOtOptions, seed: int, *, precision: 
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
-    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, ranks=ranks)
+    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, source=options.source, ranks=ranks)
+    if options.source != "cube":
+        return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), bound=0.0, statistics={})
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)
     by_edge = options.complex == EDGE
     measure, choose = (neighbour_edges, auto_epsilon) if by_edge else (neighbour_angles, auto_theta)
@@ -68,10 +70,11 @@ def assemble(parts: Sequence[MeasuredMap], shares: Tensor, options: FitOtOptions
         parts[0].codes.shape[1],
         [len(part.codes) for part in parts],
         **{"theta": (), options.bound_name: [part.bound for part in parts]},
-        rule=options.rule,
+        rule=options.joins,
         neighbours=options.neighbours,
         drop=options.drop,
         conditional=options.per_class,
+        source=options.source,
     )
     for name in ("codes", "heights", "centres"):
         getattr(sampler, name).copy_(torch.cat([getattr(part, name) for part in parts]))

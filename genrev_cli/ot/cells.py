@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.ot.scores import Scores, build_scores, centred
-from genrev_cli.ot.source import Cube, Ranks
+from genrev_cli.ot.source import SOURCES, Ranks
 from genrev_cli.shapes import Codes
 
 _BATCH = 8192
@@ -63,37 +63,57 @@ def accuracy(counts: Tensor, weights: Tensor) -> Accuracy:
     )
 
 
-def judge(codes: Codes, heights: Tensor, *, samples: int, seed: int, weights: Tensor | None = None, ranks: Ranks | None = None) -> Accuracy:
+def judge(
+    codes: Codes,
+    heights: Tensor,
+    *,
+    samples: int,
+    seed: int,
+    weights: Tensor | None = None,
+    source: str = "cube",
+    ranks: Ranks | None = None,
+) -> Accuracy:
     """Measure the accuracy of heights (n,) of distinct codes (n, d) on fresh samples, which a fit with the same seed does not use.
 
-    weights: (n,) with sum 1; None means equal.
+    weights: (n,) with sum 1; None means equal. source: a name of SOURCES.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores, cube = _ready(codes, heights, samples), Cube(codes.shape[1], codes.device, seed, "ot-judge", ranks=ranks)
+    scores = _ready(codes, heights, samples)
+    x = SOURCES[source](codes.shape[1], codes.device, seed, "ot-judge", ranks=ranks)
     counts = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
     for k, size in enumerate(_sizes(samples)):
-        counts += scores.counts(cube.share(k, size))
+        counts += scores.counts(x.share(k, size))
     weights = torch.full_like(heights, 1 / len(codes), dtype=torch.float64) if weights is None else weights
-    return accuracy(cube.ranks.total(counts), weights)
+    return accuracy(x.ranks.total(counts), weights)
 
 
-def mass_centres(codes: Codes, heights: Tensor, *, samples: int, seed: int, precision: str = "fp32", ranks: Ranks | None = None) -> Tensor:
-    """Return the mean ĉ_i of the samples in each cell i, for heights (n,) of codes (n, d): (n, d) float32, inside the cube.
+def mass_centres(
+    codes: Codes,
+    heights: Tensor,
+    *,
+    samples: int,
+    seed: int,
+    precision: str = "fp32",
+    source: str = "cube",
+    ranks: Ranks | None = None,
+) -> Tensor:
+    """Return the mean ĉ_i of the samples in each cell i, for heights (n,) of codes (n, d): (n, d) float32. source: a name of SOURCES.
 
     For a cell that no sample hit, ĉ_i is the sample closest to it, arg max_x S_i(x) − u(x), in the first batches: the cell appears there
     when h_i grows. precision: of the scores. In bf16 a sample near a facet may count for the neighbouring cell; the means hardly change.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores, cube = _ready(codes, heights, samples, precision), Cube(codes.shape[1], codes.device, seed, "ot-centres", ranks=ranks)
+    scores = _ready(codes, heights, samples, precision)
+    drawn = SOURCES[source](codes.shape[1], codes.device, seed, "ot-centres", ranks=ranks)
     sums = torch.zeros(len(codes), codes.shape[1] + 1, dtype=torch.float64, device=codes.device)  # the last column counts
     for k, size in enumerate(_sizes(samples)):
-        x = cube.share(k, size)
+        x = drawn.share(k, size)
         sums.index_add_(0, scores.argmax(x), torch.cat([x, torch.ones_like(x[:, :1])], 1).double())
-    sums = cube.ranks.total(sums)
+    sums = drawn.ranks.total(sums)
     centres = (sums[:, :-1] / sums[:, -1:]).float()
     (empty,) = torch.nonzero(sums[:, -1] == 0, as_tuple=True)
     if len(empty):
-        batches = [cube.batch(k, size) for k, size in enumerate(_sizes(samples)[:_SEARCHED])]
+        batches = [drawn.batch(k, size) for k, size in enumerate(_sizes(samples)[:_SEARCHED])]
         centres[empty] = _nearest_misses(_ready(codes, heights, samples), centred(codes)[empty], heights[empty].float(), batches)
     return centres
 

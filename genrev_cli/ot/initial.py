@@ -48,35 +48,41 @@ def merge(codes: Codes, weights: Tensor | None = None) -> Target:
     return Target(codes[kept], summed / summed.sum(), index)
 
 
-def gaussian_heights(target: Target) -> Tensor:
-    """h_i = −½ (y_i − m)ᵀ A⁻¹ (y_i − m),  A = √12 Cov^½:   −u*(y_i) of the optimal map between Gaussians (Gelbrich 1990)
+_PRECISION = {"cube": 12, "gaussian": 1}
+"""Reciprocal of the variance of each dimension of a source, 1/s²."""
 
-    The map is from N(0, I/12), which has the moments of the cube, to N(m, Cov) with those of the codes. (n,) float64.
+
+def gaussian_heights(target: Target, source: str = "cube") -> Tensor:
+    """h_i = −½ (y_i − m)ᵀ A⁻¹ (y_i − m),  A = Cov^½ / s:   −u*(y_i) of the optimal map between Gaussians (Gelbrich 1990)
+
+    The map is from N(0, s² I), which has the moments of the source, to N(m, Cov) with those of the codes. (n,) float64.
     """
     y = target.codes.double() - target.weights @ target.codes.double()
     variances, axes = torch.linalg.eigh((y * target.weights[:, None]).T @ y)
     floor = (1e-12 * variances[-1]).clamp_min(torch.finfo(torch.float64).tiny)  # directions in which the codes do not vary add 0
-    return -0.5 * ((y @ axes).square() / (12 * variances.clamp_min(floor)).sqrt()).sum(1)
+    return -0.5 * ((y @ axes).square() / (_PRECISION[source] * variances.clamp_min(floor)).sqrt()).sum(1)
 
 
-def line_heights(target: Target) -> Tensor:
-    """Exact heights of one-dimensional codes (n, 1): h_(i+1) − h_(i) = −(y_(i+1) − y_(i)) (F_i − ½),  F_i = Σ_{j ≤ i} b_(j), codes sorted.
+def line_heights(target: Target, source: str = "cube") -> Tensor:
+    """Exact heights of one-dimensional codes (n, 1): h_(i+1) − h_(i) = −(y_(i+1) − y_(i)) x_i,  codes sorted.
 
-    u is convex and piece-wise linear. Cell i ends where the lines of two neighbours meet, at x = F_i − ½. (n,) float64 with mean 0.
+    u is convex and piece-wise linear. Cell i ends where the lines of two neighbours meet, at x_i. It is the quantile of the source at
+    F_i = Σ_{j ≤ i} b_(j): F_i − ½ for the cube, Φ⁻¹(F_i) for the Gaussian. (n,) float64 with mean 0.
     """
     y, order = target.codes[:, 0].double().sort()
-    ends = target.weights[order].cumsum(0)[:-1] - 0.5
+    shares = target.weights[order].cumsum(0)[:-1]
+    ends = torch.special.ndtri(shares) if source == "gaussian" else shares - 0.5
     heights = torch.zeros_like(y).scatter_(0, order[1:], (-y.diff() * ends).cumsum(0))
     return heights - heights.mean()
 
 
-def starting_heights(target: Target, scores: Scores, x: Tensor) -> Tensor:
+def starting_heights(target: Target, scores: Scores, x: Tensor, source: str = "cube") -> Tensor:
     """Return α · `gaussian_heights`, with the α of ALPHAS that has the lowest energy; (n,) float64 with mean 0.
 
     The energy E(h) = E u_h(x) − Σ b_i h_i is estimated on the samples x (B, d). As α = 0 is one choice, the result is never worse than zero
-    heights. scores: of the centred codes; this function changes their heights.
+    heights. scores: of the centred codes; this function changes their heights. source: that of x.
     """
-    heights = gaussian_heights(target)
+    heights = gaussian_heights(target, source)
     heights -= heights.mean()
     alphas = torch.tensor(ALPHAS, dtype=torch.float64, device=x.device)
     energies = [scores.lift(alpha * heights).potential(x).double().mean() - alpha * (target.weights @ heights) for alpha in alphas]

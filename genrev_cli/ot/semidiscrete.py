@@ -1,4 +1,4 @@
-"""Semi-discrete optimal transport from the cube to weighted codes: heights by averaged stochastic gradient descent.
+"""Semi-discrete optimal transport from the cube or a Gaussian to weighted codes: heights by averaged stochastic gradient descent.
 
 u_h(x) = max_i ⟨x, y_i⟩ + h_i;   minimise E(h) = E u_h(x) − Σ b_i h_i;   ∂E/∂h_i = w_i(h) − b_i,  w_i = P(x in cell i)
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from genrev_cli.errors import UsageError
 from genrev_cli.ot.initial import Scales, Target, line_heights, merge, score_scales, starting_heights
 from genrev_cli.ot.scores import PRECISIONS, build_scores, centred
-from genrev_cli.ot.source import Cube, Ranks
+from genrev_cli.ot.source import SOURCES, Ranks
 from genrev_cli.shapes import Codes
 
 _WARMUP_SAMPLES = 2000  # for the energy of the initial heights
@@ -32,7 +32,7 @@ class SolverConfig:
 
     eta: first step size of a height per hit, in units of δ, the gap between the highest scores. eps: first smoothing after annealing, in δ.
     anneal: smoothing at the start, in standard deviations of the scores; it halves every n samples until it is δ; 0 means no annealing.
-    precision: of the scores, 'fp32' or 'bf16'.
+    precision: of the scores, 'fp32' or 'bf16'. source: a name of SOURCES.
     """
 
     batch: int = 0
@@ -40,6 +40,7 @@ class SolverConfig:
     eps: float = 1.0
     anneal: float = 0.25
     precision: str = "fp32"
+    source: str = "cube"
 
     def __post_init__(self) -> None:
         if self.batch < 0:
@@ -50,6 +51,8 @@ class SolverConfig:
             raise UsageError(f"semi-discrete transport: anneal = {self.anneal} must be 0 or more")
         if self.precision not in PRECISIONS:
             raise UsageError(f"semi-discrete transport: precision = {self.precision!r} is unknown; choose {', '.join(PRECISIONS)}")
+        if self.source not in SOURCES:
+            raise UsageError(f"semi-discrete transport: source = {self.source!r} is unknown; choose {', '.join(SOURCES)}")
 
 
 class Solver(ABC):
@@ -92,21 +95,21 @@ def build_solver(codes: Codes, weights: Tensor | None, config: SolverConfig, see
     target = merge(codes, weights)
     batch = config.batch or min(4096, max(250, len(target.codes) // 10))
     if target.codes.shape[1] == 1:
-        return LineSolver(target, batch)
+        return LineSolver(target, batch, config.source)
     return StreamingSolver(target, batch, config, seed, ranks=ranks or Ranks())
 
 
-def bf16_suffices(codes: Codes, weights: Tensor | None, seed: int) -> bool:
+def bf16_suffices(codes: Codes, weights: Tensor | None, seed: int, source: str = "cube") -> bool:
     """Return True if bf16 scores can tell codes (N, d) apart. In few dimensions the gaps are too small. Raises like `build_solver`."""
     target = merge(codes, weights)
-    return _starting_point(target, seed)[1].fit_bf16()
+    return _starting_point(target, seed, source)[1].fit_bf16()
 
 
-def _starting_point(target: Target, seed: int) -> tuple[Tensor, Scales]:
+def _starting_point(target: Target, seed: int, source: str) -> tuple[Tensor, Scales]:
     """Return initial heights (n,), and the scales of their scores."""
-    probe = Cube(target.codes.shape[1], target.codes.device, seed, "ot-start")
+    probe = SOURCES[source](target.codes.shape[1], target.codes.device, seed, "ot-start")
     scores = build_scores(centred(target.codes))
-    heights = starting_heights(target, scores, probe.batch(0, _WARMUP_SAMPLES))
+    heights = starting_heights(target, scores, probe.batch(0, _WARMUP_SAMPLES), source)
     return heights, score_scales(scores.lift(heights), probe.batch(1, _SCALE_SAMPLES))
 
 
@@ -114,14 +117,14 @@ def _starting_point(target: Target, seed: int) -> tuple[Tensor, Scales]:
 class LineSolver(Solver):
     """The exact solution for one-dimensional codes (`line_heights`). Steps only count samples."""
 
-    def __init__(self, target: Target, batch: int) -> None:
-        self.target, self.batch, self.steps = target, batch, 0
+    def __init__(self, target: Target, batch: int, source: str = "cube") -> None:
+        self.target, self.batch, self.steps, self._from = target, batch, 0, source
 
     def step(self) -> None:
         self.steps += 1
 
     def heights(self) -> Tensor:
-        return line_heights(self.target)
+        return line_heights(self.target, self._from)
 
     def tensors(self) -> dict[str, Tensor]:
         return {"steps": torch.tensor(self.steps)}
@@ -147,7 +150,7 @@ class StreamingSolver(Solver):
         self.target, self.batch, self.steps, self._config, self._ranks = target, batch, 0, config, ranks
         n, dim = target.codes.shape
         device = target.codes.device
-        self._heights, scales = _starting_point(target, seed)
+        self._heights, scales = _starting_point(target, seed, config.source)
         if config.precision == "bf16" and not scales.fit_bf16():
             found = f"the highest scores are about {scales.highest:.3g} and only {scales.gap:.2g} apart"
             raise UsageError(f"semi-discrete transport: {found}, too close for precision 'bf16'; use 'fp32'")
@@ -155,7 +158,8 @@ class StreamingSolver(Solver):
         self._unit = min(batch, 0.4 * n)
         self._annealing = math.ceil(n / self._unit * math.log2(max(1.0, float(self._start / self._gap))))
         self._scores = build_scores(centred(target.codes), config.precision)
-        self._source, self._probe = Cube(dim, device, seed, "ot", ranks=ranks), Cube(dim, device, seed, "ot-scales")
+        source = SOURCES[config.source]
+        self._source, self._probe = source(dim, device, seed, "ot", ranks=ranks), source(dim, device, seed, "ot-scales")
 
     def _measure_gap(self) -> None:
         exact = build_scores(centred(self.target.codes)).lift(self._heights)  # bf16 rounding would enlarge the gap

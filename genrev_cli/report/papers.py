@@ -72,6 +72,12 @@ FLOWS = Paper(
     "Density Estimation Using Real NVP", 2017,
     where={"booktitle": "International Conference on Learning Representations", "eprint": "1605.08803", "archiveprefix": "arXiv"},
 )  # fmt: skip
+MATCHING = Paper(
+    "lipman2023flow",
+    ("Lipman, Yaron", "Chen, Ricky T. Q.", "Ben-Hamu, Heli", "Nickel, Maximilian", "Le, Matt"),
+    "Flow Matching for Generative Modeling", 2023,
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "2210.02747", "archiveprefix": "arXiv"},
+)  # fmt: skip
 
 PAPERS: dict[str, tuple[Paper, ...]] = {
     "revnet": (REVERSIBLE,), "inn": (INVERTIBLE,), "dense": (INVERTIBLE,), "convolutional": (INVERTIBLE,),
@@ -81,7 +87,7 @@ PAPERS: dict[str, tuple[Paper, ...]] = {
     "train-adversarial": (REVERSIBLE,), "train-ot": (REVERSIBLE,), "train-gan": (TRANSPORT,), "train-flow": (FLOWS,),
     "train-pga": (PERCEPTUAL,), "train-vae vae": (VARIATIONAL,), "train-vae wae-mmd": (WASSERSTEIN,), "train-vae wae-gan": (WASSERSTEIN,),
     "pretrain-recon": (),  # the losses are those of the network's paper
-    "ot": (TRANSPORT,), "gmm": (),
+    "ot": (TRANSPORT,), "gmm": (), "flow": (MATCHING,),
 }  # fmt: skip
 """Name of a network, of a training command, with its variant where variants have papers of their own, or of a sampler → its papers."""
 

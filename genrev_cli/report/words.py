@@ -26,6 +26,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "L_noise": ("L_noise, decoder", "squared error of noisy codes that are decoded and encoded again, relative to the spread of codes"),
     "L_volume": ("L_volume, decoder", "log of the volume change of decoding and encoding a code, per dimension; 0 keeps volumes"),
     "L_ot": ("L_ot, transport", "mean cost of the optimal transport from codes to prior samples, class by class"),
+    "L_flow": ("L_flow, velocity", "squared error of a flow's velocity, per dimension; with optimal pairs it is smaller"),
     "L_perturb": ("L_perturb, images", "error of images that are decoded from slightly moved codes"),
     "L_D": (
         "L_D, adversary",
@@ -165,13 +166,21 @@ def image_size(shape: list[int]) -> str:
     return f"{width}×{height}, {channels} channel{'s' * (channels > 1)}"
 
 
-SOURCES = {"ot": "transport map", "gmm": "mixture of Gaussians", "codes": "codes of images", "edits": "edited photos", "film": "film"}
+SOURCES = {
+    "ot": "transport map",
+    "gmm": "mixture of Gaussians",
+    "flow": "flow",
+    "codes": "codes of images",
+    "edits": "edited photos",
+    "film": "film",
+}
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 RESULTS: dict[str, str] = {
     "best_step": "Best step",
     "bf16_effect": "Effect of bf16",
     "bias_floor": "Bias floor",
+    "chi2": "χ² of the cells' masses",
     "codes": "Codes",
     "damaged": "Damaged images",
     "dim": "Dimensions",
@@ -189,8 +198,10 @@ RESULTS: dict[str, str] = {
     "pixel_swd": "SWD of pixels",
     "rel": "Error of the cells' masses",
     "rel_std": "Uncertainty of this error",
+    "pairs": "Pairs",
     "sampler": "Drawn from",
     "seconds": "Duration",
+    "swd_codes": "SWD of drawn codes to codes",
     "test": "Test images",
     "theta": "Largest angle of joined cells",
     "train": "Training images",

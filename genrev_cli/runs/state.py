@@ -19,6 +19,28 @@ from genrev_cli.training import distributed
 from genrev_cli.training.batches import Batches
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.loop import seeded
+from genrev_cli.training.method import Method
+
+
+def training_tensors(method: Method, ema: EMA | None) -> dict[str, Tensor]:
+    """Return the state of a training: modules, optimizers and averaged weights."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in method.modules.items():
+        tensors |= prefixed(f"module.{name}", module)
+    for name, optimizer in method.optimizers.items():
+        tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in optimizer.tensors().items()}
+    return tensors | (prefixed("ema", ema.module) if ema else {})
+
+
+def load_training(method: Method, ema: EMA | None, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load what `training_tensors` returned. Raises FileError when it does not fit."""
+    for name, module in method.modules.items():
+        load_prefixed(module, f"module.{name}", tensors, path)
+    for name, optimizer in method.optimizers.items():
+        prefix = f"optimizer.{name}."
+        optimizer.load_tensors({key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)})
+    if ema:
+        load_prefixed(ema.module, "ema", tensors, path)
 
 
 @final
@@ -73,13 +95,7 @@ class RunState:
 
     def save(self, step: int) -> None:
         """Write the state from which the run can be resumed."""
-        tensors: dict[str, Tensor] = {}
-        for name, module in self.method.modules.items():
-            tensors |= prefixed(f"module.{name}", module)
-        for name, optimizer in self.method.optimizers.items():
-            tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in optimizer.tensors().items()}
-        if self.ema:
-            tensors |= prefixed("ema", self.ema.module)
+        tensors = training_tensors(self.method, self.ema)
         header = Header(
             "state", {"identity": self.job.identity}, tensors_digest(tensors), step, inputs=self.job.inputs, made_by=self.made_by()
         )
@@ -90,12 +106,6 @@ class RunState:
         header, tensors = read_checkpoint(path)
         if header.kind != "state":
             raise FileError(f"{path}: not a state to resume from (kind '{header.kind}'); run with --restart")
-        for name, module in self.method.modules.items():
-            load_prefixed(module, f"module.{name}", tensors, path)
-        for name, optimizer in self.method.optimizers.items():
-            prefix = f"optimizer.{name}."
-            optimizer.load_tensors({key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)})
-        if self.ema:
-            load_prefixed(self.ema.module, "ema", tensors, path)
+        load_training(self.method, self.ema, tensors, path)
         self._seconds_before = header.made_by["seconds"]
         return header.step

@@ -43,6 +43,7 @@ _OTHERS = (
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
     Command("fit-ot", LATENT, 210, shared=True, next=("sample --ckpt {ckpt} --ot {out} --out samples-ot --grid samples-ot.png",)),
     Command("fit-gmm", LATENT, 220, next=("sample --ckpt {ckpt} --gmm {out} --out samples-gmm --grid samples-gmm.png",)),
+    Command("fit-flow", LATENT, 225, next=("sample --ckpt {ckpt} --flow {out} --out samples-flow --grid samples-flow.png",)),
     Command("fit-directions", LATENT, 230, next=("explore --ckpt {ckpt} --directions {out}",)),
     Command("probe", LATENT, 240),
     Command("sample", GENERATE, 300, shared=True, next=("fid {out} --ref {data} [--split {split}]",)),

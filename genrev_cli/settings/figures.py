@@ -16,6 +16,7 @@ from genrev_cli.settings.common import (
     seed_setting,
     split_setting,
 )
+from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.settings.schedule import PRECISIONS
 
 LATENTS = ("restricted", "full")
@@ -75,7 +76,8 @@ class FilmSettings(Settings):
 class InterpolateSettings(FilmSettings):
     """latent: 'restricted' goes between clip(E(a)) and clip(E(b)), 'full' between E(a) and E(b).
 
-    ot: a transport map of fit-ot; the path is straight in the map's cube. Raises UsageError for --ot with another latent or path.
+    ot: a transport map of fit-ot; the path is straight in the map's cube. flow: a flow of fit-flow; the path is an arc between Gaussian
+    codes. Raises UsageError for both, and for one of them with another latent or path.
     """
 
     split: str = split_setting("test")
@@ -83,6 +85,7 @@ class InterpolateSettings(FilmSettings):
     latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
+    flow: Path | None = setting(None, "Follow this flow of fit-flow, along the arc between the Gaussian codes of both ends.", panel=METHOD)
     steps: int = setting(9, "Decoded points per pair, both ends included.", panel=METHOD, at_least=2)
     loop: bool = setting(True, "Of a film: return from the last picture to the first.", flag="--loop/--no-loop", panel=FILM)
     random_pairs: int = setting(6, "Number of pairs to draw if none is given.", panel=METHOD, at_least=1)
@@ -95,8 +98,17 @@ class InterpolateSettings(FilmSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ot and (self.latent, self.path) != ("restricted", "linear"):
-            raise UsageError(f"--ot {self.ot}: the path is that of the map; leave --latent and --path out")
+        if self.ot and self.flow:
+            raise UsageError(f"--ot {self.ot} and --flow {self.flow}: both say which path to take; leave one of them out")
+        if (self.ot or self.flow) and (self.latent, self.path) != ("restricted", "linear"):
+            given, what = (f"--ot {self.ot}", "map") if self.ot else (f"--flow {self.flow}", "flow")
+            raise UsageError(f"{given}: the path is that of the {what}; leave --latent and --path out")
+
+    @property
+    def sampler(self) -> SamplerFile | None:
+        """The file whose path is followed."""
+        name, path = ("ot", self.ot) if self.ot else ("flow", self.flow)
+        return SamplerFile(path, name) if path else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,10 @@ from genrev_cli.result import Result
 from genrev_cli.scoring.exactness import Exactness, exact, filled
 from genrev_cli.seeds import derive
 from genrev_cli.settings.figures import InterpolateSettings, ReconstructSettings, TraverseSettings
-from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_numbers
-from genrev_cli.store.coding import ALONG_MAP, between, encoded, pictures_of
+from genrev_cli.store.coding import ALONG, TITLES, between, encoded, pictures_of
 from genrev_cli.store.given import Given, require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
@@ -113,10 +112,10 @@ def interpolate(
     pairs: two row numbers within the split, or image files; none draws `random_pairs` of the split. With a transport map, both ends are
     the codes nearest to the images' that the map was fitted to. Raises UsageError for an unknown row, FileError for unusable files.
     """
-    latent, path, ot, steps, split = settings.latent, settings.path, settings.ot, settings.steps, settings.split
+    latent, path, along, steps, split = settings.latent, settings.path, settings.sampler, settings.steps, settings.split
     figure = Figure(
         ckpt=ckpt, out=out, shows="interpolations", device=settings.device, look=_look(settings), data=data,
-        sampler=SamplerFile(ot, "ot") if ot else None,
+        sampler=along,
     )  # fmt: skip
     model = figure.model
     names = [end for pair in pairs for end in pair] or _drawn_ends(figure, settings)
@@ -125,10 +124,10 @@ def interpolate(
     tiles = []
     for a, b in zip(loaded[::2], loaded[1::2], strict=True):
         z = model.autoencoder.encode(to_float(torch.stack([a, b])))
-        line = between(model, z, t, path=ALONG_MAP if ot else path, full=latent == "full")
+        line = between(model, z, t, path=ALONG[along.name] if along else path, full=latent == "full")
         tiles += [a[None], to_pixels(model.autoencoder.decode(line)), b[None]]
-    latent, path = ("restricted", "OT map") if ot else (latent, path)
-    shows = "interpolations along the OT map" if ot else f"interpolations in the {latent} latent"
+    latent, path = ("restricted", TITLES[ALONG[along.name]]) if along else (latent, path)
+    shows = f"interpolations along the {path}" if along else f"interpolations in the {latent} latent"
     config = {"shows": shows, "path": path, "steps": steps, "split": split}
     numbers = {"pairs": len(names) // 2, "steps": steps, "latent": latent, "path": path}
     rows = [f"{Path(a).name}\nto {Path(b).name}" for a, b in zip(names[::2], names[1::2], strict=True)]

@@ -12,9 +12,8 @@ from genrev_cli.latents.paths import eased
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.figures import InterpolateSettings
-from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Pixels, to_float
-from genrev_cli.store.coding import ALONG_MAP, between, pictures_of
+from genrev_cli.store.coding import ALONG, TITLES, between, pictures_of
 from genrev_cli.store.showing import Figure, Look
 
 
@@ -31,14 +30,14 @@ def film(
         raise UsageError(f"--out {out}: a film needs at least two pictures, or row numbers of the split")
     figure = Figure(
         ckpt=ckpt, out=out, shows="a film", device=settings.device, look=Look(scale=settings.scale, force=settings.force), data=data,
-        sampler=SamplerFile(settings.ot, "ot") if settings.ot else None, film=True,
+        sampler=settings.sampler, film=True,
     )  # fmt: skip
     loaded = figure.named(names, settings.split, as_is=settings.as_is, progress=progress)
     z = figure.model.autoencoder.encode(to_float(torch.stack(loaded)))
     count = max(1, round(settings.seconds * settings.fps))
     t = torch.arange(count, device=figure.place) / count
     t = eased(t) if settings.ease else t
-    path, full = ALONG_MAP if settings.ot else settings.path, settings.latent == "full"
+    path, full = ALONG[settings.sampler.name] if settings.sampler else settings.path, settings.latent == "full"
     stops = [*range(len(names)), *([0] if settings.loop else [])]
     frames: list[Pixels] = []
     with progress.task("interpolate", len(stops) - 1, "transitions") as bar:
@@ -50,7 +49,7 @@ def film(
     shown = torch.cat(frames).numpy()
     scale = settings.scale or -(-LEAST_SIDE // min(shown.shape[2:]))
     config = {
-        "shows": "a film of interpolations", "scale": scale, "path": "OT map" if settings.ot else settings.path, "ease": settings.ease,
+        "shows": "a film of interpolations", "scale": scale, "path": TITLES.get(path, path), "ease": settings.ease,
         "loop": settings.loop,
     }  # fmt: skip
     numbers = {"pictures": len(names), "latent": settings.latent}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import FileError, InterruptedRun, UsageError
+from genrev_cli.errors import FileError, InterruptedRun
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import Header, provenance
@@ -25,7 +25,7 @@ from genrev_cli.runs.disk import DiskEstimate
 from genrev_cli.runs.resume import STATE, earlier_run, run_folder, run_lock
 from genrev_cli.seeds import derive
 from genrev_cli.settings.transport_map import EDGE, FitOtOptions
-from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, write_sampler
+from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, rows_of_maps, write_sampler
 from genrev_cli.training import distributed
 from genrev_cli.training.devices import has_bf16, resolve_device
 from genrev_cli.training.log import Log, read_log
@@ -49,20 +49,6 @@ def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress 
         return _Fit(given, out, options, device, progress=progress).go()
 
 
-def _parts(given: CodeSet, per_class: bool) -> list[Tensor]:
-    """Return the rows of each map's codes."""
-    labels = torch.from_numpy(given.labels)
-    if not per_class:
-        return [torch.arange(len(labels))]
-    if labels.min() < 0:
-        raise UsageError(f"{given.path}: some codes have no label; --per-class needs a label for each")
-    found = [(labels == k).nonzero().squeeze(1) for k in range(int(labels.max()) + 1)]
-    empty = [k for k, rows in enumerate(found) if not len(rows)]
-    if empty:
-        raise UsageError(f"{given.path}: class {empty[0]} has no codes; --per-class needs some of each class")
-    return found
-
-
 def _bound(options: FitOtOptions) -> dict[str, Any]:
     """Return the settings of the complex. Maps with angles keep the header that they had before there were edges."""
     return {"complex": EDGE, "epsilon": options.epsilon} if options.complex == EDGE else {"theta": options.theta}
@@ -73,14 +59,15 @@ class _Fit:
 
     def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, *, progress: Progress) -> None:
         self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
-        parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in _parts(given, options.per_class)]
+        parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in rows_of_maps(given, per_class=options.per_class)]
         precision = self._precision(parts)
-        solving = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
+        solving: dict[str, Any] = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
+        solving |= {} if options.source == "cube" else {"source": options.source}  # earlier runs have no key
         self.identity: dict[str, Any] = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
         self.state = run_folder(out) / STATE
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
         self.solvers = [
-            build_solver(codes, None, SolverConfig(precision=precision), self.seed(number), ranks=ranks)
+            build_solver(codes, None, SolverConfig(precision=precision, source=options.source), self.seed(number), ranks=ranks)
             for number, codes in enumerate(parts)
         ]
         self.ranks, self.first = ranks, ranks.rank == 0
@@ -89,7 +76,8 @@ class _Fit:
     def _precision(self, parts: list[Tensor]) -> str:
         if self.options.precision != "auto":
             return self.options.precision
-        suffices = has_bf16(self.device) and all(bf16_suffices(codes, None, self.seed(number)) for number, codes in enumerate(parts))
+        source = self.options.source
+        suffices = has_bf16(self.device) and all(bf16_suffices(codes, None, self.seed(k), source) for k, codes in enumerate(parts))
         return "bf16" if suffices else "fp32"
 
     def seed(self, number: int) -> int:
@@ -149,13 +137,14 @@ class _Fit:
                 judges = max(LEAST_JUDGES, JUDGES_PER_CODE * n)
                 target = solver.target
                 error = judge(
-                    target.codes, solver.heights(), samples=judges, seed=self.seed(number), weights=target.weights, ranks=self.ranks
-                )
-                bar.advance(0, map=number, error=error.rel)
+                    target.codes, solver.heights(), samples=judges, seed=self.seed(number), weights=target.weights,
+                    source=options.source, ranks=self.ranks,
+                )  # fmt: skip
+                bar.advance(0, map=number, error=error.rel, chi2=error.chi2)
                 self._log(log, number, error)
                 if stepped:  # a resumed run measures again first, and must make at least one step
                     self._heed(stop, log)
-                if error.within(options.target_error) or solver.samples >= self.limit(solver):
+                if error.within(options.error) or solver.samples >= self.limit(solver):
                     return error
             with waiting():
                 solver.step()
@@ -178,7 +167,7 @@ class _Fit:
         found = {"map": number, "map_samples": self.solvers[number].samples}
         path = run_folder(self.out) / "log.jsonl"
         if log and not any(found.items() <= line.items() for line in read_log(path)):
-            told = {"rel": error.rel, "rel_std": error.rel_std, "empty": error.empty}
+            told = {"rel": error.rel, "rel_std": error.rel_std, "chi2": error.chi2, "empty": error.empty}
             log.write(self.samples, kind="error", **found, seconds=round(self._seconds(), 3), **told)
 
     def _seconds(self) -> float:
@@ -224,14 +213,15 @@ class _Fit:
         numbers = {
             "codes": int(shares.sum()), "dim": sampler.dim, "maps": len(parts), "samples": self.samples,
             "rel": max(error.rel for error in errors), "rel_std": max(error.rel_std for error in errors),
+            "chi2": max(error.chi2 for error in errors),
             "empty": sum(error.empty for error in errors), options.bound_name: list(sampler.bounds),
             **averaged([part.statistics for part in parts]), "seconds": round(self._seconds(), 1),
         }  # fmt: skip
         for number, error in enumerate(errors):
-            if not error.within(options.target_error):
+            if not error.within(options.error):
                 self.progress.note(
                     f"map {number}: the error of its cells is {error.rel:.3g} ± {error.rel_std:.2g} after {self.solvers[number].samples:,} "
-                    f"samples, not surely below {options.target_error:g}; raise --max-samples to go on"
+                    f"samples, not surely below {options.error:g}; raise --max-samples to go on"
                 )
         config = {
             "fit": {**{name: value for name, value in self.identity.items() if name not in ("stage", "inputs")}, **_bound(options)},

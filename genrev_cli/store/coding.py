@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import DiagonalGaussian, Prior
+from genrev_cli.latents.flow import Flow
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.latents.transport import TransportMap
@@ -66,28 +67,48 @@ def log_prob(model: Checkpoint, x: Images, generator: torch.Generator) -> Scores
     return -math.prod(autoencoder.image_shape) * math.log(2) * bits
 
 
-ALONG_MAP = "map"
-"""The path through codes that a transport map can make, besides those of PATHS."""
+def flow_of(model: Checkpoint) -> Flow:
+    """Return the flow that a model's codes are drawn from. Raises UsageError where they are not."""
+    if not (isinstance(model.prior, Resampled) and isinstance(model.prior.sampler, Flow)):
+        raise UsageError(f"{model.path}: has no flow; give a file of 'genrev fit-flow' as its sampler")
+    return model.prior.sampler
+
+
+def same_dims(flow: Flow, codes: Codes) -> Codes:
+    """Return codes (B, d) as they are. Raises UsageError if the flow has another d."""
+    if codes.shape[1] != flow.dim:
+        raise UsageError(f"codes have {codes.shape[1]} dimensions, but the flow has {flow.dim}")
+    return codes
+
+
+ALONG_MAP, ALONG_FLOW = "map", "flow"
+"""The paths through codes that a transport map, or a flow, can make, besides those of PATHS."""
+ALONG = {"ot": ALONG_MAP, "flow": ALONG_FLOW}
+"""Name of a sampler → the path along it."""
+TITLES = {ALONG_MAP: "OT map", ALONG_FLOW: "flow"}
+"""Path → what pictures call it."""
 
 
 def between(model: Checkpoint, ends: Latents, t: Tensor, *, path: str, full: bool) -> Latents:
-    """Return the path between two latents at the points t: (2, D), (n,) → (n, D). path: a name of PATHS, or ALONG_MAP.
+    """Return the path between two latents at the points t: (2, D), (n,) → (n, D). path: a name of PATHS, ALONG_MAP or
+    ALONG_FLOW.
 
     full: the path goes between the latents themselves, else between their projections on the support of the prior. Along a map, both ends
-    are the codes nearest to the latents' that the map was fitted to.
-    Raises UsageError for an unknown path, and for ALONG_MAP where codes are not drawn from a transport map.
+    are the codes nearest to the latents' that the map was fitted to. Along a flow, the path is the arc between their Gaussian codes.
+    Raises UsageError for an unknown path, and where codes are not drawn from the map or flow that it needs.
     """
-    if path == ALONG_MAP:
-        return _along_the_map(model, ends, t)
+    if path in (ALONG_MAP, ALONG_FLOW):
+        return _along_the_sampler(model, ends, t, path)
     if path not in PATHS:
-        raise UsageError(f"path {path}: choose {', '.join(PATHS)} or {ALONG_MAP}")
+        raise UsageError(f"path {path}: choose {', '.join((*PATHS, ALONG_MAP))} or {ALONG_FLOW}")
     z = ends if full else model.own_prior.restrict(ends)
     return PATHS[path](z[0], z[1], t)
 
 
-def _along_the_map(model: Checkpoint, ends: Latents, t: Tensor) -> Latents:
-    prior = model.prior
-    if not (isinstance(prior, Resampled) and isinstance(prior.sampler, TransportMap)):
-        raise UsageError(f"path {ALONG_MAP}: needs a transport map of 'genrev fit-ot' as the sampler of {model.path}")
+def _along_the_sampler(model: Checkpoint, ends: Latents, t: Tensor, path: str) -> Latents:
+    prior, kind = model.prior, TransportMap if path == ALONG_MAP else Flow
+    if not (isinstance(prior, Resampled) and isinstance(prior.sampler, TransportMap | Flow) and isinstance(prior.sampler, kind)):
+        needed = "a transport map of 'genrev fit-ot'" if path == ALONG_MAP else "a flow of 'genrev fit-flow'"
+        raise UsageError(f"path {path}: needs {needed} as the sampler of {model.path}")
     y = prior.select(prior.restrict(ends))
     return prior.embed(prior.sampler.between(y[0], y[1], t))

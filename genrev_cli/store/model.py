@@ -11,6 +11,7 @@ from torch import Tensor
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import Header
 from genrev_cli.latents import Prior
+from genrev_cli.latents.flow import Flow
 from genrev_cli.models import Autoencoder
 from genrev_cli.plugins import load_asked
 from genrev_cli.seeds import derive
@@ -22,7 +23,7 @@ from genrev_cli.store.around import Around
 from genrev_cli.store.arrays import Given, Warnings, codes_given, images_given
 from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.class_names import class_names, class_numbers
-from genrev_cli.store.coding import between, decoded, encoded, log_prob, reconstructed
+from genrev_cli.store.coding import between, decoded, encoded, flow_of, log_prob, reconstructed, same_dims
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.editing import Editor, latents_of
 from genrev_cli.store.samplers import open_model
@@ -30,6 +31,9 @@ from genrev_cli.training.devices import resolve_device
 
 BATCH = 64
 """Images at a time; `genrev sample` has the same default, and samples equal to the bit need the same batch."""
+
+FLOW_BATCH = 1024
+"""Codes at a time for a flow, whose results do not depend on it."""
 
 Label = int | str
 
@@ -47,7 +51,7 @@ class Model:
     def __init__(self, path: str | Path, *, device: str = "auto", sampler: str | Path | None = None) -> None:
         """Open a checkpoint, or a model that comes with genrev by its name.
 
-        sampler: a file of fit-ot or fit-gmm to draw codes from instead of the prior.
+        sampler: a file of fit-ot, fit-gmm or fit-flow to draw codes from instead of the prior.
         Raises FileError for unusable files or ones that do not belong together, UnavailableError for a device that is not there.
         """
         load_asked([])
@@ -143,8 +147,8 @@ class Model:
     def interpolate(self, a: Given, b: Given, steps: int = 9, *, path: str = "linear", full: bool = False, batch: int = BATCH) -> Any:
         """Return `steps` images from each image of a to that of b, both ends included: (N, steps, C, H, W).
 
-        path: 'linear', 'spherical', or 'map' along the transport map that the model was loaded with. full: go between the full latents, so
-        that the ends are the images themselves; otherwise on the support of the prior.
+        path: 'linear', 'spherical', or 'map' and 'flow' along the sampler that the model was loaded with.
+        full: go between the full latents, so that the ends are the images themselves; otherwise on the support of the prior.
         Raises UsageError for an unknown path, or different numbers of images.
         """
         first, last = (images_given(self._checkpoint, x, self.device) for x in (a, b))
@@ -203,6 +207,32 @@ class Model:
             torch.Generator(self.device).manual_seed(derive(seed, "log_prob")),
         )
         return given.numbers(given.map(lambda block: log_prob(self._checkpoint, block, generator), batch))
+
+    def gaussian_codes(self, z: np.ndarray | Tensor, *, label: Label | None = None, batch: int = FLOW_BATCH) -> Any:
+        """Return the Gaussian codes of codes by the flow that the model was loaded with: (N, d) → (N, d), without gradients.
+
+        label: the class, for a flow of classes.
+        Raises UsageError without a flow, for another dimension, and for a missing or unknown class.
+        """
+        given, flow = codes_given(z, self.device), self._flow(label)
+        return given.numbers(given.map(lambda block: flow.gaussian(same_dims(flow, block)), batch))
+
+    def codes_of_gaussian(self, x: np.ndarray | Tensor, *, label: Label | None = None, batch: int = FLOW_BATCH) -> Any:
+        """Return the codes of Gaussian codes, the inverse of `gaussian_codes`: (N, d) → (N, d). Raises like it."""
+        given, flow = codes_given(x, self.device), self._flow(label)
+        return given.numbers(given.map(lambda block: flow.codes(same_dims(flow, block)), batch))
+
+    def log_prob_of_codes(self, z: np.ndarray | Tensor, *, label: Label | None = None, seed: int = 0, batch: int = FLOW_BATCH) -> Any:
+        """Return log p(y) of codes in nats by the flow that the model was loaded with: (N, d) → (N,). Raises like `gaussian_codes`.
+
+        seed: of the random directions that estimate it beyond 64 dimensions.
+        """
+        given, flow = codes_given(z, self.device), self._flow(label)
+        return given.numbers(given.map(lambda block: flow.log_prob(same_dims(flow, block), seed=seed), batch))
+
+    def _flow(self, label: Label | None) -> Flow:
+        flow = flow_of(self._checkpoint)
+        return flow if label is None else flow.given(*class_numbers([str(label)], self.header))
 
     def _around(self, like: Given | None, spread: float) -> Around | None:
         if like is None:

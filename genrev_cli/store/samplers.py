@@ -1,4 +1,4 @@
-"""Files with a distribution of codes, made by fit-ot and fit-gmm: write and read them, and use them instead of a checkpoint's prior."""
+"""Files of fit-ot, fit-gmm and fit-flow: write and read them, and draw codes from them instead of from a checkpoint's prior."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet, open_codes
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Distribution, build_sampler
+from genrev_cli.latents.flow import Flow
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.settings.sampling import MAKERS, SamplerFile
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint, load_prefixed, prefixed
@@ -40,6 +41,20 @@ def open_finite_codes(path: Path) -> CodeSet:
     return given
 
 
+def rows_of_maps(given: CodeSet, *, per_class: bool) -> list[torch.Tensor]:
+    """Return the rows of all codes, or those of each class from 0. Raises UsageError for a code without label and a class without codes."""
+    labels = torch.from_numpy(given.labels)
+    if not per_class:
+        return [torch.arange(len(labels))]
+    if labels.min() < 0:
+        raise UsageError(f"{given.path}: some codes have no label; --per-class needs a label for each")
+    found = [(labels == k).nonzero().squeeze(1) for k in range(int(labels.max()) + 1)]
+    empty = [k for k, rows in enumerate(found) if not len(rows)]
+    if empty:
+        raise UsageError(f"{given.path}: class {empty[0]} has no codes; --per-class needs some of each class")
+    return found
+
+
 def write_sampler(
     path: Path, sampler: Distribution, *, config: dict[str, Any], inputs: dict[str, Any], made_by: dict[str, Any], step: int = 0
 ) -> None:
@@ -51,7 +66,10 @@ def write_sampler(
 
 
 def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
-    """Read a sampler. Raises FileError when it is missing, damaged, or not the one that is needed."""
+    """Read a sampler, and give a flow the solver that is asked for; the header then names it.
+
+    Raises FileError when it is missing, damaged, or not the one that is needed; UsageError for a solver of what is no flow.
+    """
     maker = MAKERS.get(file.name, "genrev fit-ot")
     header, tensors = read_checkpoint(file.path)
     require_kind(header, KIND, file.path, maker)
@@ -64,6 +82,11 @@ def load_sampler(file: SamplerFile) -> tuple[Header, Distribution]:
     except Exception as error:  # an impossible table raises errors of many types
         raise FileError(f"{file.path}: its header does not describe a sampler that this version of genrev knows ({error})") from error
     load_prefixed(sampler, "sampler", tensors, file.path)
+    if file.solver or file.solver_steps:
+        if not isinstance(sampler, Flow):
+            raise UsageError(f"{file.path}: holds a sampler '{found}', which has no solver; only a flow has one")
+        sampler = sampler.with_solver(file.solver, file.solver_steps)
+        header = replace(header, config={**header.config, "sampler": sampler.config})
     return header, sampler.requires_grad_(False)
 
 

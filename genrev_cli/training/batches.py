@@ -1,8 +1,9 @@
-"""Batches as a pure function of (seed, step). Images stay on the device if they fit there; else they are read ahead from the file."""
+"""Batches as a pure function of (seed, step), of images or codes. Images stay on the device if they fit; else they are read ahead."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from genrev_cli.files.hdf5 import require_uncut
 from genrev_cli.files.hdf5_open import open_hdf5
 from genrev_cli.files.images import ImageSet, read_rows
 from genrev_cli.seeds import derive
-from genrev_cli.shapes import Images, Labels, Pixels, to_float
+from genrev_cli.shapes import Codes, Images, Labels, Pixels, to_float
 from genrev_cli.training import distributed
 from genrev_cli.transfers import to_device
 
@@ -39,6 +40,30 @@ class Order:
             parts.append(part)
             start, count = start + len(part), count - len(part)
         return torch.cat(parts)
+
+
+class Stream(Protocol):
+    """What the training loop needs of batches. batch: rows per step over all processes."""
+
+    batch: int
+    device: torch.device
+
+    def __call__(self, step: int) -> tuple[torch.Tensor, Labels]:
+        """Return this process's share of the batch of step `step`, counted from 0, on the device."""
+        ...
+
+
+class CodeBatches:
+    """Batches of codes (n, d) with labels (n,), which stay on their device. batch: codes per step."""
+
+    def __init__(self, codes: Codes, labels: Labels, *, batch: int, seed: int) -> None:
+        self.batch, self.device = batch, codes.device
+        self._codes, self._labels, self._order = codes, labels, Order(len(codes), seed)
+
+    def __call__(self, step: int) -> tuple[Codes, Labels]:
+        """Return the batch of step `step`, counted from 0: (B, d), (B,)."""
+        chosen = to_device(self._order(step * self.batch, self.batch), self.device)
+        return self._codes[chosen], self._labels[chosen]
 
 
 class Batches:

@@ -14,7 +14,7 @@ from genrev_cli.progress import Task
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Scalar
 from genrev_cli.training import distributed
-from genrev_cli.training.batches import Batches
+from genrev_cli.training.batches import Stream
 from genrev_cli.training.ema import EMA
 from genrev_cli.training.guard import WATCHED, require_inverse, require_small_weights
 from genrev_cli.training.method import Method
@@ -180,7 +180,7 @@ def _marks_wait(first: bool, device: torch.device) -> AbstractContextManager[Non
 
 def train(
     method: Method,
-    batches: Batches,
+    batches: Stream,
     ema: EMA | None,
     *,
     seed: int,

@@ -20,6 +20,8 @@ batch = 128
 steps = 4
 """
 
+FLOW = ["--steps", 100, "--width", 32, "--solver-steps", 4]
+
 
 @pytest.fixture(scope="module")
 def maps(chain):
@@ -30,6 +32,8 @@ def maps(chain):
         ["fit-ot", chain / "codes.h5", "--out", chain / "ot.safetensors", "--target-error", 0.4],
         ["fit-ot", chain / "codes.h5", "--per-class", "--target-error", 0.5, "--out", chain / "classes.safetensors"],
         ["fit-gmm", chain / "codes.h5", "--components", 3, "--out", chain / "gmm.safetensors"],
+        ["fit-ot", chain / "codes.h5", "--source", "gaussian", "--target-chi2", 0.2, "--out", chain / "pairs.safetensors"],
+        ["fit-flow", chain / "codes.h5", "--ot", chain / "pairs.safetensors", *FLOW, "--out", chain / "flow.safetensors"],
     ):
         assert main([str(word) for word in words]) == 0
     return chain
@@ -105,6 +109,8 @@ def test_fit_ot_prints_its_path_and_does_nothing_twice(maps, run):
         (["--ot", "ot.safetensors", "--gmm", "gmm.safetensors", "--sampler", "gmm"], "gmm"),
         (["--ot", "ot.safetensors", "--sampler", "prior"], "prior"),
         (["--ot", "classes.safetensors", "--class", "7"], "ot"),
+        (["--flow", "flow.safetensors"], "flow"),
+        (["--flow", "flow.safetensors", "--solver", "euler", "--solver-steps", "2"], "flow"),
     ],
 )
 def test_codes_come_from_the_map_or_the_prior(maps, run_json, tmp_path, words, sampler):
@@ -118,10 +124,14 @@ def test_codes_come_from_the_map_or_the_prior(maps, run_json, tmp_path, words, s
     [
         (["--ot", "ot.safetensors", "--gmm", "gmm.safetensors"], 2, "both are given; choose one with --sampler"),
         (["--sampler", "ot"], 2, "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--sampler", "vae"], 2, "vae: choose prior, ot or gmm"),
+        (["--sampler", "vae"], 2, "vae: choose prior, ot, gmm or flow"),
         (["--ot", "gmm.safetensors"], 3, "holds a sampler 'gmm' where 'ot' is needed"),
         (["--ot", "ot.safetensors", "--temperature", "0.5"], 2, "no width to scale"),
         (["--ot", "ot.safetensors", "--class", "1"], 2, "'ot' has no classes"),
+        (["--ot", "ot.safetensors", "--gmm", "a", "--flow", "b"], 2, "--ot and --gmm and --flow: all are given"),
+        (["--ot", "ot.safetensors", "--solver", "euler"], 2, "--solver euler: has a meaning only for codes of a flow"),
+        (["--solver-steps", "3"], 2, "--solver-steps 3: has a meaning only for codes of a flow"),
+        (["--flow", "ot.safetensors"], 3, "holds a sampler 'ot' where 'flow' is needed; 'genrev fit-flow'"),
         (["--class", "one"], 2, "--class one: no such class; the classes are 0, 1, 2"),
     ],
 )
@@ -163,6 +173,31 @@ def test_interpolate_follows_the_map(maps, run, tmp_path):
     assert run(*words)[0] == 0
     code, _, err = run(*words, "--latent", "full")
     assert (code, "leave --latent and --path out" in err) == (2, True)
+
+
+def test_interpolate_follows_the_flow(maps, run, run_json, tmp_path):
+    words = ["interpolate", "--ckpt", maps / "adversarial.safetensors", "--flow", maps / "flow.safetensors", "--random-pairs", 1]
+    assert run_json(*words, "--out", tmp_path / "p.png")["path"] == "flow"
+    assert run(*words[:-2], 0, 1, "--seconds", 0.2, "--out", tmp_path / "f.gif")[0] == 0
+    code, _, err = run(*words, "--ot", maps / "ot.safetensors", "--out", tmp_path / "p.png")
+    assert (code, "both say which path to take" in err) == (2, True)
+    code, _, err = run(*words, "--path", "spherical", "--out", tmp_path / "p.png")
+    assert (code, "the path is that of the flow" in err) == (2, True)
+
+
+def test_samples_of_a_flow_are_scored_and_compared(maps, run_json, tmp_path):
+    words = ["--ckpt", maps / "adversarial.safetensors", "-n", 50, "--ref", maps / "digits.h5", "--features", "pixel", "--no-cache"]
+    flow = ["--flow", maps / "flow.safetensors"]
+    found = run_json("fid", *words, *flow, "--out", tmp_path / "a.json")
+    coarse = run_json("fid", *words, *flow, "--solver", "euler", "--solver-steps", 1, "--out", tmp_path / "b.json")
+    assert (found["sampler"], coarse["sampler"]) == ("flow", "flow")
+    assert found["value"] != coarse["value"]
+    header = json.loads((tmp_path / "b.json").read_text())["genrev"]["inputs"]["sampler"]
+    assert header["config"]["sampler"]["solver"] == "euler"
+    ckpt = maps / "adversarial.safetensors"
+    models = [f"prior={ckpt}", f"flow={ckpt}+{maps / 'flow.safetensors'}"]
+    result = run_json("compare", *models, "-n", 40, "--features", "pixel", "--metrics", "fid", "--out", tmp_path / "c.html")
+    assert len({row["FD-pixel"] for row in result["tables"][0]["rows"]}) == 2
 
 
 def test_a_report_shows_codes_and_the_map_fitted_to_them(maps, run, tmp_path, monkeypatch):

@@ -46,6 +46,7 @@ READERS = {
         "ot.safetensors", "interpolate --ckpt {s}/m.safetensors --ot {w}/ot.safetensors --out {w}/out.png --split all --device cpu"
     ),
     "mixture: sample": Reader("gmm.safetensors", _SAMPLE + "{s}/m.safetensors --gmm {w}/gmm.safetensors", out="out.h5"),
+    "flow: sample": Reader("flow.safetensors", _SAMPLE + "{s}/m.safetensors --flow {w}/flow.safetensors", out="out.h5"),
     "classifier: fid": Reader("c.safetensors", _SCORE + "--features {w}/c.safetensors", out="out.json"),
     "data: encode": Reader(
         "data.h5", "encode --ckpt {s}/m.safetensors --data {w}/data.h5 --split all --out {w}/out.h5 --device cpu", out="out.h5"
@@ -56,6 +57,9 @@ READERS = {
     "data: fid": Reader("data.h5", "fid {s}/samples --ref {w}/data.h5 " + _FID, out="out.json"),
     "data: info": Reader("data.h5", "info {w}/data.h5 --verify"),
     "codes: fit-gmm": Reader("codes.h5", "fit-gmm {w}/codes.h5 --out {w}/out.safetensors --components 1", out="out.safetensors"),
+    "codes: fit-flow": Reader(
+        "codes.h5", "fit-flow {w}/codes.h5 --out {w}/out.safetensors --steps 1 --width 8 --device cpu", out="out.safetensors"
+    ),
     "codes: decode": Reader("codes.h5", "decode {w}/codes.h5 --ckpt {s}/m.safetensors --out {w}/out.h5 --device cpu", out="out.h5"),
     "codes: fit-directions": Reader(
         "codes.h5", "fit-directions {w}/codes.h5 --out {w}/out.safetensors --components 2", out="out.safetensors"

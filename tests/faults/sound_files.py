@@ -68,6 +68,7 @@ def build(folder: Path) -> None:
     run("encode --ckpt {s}/m.safetensors --out {s}/codes.h5 --split all --device cpu")
     run("fit-ot {s}/codes.h5 --out {s}/ot.safetensors --target-error 0.9 --max-samples 100 --device cpu")
     run("fit-gmm {s}/codes.h5 --out {s}/gmm.safetensors --components 1")
+    run("fit-flow {s}/codes.h5 --out {s}/flow.safetensors --steps 2 --width 8 --solver-steps 2 --device cpu")
     run("fit-directions {s}/codes.h5 --out {s}/directions.safetensors --components 2")
     for name in ("samples.h5", "samples.npz", "samples --grid {s}/grid.png"):
         run("sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {s}/" + name)

@@ -31,6 +31,7 @@ WRITERS = {
     "encode": "encode --ckpt {s}/m.safetensors --device cpu --out {o}/codes.h5",
     "fit-ot": "fit-ot {s}/codes.h5 --target-error 0.9 --max-samples 100 --rule nearest --device cpu --out {o}/ot.safetensors",
     "fit-gmm": "fit-gmm {s}/codes.h5 --components 1 --out {o}/gmm.safetensors",
+    "fit-flow": "fit-flow {s}/codes.h5 --steps 2 --width 8 --device cpu --out {o}/flow.safetensors",
     "sample": "sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {o}/samples",
     "grid": "sample --ckpt {s}/m.safetensors -n 2 --device cpu --out {w}/samples --grid {o}/grid.png",
     "reconstruct": "reconstruct --ckpt {s}/m.safetensors --device cpu --out {o}/r.png",

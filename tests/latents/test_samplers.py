@@ -7,6 +7,7 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import SAMPLERS, ActiveGaussian, build_sampler
+from genrev_cli.latents.flow import Flow
 from genrev_cli.latents.samplers import Mixture, Resampled
 from genrev_cli.latents.transport import TransportMap
 
@@ -41,7 +42,20 @@ def classwise():
     return sampler
 
 
-MADE = {"gmm": mixture, "ot": classwise}
+def flow():
+    """Return a flow of two classes with random weights."""
+    torch.manual_seed(0)
+    sampler = Flow(1, width=16, blocks=1, classes=2, steps=3)
+    for parameter in sampler.parameters():
+        parameter.data.normal_(0, 0.3)
+    sampler.requires_grad_(False)
+    drawn = [sampler.given(k).sample(20_000, generator(5)) for k in range(2)]
+    sampler.class_mean.copy_(torch.stack([y.mean(0) for y in drawn]))
+    sampler.class_std.copy_(torch.stack([y.std(0) for y in drawn]))
+    return sampler
+
+
+MADE = {"flow": flow, "gmm": mixture, "ot": classwise}
 every_sampler = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 
 

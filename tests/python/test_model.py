@@ -153,7 +153,7 @@ def test_an_interpolation_ends_at_its_images(model, images):
     np.testing.assert_array_equal(restricted[:, 0], model.reconstruct(images[:2]))
     with pytest.raises(UsageError, match="2 images cannot be paired with 1"):
         model.interpolate(images[:2], images[:1])
-    with pytest.raises(UsageError, match="path curved: choose linear, spherical or map"):
+    with pytest.raises(UsageError, match="path curved: choose linear, spherical, map or flow"):
         model.interpolate(images[:1], images[:1], path="curved")
     with pytest.raises(UsageError, match="needs a transport map of 'genrev fit-ot'"):
         model.interpolate(images[:1], images[:1], path="map")
@@ -219,3 +219,43 @@ def test_errors_of_files_and_classes(model, world, tmp_path):
         model.sample(1, label="cats")
     with pytest.raises(GenrevError, match="codes.h5: holds codes, of encode, but a .safetensors file is needed"):
         genrev.load(world / "codes.h5")
+
+
+@pytest.fixture(scope="module")
+def matched(world, run_fit_flow):
+    """The model with a flow of its codes, which the folder's codes were drawn from."""
+    return genrev.load(world / "adversarial.safetensors", device="cpu", sampler=run_fit_flow)
+
+
+@pytest.fixture(scope="module")
+def run_fit_flow(world):
+    from genrev_cli.cli import main
+
+    words = ["fit-flow", world / "codes.h5", "--steps", 30, "--width", 16, "--solver", "rk4", "--solver-steps", 32, "--device", "cpu"]
+    assert main([str(word) for word in [*words, "--out", world / "matched.safetensors"]]) == 0
+    return world / "matched.safetensors"
+
+
+def test_a_flow_is_a_bijection_with_a_density(matched, images):
+    y = matched.encode(images)
+    x = matched.gaussian_codes(y)
+    assert np.abs(x - y).max() > 1e-3
+    np.testing.assert_allclose(matched.codes_of_gaussian(x), y, atol=2e-3)
+    np.testing.assert_array_equal(matched.gaussian_codes(y, batch=2), x)
+    assert matched.log_prob_of_codes(y).shape == (7,)
+    assert matched.log_prob_of_codes(y).mean() > matched.log_prob_of_codes(y + 100).max()
+    tensor = matched.gaussian_codes(torch.from_numpy(y))
+    assert isinstance(tensor, torch.Tensor)
+    ends = matched.interpolate(images[:1], images[1:2], steps=3, path="flow")
+    assert np.abs(ends[0, [0, 2]].astype(int) - matched.reconstruct(images[:2])).max() <= 1
+
+
+def test_a_flow_refuses_what_it_cannot_do(matched, model):
+    with pytest.raises(UsageError, match="codes have 4 dimensions, but the flow has 5"):
+        matched.gaussian_codes(np.zeros((2, 4), np.float32))
+    with pytest.raises(UsageError, match="'flow' has no classes"):
+        matched.log_prob_of_codes(np.zeros((2, 5), np.float32), label="cats")
+    with pytest.raises(UsageError, match="has no flow; give a file of 'genrev fit-flow'"):
+        model.gaussian_codes(np.zeros((2, 5), np.float32))
+    with pytest.raises(UsageError, match="path flow: needs a flow of 'genrev fit-flow'"):
+        model.interpolate(np.zeros((1, 3, 8, 12), np.uint8), np.zeros((1, 3, 8, 12), np.uint8), path="flow")
