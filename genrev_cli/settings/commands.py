@@ -15,9 +15,9 @@ class Command:
 
     next: what to propose when it has ended, without 'genrev'; the first one that applies. {out} is the file that it wrote, {ckpt}, {data},
     {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {shown} if a report shows it,
-    which it does not do with films. {split} is a split of the data that has images, if 'test' has none. What is in brackets is left out
-    if a name in it is unknown; otherwise the whole proposal is. A training command is proposed only if the checkpoint's recipe has a table
-    for it.
+    which it does not do with films. {gaussian} is {codes} for a map from a Gaussian. {split} is a split of the data that has images, if
+    'test' has none. What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A training command is
+    proposed only if the checkpoint's recipe has a table for it.
     """
 
     name: str
@@ -41,7 +41,16 @@ _OTHERS = (
     Command("search", TRAIN, 150, next=_AGAIN),
     Command("encode", LATENT, 200, shared=True, next=("decode {full} --ckpt {ckpt} --out decoded", "fit-ot {out}")),
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
-    Command("fit-ot", LATENT, 210, shared=True, next=("sample --ckpt {ckpt} --ot {out} --out samples-ot --grid samples-ot.png",)),
+    Command(
+        "fit-ot",
+        LATENT,
+        210,
+        shared=True,
+        next=(
+            "fit-flow {gaussian} --ot {out}",
+            "sample --ckpt {ckpt} --ot {out} --out samples-ot --grid samples-ot.png",
+        ),
+    ),
     Command("fit-gmm", LATENT, 220, next=("sample --ckpt {ckpt} --gmm {out} --out samples-gmm --grid samples-gmm.png",)),
     Command("fit-flow", LATENT, 225, next=("sample --ckpt {ckpt} --flow {out} --out samples-flow --grid samples-flow.png",)),
     Command("fit-directions", LATENT, 230, next=("explore --ckpt {ckpt} --directions {out}",)),

@@ -39,6 +39,14 @@ def maps(chain):
     return chain
 
 
+def test_a_map_from_a_gaussian_leads_to_a_flow(maps, monkeypatch):
+    from genrev_cli.runs.following import next_command
+
+    monkeypatch.chdir(maps)
+    assert next_command("fit-ot", maps / "pairs.safetensors").replace(f"{maps}/", "") == "genrev fit-flow codes.h5 --ot pairs.safetensors"
+    assert next_command("fit-ot", maps / "ot.safetensors").startswith("genrev sample --ckpt ")
+
+
 @pytest.fixture
 def trained(chain, run_json, tmp_path):
     """A checkpoint of train-ot on digits, and its result."""
