@@ -31,11 +31,11 @@ with locked(Path(sys.argv[1]), Path("out.safetensors")):
 def holder(tmp_path):
     """Yield another process that holds the lock, and the path of the lock."""
     path = tmp_path / "out.run" / "lock"
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    yield process, path
-    process.kill()
-    process.communicate()
+    words = [sys.executable, "-c", HOLDER, path]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process, path
+        process.kill()
 
 
 def test_a_second_run_is_told_who_holds_the_lock(holder, tmp_path):
@@ -163,9 +163,9 @@ def test_links_in_a_folder_are_found_at_any_depth(tmp_path):
 
 @pytest.mark.parametrize("killed", [True, False])
 def test_a_process_can_wait_for_a_lock(holder, killed):
-    """A holder that ends by itself removes the lock and its folder; a killed one leaves both."""
+    """A holder that ends by itself, here at the end of its input, removes the lock and its folder; a killed one leaves both."""
     process, path = holder
-    end = threading.Timer(0.3, process.send_signal, [signal.SIGTERM if killed else signal.SIGINT])
+    end = threading.Timer(0.3, process.kill if killed else process.stdin.close)
     end.start()
     began = time.monotonic()
     with locked(path, path.parent / "a", wait=True):
