@@ -17,7 +17,7 @@ from genrev_cli.settings.prepare import PrepareConfig
 
 @pytest.mark.parametrize("source", USED)
 def test_every_source_has_a_factory_and_its_defaults_are_valid(source):
-    check(PrepareConfig(source, Path("somewhere") if source != "digits" else None))
+    check(PrepareConfig(source, Path("somewhere") if "path" in USED[source] else None))
     assert source in FACTORIES
     assert len(FACTORIES) == len(USED)
 

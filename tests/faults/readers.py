@@ -112,7 +112,7 @@ READERS = {
     "array npz: prepare-data": Reader("foreign.npz", "prepare-data array --path {w}/foreign.npz --out {w}/out.h5", out="out.h5"),
     "array npy: prepare-data": Reader("foreign.npy", "prepare-data array --path {w}/foreign.npy --out {w}/out.h5"),
     "array h5: prepare-data": Reader("foreign.h5", "prepare-data array --path {w}/foreign.h5 --out {w}/out.h5"),
-    "tar: prepare-data": Reader("shard.tar", "prepare-data folder --path {w}/shard.tar --out {w}/out.h5 --workers 1"),
+    "tar: prepare-data": Reader("shard.tar", "prepare-data folder --path {w}/shard.tar --no-classes --out {w}/out.h5 --workers 1"),
     "packed tar: prepare-data": Reader("shard.tar.gz", "prepare-data webdataset --path {w}/shard.tar.gz --out {w}/out.h5 --workers 1"),
     "parquet: prepare-data": Reader("train.parquet", "prepare-data parquet --path {w}/train.parquet --out {w}/out.h5 --workers 1"),
     "idx: prepare-data": Reader(
