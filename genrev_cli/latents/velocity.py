@@ -40,7 +40,7 @@ class Velocity(nn.Module):
     def __init__(self, dim: int, *, width: int, blocks: int, classes: int = 0) -> None:
         super().__init__()
         self.enter, self.leave = nn.Linear(dim, width), nn.Linear(width, dim)
-        self.time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.embed_time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
         self.label = nn.Embedding(classes, width) if classes else None
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         nn.init.zeros_(self.leave.weight)
@@ -48,7 +48,7 @@ class Velocity(nn.Module):
 
     def forward(self, x: Codes, t: Tensor, labels: Labels | None = None) -> Codes:
         """Return v: (B, d), (B,), (B,) → (B, d). labels: needed by a network with classes, and by no other."""
-        c = self.time(sinusoids(t))
+        c = self.embed_time(sinusoids(t))
         if self.label is not None:
             assert labels is not None, "a network with classes needs the class of every code"
             c = c + self.label(labels)

@@ -140,7 +140,7 @@ def test_a_path_goes_from_one_photo_to_the_other(session):
     ends = [shown(session, session.draw(one))[0] for one in (first, last)]
     assert (frames[0] == ends[0]).all()
     assert (frames[-1] == ends[1]).all()
-    with pytest.raises(UsageError, match="choose linear, spherical or map"):
+    with pytest.raises(UsageError, match="choose linear, spherical, map or flow"):
         session.path(first, last, path="round", rest=1.0, frames=5)
     with pytest.raises(UsageError, match="needs a transport map"):
         session.path(first, last, path="map", rest=1.0, frames=5)
