@@ -58,8 +58,7 @@ def job_from_images(
     start = _warm_start(init, images, overrides) if init else None
     asked = overrides.get(stage, {})
     wanted = {"loss": asked["loss"]} if of_loss and "loss" in asked else {}
-    choose = start.choice if start else partial(recipe_for_images, images, wanted=wanted)
-    choice = choose(stage, family, recipe=recipe, size=size)
+    choice = (start.choice if start else partial(recipe_for_images, images, wanted=wanted))(stage, family, recipe=recipe, size=size)
     from_loss = of_loss(choice.tables.get(stage, {}), asked) if of_loss else {}
     recipe, tables = choice.name, overlaid(choice.tables, {**overrides, stage: from_loss | asked}) | (start.tables if start else {})
     model, prior = resolved(tables, images, recipe)

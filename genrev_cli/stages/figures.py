@@ -51,16 +51,31 @@ def reconstruct(
     Raises FileError for unusable files and for an image that does not come back to the bit where `verify_exact` is set, UsageError for
     a split without images and for `verify_exact` with a network that is not exact.
     """
-    batch = settings.batch
     figure = Figure(
         ckpt=ckpt, out=out, shows="reconstructions", device=settings.device, look=_look(settings), data=data, precision=settings.precision
     )
     images, prior = figure.given(settings, pictures, progress), figure.model.prior
     autoencoder = exact(figure.model.autoencoder, settings.exact_bits) if settings.exact_bits else figure.model.autoencoder
-    autocast = autocast_in(figure.place, settings.precision)
+    numbers = _measured(figure, images, settings, autoencoder, progress=progress)
+    n, count = len(images), settings.columns
+    shown = list(range(n))[:count] if pictures else drawn_at_random(n, count, settings.seed).tolist()
+    with autocast_in(figure.place, settings.precision)():
+        tiles = _three_rows(figure, images, shown, autoencoder)
+    return figure.write(
+        tiles, len(shown), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
+        heads=[images.names[row] if pictures else str(row) for row in shown], corner="picture" if pictures else f"{images.split} image",
+        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=settings.seed,
+    )  # fmt: skip
+
+
+def _measured(
+    figure: Figure, images: Given, settings: ReconstructSettings, autoencoder: Autoencoder, *, progress: Progress
+) -> dict[str, Any]:
+    """Return the errors of all images. Raises FileError where `verify_exact` is set and one does not come back to the bit."""
+    batch, prior = settings.batch, figure.model.prior
     check = Exactness(autoencoder) if settings.verify_exact else None
     restricted, full, widest = L1(), L1(), 0.0
-    with progress.task("reconstruct", len(images)) as bar, autocast():
+    with progress.task("reconstruct", len(images)) as bar, autocast_in(figure.place, settings.precision)():
         for first in range(0, len(images), batch):
             pixels = torch.from_numpy(images.read(first, first + batch)).to(figure.place)
             n, x = len(pixels), to_float(filled(pixels, min(batch, len(images))))
@@ -73,21 +88,11 @@ def reconstruct(
                 check.add(pixels, x[:n], x_hat[:n])
             bar.advance(n)
     if check:
-        check.require(ckpt)
-    shown = (
-        list(range(len(images)))[: settings.columns] if pictures else drawn_at_random(len(images), settings.columns, settings.seed).tolist()
-    )
-    with autocast():
-        tiles = _three_rows(figure, images, shown, autoencoder)
-    numbers = {
+        check.require(figure.ckpt)
+    return {
         "images": len(images), **({"split": images.split} if images.split else {}), "l1_restricted": restricted.mean,
         "roundtrip_mean": full.mean, "roundtrip_max": full.max, "max_abs_z": widest, **(check.numbers() if check else {}),
     }  # fmt: skip
-    return figure.write(
-        tiles, len(shown), rows=("original", f"restricted\n{prior.dim} of {prior.latent_dim}", "full"),
-        heads=[images.names[row] if pictures else str(row) for row in shown], corner="picture" if pictures else f"{images.split} image",
-        config={"shows": "reconstructions: original, restricted latent, full latent"}, numbers=numbers, seed=settings.seed,
-    )  # fmt: skip
 
 
 def _three_rows(figure: Figure, images: Given, shown: Sequence[int], autoencoder: Autoencoder) -> Pixels:
