@@ -32,7 +32,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What it may be, with the numbers of long choices."""
+        """The allowed values as text, with the numbers of long choices."""
         return "; ".join(f"{name}: {choice}" for name, choice in zip(self.short, self.choices, strict=True)) if self.numbered else self.text
 
     @property

@@ -13,7 +13,7 @@ from genrev_cli.settings.search import SearchSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a search was asked to do. metric: its name in the log."""
+    """The task of a search. metric: its name in the log."""
 
     plan: Plan
     out: Path
@@ -23,7 +23,7 @@ class Asked:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be equal for another run of the command to go on in the same folder."""
+        """Return the settings that must be equal for another run of the command to go on in the same folder."""
         scores, raw = self.run.evaluation, self.plan.space.raw
         scored = {"n": scores.n, "split": scores.split, "features": scores.features} if not self.settings.metric else {}
         return {

@@ -188,12 +188,8 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
     codes = [_line(one, centre, dim, _strengths(settings, film)) for one in priors for dim in dims]
     lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
-    config = {
-        "shows": f"traversals from −{extent:g} to +{extent:g} standard deviations",
-        "dims": list(dims),
-        "around": _centre_name(settings, "prior mean"),
-        "classes": classes,
-    }
+    shows = f"traversals from −{extent:g} to +{extent:g} standard deviations"
+    config = {"shows": shows, "dims": list(dims), "around": _centre_name(settings, "prior mean"), "classes": classes}
     rows = [_row_name(one, dim, label) for (one, dim), label in zip(product(priors, dims), _row_labels(classes, dims), strict=True)]
     return _traversed(figure, settings, lines, rows, config=config, numbers={"dims": list(dims), "extent": extent})
 
@@ -225,11 +221,8 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
         )
     figure.inputs["directions"] = directions.header.as_input(directions.path)
     extent = f"{settings.extent:g}"
-    config = {
-        "shows": f"traversals along directions from −{extent} to +{extent} standard deviations",
-        "directions": names,
-        "around": _centre_name(settings, "mean of the codes"),
-    }
+    shows = f"traversals along directions from −{extent} to +{extent} standard deviations"
+    config = {"shows": shows, "directions": names, "around": _centre_name(settings, "mean of the codes")}
     return _traversed(figure, settings, lines, rows, config=config, numbers={"directions": names, "extent": settings.extent})
 
 

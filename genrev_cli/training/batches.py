@@ -43,7 +43,7 @@ class Order:
 
 
 class Stream(Protocol):
-    """What the training loop needs of batches. batch: rows per step over all processes."""
+    """The batches of a training loop. batch: rows per step over all processes."""
 
     batch: int
     device: torch.device
