@@ -34,6 +34,10 @@ _KINDS: dict[str, dict[str, str]] = {
     "sampler": {"sampler": _TABLE, "sampler.name": _TEXT},
     "codes": {"dim": _COUNT, "split": _TEXT, "latent": _TEXT},
     "directions": {"dim": _COUNT, "latent": _TEXT, "directions": _TABLES},
+    "state": {
+        "surroundings": _TABLE, "surroundings.torch": _TEXT, "surroundings.genrev": _TEXT, "surroundings.device": _TEXT,
+        "surroundings.isa": _TEXT, "surroundings.threads": _COUNT, "surroundings.processes": _COUNT,
+    },
     "samples": _PICTURE,
     "picture": _PICTURE,
 }  # fmt: skip

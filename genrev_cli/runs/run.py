@@ -104,7 +104,7 @@ class _Run:
         """
         job, options, start = self.job, self.options, 0
         if saved:
-            start = self.state.load(saved)
+            start = self.state.load(saved, self.progress.note)
             self.progress.note(f"resuming {self.out} at step {start} of {job.steps}")
         steps = max(start, job.steps)  # the state may already have more steps than are asked for now
         with closing(Batches(

@@ -1,18 +1,18 @@
 """What one training run trains, and how it is saved: the method, its averaged weights and the time that they took."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from genrev_cli.errors import FileError
-from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
-from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.header import provenance
 from genrev_cli.runs.execution import execute, uncompiled
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.resume import run_folder
+from genrev_cli.runs.saved import read_state, seconds_of, write_state
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.store.checkpoints import load_prefixed, prefixed
 from genrev_cli.training import distributed
@@ -96,16 +96,19 @@ class RunState:
     def save(self, step: int) -> None:
         """Write the state from which the run can be resumed."""
         tensors = training_tensors(self.method, self.ema)
-        header = Header(
-            "state", {"identity": self.job.identity}, tensors_digest(tensors), step, inputs=self.job.inputs, made_by=self.made_by()
+        write_state(
+            self.folder / "state.safetensors",
+            tensors,
+            identity=self.job.identity,
+            step=step,
+            inputs=self.job.inputs,
+            made_by=self.made_by(),
+            device=self.device,
         )
-        write_checkpoint(self.folder / "state.safetensors", tensors, header)
 
-    def load(self, path: Path) -> int:
+    def load(self, path: Path, note: Callable[[str], None]) -> int:
         """Read what `save` wrote, and return its step. Raises FileError when the file is no state or does not fit the method."""
-        header, tensors = read_checkpoint(path)
-        if header.kind != "state":
-            raise FileError(f"{path}: not a state to resume from (kind '{header.kind}'); run with --restart")
+        header, tensors = read_state(path, self.job.inputs, self.made_by(), device=self.device, note=note)
         load_training(self.method, self.ema, tensors, path)
-        self._seconds_before = header.made_by["seconds"]
+        self._seconds_before = seconds_of(header)
         return header.step

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.space import announce, tensors_bytes
@@ -21,6 +20,7 @@ from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.runs.disk import DiskEstimate
 from genrev_cli.runs.resume import earlier_run, run_folder, run_lock
+from genrev_cli.runs.saved import read_state, seconds_of, write_state
 from genrev_cli.runs.state import load_training, training_tensors
 from genrev_cli.seeds import derive
 from genrev_cli.settings.flow import FitFlowOptions
@@ -124,13 +124,17 @@ class _Fit:
         def write(step: int, means: dict[str, float]) -> None:
             log.write(step, kind="loss", seconds=round(self._seconds(), 3), **means)
 
+        def save(step: int) -> None:
+            log.sync()  # after a power cut the log must not be shorter than the state
+            self._save(step)
+
         try:
             with self.progress.task(STAGE, steps, "steps", done=start) as bar:
                 train(
                     self.method, batches, self.ema, seed=options.seed, start=start, steps=steps,
                     intervals=Intervals(options.log_every, monitor=0, preview=0), rate=lambda step: 1.0, precision="fp32",
                     save_seconds=60 * options.save_minutes, stop=Stop(options.time_limit, since()),
-                    hooks=Hooks(log=write, save=self._save), bar=bar,
+                    hooks=Hooks(log=write, save=save), bar=bar,
                 )  # fmt: skip
         finally:
             log.close()
@@ -150,15 +154,13 @@ class _Fit:
     def _save(self, step: int) -> None:
         """Write the state to resume from."""
         tensors = training_tensors(self.method, self.ema)
-        header = Header("state", {"identity": self.identity}, tensors_digest(tensors), step, inputs=self.inputs, made_by=self._made_by())
-        write_checkpoint(self.state, tensors, header)
+        made_by = self._made_by()
+        write_state(self.state, tensors, identity=self.identity, step=step, inputs=self.inputs, made_by=made_by, device=self.device)
 
     def _load(self) -> int:
-        header, tensors = read_checkpoint(self.state)
-        if header.kind != "state":
-            raise FileError(f"{self.state}: not a state to resume from (kind '{header.kind}'); run with --restart")
+        header, tensors = read_state(self.state, self.inputs, self._made_by(), device=self.device, note=self.progress.note)
         load_training(self.method, self.ema, tensors, self.state)
-        self.seconds_before = header.made_by["seconds"]
+        self.seconds_before = seconds_of(header)
         return header.step
 
     def _write(self, steps: int) -> Result:

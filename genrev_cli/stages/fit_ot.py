@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import FileError, InterruptedRun
-from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.errors import InterruptedRun
 from genrev_cli.files.codes import CodeSet
-from genrev_cli.files.header import Header, provenance
+from genrev_cli.files.header import provenance
 from genrev_cli.files.space import announce, tensors_bytes
 from genrev_cli.invocation import since
 from genrev_cli.latents.transport_maps import assemble, averaged, measure_map
@@ -23,6 +22,7 @@ from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.runs.disk import DiskEstimate
 from genrev_cli.runs.resume import STATE, earlier_run, run_folder, run_lock
+from genrev_cli.runs.saved import read_state, seconds_of, write_state
 from genrev_cli.seeds import derive
 from genrev_cli.settings.transport_map import EDGE, FitOtOptions
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, rows_of_maps, write_sampler
@@ -188,16 +188,14 @@ class _Fit:
         if self.first:
             parts = [solver.tensors().items() for solver in self.solvers]
             tensors = {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part}
-            header = Header(
-                "state", {"identity": self.identity}, tensors_digest(tensors), self.samples, inputs=self._inputs(), made_by=self._made_by()
-            )
-            write_checkpoint(self.state, tensors, header)
+            write_state(
+                self.state, tensors, identity=self.identity, step=self.samples, inputs=self._inputs(), made_by=self._made_by(),
+                device=self.device,
+            )  # fmt: skip
 
     def _load(self) -> None:
-        header, tensors = read_checkpoint(self.state)
-        if header.kind != "state":
-            raise FileError(f"{self.state}: not a state to resume from (kind '{header.kind}'); run with --restart")
-        self.seconds_before = header.made_by["seconds"]
+        header, tensors = read_state(self.state, self._inputs(), self._made_by(), device=self.device, note=self.progress.note)
+        self.seconds_before = seconds_of(header)
         for number, solver in enumerate(self.solvers):
             mark = f"{number}."
             solver.load_tensors({name.removeprefix(mark): tensor for name, tensor in tensors.items() if name.startswith(mark)})

@@ -1,11 +1,13 @@
-"""Kill every stage at random moments, run it again, and compare its result with that of an undisturbed run.
+"""Kill every stage at random moments, run it again, and compare all that it leaves with an undisturbed run.
 
-    python tests/faults/torture.py --kills 20 [STAGE …]
+    python tests/faults/torture.py --kills 20 [--forked] [STAGE …]
 
-prints a table: stage, kills by signal, completed runs, losses.
+prints a table: stage, kills by signal, completed runs, losses. With --forked, each run is a fork of a process that has loaded torch. Then
+kills meet only the work itself, not the imports, which take most of the time of such small runs.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -14,78 +16,24 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from alike import contents, differences
+from torture_stages import PREPARED, STAGES, write_recipes
 
 from genrev_cli.errors import GenrevError
 from genrev_cli.files.any import read_any_header
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}  # the networks are tiny, and waiting threads would only slow down other work
-
-RECIPE = """
-[model]
-name = "revnet"
-scales = [{{ blocks = 1, hidden = 16 }}, {{ blocks = 1, hidden = 16 }}]
-[prior]
-name = "{prior}"
-{dim}
-[pretrain-recon]
-batch = 64
-steps = {steps}
-[train-adversarial]
-prior_samples = 64
-hidden = [32, 32]
-batch = 64
-steps = {steps}
-[train-ot]
-batch = 128
-steps = {steps}
-[train-flow]
-batch = 64
-steps = {steps}
-[train-gan]
-batch = 64
-steps = {steps}
-weight_content = 1.0
-"""
-RECIPES = {"gaussian": ("active-gaussian", "dim = 8"), "classes": ("class-gaussians", ""), "flow": ("diagonal-gaussian", "")}
-
-RUN = "--device cpu --log-every 5 --monitor-every 20 --preview-every 20 --save-minutes 0.001"
 STEPS = 200  # some seconds
 
-PREPARED = (
-    "prepare-data digits --out {w}/data.h5",
-    "pretrain-recon --data {w}/data.h5 --recipe {w}/gaussian.toml --steps 5 --out {w}/start.safetensors --device cpu",
-    "encode --ckpt {w}/start.safetensors --out {w}/start.h5 --device cpu",
-    "fit-ot {w}/start.h5 --out {w}/map.safetensors --target-error 0.5 --device cpu",
-)
-"""Commands that make the inputs of the stages."""
-
-STAGES = {
-    "prepare-data": ("prepare-data digits --out {w}/out.h5", "out.h5"),
-    "pretrain-recon": ("pretrain-recon --data {w}/data.h5 --recipe {w}/gaussian.toml --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-adversarial": (
-        "train-adversarial --ckpt {w}/start.safetensors --recipe {w}/gaussian.toml --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-ot": ("train-ot --data {w}/data.h5 --recipe {w}/classes.toml --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-flow": ("train-flow --data {w}/data.h5 --recipe {w}/flow.toml --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-pga": (
-        "train-pga --data {w}/data.h5 --variant vpga --steps {steps} --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-vae": (
-        "train-vae --data {w}/data.h5 --variant wae-gan --steps {steps} --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "train-gan": (
-        "train-gan --ckpt {w}/start.safetensors --ot {w}/map.safetensors --recipe {w}/gaussian.toml --out {w}/out.safetensors " + RUN,
-        "out.safetensors"),
-    "fit-features": ("fit-features --data {w}/data.h5 --batch 64 --steps {steps} --out {w}/out.safetensors " + RUN, "out.safetensors"),
-    "encode": ("encode --ckpt {w}/start.safetensors --split all --batch 32 --out {w}/out.h5 --device cpu", "out.h5"),
-    "fit-ot": (
-        "fit-ot {w}/start.h5 --target-error 0.05 --max-samples 2000000 --save-minutes 0.001 --out {w}/out.safetensors --device cpu",
-        "out.safetensors"),
-    "sample": ("sample --ckpt {w}/start.safetensors -n 2000 --out {w}/out --device cpu", "out"),
-}  # fmt: skip
-"""Stage → (command, file or folder that it writes)."""
+Ended = tuple[signal.Signals | None, int, str]
+"""The signal that a run was sent, if it was sent one; its exit code; its stderr."""
 
 
 @dataclass
@@ -97,56 +45,71 @@ class Outcome:
     losses: list[str]
 
 
-def prepare(folder: Path, steps: int, lines: tuple[str, ...] = PREPARED) -> None:
+@dataclass(frozen=True)
+class Means:
+    """How to kill. run: (words of a command, folder of its cache, seconds until the signal or 0, the signal) → how it ended."""
+
+    run: Callable[[Sequence[str], Path, float, signal.Signals], Ended]
+    signals: Sequence[signal.Signals] = SIGNALS
+    earliest: float = 0.3  # share of a run's duration before which no signal is sent: the imports
+
+
+def prepare(folder: Path, steps: int, means: Means, lines: tuple[str, ...] = PREPARED) -> None:
     """Make the inputs of the stages."""
-    for name, (prior, dim) in RECIPES.items():
-        (folder / f"{name}.toml").write_text(RECIPE.format(prior=prior, dim=dim, steps=steps))
+    write_recipes(folder, steps)
     for line in lines:
-        subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
+        _, code, err = means.run(_words(line, folder, steps), folder / "cache", 0, signal.SIGKILL)
+        assert code == 0, f"{line}: {err}"
 
 
-def torture(name: str, start: Path, steps: int, kills: int, seed: int) -> Outcome:
-    """Kill a stage `kills` times, at random moments of its duration. After it completes, it starts again, until all kills are done."""
+def torture(name: str, start: Path, *, steps: int, kills: int, seed: int, means: Means) -> Outcome:
+    """Kill a stage `kills` times, at random moments of its duration. After each kill it goes on, to its end or to the next kill.
+
+    After it has ended, everything in its folder is compared, and it starts again, until all kills are done.
+    """
     line, out = STAGES[name]
     rng, outcome = random.Random(f"{name} {seed}"), Outcome(Counter(), 0, [])
     with tempfile.TemporaryDirectory(dir=start.parent) as temporary:
         folder = Path(temporary) / "a b [c] ü"  # a path with spaces, brackets and unicode
         shutil.copytree(start, folder)
+        write_recipes(folder, steps)
+        words, cache, kept = _words(line, folder, steps), folder / "cache", set(os.listdir(start))
         began = time.monotonic()
-        subprocess.run(_words(line, folder, steps), check=True, capture_output=True, env=ENVIRONMENT)
-        duration, wanted, listing = time.monotonic() - began, read_any_header(folder / out).sha256, _listing(folder)
-        _clear(folder, start)
-        anew = True
-        while True:
-            done, began = sum(outcome.kills.values()) >= kills, time.monotonic()
-            hit, code, err = _run(_words(line, folder, steps), 0 if done else rng.uniform(0.3, 1.0) * duration, rng.choice(SIGNALS))
-            if hit:
-                outcome.kills[hit.name] += 1
-            elif anew:  # the machine may have been busier when the duration was measured
+        _, code, err = means.run(words, cache, 0, signal.SIGKILL)
+        if code:
+            return Outcome(Counter(), 0, [f"the undisturbed run ended with exit code {code}: {err[-300:]}"])
+        duration, wanted, digest = time.monotonic() - began, contents(folder), _digest(folder / out)
+        _clear(folder, kept)
+        fresh = True
+        while outcome.kills.total() < kills or not fresh:
+            again, began = outcome.kills.total() < kills and (fresh or rng.random() < 0.4), time.monotonic()
+            seconds = rng.uniform(means.earliest, 1.0) * duration if again else 0
+            hit, code, err = means.run(words, cache, seconds, rng.choice(means.signals))
+            outcome.kills.update([hit.name] if hit else [])
+            if fresh and not hit:  # the machine may have been busier when the duration was measured
                 duration = min(duration, time.monotonic() - began)
-            anew = False
-            found = _looked_at(folder / out, wanted, ended=code == 0)
+            fresh = False
+            found = _looked_at(folder / out, digest, ended=code == 0)
             if code not in (0, INTERRUPTED, *(-number for number in SIGNALS)):
                 found = f"exit code {code}: {err[-300:]}"
-            if found:
-                outcome.losses.append(found)
             if code == 0 or found:
                 outcome.runs += code == 0
-                differs = _listing(folder) ^ listing if code == 0 else set()
-                outcome.losses += [f"other files than after the undisturbed run: {sorted(differs)}"] if differs else []
-                _clear(folder, start)
-                anew = True
-                if done:
-                    return outcome
+                outcome.losses += [found] if found else differences(wanted, contents(folder))
+                _clear(folder, kept)
+                fresh = True
+    return outcome
 
 
 def _words(line: str, folder: Path, steps: int) -> list[str]:
-    return [sys.executable, "-m", "genrev_cli", *(word.format(w=folder, steps=steps) for word in line.split())]
+    return [word.format(w=folder, steps=steps) for word in line.split()]
 
 
-def _run(words: list[str], seconds: float, number: signal.Signals) -> tuple[signal.Signals | None, int, str]:
-    """Run a command and send it a signal after some seconds (0: no signal). Return the signal if it was sent, the exit code, stderr."""
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+def started(words: Sequence[str], cache: Path, seconds: float, number: signal.Signals) -> Ended:
+    """Run a command in a new process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GENREV_CACHE": str(cache)}  # waiting threads would slow down other work
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genrev_cli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    )
     try:
         _, err = process.communicate(timeout=seconds or None)
         return None, process.returncode, err
@@ -156,25 +119,60 @@ def _run(words: list[str], seconds: float, number: signal.Signals) -> tuple[sign
         return number, process.returncode, err
 
 
+def forked(words: Sequence[str], cache: Path, seconds: float, number: signal.Signals) -> Ended:
+    """Run a command in a fork of this process, which must have loaded torch and not used it."""
+    with tempfile.TemporaryFile("w+") as told:
+        process = os.fork()
+        if not process:
+            _be_command(words, cache, told.fileno())
+        ends, hit = time.monotonic() + seconds, None
+        while (found := os.waitpid(process, os.WNOHANG if seconds and hit is None else 0))[0] == 0:
+            if time.monotonic() >= ends:
+                os.kill(process, number)
+                hit = number
+            else:
+                time.sleep(0.001)
+        told.seek(0)
+        return hit, os.waitstatus_to_exitcode(found[1]), told.read()
+
+
+def _be_command(words: Sequence[str], cache: Path, stderr: int) -> None:
+    """Run the command, and end the process."""
+    code = 1
+    try:
+        os.environ["GENREV_CACHE"] = str(cache)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(stderr, 2)
+        from genrev_cli.cli import main as command
+
+        code = command(list(words))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _digest(path: Path) -> str:
+    return path.name if path.suffix in (".html", ".md", ".json") else read_any_header(path).sha256  # these have times
+
+
 def _looked_at(out: Path, wanted: str, *, ended: bool) -> str:
     """Return what is wrong with the target, or '': it must be missing, or complete and correct."""
     if not out.exists():
         return "the stage ended, but its target is missing" if ended else ""
     try:
-        found = read_any_header(out).sha256
+        if out.suffix in (".html", ".json"):
+            read_any_header(out)
+        found = _digest(out)
     except GenrevError as error:
         return f"half-written: {error}"
     return "" if found == wanted else "differs from the undisturbed run"
 
 
-def _listing(folder: Path) -> set[str]:
-    """Return all files and folders in a folder. Only a whole listing shows what libraries leave under names of their own."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def _clear(folder: Path, start: Path) -> None:
+def _clear(folder: Path, kept: set[str]) -> None:
     """Remove all files of the stage."""
-    kept = set(os.listdir(start))
     for path in folder.iterdir():
         if path.name not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -185,19 +183,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stages", nargs="*", default=list(STAGES), metavar="STAGE")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--forked", action="store_true", help="SIGKILL only, and only during the work")
     options, lost = parser.parse_args(), 0
     with tempfile.TemporaryDirectory() as temporary:
         start = Path(temporary) / "start"
         start.mkdir()
-        prepare(start, STEPS)
+        means = Means(started)
+        if options.forked:
+            os.environ["OMP_NUM_THREADS"] = "1"
+            import genrev_cli.cli.commands
+            import genrev_cli.runs.run  # noqa: F401 (loads torch)
+
+            means = Means(forked, [signal.SIGKILL], 0.0)
+        prepare(start, options.steps, means)
         print("| stage | SIGKILL | SIGTERM | SIGINT | completed runs | lost |\n|---|---|---|---|---|---|", flush=True)
         for name in options.stages:
-            outcome = torture(name, start, STEPS, options.kills, options.seed)
+            outcome = torture(name, start, steps=options.steps, kills=options.kills, seed=options.seed, means=means)
             counts = " | ".join(str(outcome.kills[number.name]) for number in SIGNALS)
             print(f"| `{name}` | {counts} | {outcome.runs} | {len(outcome.losses)} |", flush=True)
             for loss in outcome.losses:
-                print(f"{name}: {loss}", file=sys.stderr)
+                print(f"{name}: {loss}", file=sys.stderr, flush=True)
             lost += len(outcome.losses)
     return int(lost > 0)
 

@@ -1,0 +1,56 @@
+"""What two runs of one command must have in common: every file and folder, with its content. Times, paths and speeds may differ."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from genrev_cli.errors import FileError
+from genrev_cli.files.any import content_of, read_any_header
+
+VARYING = {"made_by", "seconds", "images_per_second", "path", "inputs", "history", "checksum"}
+"""Keys of headers, logs and results whose values depend on the time, the machine or the folder. Digests of inputs are in file contents."""
+
+OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return the name of each file and folder → a digest of what may not vary. A genrev file that does not match its header is 'damaged'."""
+    return {path.relative_to(folder).as_posix(): _content(path) for path in folder.rglob("*") if "cache/features" not in path.as_posix()}
+
+
+def _content(path: Path) -> str:
+    if path.is_dir() or path.name == "journal.log":  # Optuna's journal has the times of its entries
+        return ""
+    if path.suffix in OWN:
+        try:
+            header = read_any_header(path)
+            found = content_of(path, header)
+        except FileError as error:
+            return f"damaged: {error}"
+        return "damaged: its digest is another" if found != header.sha256 else _digest([found, header.step, _steady(header.config)])
+    text = path.read_text(errors="replace")
+    if path.suffix == ".jsonl":
+        return _digest([_steady(json.loads(line)) for line in text.splitlines()])
+    if path.suffix == ".json":
+        return _digest(_steady(json.loads(text)))
+    return _digest(re.sub(r"[\d.:,+-]*\d[\w+/=.:-]*|data:image[^\"')]*", "", text)) if path.suffix in (".html", ".md") else _digest(text)
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _steady(inner) for key, inner in value.items() if key not in VARYING}
+    return [_steady(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Return a sentence for each file that is missing, was left over, or differs."""
+    missing = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
+    left = [f"{name} was left over" for name in sorted(found.keys() - wanted.keys())]
+    other = [f"{name} differs ({found[name]})" for name in sorted(wanted.keys() & found.keys()) if wanted[name] != found[name]]
+    return missing + left + other
