@@ -23,6 +23,9 @@ _SUFFIX = ".genrev-part"
 _LONGEST = 100  # bytes; a longer target name is hashed, because the temporary name is longer still and names have a limit
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
+_writing: set[str] = set()
+"""Names of the parts that this process writes now. A restarted container has the process number of the one that was killed, often 1."""
+
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder, if it exists."""
@@ -93,6 +96,7 @@ def held(target: Path, *, folder: bool, mode: int | None) -> Iterator[Path]:
     """
     while True:
         part = beside(target)
+        _writing.add(part.name)
         if folder:
             part.mkdir()
         else:
@@ -110,6 +114,7 @@ def held(target: Path, *, folder: bool, mode: int | None) -> Iterator[Path]:
             remove(part)
         if descriptor is not None:
             os.close(descriptor)
+        _writing.discard(part.name)
 
 
 def drop_orphans(target: Path) -> None:
@@ -132,9 +137,12 @@ def _abandoned(part: Path, owner: str) -> Iterator[bool]:
     pid, _, rest = owner.partition("-")  # earlier versions stored no machine, and then no random number
     machine, _, number = rest.partition("-")
     descriptor = hold(part) if number else None
-    dead = machine in ("", _here()) and pid.isdigit() and not _alive(int(pid))
+    here = machine in ("", _here()) and pid.isdigit()
     try:
-        yield dead and (descriptor is not None or not (number and _locks_work(part)))
+        if here and number and int(pid) == os.getpid():
+            yield descriptor is not None and part.name not in _writing
+        else:
+            yield here and not _alive(int(pid)) and (descriptor is not None or not (number and _locks_work(part)))
     finally:
         if descriptor is not None:
             os.close(descriptor)

@@ -104,6 +104,7 @@ class Callbacks:
         self._record(step, "eval", **protocol, **found)
         if found[label] < self._best.get(label, math.inf):
             self._best = {**found, "step": step}
+            self._log.sync()  # after a power cut the best checkpoint must not be newer than the log
             self._state.write_checkpoint(best_file(self._state.out), step, score={**found, **protocol})
 
     def save(self, step: int) -> None:

@@ -92,6 +92,17 @@ def test_two_writers_with_one_process_number_do_not_meet(tmp_path):
     assert (tmp_path / "a").read_text() == "one"
 
 
+def test_what_was_left_under_this_process_number_is_removed(tmp_path):
+    """A restarted container has the process number of the one that was killed, often 1."""
+    target = tmp_path / "state.safetensors"
+    left = parts.beside(target)
+    left.write_text("half")
+    with atomic_path(target) as part:
+        assert not left.exists()
+        parts.drop_orphans(target)
+        assert part.exists()
+
+
 def test_what_another_machine_left_stays(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(platform, "node", lambda: "another")
