@@ -16,8 +16,8 @@ OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return the name of each file and folder → a digest of what may not vary. A genrev file that does not match its header is 'damaged'."""
-    return {path.relative_to(folder).as_posix(): _content(path) for path in folder.rglob("*") if "cache/features" not in path.as_posix()}
+    """Return the name of each file and folder → a digest of what may not vary, or 'damaged' for a file that does not match its header."""
+    return {path.relative_to(folder).as_posix(): _content(path) for path in folder.rglob("*")}
 
 
 def _content(path: Path) -> str:

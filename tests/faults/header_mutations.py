@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,23 +19,40 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from sound_files import build
 
 from genrev_cli.cli import main
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.checkpoint import read_checkpoint, write_checkpoint
 from genrev_cli.files.header import KEY, Header
+from genrev_cli.files.page import read_page, write_page
 from genrev_cli.files.pictures import read_json, read_picture, write_json, write_picture
+from genrev_cli.files.samples import MARK
 
 VALUES = (5, -1, 1.5, True, None, "x", "", [], [1], ["x"], {}, {"x": 1}, {"x": {"x": "x"}}, 10**30)
 
 FILES = {
     "m.safetensors": ("info {f}", "report {f} --out {w}/out.html", "card {f} --out {w}/card.md", "sample -n 1 --ckpt {f} --out {w}/out.h5"),
     "ot.safetensors": ("info {f}", "sample -n 1 --ckpt {s}/m.safetensors --ot {f} --out {w}/out.h5"),
+    "gmm.safetensors": ("info {f}", "sample -n 1 --ckpt {s}/m.safetensors --gmm {f} --out {w}/out.h5"),
+    "flow.safetensors": ("info {f}", "sample -n 1 --ckpt {s}/m.safetensors --flow {f} --out {w}/out.h5"),
+    "c.safetensors": ("info {f}", "fid {s}/samples.h5 --ref {s}/data.h5 --split all --no-cache --features {f} --out {w}/out.json"),
+    "m.safetensors.run/state.safetensors": (
+        "pretrain-recon --data {s}/data.h5 --recipe {s}/tiny.toml --steps 3 --out {w}/m.safetensors --device cpu",
+    ),
     "directions.safetensors": ("info {f}", "traverse --ckpt {s}/m.safetensors --directions {f} --count 1 --split all --out {w}/out.png"),
     "data.h5": ("info {f}", "pretrain-recon --data {f} --recipe {s}/tiny.toml --out {w}/a.safetensors --dry-run --device cpu"),
     "codes.h5": ("info {f}", "report {f} --out {w}/out.html", "decode {f} --ckpt {s}/m.safetensors --out {w}/out.h5"),
     "samples.h5": ("info {f}", "report {f} --out {w}/out.html"),
+    "samples.npz": (
+        "info {f}",
+        "report {f} --out {w}/out.html",
+        "fid {f} --ref {s}/data.h5 --split all --features pixel --out {w}/out.json",
+    ),
+    "samples": ("info {f}", "report {f} --out {w}/out.html"),
+    "statistics.npz": ("info {f}", "fid {s}/samples.h5 --ref {f} --features pixel --out {w}/out.json"),
+    "report.html": ("info {f}", "report {s}/m.safetensors {s}/fid.json --out {f}"),
     "grid.png": ("info {f}", "report {f} --out {w}/out.html"),
     "fid.json": ("info {f}", "report {f} --out {w}/out.html", "report {s}/m.safetensors {f} --out {w}/out.html"),
 }
@@ -63,7 +81,16 @@ def changed(header: Header, rng: random.Random) -> tuple[Header, str]:
 
 def write(source: Path, target: Path, header: Header) -> None:
     """Copy a file with another header."""
-    if source.suffix == ".safetensors":
+    target.parent.mkdir(exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+        (target / MARK).write_text(header.to_json())
+    elif source.suffix == ".npz":
+        with np.load(source) as arrays:
+            np.savez(target, **{**arrays, KEY: np.array(header.to_json())})
+    elif source.suffix == ".html":
+        write_page(target, read_page(source)[1], header)
+    elif source.suffix == ".safetensors":
         write_checkpoint(target, read_checkpoint(source)[1], header)
     elif source.suffix == ".h5":
         target.write_bytes(source.read_bytes())

@@ -107,8 +107,8 @@ def live(folder: Path) -> None:
 def faults(folder: Path, resumed: bool) -> list[str]:
     """Return what does not fit together in a folder, one sentence each.
 
-    resumed: the run had gone on from a state. Its log then ends at that state at first, and the best checkpoint may be of a later step, which
-    the run makes again.
+    resumed: the run had gone on from a state. Its log then ends at that state at first, and the best checkpoint may be of a later step,
+    which the run makes again.
     """
     out, found = folder / NAME, []
     log_path, state, best = run_folder(out) / "log.jsonl", run_folder(out) / STATE, best_file(out)

@@ -91,7 +91,9 @@ STAGES = {
         "fid {w}/drawn.h5 --ref {w}/data.h5 --split train --features {w}/features.safetensors --save-stats {w}/out.npz --out {w}/out.json "
         "--device cpu", "out.json"),
     "report": ("report {w}/start.safetensors {w}/score.json {w}/drawn.h5 --out {w}/out.html", "out.html"),
-    "compare": ("compare {w}/start.safetensors {w}/start.safetensors+{w}/map.safetensors -n 200 --features pixel --out {w}/out.html --device cpu", "out.html"),
+    "compare": (
+        "compare {w}/start.safetensors {w}/start.safetensors+{w}/map.safetensors -n 200 --features pixel --out {w}/out.html --device cpu",
+        "out.html"),
     "card": ("card {w}/start.safetensors --score {w}/score.json --out {w}/out --device cpu", "out/README.md"),
     "sweep-bottleneck": (
         "sweep-bottleneck --out {w}/out --data {w}/data.h5 --recipes {w}/gaussian.toml --dims 2,4 --steps 20 " + RUN, "out/sweep.json"),
