@@ -17,6 +17,7 @@ from typer.main import get_command
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
 from genrev_cli.cli.mistakes import unknown_option
+from genrev_cli.cli.termination import explain_termination
 from genrev_cli.errors import FileError, GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
 from genrev_cli.plugins import FLAG, fault, load_asked
@@ -126,6 +127,8 @@ def run() -> None:
     process_began.set(time.monotonic())
     _share_cores(os.environ)
     open_streams()
+    if many_processes():
+        explain_termination(error_line)
     code = close_streams(main())
     if code == LostProcessError.exit_code:
         os._exit(code)  # NCCL may wait for the lost process when it shuts down

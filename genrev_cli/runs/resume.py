@@ -8,6 +8,7 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.lock import locked, require_no_links
+from genrev_cli.files.parts import sync
 from genrev_cli.training import distributed
 
 STATE = "state.safetensors"
@@ -49,6 +50,14 @@ def owns_best(out: Path, identity: dict[str, Any], *, defaults: dict[str, Any]) 
         return False
     before = [read_checkpoint_header(file).config.get("identity") for file in (run_folder(out) / STATE, out) if file.exists()]
     return "score" in best and any(not differences(best.get("identity", {}), one, defaults) for one in (identity, *before) if one)
+
+
+def discard_best(out: Path) -> None:
+    """Remove the best checkpoint beside `out`, so that it does not come back after a power cut."""
+    if best_file(out).exists():
+        best_file(out).unlink()
+        with suppress(OSError):  # some file systems cannot flush a folder
+            sync(out.parent)
 
 
 def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *, defaults: dict[str, Any] | None = None) -> Header | None:

@@ -19,7 +19,7 @@ from genrev_cli.runs.evaluation import Evaluator
 from genrev_cli.runs.execution import effect_of_precision
 from genrev_cli.runs.job import Job
 from genrev_cli.runs.out_of_memory import out_of_memory
-from genrev_cli.runs.resume import STATE, best_file, earlier_run, owns_best, run_folder, run_lock
+from genrev_cli.runs.resume import STATE, best_file, discard_best, earlier_run, owns_best, run_folder, run_lock
 from genrev_cli.runs.state import RunState
 from genrev_cli.runs.trackers import require_tracker
 from genrev_cli.settings.schedule import RunOptions
@@ -128,7 +128,7 @@ class _Run:
         if fresh:
             state.start(batches)
             if first and self.owns_best:
-                best_file(self.out).unlink(missing_ok=True)
+                discard_best(self.out)
             if first and self.out.exists():  # a restart: the old checkpoint stays until the end, but from now on the state is the new run's
                 state.save(0)
         evaluator = (

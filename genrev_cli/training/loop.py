@@ -72,8 +72,10 @@ class Stop:
         def handle(number: int, frame: object) -> None:
             self._signalled = True
             signal.signal(number, before[signal.Signals(number)])
+            signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        wakeup = signal.set_wakeup_fd(-1)  # under torchrun a thread would see the first signal too, and end the process
         for number in before:
             signal.signal(number, handle)
         try:
@@ -81,6 +83,7 @@ class Stop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_c
 from genrev_cli.files.header import Header
 from genrev_cli.progress import SILENT
 from genrev_cli.runs import callbacks
-from genrev_cli.runs.resume import STATE, best_file, run_folder
+from genrev_cli.runs.resume import STATE, best_file, discard_best, run_folder
 from genrev_cli.runs.saved import read_state, write_state
 from genrev_cli.training.log import read_log
 
@@ -85,7 +85,7 @@ def live(folder: Path) -> None:
     run = Run(folder)
     start = run.load() if (run.folder / STATE).exists() else 0
     if not start:
-        best_file(run.out).unlink(missing_ok=True)
+        discard_best(run.out)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "score", lambda evaluator, state: state.score())
         options = SimpleNamespace(tracker="", preview_every=0)
