@@ -273,4 +273,6 @@ def test_a_current_folder_that_is_gone(tmp_path, monkeypatch, capsys):
 def test_a_library_that_does_not_fit_into_memory():
     """What the loader says under a small ulimit -v."""
     assert lacks_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert lacks_memory(RuntimeError("could not create a primitive"))
+    assert not lacks_memory(RuntimeError("could not create a primitive descriptor for a convolution forward propagation primitive"))
     assert not lacks_memory(ImportError("No module named 'torch'"))

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from alike import contents, differences
 from torture_stages import PREPARED, STAGES, write_recipes
@@ -67,13 +68,13 @@ def torture(name: str, start: Path, *, steps: int, kills: int, seed: int, means:
 
     After it has ended, everything in its folder is compared, and it starts again, until all kills are done.
     """
-    line, out = STAGES[name]
+    _, out = STAGES[name]
     rng, outcome = random.Random(f"{name} {seed}"), Outcome(Counter(), 0, [])
     with tempfile.TemporaryDirectory(dir=start.parent) as temporary:
         folder = Path(temporary) / "a b [c] ü"  # a path with spaces, brackets and unicode
         shutil.copytree(start, folder)
         write_recipes(folder, steps)
-        words, cache, kept = _words(line, folder, steps), folder / "cache", set(os.listdir(start))
+        words, cache, kept = words_of(name, folder, steps), folder / "cache", set(os.listdir(start))
         began = time.monotonic()
         _, code, err = means.run(words, cache, 0, signal.SIGKILL)
         if code:
@@ -100,6 +101,11 @@ def torture(name: str, start: Path, *, steps: int, kills: int, seed: int, means:
     return outcome
 
 
+def words_of(name: str, folder: Path, steps: int) -> list[str]:
+    """Return the words of a stage's command."""
+    return _words(STAGES[name][0], folder, steps)
+
+
 def _words(line: str, folder: Path, steps: int) -> list[str]:
     return [word.format(w=folder, steps=steps) for word in line.split()]
 
@@ -119,13 +125,16 @@ def started(words: Sequence[str], cache: Path, seconds: float, number: signal.Si
         return number, process.returncode, err
 
 
+def load_torch() -> None:
+    """Load what commands need, before any fork."""
+    import genrev_cli.cli.commands
+    import genrev_cli.runs.run  # noqa: F401
+
+
 def forked(words: Sequence[str], cache: Path, seconds: float, number: signal.Signals) -> Ended:
     """Run a command in a fork of this process, which must have loaded torch and not used it."""
     with tempfile.TemporaryFile("w+") as told:
-        process = os.fork()
-        if not process:
-            _be_command(words, cache, told.fileno())
-        ends, hit = time.monotonic() + seconds, None
+        process, ends, hit = fork(words, cache, told), time.monotonic() + seconds, None
         while (found := os.waitpid(process, os.WNOHANG if seconds and hit is None else 0))[0] == 0:
             if time.monotonic() >= ends:
                 os.kill(process, number)
@@ -134,6 +143,14 @@ def forked(words: Sequence[str], cache: Path, seconds: float, number: signal.Sig
                 time.sleep(0.001)
         told.seek(0)
         return hit, os.waitstatus_to_exitcode(found[1]), told.read()
+
+
+def fork(words: Sequence[str], cache: Path, stderr: IO[str]) -> int:
+    """Start a command in a fork, and return its process number."""
+    process = os.fork()
+    if not process:
+        _be_command(words, cache, stderr.fileno())
+    return process
 
 
 def _be_command(words: Sequence[str], cache: Path, stderr: int) -> None:
@@ -193,9 +210,7 @@ def main() -> int:
         means = Means(started)
         if options.forked:
             os.environ["OMP_NUM_THREADS"] = "1"
-            import genrev_cli.cli.commands
-            import genrev_cli.runs.run  # noqa: F401 (loads torch)
-
+            load_torch()
             means = Means(forked, [signal.SIGKILL], 0.0)
         prepare(start, options.steps, means)
         print("| stage | SIGKILL | SIGTERM | SIGINT | completed runs | lost |\n|---|---|---|---|---|---|", flush=True)
