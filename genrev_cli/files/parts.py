@@ -71,14 +71,17 @@ def beside(target: Path, mark: str = "") -> Path:
     return target.with_name(f"{_stem(target)}{mark}.{os.getpid()}-{_here()}-{secrets.token_hex(4)}{_SUFFIX}")
 
 
-def hold(path: Path, *, wait: bool = False) -> int | None:
-    """Open a file or folder and lock it; None if another process holds it (unless `wait`), or if it cannot be locked here."""
+def hold(path: Path, *, wait: bool = False, shared: bool = False) -> int | None:
+    """Open a file or folder and lock it; None if another process holds it (unless `wait`), or if it cannot be locked here.
+
+    shared: let others lock it as shared too, as HDF5's library does to read a file.
+    """
     if not fcntl:
         return None
     with suppress(OSError):
         descriptor = os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | _NO_LINK)  # NFS locks only what is open to be written
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
             os.close(descriptor)  # it was removed before it was locked
@@ -101,7 +104,8 @@ def held(target: Path, *, folder: bool, mode: int | None) -> Iterator[Path]:
             part.mkdir()
         else:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_LINK, 0o666))
-        descriptor = hold(part, wait=True)  # another writer holds it for a moment when it looks at it
+        # Another writer holds it for a moment when it looks at it. Shared: it is still locked when it has become the target, for readers.
+        descriptor = hold(part, wait=True, shared=True)
         if descriptor is not None or part.exists():  # else another writer took it for left behind
             break
     try:

@@ -33,6 +33,13 @@ class _Block(nn.Module):
         return h + self.second(silu(self.first(self.norm(h)) + self.condition(c)))
 
 
+def _renamed(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Give the tensors of the first flows their present names."""
+    old = f"{prefix}time."
+    for name in [name for name in tensors if name.startswith(old)]:
+        tensors[f"{prefix}embed_time.{name.removeprefix(old)}"] = tensors.pop(name)
+
+
 @final
 class Velocity(nn.Module):
     """v(x, t) for codes of `dim` dimensions: `blocks` residual blocks of `width` units. It starts as v = 0. classes: 0 for none."""
@@ -41,6 +48,7 @@ class Velocity(nn.Module):
         super().__init__()
         self.enter, self.leave = nn.Linear(dim, width), nn.Linear(width, dim)
         self.embed_time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.register_load_state_dict_pre_hook(_renamed)
         self.label = nn.Embedding(classes, width) if classes else None
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         nn.init.zeros_(self.leave.weight)

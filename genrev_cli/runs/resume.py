@@ -69,7 +69,7 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
     for path in (state, out):
         if path.exists():
             header = read_checkpoint_header(path)
-            before = header.config.get("identity", {})
+            before = _completed(header.config.get("identity", {}), identity)
             if before.get("stage") != stage:
                 raise UsageError(f"{path}: was made by '{before.get('stage')}'; choose another --out")
             changed = sorted(differences(before, identity, defaults or {}))
@@ -79,6 +79,17 @@ def earlier_run(stage: str, identity: dict[str, Any], out: Path, state: Path, *,
                 )
             return header
     return None
+
+
+def _completed(before: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+    """Return the identity of an earlier run as if it had been stored now.
+
+    The first version stored the recipe's name, whose settings are compared one by one, and not the prior's latent_dim, which the model has.
+    """
+    found = {key: value for key, value in before.items() if key != "recipe"}
+    if isinstance(found.get("prior"), dict) and "latent_dim" in identity.get("prior", {}):
+        found["prior"] = {"latent_dim": identity["prior"]["latent_dim"], **found["prior"]}
+    return found
 
 
 def begun_with(out: Path) -> dict[str, Any]:

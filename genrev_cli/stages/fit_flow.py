@@ -108,6 +108,7 @@ class _Fit:
         start = 0
         if found is not None and self.state.exists():
             start = self._load()
+            self.progress.note(f"resuming {self.out} at step {start} of {self.options.steps}")
         elif found is not None and found.step < self.options.steps:
             raise UsageError(f"{self.out}: has {found.step} steps, and its state, {self.state}, is gone; use --restart to train it anew")
         elif self.options.restart and (self.state.exists() or self.out.exists()):

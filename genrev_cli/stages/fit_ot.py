@@ -101,6 +101,7 @@ class _Fit:
             announce(self.out, self._disk_estimate().needed(self.out), self.progress.note)
         if found is not None and self.state.exists():
             self._load()
+            self.progress.note(f"resuming {self.out} at {self.samples:,} samples")
         elif self.options.restart and (self.state.exists() or self.out.exists()):
             self._save(None)  # now this run replaces the earlier one, even if it is killed
         log = Log(run_folder(self.out) / "log.jsonl", self.samples) if self.first else None

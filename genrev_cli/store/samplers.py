@@ -110,7 +110,7 @@ def open_model(ckpt: Path, device: torch.device, file: SamplerFile | None = None
             f"{file.path}: was fitted to codes of {encoder.get('path', 'another model')}, not of {ckpt}; "
             f"run 'genrev encode --ckpt {ckpt}', and '{MAKERS[sampler.config['name']]}' with those codes"
         )
-    prior = Resampled(model.prior, sampler, codes["config"]["latent"] == "full").to(device)
+    prior = Resampled(model.prior, sampler, codes["config"].get("latent") == "full").to(device)
     return replace(model, prior=prior, sampler=(file.path, header))
 
 

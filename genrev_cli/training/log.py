@@ -8,6 +8,7 @@ from typing import Any
 
 from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import system_error, write_text
+from genrev_cli.files.parts import make_folder
 
 LIMIT = 20_000
 """Largest number of lines that a log keeps of each kind in THINNED."""
@@ -68,7 +69,7 @@ class Log:
     def __init__(self, path: Path, step: int) -> None:
         """Keep the lines up to and including `step`. Raises FileError where they cannot be written."""
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._open(step)
 
     def _open(self, step: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from genrev_cli.files import parts
+from genrev_cli.files import atomic, hdf5, parts
 from genrev_cli.files.atomic import atomic_path, write_text
 from genrev_cli.files.checkpoint import read_checkpoint, safetensors_pieces, tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header
@@ -101,6 +101,15 @@ def test_what_was_left_under_this_process_number_is_removed(tmp_path):
         assert not left.exists()
         parts.drop_orphans(target)
         assert part.exists()
+
+
+def test_a_file_can_be_read_as_soon_as_it_has_its_name(tmp_path, monkeypatch):
+    """HDF5's library locks what it reads, and the writer's lock lasts until the folder is flushed."""
+    out, read = tmp_path / "a.h5", []
+    monkeypatch.setattr(atomic, "sync", lambda path: read.append(hdf5.read_header(out).kind) if path == tmp_path else None)
+    with hdf5.writing(out, Header("samples", {}, "")) as writer:
+        writer.create("a", (1,), "uint8")
+    assert read == ["samples"]
 
 
 def test_what_another_machine_left_stays(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.sizes import SIZES
 from genrev_cli.settings.trainers import TRAINERS
 
-SHAPES = ((1, 8, 8), (3, 9, 13), (1, 28, 28), (3, 64, 64), (3, 48, 64), (1, 8, 256), (3, 256, 256))
+SHAPES = ((1, 1, 1), (3, 1, 1), (1, 1, 7), (1, 8, 8), (3, 9, 13), (1, 28, 28), (3, 64, 64), (3, 48, 64), (1, 8, 256), (3, 256, 256))
 NUMBERS = (24, 303, 60_000, 5_000_000)
 OTHER_SETTINGS = {"train-adversarial": AdversarialConfig, "train-gan": AEOTGANConfig, "fit-features": ClassificationConfig}
 
@@ -95,6 +95,7 @@ def test_dimensions_are_those_of_the_papers_data_sets():
 def test_few_images_get_small_batches_and_narrow_networks():
     assert [batch_size(Facts((3, 64, 64), images), 256) for images in (24, 303, 50_000)] == [8, 32, 256]
     assert batch_size(Facts((3, 256, 256), 50_000), 256) == 16
+    assert batch_size(Facts((3, 4096, 4096), 50_000), 256) == 4
     assert [width_factor(Facts((3, 64, 64), images)) for images in (24, 50_000, 10**6)] == [0.25, 1, 1]
 
 

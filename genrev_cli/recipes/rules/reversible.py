@@ -40,7 +40,7 @@ def scale_count(facts: Facts) -> int:
 
     But so often that at most 8 pixels are left along the longer side, or 2^6 times fewer.
     """
-    possible = [k for k in range(1, MOST_SCALES + 1) if 2**k < 2 * facts.longer]
+    possible = [k for k in range(1, MOST_SCALES + 1) if 2**k < 2 * facts.longer] or [1]
     cheap = [k for k in possible if padded_area(facts, k) <= PADDING]
     needed = next((k for k in possible if -(-facts.longer // 2**k) <= COARSE), possible[-1])
     return max(needed, *cheap, 1)

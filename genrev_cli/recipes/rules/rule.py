@@ -95,7 +95,7 @@ def latent_dims(facts: Facts, times: float = 1.0, most: int = 128) -> int:
     8·(values / 64)^0.4, which gives 8 for digits, 16 for MNIST, 32 for CIFAR-10 and 64 for CelebA at 64×64 (the reversible recipes), times
     a family's factor. No more than one per 8 images, because codes of few images cannot fill a prior in many dimensions (docs/results.md).
     """
-    wanted = min(8 * (facts.values / 64) ** 0.4 * times, most, max(facts.images / 8, 4), facts.values / 4)
+    wanted = min(8 * (facts.values / 64) ** 0.4 * times, most, max(facts.images / 8, 4), max(facts.values / 4, 1))
     return 1 << int(wanted * 1.0001).bit_length() - 1
 
 
@@ -112,7 +112,7 @@ def batch_size(facts: Facts, most: int, *, up_to: int = 64 * 64 * 3) -> int:
     """
     memory = most * min(1.0, up_to / facts.values)
     wanted = min(memory, max(facts.images / 8, 8))
-    return max(4, 1 << int(wanted).bit_length() - 1)
+    return max(4, 1 << int(max(wanted, 1)).bit_length() - 1)
 
 
 def two_digits(number: float) -> int:
