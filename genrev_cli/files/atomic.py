@@ -17,7 +17,13 @@ _ATTEMPTS = 10  # at replacing a folder while other processes replace it too
 
 
 def _sync_all(paths: Sequence[Path]) -> None:
-    """Flush them side by side: a disk writes many files' changes at once when they are asked for together."""
+    """Flush them side by side: a disk writes many files' changes at once when they are asked for together.
+
+    One file needs no thread. Where memory is short, a thread can end before it begins, and Python then waits for it for ever.
+    """
+    if len(paths) == 1:
+        sync(paths[0])
+        return
     with ThreadPoolExecutor(min(len(paths), _SYNCING)) as pool:
         for _ in pool.map(sync, paths):
             continue

@@ -15,6 +15,10 @@ VARYING = {"made_by", "seconds", "images_per_second", "path", "inputs", "history
 OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
 
 
+_MASKED = re.compile(r"<script type=.application/json.*?</script>|[0-9a-f]{12,}|data:image[^\"')]*|[\d.:,+-]*\d[\w+/=.:-]*", re.DOTALL)
+"""Headers, digests, pictures and numbers in pages."""
+
+
 def contents(folder: Path) -> dict[str, str]:
     """Return the name of each file and folder → a digest of what may not vary, or 'damaged' for a file that does not match its header."""
     return {path.relative_to(folder).as_posix(): _content(path) for path in folder.rglob("*")}
@@ -35,7 +39,7 @@ def _content(path: Path) -> str:
         return _digest([_steady(json.loads(line)) for line in text.splitlines()])
     if path.suffix == ".json":
         return _digest(_steady(json.loads(text)))
-    return _digest(re.sub(r"[\d.:,+-]*\d[\w+/=.:-]*|data:image[^\"')]*", "", text)) if path.suffix in (".html", ".md") else _digest(text)
+    return _digest(_MASKED.sub("", text) if path.suffix in (".html", ".md") else text)
 
 
 def _steady(value: Any) -> Any:

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from alike import contents, differences
-from torture import STAGES, Means, fork, forked, load_torch, prepare, words_of
+from torture import STAGES, Means, fork, forked, load_torch, prepare, use_one_thread, words_of
 
 LOCKED = ("pretrain-recon", "fit-ot", "fit-flow")
 TRIED = ("prepare-data", "encode", "decode", "sample", "fid-ref", "fid", "fit-gmm", "report", "card", "search", *LOCKED)
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--steps", type=int, default=20)
     options, found = parser.parse_args(), 0
-    os.environ["OMP_NUM_THREADS"] = "1"
+    use_one_thread()
     load_torch()
     with tempfile.TemporaryDirectory() as temporary:
         start = Path(temporary) / "start"

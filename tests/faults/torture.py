@@ -125,6 +125,12 @@ def started(words: Sequence[str], cache: Path, seconds: float, number: signal.Si
         return number, process.returncode, err
 
 
+def use_one_thread() -> None:
+    """Start this program anew with one thread, unless it has one: a fork has no other thread of its parent, and would wait for it."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "OMP_NUM_THREADS": "1"})
+
+
 def load_torch() -> None:
     """Load what commands need, before any fork."""
     import genrev_cli.cli.commands
@@ -204,12 +210,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--forked", action="store_true", help="SIGKILL only, and only during the work")
     options, lost = parser.parse_args(), 0
+    if options.forked:
+        use_one_thread()
     with tempfile.TemporaryDirectory() as temporary:
         start = Path(temporary) / "start"
         start.mkdir()
         means = Means(started)
         if options.forked:
-            os.environ["OMP_NUM_THREADS"] = "1"
             load_torch()
             means = Means(forked, [signal.SIGKILL], 0.0)
         prepare(start, options.steps, means)
