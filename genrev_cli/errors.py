@@ -90,9 +90,10 @@ def lacks_memory(error: BaseException) -> bool:
     """Return True if an error of Python, NumPy, torch, CUDA or the operating system says that memory ran out."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # 'failed to map segment' is said of a library, 'could not create a primitive' by oneDNN of the memory that a layer needs
+    # 'failed to map segment' is said of a library, 'could not create a primitive' by oneDNN. A new thread needs memory for its stack.
     words = (
-        "out of memory|[Cc]an(no|')t allocate memory|not enough memory|failed to map segment|could not create a (primitive(?! desc)|memory)"
+        "out of memory|[Cc]an(no|')t allocate memory|not enough memory|failed to map segment|can't start new thread"
+        "|could not (create|execute) a (primitive(?! desc)|memory)"
     )
     match = isinstance(error, RuntimeError | ImportError) and re.search(words, str(error))
     return isinstance(error, MemoryError) or bool(match)

@@ -225,6 +225,8 @@ def _run(words: list[str], peer_seconds: float) -> object:
 
 def _lacking(said: str) -> str:
     """Return a sentence for an error of torch or the system that means too little memory."""
+    if "new thread" in said:
+        return "no thread can be started: there is not enough memory, or as many processes as allowed (ulimit -u)"
     asked = re.search(r"allocate ([\d.]+ \w+)", said)
     more = f" ({asked[1]} more were needed)" if asked else ""
     gpu = re.search(r"GPU (\d+) has a total capacity of ([\d.]+ \w+)", said)

@@ -274,5 +274,7 @@ def test_a_library_that_does_not_fit_into_memory():
     """What the loader says under a small ulimit -v."""
     assert lacks_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
     assert lacks_memory(RuntimeError("could not create a primitive"))
+    assert lacks_memory(RuntimeError("could not execute a primitive"))
+    assert lacks_memory(RuntimeError("can't start new thread"))
     assert not lacks_memory(RuntimeError("could not create a primitive descriptor for a convolution forward propagation primitive"))
     assert not lacks_memory(ImportError("No module named 'torch'"))

@@ -44,6 +44,7 @@ CKPT = "--ckpt {w}/start.safetensors --device cpu"
 
 PREPARED = (
     "prepare-data digits --limit 400 --out {w}/data.h5",
+    "prepare-data digits --out {w}/digits.h5",
     "pretrain-recon --data {w}/data.h5 --recipe {w}/gaussian.toml --steps 5 --out {w}/start.safetensors --device cpu",
     "encode --ckpt {w}/start.safetensors --out {w}/start.h5 --device cpu",
     "encode --ckpt {w}/start.safetensors --out {w}/full.h5 --full --device cpu",
@@ -86,7 +87,7 @@ STAGES = {
     "reconstruct": ("reconstruct --split train --out {w}/out.png " + CKPT, "out.png"),
     "interpolate": ("interpolate 1 2 3 --seconds 1 --out {w}/out.gif " + CKPT, "out.gif"),
     "traverse": ("traverse --count 4 --seconds 1 --out {w}/out.webp " + CKPT, "out.webp"),
-    "fid-ref": ("fid-ref digits --data {w}/data.h5 --features {w}/features.safetensors --out {w}/out.npz --device cpu", "out.npz"),
+    "fid-ref": ("fid-ref digits --data {w}/digits.h5 --features {w}/features.safetensors --out {w}/out.npz --device cpu", "out.npz"),
     "fid": (
         "fid {w}/drawn.h5 --ref {w}/data.h5 --split train --features {w}/features.safetensors --save-stats {w}/out.npz --out {w}/out.json "
         "--device cpu", "out.json"),

@@ -186,3 +186,9 @@ def test_links_in_a_circle_are_an_error(tmp_path):
         write_text(tmp_path / "a", "new")
     assert names(tmp_path) == ["a", "b"]
     assert (tmp_path / "a").is_symlink()
+
+
+def test_a_single_file_is_flushed_without_a_thread(tmp_path, monkeypatch):
+    """Where memory is short, a thread can end before it begins, and Python waits for it for ever."""
+    monkeypatch.setattr(atomic, "ThreadPoolExecutor", lambda *_: pytest.fail("a thread"))
+    write_text(tmp_path / "a.txt", "a")
