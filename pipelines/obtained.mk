@@ -3,14 +3,14 @@
 #
 #   prepare-data → pace → train → (pace → train) → (encode → fit-ot) → fid, once for each kind of features → page
 #
-# make -j 2 -f pipelines/obtained.mk MINUTES=30 SEEDS="0 1 2" SOURCES="mnist cifar10"
+# make -j 2 -f pipelines/obtained.mk MINUTES=60 SEEDS="0 1 2" SOURCES="mnist cifar10"
 # make -f pipelines/obtained.mk ROWS=lpga-mnist MINUTES=0 DEVICE=cuda FEATURES=inception N=10000    # the recipe's own length, on a GPU
 #
 # 'pace' measures the CPU seconds of a step (on a GPU the seconds of the clock) and plans as many steps as fit into MINUTES, which the
 # training commands of a row share equally. So rows get equal times on a busy machine too. MINUTES=0 trains as long as each recipe says.
 # 'make page' writes the page from what there is. Run the same command again to go on after an interruption.
 
-MINUTES  ?= 30
+MINUTES  ?= 15
 SEEDS    ?= 0
 ifdef ROWS
 SOURCES  ?= $(sort $(foreach row,$(ROWS),$(DATA_$(row))))
