@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from genrev_cli.errors import FileError
+from genrev_cli.files import atomic
 from genrev_cli.files.atomic import atomic_path, write_text
 
 
