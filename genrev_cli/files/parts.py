@@ -135,6 +135,18 @@ def drop_orphans(target: Path) -> None:
                 remove(part)
 
 
+def drop_unlocked(folder: Path) -> None:
+    """Remove all temporary files in a folder that nobody has locked, those of other machines too.
+
+    Only for who holds a lock that keeps all other writers off the folder. Where files cannot be locked, nothing is removed.
+    """
+    for part in folder.glob(f".*{_SUFFIX}"):
+        descriptor = hold(part)
+        if descriptor is not None:
+            remove(part)
+            os.close(descriptor)
+
+
 @contextmanager
 def _abandoned(part: Path, owner: str) -> Iterator[bool]:
     """Yield True if the writer of a temporary file is dead. owner: the part of its name after the target's."""

@@ -1,6 +1,7 @@
 """Find what an earlier run left, and check that a stage may resume from it."""
 
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.lock import locked, require_no_links
-from genrev_cli.files.parts import sync
+from genrev_cli.files.parts import drop_unlocked, sync
 from genrev_cli.training import distributed
 
 STATE = "state.safetensors"
@@ -25,15 +26,20 @@ def best_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}.best{out.suffix}")
 
 
-def run_lock(out: Path) -> AbstractContextManager[None]:
-    """Keep other runs from writing `out` within the block: rank 0 holds a lock in the run folder.
+@contextmanager
+def run_lock(out: Path) -> Iterator[None]:
+    """Keep other runs from writing `out` within the block: rank 0 holds a lock in the run folder, and removes what killed runs left there.
 
     Raises like `locked`, and FileError if there is a link in the run folder.
     """
     if distributed.rank():
-        return nullcontext()
+        yield
+        return
     require_no_links(run_folder(out), besides=("wandb",))  # Weights & Biases makes links in its own folder
-    return locked(run_folder(out) / "lock", out)
+    with locked(run_folder(out) / "lock", out):
+        for folder in (run_folder(out), run_folder(out) / "previews"):
+            drop_unlocked(folder)
+        yield
 
 
 def owns_best(out: Path, identity: dict[str, Any], *, defaults: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from alike import contents, differences
-from torture import STAGES, Means, fork, forked, load_torch, prepare, use_one_thread, words_of
+from torture import STAGES, Means, clear, fork, forked, load_torch, prepare, use_one_thread, words_of
 
 LOCKED = ("pretrain-recon", "fit-ot", "fit-flow")
 TRIED = ("prepare-data", "encode", "decode", "sample", "fid-ref", "fid", "fit-gmm", "report", "card", "search", *LOCKED)
@@ -25,16 +25,15 @@ TRIED = ("prepare-data", "encode", "decode", "sample", "fid-ref", "fid", "fit-gm
 def crowd(name: str, start: Path, steps: int, processes: int) -> list[str]:
     """Run a stage alone, then in many processes at once. Return what went wrong, one sentence each."""
     with tempfile.TemporaryDirectory(dir=start.parent) as temporary:
-        alone, together = Path(temporary, "one", "w"), Path(temporary, "many", "w")
-        for folder in (alone, together):
-            shutil.copytree(start, folder)
-            prepare(folder, steps, Means(forked), lines=())
-        _, code, err = forked(words_of(name, alone, steps), alone / "cache", 0, signal.SIGKILL)
+        folder = Path(temporary, "w")
+        shutil.copytree(start, folder)
+        words, kept = words_of(name, folder, steps), set(os.listdir(start))
+        _, code, err = forked(words, folder / "cache", 0, signal.SIGKILL)
         assert code == 0, err
-        ended = _at_once(words_of(name, together, steps), together / "cache", processes)
-        for folder in (alone, together):
-            (folder / "space.toml").unlink()  # it has the folder's path in it
-        wrong = differences(contents(alone), contents(together))
+        alone = contents(folder)
+        clear(folder, kept)
+        ended = _at_once(words, folder / "cache", processes)
+        wrong = differences(alone, contents(folder))
     codes = Counter(code for code, _ in ended)
     wanted = {0: 1, 2: processes - 1} if name in LOCKED else {0: processes}
     if codes != wanted and not (name in LOCKED and codes.keys() <= {0, 2} and codes[0]):  # one that comes late finds the result

@@ -80,7 +80,7 @@ def torture(name: str, start: Path, *, steps: int, kills: int, seed: int, means:
         if code:
             return Outcome(Counter(), 0, [f"the undisturbed run ended with exit code {code}: {err[-300:]}"])
         duration, wanted, digest = time.monotonic() - began, contents(folder), _digest(folder / out)
-        _clear(folder, kept)
+        clear(folder, kept)
         fresh = True
         while outcome.kills.total() < kills or not fresh:
             again, began = outcome.kills.total() < kills and (fresh or rng.random() < 0.4), time.monotonic()
@@ -96,7 +96,7 @@ def torture(name: str, start: Path, *, steps: int, kills: int, seed: int, means:
             if code == 0 or found:
                 outcome.runs += code == 0
                 outcome.losses += [found] if found else differences(wanted, contents(folder))
-                _clear(folder, kept)
+                clear(folder, kept)
                 fresh = True
     return outcome
 
@@ -194,7 +194,7 @@ def _looked_at(out: Path, wanted: str, *, ended: bool) -> str:
     return "" if found == wanted else "differs from the undisturbed run"
 
 
-def _clear(folder: Path, kept: set[str]) -> None:
+def clear(folder: Path, kept: set[str]) -> None:
     """Remove all files of the stage."""
     for path in folder.iterdir():
         if path.name not in kept:

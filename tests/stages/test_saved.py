@@ -72,3 +72,17 @@ def test_large_data_are_not_read_for_it(resumed, data, monkeypatch):
     monkeypatch.setattr(saved, "QUICKLY_READ", data.stat().st_size - 1)
     monkeypatch.setattr(saved.hdf5, "read_digest", lambda path: pytest.fail("read"))
     resumed()
+
+
+def test_what_a_killed_run_of_another_machine_left_is_removed(tmp_path, recon):
+    """The lock of the run keeps all others off its folder, so nobody writes there."""
+    out = tmp_path / "m.safetensors"
+    recon(out, steps=2)
+    folder = run_folder(out)
+    left = [folder / f".{STATE}.12-00000000-1a2b3c4d.genrev-part", folder / "previews" / ".a.png.1-00000000-1a2b3c4d.genrev-part"]
+    beside = tmp_path / f".{out.name}.12-00000000-1a2b3c4d.genrev-part"
+    for path in (*left, beside):
+        path.write_text("half")
+    recon(out, steps=3)
+    assert not any(path.exists() for path in left)
+    assert beside.exists(), "another machine may be writing beside the run folder"
