@@ -131,7 +131,7 @@ def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
 def _recorded_data(recorded: dict[str, Any], ckpt: Path) -> ImageSet:
     """Open the images that a checkpoint was trained on, from the recorded path, else from a file of the same name beside the checkpoint."""
     source = Path(recorded["path"])
-    beside = ckpt.with_name(source.name)
+    beside = ckpt.parent / source.name
     for place in (source, beside):
         if place.exists():
             images = open_images(place)
