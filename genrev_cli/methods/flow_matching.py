@@ -1,7 +1,7 @@
 """Fit a flow of codes by flow matching (Lipman et al. 2023), with independent or optimal pairs.
 
 x₀ ~ N(0, I): noise;   x₁ = (y − m)/s: a code in the coordinates of the flow;   v: its network;   t ~ U[0, 1]
-x_t = (1 − t) x₀ + t x₁         the straight path from x₀ to x₁   (section 4.1, example II, eq. 22 with σ_min = 0; recalled)
+x_t = (1 − t) x₀ + t x₁         the straight path from x₀ to x₁   (section 4.1, example II, eq. 22 with σ_min = 0)
 pairs (x₀, x₁):
   independent                   Lipman et al. 2023
   minibatch                     arg min_P Σ |x₀ − P x₁|² over permutations P of the batch   (Pooladian et al. 2023; Tong et al. 2024)
@@ -32,7 +32,7 @@ Coupling = Callable[[Codes, Codes, Labels], Codes]
 
 
 def flow_matching_loss(velocity: Codes, x_0: Codes, x_1: Codes) -> Scalar:
-    """L = E |v(x_t, t) − (x₁ − x₀)|² / d   (eq. 23, recalled)"""
+    """L = E |v(x_t, t) − (x₁ − x₀)|² / d   (eq. 23 with σ_min = 0)"""
     return (velocity - (x_1 - x_0)).square().mean()
 
 
