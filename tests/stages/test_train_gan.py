@@ -79,7 +79,7 @@ def gan(start):
     ckpt, ot = start
 
     def run(out, *, run=RUN, ot=ot, **settings):
-        return train_gan(out, ckpt=ckpt, ot=ot, overrides={"train-gan": settings}, run=run)
+        return train_gan(out, ckpt=ckpt, sampler=ot, overrides={"train-gan": settings}, run=run)
 
     return run
 
@@ -140,7 +140,7 @@ def test_another_models_map_is_refused(start, gan, recon, tmp_path):
     assert open_model(out, CPU, ot).drawn_from == "ot"
     other = recon(tmp_path / "other.safetensors", steps=1, recipe=str(tmp_path / "gan.toml")).out
     with pytest.raises(FileError, match="was fitted to codes of"):
-        train_gan(tmp_path / "x.safetensors", ckpt=other, ot=ot, overrides={}, run=RUN)
+        train_gan(tmp_path / "x.safetensors", ckpt=other, sampler=ot, overrides={}, run=RUN)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -189,7 +189,7 @@ def test_networks_that_cannot_be_trained_are_refused(start, data, recipe, noise,
     out = tmp_path / "x.safetensors"
     for said, call in {
         "give --ckpt to train from an autoencoder, or --data": {},
-        "is a map of a checkpoint's codes": {"data": data, "ot": ot},
+        "draws a checkpoint's codes": {"data": data, "sampler": ot},
         "its encoder is not trained without --ckpt": {"data": data, "recipe": recipe},
         "weight_content and weight_feature": {"data": data, "recipe": noise, "overrides": {"train-gan": {"weight_content": 1.0}}},
         "multiple of 4": {"ckpt": ckpt, "overrides": {"train-gan": {"batch": 6}}},
