@@ -64,7 +64,7 @@ def record(ckpt: Path, out: Path, settings: ExploreSettings, *, data: Path | Non
     asked, sliders = images_of(session, settings.images), sliders_of(session, settings.steps, progress.note)
     if len(asked) < settings.images:
         progress.note(f"split '{settings.split}' has only {len(asked)} images")
-    page = make_page(session, asked, sliders, path=_path(settings), progress=progress)
+    page = make_page(session, asked, sliders, path=_path(settings, session), progress=progress)
     config = {"images": len(asked), "sliders": len(sliders), "steps": settings.steps, "pictures": page.pictures, "paths": page.paths}
     made_by = provenance(seconds=time.perf_counter() - start, seed=settings.seed, device=str(opened.device))
     header = Header(KIND, config, "", opened.model.header.step, inputs=inputs, made_by=made_by)
@@ -75,9 +75,10 @@ def record(ckpt: Path, out: Path, settings: ExploreSettings, *, data: Path | Non
     return Result(out, {**config, "megabytes": round(size / 1e6, 2)})
 
 
-def _path(settings: ExploreSettings) -> str:
-    """Return the path of a tour between its images: along the map or the flow that is given."""
-    return ALONG_MAP if settings.ot else ALONG_FLOW if settings.flow else "linear"
+def _path(settings: ExploreSettings, session: Session) -> str:
+    """Return the path of a tour between its images: along the map or the flow that is given, if the page can follow it."""
+    asked = ALONG_MAP if settings.ot else ALONG_FLOW if settings.flow else "linear"
+    return asked if asked in session.about()["paths"] else "linear"
 
 
 def _opened(ckpt: Path, settings: ExploreSettings, data: Path | None, progress: Progress) -> Opened:

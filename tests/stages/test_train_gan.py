@@ -11,11 +11,13 @@ from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.settings.codes import EncodeSettings
+from genrev_cli.settings.flow import FitFlowOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
+from genrev_cli.stages.fit_flow import fit_flow
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.train_gan import train_gan
 from genrev_cli.store.drawing import Drawing, draw_images
@@ -132,6 +134,34 @@ def test_a_map_with_another_rule_is_another_map(start, gan, tmp_path):
     gan(tmp_path / "gan.safetensors", steps=1)
     with pytest.raises(UsageError, match=r"other settings \(.*ot\.rule: barycentric → nearest"):
         gan(tmp_path / "gan.safetensors", ot=nearest)
+
+
+@pytest.fixture
+def flow(start, tmp_path):
+    """A flow of the autoencoder's codes."""
+    options = FitFlowOptions(steps=5, batch=8, width=16, blocks=1, solver_steps=2, device="cpu")
+    return SamplerFile(fit_flow(tmp_path / "codes.h5", tmp_path / "flow.safetensors", options).out, "flow")
+
+
+def test_codes_can_be_drawn_from_a_flow(start, gan, flow, tmp_path):
+    """The flow is not trained, and neither the checkpoint nor the state has it; five steps and five more equal ten."""
+    whole, broken, before = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors", weights(flow.path)
+    gan(whole, ot=flow)
+    gan(broken, ot=flow, steps=5)
+    gan(broken, ot=flow)
+    assert all(torch.equal(weights(broken)[name], tensor) for name, tensor in weights(whole).items())
+    assert all(torch.equal(weights(flow.path)[name], tensor) for name, tensor in before.items())
+    assert read_checkpoint_header(whole).inputs.keys() == {"ckpt", "data", "flow"}
+    assert not [name for name in weights(run_folder(whole) / "state.safetensors") if "network" in name]
+    assert open_model(whole, CPU, flow).drawn_from == "flow"
+    ot = weights(gan(tmp_path / "ot.safetensors").out)
+    assert any(not torch.equal(ot[name], tensor) for name, tensor in weights(whole).items())
+
+
+def test_a_flow_with_another_solver_is_another_flow(gan, flow, tmp_path):
+    gan(tmp_path / "gan.safetensors", ot=flow, steps=1)
+    with pytest.raises(UsageError, match=r"other settings \(.*flow\.solver: heun → euler"):
+        gan(tmp_path / "gan.safetensors", ot=replace(flow, solver="euler"), steps=2)
 
 
 def test_another_models_map_is_refused(start, gan, recon, tmp_path):
