@@ -36,7 +36,7 @@ class EncodeSettings(Settings):
             raise UsageError(f"--flow {self.flow}: a flow is inverted up to the error of its solver; leave --exact-bits out")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecodeSettings(Settings):
     """exact_bits: 0 is what the codes were encoded with. batch: 0 is BLOCK, and for exact codes the number that they were encoded in.
 

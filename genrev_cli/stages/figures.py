@@ -214,7 +214,7 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
     lines, rows = [], []
     for name in names:
         moves = torch.outer(_strengths(settings, figure.film), directions.move(name, 1.0)).to(figure.place)
-        lines.append(moved(model.prior, z, directions, moves, flow))
+        lines.append(moved(model.prior, z, directions=directions, moves=moves, flow=flow))
         about = directions.about[directions.number(name)]
         rows.append(
             f"{name}\n" + (f"accuracy {about['accuracy']:.0%}" if about.get("accuracy") is not None else f"sd {about['scale']:.3g}")

@@ -82,7 +82,7 @@ def _recorded(header: Header, path: Path) -> dict[str, Any]:
     return record
 
 
-def moved(prior: Prior, z: Latents | None, directions: DirectionSet, moves: Codes, flow: Flow | None) -> Latents:
+def moved(prior: Prior, z: Latents | None, *, directions: DirectionSet, moves: Codes, flow: Flow | None) -> Latents:
     """Return latents (n, D) that are moved by (n, d) from z (1, D), or from the mean of the codes. Along a flow it moves Gaussian codes."""
     full, mean = directions.full, directions.mean[None].to(moves)
     if flow is None:

@@ -64,7 +64,6 @@ def test_feature_weights_are_one_number_or_one_for_each_layer(trained, run, tmp_
         (["--latent", "uniform"], "uniform: choose ot, flow or gaussian"),
         (["--latent", "flow", "--ot", "ae-ot.safetensors"], "--latent flow: needs --flow FILE; 'genrev fit-flow' makes one"),
         (["--flow", "ae-ot.safetensors", "--ot", "ae-ot.safetensors"], "both say what codes are drawn from; choose one with --latent"),
-        (["--flow", "ae-ot.safetensors"], "holds a sampler 'ot' where 'flow' is needed; 'genrev fit-flow' makes one"),
         (
             ["--weight-feature", "1,2", "--ot", "ae-ot.safetensors"],
             "weight_feature: has 2 weights, and the encoder of 'infogan' has 4 layers",

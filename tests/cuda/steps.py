@@ -12,8 +12,8 @@ from genrev_cli.training.batches import Batches, CodeBatches
 
 TO_DEVICE = "cpu to cuda"
 
-WAITS_PER_STEP = {"train-ot": 1, "matching-ot": 1, "gan-qc": 1}
-"""By stage or case, where it is not 0: the host solves the assignments of train-ot, --matcher ot and --loss wgan-qc."""
+WAITS_PER_STEP = {"train-ot": 1, "matching-ot": 1, "gan-qc": 1, "flow-minibatch": 1, "flow-classes-minibatch": 1}
+"""By stage or case, where it is not 0: the host solves the assignments of train-ot, --matcher ot, --loss wgan-qc and --pairs minibatch."""
 
 
 @dataclass

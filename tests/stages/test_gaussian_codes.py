@@ -189,12 +189,12 @@ def test_directions_of_gaussian_codes_move_along_the_flow(model, flow, noise, tm
     moves = torch.stack([torch.zeros(4), found.move("pc1", 2.0)])
     y = prior.select(prior.restrict(z))
     wanted = one.codes(one.gaussian(y) + moves)
-    restricted = moved(prior, prior.restrict(z), found, moves, one)
+    restricted = moved(prior, prior.restrict(z), directions=found, moves=moves, flow=one)
     torch.testing.assert_close(prior.select(restricted), wanted)
     torch.testing.assert_close(restricted[:1], prior.restrict(z), atol=1e-4, rtol=0)
-    whole = moved(prior, z, found, moves, one)
+    whole = moved(prior, z, directions=found, moves=moves, flow=one)
     torch.testing.assert_close(whole - prior.embed(prior.select(whole)), (z - prior.embed(prior.select(z))).expand(2, -1))
-    torch.testing.assert_close(moved(prior, None, found, moves, one), prior.embed(one.codes(found.mean + moves)))
+    torch.testing.assert_close(moved(prior, None, directions=found, moves=moves, flow=one), prior.embed(one.codes(found.mean + moves)))
 
 
 def test_directions_of_gaussian_codes_are_refused_elsewhere(model, codes, flow, noise, tmp_path, notes):

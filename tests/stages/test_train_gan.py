@@ -154,7 +154,7 @@ def test_codes_can_be_drawn_from_a_flow(start, gan, flow, tmp_path):
     assert read_checkpoint_header(whole).inputs.keys() == {"ckpt", "data", "flow"}
     assert not [name for name in weights(run_folder(whole) / "state.safetensors") if "network" in name]
     assert open_model(whole, CPU, flow).drawn_from == "flow"
-    ot = weights(gan(tmp_path / "ot.safetensors").out)
+    ot = weights(gan(tmp_path / "along-map.safetensors").out)
     assert any(not torch.equal(ot[name], tensor) for name, tensor in weights(whole).items())
 
 
