@@ -51,8 +51,8 @@ def pushed(x_hat: Images, z: Latents, v: Latents) -> Images:
 def volume_surrogate(x: Images, y: Codes, moved: Images, v: Codes) -> Scores:
     """S = vᵀ f′(x) sg(g′ v), whose gradient has the mean ∂ ½ log det(f′ f′ᵀ): (B, …), (B, d), (B, …), (B, d) → (B,).
 
-    y: f(x) in the graph of x. moved: g′ v, without a graph. The value itself has mean tr(f′ g′), which is d where the decoder inverts the encoder; it is not
-    a log-determinant.
+    y: f(x) in the graph of x. moved: g′ v, without a graph. The value itself has mean tr(f′ g′), which is d where the decoder inverts the
+    encoder; it is not a log-determinant.
     """
     (pulled,) = torch.autograd.grad(y, x, v, create_graph=True)
     return (pulled * moved).flatten(1).sum(1)

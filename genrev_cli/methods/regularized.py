@@ -30,7 +30,7 @@ def pulled(x_hat: Images, z: Latents, u: Images) -> Latents:
 def gradient_loss(pulled: Codes, values: int) -> Scalar:
     """L_GP = E ‖g′(z)‖²_F / values = E ‖g′(z)ᵀ u‖² / values,  E u uᵀ = I: (B, d) → ().   pulled: g′(z)ᵀ u; values: C·H·W
 
-    One u for each image gives it without bias. To first order it is what noise of variance σ² on codes adds to mean (x − x̂)², divided by σ².
+    One u for each image gives it without bias. To first order it is what noise of variance σ² on codes adds to mean (x − x̂)², over σ².
     The paper has ½ ‖∇g‖²; the authors' code takes the gradient of Σ x̂² instead of the Jacobian, so its λ is on another scale.
     """
     return pulled.square().sum(1).mean() / values

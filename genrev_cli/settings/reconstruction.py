@@ -47,5 +47,5 @@ PRETRAIN_RECON = Trainer(
     variants={"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
     tables=(DIMS, BOUND, EXACT_BITS),
     place=10,
-    next=("train-adversarial --ckpt {out}", "encode --ckpt {out}"),
+    next=("sample --ckpt {likely} --grid samples.png", "train-adversarial --ckpt {out}", "encode --ckpt {out}"),
 )

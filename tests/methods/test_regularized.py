@@ -60,9 +60,7 @@ def test_the_sum_of_squared_kernels(config):
     loss = kernel_loss(network.decoder_modules())
     assert loss.item() == pytest.approx(expected, rel=1e-12)
     named = dict(network.named_parameters())
-    for (name, parameter), gradient in zip(
-        named.items(), torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True
-    ):
+    for (name, parameter), gradient in zip(named.items(), torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True):
         counted = name.startswith("decoder.") and parameter.ndim > 1
         assert (gradient is not None) == counted, name
         if counted:
