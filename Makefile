@@ -3,7 +3,7 @@
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
 # make obtained   train the methods of the papers for equal times and write docs/obtained.md; a quarter of an hour of one core for each
-# make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
+# make torture   kill every stage twenty times and compare with an uninterrupted run; an hour on two cores
 # make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
 BIN    := .venv/bin
@@ -35,7 +35,8 @@ obtained: $(READY)
 	@$(MAKE) --no-print-directory -j $(JOBS) -f pipelines/obtained.mk GENREV=$(BIN)/genrev PYTHON=$(BIN)/python
 
 torture: $(READY)
-	$(BIN)/python tests/faults/torture.py --kills 20
+	$(BIN)/python tests/faults/torture.py --kills 20 --forked --steps 20
+	$(BIN)/python tests/faults/torture.py --kills 20 prepare-data pretrain-recon train-gan fit-ot sample
 
 soak: $(READY)
 	$(BIN)/python tests/faults/soak.py --steps 5000
