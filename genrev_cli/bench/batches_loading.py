@@ -78,6 +78,8 @@ def link_images(source: Path, folder: Path, most: int, batch: int) -> int:
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes)[:most]
     files = files[: len(files) // batch * batch]
     if not files:
+        if batch == 1:
+            raise FileError(f"{source}: has no images (.jpg, .jpeg or .png); give a folder with some")
         raise FileError(f"{source}: has fewer than {batch} images (.jpg, .jpeg or .png); give a folder with more, or a smaller --batch")
     for number, path in enumerate(files):
         (folder / f"{number:06}{path.suffix.lower()}").symlink_to(path.resolve())

@@ -16,7 +16,7 @@ from genrev_cli.bench.harness import Table
 from genrev_cli.bench.tasks import chart, fid, minibatch, pictures, program_minibatch, race, sampling, theirs_transport, transport, words
 from genrev_cli.bench.tasks.race import Cost, Side
 from genrev_cli.cli import main
-from genrev_cli.errors import UnavailableError
+from genrev_cli.errors import FileError, UnavailableError
 from genrev_cli.files.pictures import read_json, read_picture
 from genrev_cli.metrics.weights import NAME
 from genrev_cli.progress import SILENT
@@ -73,10 +73,10 @@ def test_ratios_are_medians_over_rounds_of_cpu_time_and_of_wall_time():
 
 def test_a_program_that_is_not_installed_is_left_out_with_the_command_that_installs_it():
     absent = side("theirs", needs={"json": "never", "no_such_module": "its-name"})
-    table = race.race("t", [absent, side("ours")], QUICK, SILENT)
-    assert [row["variant"] for row in table.rows] == ["ours"]
+    table = race.race("t", [absent, side("ours"), side("ours, again")], QUICK, SILENT)
+    assert [row["variant"] for row in table.rows] == ["ours", "ours, again"]
     assert "theirs left out because it is not installed; run pip install its-name" in table.notes
-    assert not any(name.startswith("ratio") for name in table.rows[0])
+    assert not any(name.startswith("ratio") for row in table.rows for name in row)  # genrev is not compared with itself
 
 
 def test_a_program_of_others_that_fails_is_left_out_but_genrev_must_not_fail():
@@ -170,6 +170,11 @@ def test_a_zip_of_pictures_is_unpacked_first(tmp_path):
     folder = pictures.unpacked(tmp_path / "a.zip", tmp_path / "raw")
     assert [path.name for path in folder.rglob("*.jpg")] == ["one.jpg"]
     assert pictures.unpacked(tmp_path, tmp_path / "raw") == tmp_path
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(FileError, match="has no images"):
+        pictures.pictures(BenchOptions(path=tmp_path, device="cpu"), CPU, SILENT)
 
 
 def test_both_draw_as_many_pictures(here):

@@ -75,7 +75,8 @@ def race(title: str, sides: Sequence[Side], options: BenchOptions, progress: Pro
                     said.append(f"{side.name} left out: {error}")
                     racing.remove(side)
                 bar.advance()
-    rows = compared([(side, costs[side.name]) for side in racing])
+    rated = racing[0] is sides[0] or bool(racing[0].needs)  # genrev is not compared with itself
+    rows = compared([(side, costs[side.name]) for side in racing], rated=rated)
     return Table(title, rows, (*notes, *said, *NOTES))
 
 
@@ -113,9 +114,9 @@ def spend(side: Side, threads: int) -> Cost:
     return Cost(cost["seconds"], cost["cpu_seconds"], cost["peak_kb"] * 1024 / 1e6, done.stdout)
 
 
-def compared(costs: Sequence[tuple[Side, Sequence[Cost]]]) -> list[dict[str, Any]]:
-    """Return a row per side, with ratios if there are at least two. The ratio of a round compares runs that follow each other closely."""
-    return [_row(side, own, costs[0][1] if len(costs) > 1 else None) for side, own in costs]
+def compared(costs: Sequence[tuple[Side, Sequence[Cost]]], *, rated: bool = True) -> list[dict[str, Any]]:
+    """Return a row per side; if `rated`, with ratios to the first. The ratio of a round compares runs that follow each other closely."""
+    return [_row(side, own, costs[0][1] if rated else None) for side, own in costs]
 
 
 def _row(side: Side, own: Sequence[Cost], baseline: Sequence[Cost] | None) -> dict[str, Any]:
