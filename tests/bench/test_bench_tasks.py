@@ -123,13 +123,14 @@ def test_sections_are_named_once(stand_in, tmp_path, capsys):
     assert "two and --only one: give the sections once" in capsys.readouterr()[1]
 
 
-def test_bars_show_every_program_but_the_first():
-    rows = [
-        {"variant": name, "ratio_cpu": ratio, "ratio_cpu_min": ratio, "ratio_cpu_max": ratio} for name, ratio in (("a", 1.0), ("b", 4.0))
-    ]
-    one, two = chart.bars([Table("t", rows)]), chart.bars([Table("t", [*rows, rows[1]])])
+def test_bars_show_the_rows_with_a_target():
+    theirs = {"variant": "theirs", "ratio_cpu": 1.0, "ratio_cpu_min": 1.0, "ratio_cpu_max": 1.0, "target": None}
+    ours = {"variant": "ours", "ratio_cpu": 0.3, "ratio_cpu_min": 0.2, "ratio_cpu_max": 40.0, "target": 2.0}
+    one, also, two = (chart.bars([Table("t", rows)]) for rows in ([theirs, ours], [theirs, theirs, ours], [theirs, ours, ours]))
+    assert one.shape == also.shape
     assert two.shape[1] > one.shape[1]
-    assert chart.bars([Table("t", [{"variant": "alone"}])]) is None
+    assert chart.bars([Table("t", [theirs])]) is None
+    assert chart.bars([Table("t", [{"variant": "alone", "target": 2.0}])]) is None
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Draw the ratios of whole tasks as bars."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +14,11 @@ FASTER, SLOWER = "#2a7f62", "#b5493a"
 
 
 def bars(tables: Sequence[Table]) -> np.ndarray | None:
-    """Return a picture (3, height, width) uint8: a bar for each row with a ratio but a table's first; None if there is none.
+    """Return a picture (3, height, width) uint8: a bar for each row with a ratio and a target; None if there is none.
 
     It shows how many times less CPU time the row took than the first row, with the least and the greatest ratio, on a logarithmic axis.
     """
-    found = [(table.title, row) for table in tables for row in table.rows[1:] if "ratio_cpu" in row]
+    found = [(table.title, row) for table in tables for row in table.rows if row.get("target") and "ratio_cpu" in row]
     if not found:
         return None
     labels = [f"{row['variant']}\n{title}" for title, row in found]
