@@ -31,9 +31,11 @@ def bars(tables: Sequence[Table]) -> np.ndarray | None:
     for row, ratio in enumerate(middle):
         axes.annotate(f"{ratio:.3g}×", (most[row], row), xytext=(6, 0), textcoords="offset points", va="center")
     axes.axvline(TARGET, linestyle=":", color="gray")
-    axes.set(
-        xscale="log", xlabel="times less CPU time than the other program", xlim=(min(0.5, least.min() / 2), 2 * max(most.max(), TARGET))
-    )
+    low, high = min(0.5, least.min() / 1.5), 1.5 * max(most.max(), TARGET)
+    axes.set(xscale="log", xlabel="times less CPU time than the other program", xlim=(low, high))
+    ticks = [2.0**power for power in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     axes.invert_yaxis()
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3].transpose(2, 0, 1))
