@@ -13,6 +13,7 @@ CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extract
 _TITLES = {
     "sampler": "Codes from",
     "kid_subset_size": "Images per subset for KID",
+    "mind_projections": "Directions for MIND",
     "k_precision": "Neighbours for precision, recall",
     "k_density": "Neighbours for density, coverage",
 }

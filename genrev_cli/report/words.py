@@ -58,6 +58,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "FD": ("lower", "Fréchet distance of samples to real images in features other than Inception's: not an FID"),
     "KID": ("lower", "kernel distance (MMD²) of samples to real images in Inception's features"),
     "KD": ("lower", "kernel distance (MMD²) of samples to real images in features other than Inception's: not a KID"),
+    "MIND": ("lower", "3 d × mean sliced W₂² of samples and real images in Inception's d features"),
+    "MD": ("lower", "3 d × mean sliced W₂² of samples and real images in d features other than Inception's: not a MIND"),
     "precision": ("higher", "share of samples inside the k-nearest-neighbour ball of a real image"),
     "recall": ("higher", "share of real images inside the k-nearest-neighbour ball of a sample"),
     "density": ("higher", "mean number of real images' k-nearest-neighbour balls that contain a sample, divided by k"),

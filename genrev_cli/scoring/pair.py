@@ -11,11 +11,11 @@ from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.torchscript import ScriptedNetwork
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.comparisons import Pair
 from genrev_cli.scoring.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 from genrev_cli.scoring.features import FeatureSet, features_of
 from genrev_cli.scoring.generated import generated_images
 from genrev_cli.scoring.images import ImageInput, open_image_input, require_one_size, shown_shape
-from genrev_cli.scoring.metrics import Pair
 from genrev_cli.scoring.prepared_files import fitting_of_reference, prepared_images
 from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference

@@ -34,7 +34,7 @@ class FidOptions(Settings):
 
     ref: required: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
     prepare: for picture files; otherwise a difference in size is part of the distance. metrics: the first one gives the result its name.
-    seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
+    seed: of KID's subsets, of MIND's directions, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
     """
 
     ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
@@ -42,8 +42,10 @@ class FidOptions(Settings):
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
     _: KW_ONLY
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
-    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
-    seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
+    metrics: tuple[str, ...] = setting(
+        ("fid",), "fid, kid, prdc, mind, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL
+    )
+    seed: int = setting(0, "Seed of a checkpoint's samples, of KID's subsets and of MIND's directions.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)
     sampler: SamplerFile | None = None
