@@ -60,6 +60,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "KD": ("lower", "kernel distance (MMD²) of samples to real images in features other than Inception's: not a KID"),
     "MIND": ("lower", "3 d × mean sliced W₂² of samples and real images in Inception's d features"),
     "MD": ("lower", "3 d × mean sliced W₂² of samples and real images in d features other than Inception's: not a MIND"),
+    "AuthPct": (
+        "higher",
+        "percentage of samples that are not near copies of training images; about 50 for images that were not trained on",
+    ),
     "precision": ("higher", "share of samples inside the k-nearest-neighbour ball of a real image"),
     "recall": ("higher", "share of real images inside the k-nearest-neighbour ball of a sample"),
     "density": ("higher", "mean number of real images' k-nearest-neighbour balls that contain a sample, divided by k"),
@@ -179,6 +183,7 @@ SOURCES = {
 """Name of a sampler, as headers and results have it → what a reader calls it."""
 
 RESULTS: dict[str, str] = {
+    "authpct_held_out": "AuthPct of held-out images",
     "best_step": "Best step",
     "bf16_effect": "Effect of bf16",
     "bias_floor": "Bias floor",
@@ -191,10 +196,13 @@ RESULTS: dict[str, str] = {
     "epsilon": "Bound on distances of joined codes",
     "extractor": "Features",
     "feature_precision": "Precision of features",
+    "held_out_split": "Split of held-out images",
     "image_shape": "Image shape (C×H×W)",
     "log_likelihood": "Log-likelihood per code",
     "maps": "Maps",
     "n": "Images",
+    "n_held_out": "Held-out images",
+    "n_train": "Training images",
     "n_reference": "Reference images",
     "n_test": "Images to measure on",
     "pixel_swd": "SWD of pixels",

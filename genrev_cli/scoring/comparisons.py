@@ -7,6 +7,7 @@ import numpy as np
 
 from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
 from genrev_cli.metrics.kernel import kid
+from genrev_cli.metrics.memorisation import authentic
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.sliced import MIND_PROJECTIONS, mind
 from genrev_cli.progress import Progress
@@ -21,8 +22,20 @@ K_PRECISION, K_DENSITY = 3, 5
 
 
 @dataclass(frozen=True, eq=False)
+class Training:
+    """Features of training images, and of the images of `split`, which were not trained on; None if the file has none."""
+
+    train: FeatureSet
+    held_out: FeatureSet | None
+    split: str
+
+
+@dataclass(frozen=True, eq=False)
 class Pair:
-    """The two sides to compare. label, kernel_label: names of the Fréchet and kernel distance in features that `identity` describes."""
+    """The two sides to compare. label, kernel_label: names of the Fréchet and kernel distance in features that `identity` describes.
+
+    training: opened for metrics of memorisation only.
+    """
 
     samples: FeatureSet | StatisticsFile
     reference: FeatureSet | StatisticsFile
@@ -30,6 +43,7 @@ class Pair:
     kernel_label: str
     _: KW_ONLY
     identity: dict[str, Any]
+    training: Training | None = None
 
 
 Numbers = tuple[dict[str, float], dict[str, Any]]
@@ -102,3 +116,22 @@ def sliced_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
     label = pair.label.replace("FID", "MIND", 1) if pair.label.startswith("FID") else pair.label.replace("FD", "MD", 1)
     value, error = mind(samples, reference, seed=seed)
     return {label: value, f"{label}_standard_error": error}, {"mind_projections": MIND_PROJECTIONS}
+
+
+def memorisation_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """Return the percentage of samples that are not near copies of training images, and that of held-out images to compare it with.
+
+    Raises UsageError for fewer than 2 training images.
+    """
+    assert pair.training  # `open_pair` opens it for this metric
+    train, held_out = pair.training.train.rows(), pair.training.held_out
+    own = authentic(train, pair.samples.rows())
+    share = float(own.mean())
+    about: dict[str, Any] = {"n_train": len(train)}
+    if held_out:
+        fresh = float(authentic(train, held_out.rows()).mean())
+        about |= {"authpct_held_out": 100 * fresh, "n_held_out": held_out.n, "held_out_split": pair.training.split}
+    else:
+        progress.note("AuthPct: the reference has neither test nor val images, so there is no value of images that were not trained on")
+    error = 100 * (share * (1 - share) / len(own)) ** 0.5
+    return {"AuthPct": 100 * share, "AuthPct_standard_error": error}, about

@@ -12,7 +12,15 @@ from genrev_cli.metrics.reconstruction import l1, psnr, ssim
 from genrev_cli.models import Bijection
 from genrev_cli.plugins import HINT, register
 from genrev_cli.progress import Progress
-from genrev_cli.scoring.comparisons import Numbers, Pair, frechet_numbers, kernel_numbers, neighbour_numbers, sliced_numbers
+from genrev_cli.scoring.comparisons import (
+    Numbers,
+    Pair,
+    frechet_numbers,
+    kernel_numbers,
+    memorisation_numbers,
+    neighbour_numbers,
+    sliced_numbers,
+)
 from genrev_cli.scoring.features import Rows, shards_of
 from genrev_cli.scoring.images import ImageInput
 from genrev_cli.seeds import derive
@@ -25,6 +33,7 @@ COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
     "kid": kernel_numbers,
     "prdc": neighbour_numbers,
     "mind": sliced_numbers,
+    "authpct": memorisation_numbers,
 }
 """Metrics of two sets: (pair, seed, progress) → numbers."""
 

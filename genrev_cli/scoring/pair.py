@@ -20,8 +20,9 @@ from genrev_cli.scoring.prepared_files import fitting_of_reference, prepared_ima
 from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference
 from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
+from genrev_cli.scoring.training_images import open_training
 from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
-from genrev_cli.settings.fid import FidOptions
+from genrev_cli.settings.fid import MEMORISATION, FidOptions
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.classifiers import load_classifier
 
@@ -64,7 +65,13 @@ def open_pair(
     if options.save_stats:
         assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
         write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, config={}, device=str(device))
-    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, conditions
+    training = None
+    if MEMORISATION in options.metrics:
+        assert reference.images  # `options.needs_images`
+        assert isinstance(right, FeatureSet)
+        training = open_training(reference.images, right, extractor, model=model, options=options, progress=progress)
+    pair = Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity, training=training)
+    return pair, records, conditions
 
 
 def _open_samples(

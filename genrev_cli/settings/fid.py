@@ -14,6 +14,9 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
+MEMORISATION = "authpct"
+"""The metric that compares samples with training images, whatever the split of the reference is."""
+
 OF_MODELS = ("recon", "roundtrip", "bpd")
 """Metrics of a model and real images; all others compare samples with a reference."""
 

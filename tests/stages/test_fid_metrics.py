@@ -3,20 +3,27 @@
 import numpy as np
 import pytest
 import torch
-from fid_files import SHAPE, numbers
+from fid_files import npy, numbers
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import PixelExtractor
+from genrev_cli.metrics.memorisation import authentic
 from genrev_cli.metrics.sliced import mind
+from genrev_cli.progress import Progress
+from genrev_cli.scoring.images import open_image_input
 
 
-def pixel_rows(path):
-    return PixelExtractor(SHAPE)(torch.from_numpy(np.load(path))).numpy()
+def rows(pixels):
+    return PixelExtractor(pixels.shape[1:])(torch.from_numpy(pixels)).numpy()
+
+
+def split_of(data, split):
+    return np.concatenate(list(open_image_input(data, split, 0, Progress()).blocks()))
 
 
 def test_mind(sets, tmp_path):
     found = numbers(sets[0], sets[1], metrics=("mind",), seed=3)
-    value, error = mind(*(pixel_rows(path) for path in sets), seed=3)
+    value, error = mind(*(rows(np.load(path)) for path in sets), seed=3)
     assert (found["metric"], found["value"], found["MD-pixel_standard_error"]) == ("MD-pixel", value, error)
     assert found["mind_projections"] == 1000
     assert numbers(sets[0], sets[1], metrics=("mind",), seed=4)["value"] != value
@@ -24,3 +31,42 @@ def test_mind(sets, tmp_path):
     numbers(sets[0], sets[1], save_stats=tmp_path / "a.npz")
     with pytest.raises(FileError, match="holds statistics but no images"):
         numbers(sets[0], tmp_path / "a.npz", metrics=("mind",))
+
+
+@pytest.mark.parametrize("split", ["test", "train", "val", "all"])
+def test_authpct_is_always_against_the_training_images(data, tmp_path, split):
+    """A mixture of 9 copies and 3 images that are far from all others."""
+    train = split_of(data, "train")
+    far = np.zeros((3, 1, 8, 8), np.uint8)
+    samples = npy(tmp_path / "s.npy", np.concatenate([train[:9], far]))
+    found = numbers(samples, data, metrics=("authpct", "fid"), split=split)
+    expected = {"AuthPct": authentic(rows(train), rows(np.load(samples))), "held out": authentic(rows(train), rows(split_of(data, "test")))}
+    assert (found["metric"], found["value"]) == ("AuthPct", 100 * expected["AuthPct"].mean())
+    assert found["value"] == 25
+    assert found["AuthPct_standard_error"] == pytest.approx(100 * (0.25 * 0.75 / 12) ** 0.5)
+    assert found["authpct_held_out"] == 100 * expected["held out"].mean()
+    assert (found["n_train"], found["n_held_out"], found["held_out_split"], found["split"]) == (22, 3, "test", split)
+
+
+def test_authpct_takes_the_validation_images_where_there_is_no_test_split(tmp_path, write_images, notes):
+    found = numbers(tmp_path / "a.h5", write_images(tmp_path / "a.h5", counts=(20, 4, 0)), notes, split="train", metrics=("authpct",))
+    assert (found["held_out_split"], found["n_held_out"]) == ("val", 4)
+    only = write_images(tmp_path / "b.h5", counts=(20, 0, 0))
+    found = numbers(only, only, notes, split="train", metrics=("authpct",))
+    assert found["value"] == 0
+    assert "authpct_held_out" not in found
+    assert "neither test nor val images" in notes
+
+
+def test_authpct_needs_training_images(sets, tmp_path, write_images):
+    with pytest.raises(UsageError, match="b.npy has no splits; give the prepared images"):
+        numbers(*sets, metrics=("authpct",))
+    with pytest.raises(UsageError, match="c.h5 has 1 training images; at least 2"):
+        numbers(write_images(tmp_path / "c.h5", counts=(1, 5, 5)), tmp_path / "c.h5", metrics=("authpct",))
+
+
+def test_authpct_of_a_model_trained_on_other_images_is_noted(model, data, tmp_path, write_images, notes):
+    numbers(None, data, notes, metrics=("authpct",), ckpt=model, n=20, device="cpu")
+    assert "was trained on other images" not in notes
+    numbers(None, write_images(tmp_path / "other.h5", seed=9), notes, metrics=("authpct",), ckpt=model, n=20, device="cpu")
+    assert "the checkpoint was trained on other images" in notes
