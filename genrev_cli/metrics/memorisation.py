@@ -63,7 +63,7 @@ def authentic(train: Rows, samples: Rows) -> np.ndarray:
     """Return True for each sample that is not a near copy: d(s, t) > d(t, t'), (n,)   (Alaa et al. 2022; as in dgm-eval)
 
     t is the training image nearest to the sample s, and t' the training image nearest to t. A sample nearer to t than t' is counts as
-    memorised. About half of fresh samples of the training distribution are authentic.
+    memorised. Compare the share with that of held-out images, which depends on the data.
     train: (m, d), samples: (n, d).
 
     Raises UsageError for fewer than 2 training images, no samples or different dimensions, DivergedError for NaN.

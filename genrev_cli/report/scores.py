@@ -10,7 +10,7 @@ from genrev_cli.report.material import Score
 ERROR = "_standard_error"
 CONDITIONS = (
     "n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256", "temperature",
-    "authpct_held_out",
+    "authpct_held_out", "class_score_std",
 )  # fmt: skip
 """Entries of a result that are not metrics; entries that are not floats are not metrics either."""
 _TITLES = {

@@ -62,8 +62,11 @@ METRICS: dict[str, tuple[str, str]] = {
     "MD": ("lower", "3 d × mean sliced W₂² of samples and real images in d features other than Inception's: not a MIND"),
     "AuthPct": (
         "higher",
-        "percentage of samples that are not near copies of training images; about 50 for images that were not trained on",
+        "percentage of samples that are not near copies of training images; held-out images show what is usual",
     ),
+    "CMMD": ("lower", "1000 × MMD² of samples and real images in CLIP's embeddings, with a Gaussian kernel"),
+    "IS": ("higher", "exp of the mutual information of samples and Inception's classes; it does not look at the reference"),
+    "CS": ("higher", "as the Inception score, with the classes of another classifier: not an IS"),
     "precision": ("higher", "share of samples inside the k-nearest-neighbour ball of a real image"),
     "recall": ("higher", "share of real images inside the k-nearest-neighbour ball of a sample"),
     "density": ("higher", "mean number of real images' k-nearest-neighbour balls that contain a sample, divided by k"),

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from genrev_cli.errors import UsageError
+from genrev_cli.metrics.class_score import SPLITS, class_score
+from genrev_cli.metrics.features import ClassLayer
 from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
-from genrev_cli.metrics.kernel import kid
+from genrev_cli.metrics.kernel import cmmd, kid
 from genrev_cli.metrics.memorisation import authentic
 from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.sliced import MIND_PROJECTIONS, mind
@@ -19,6 +22,8 @@ KID_SUBSET = 1000
 COLLAPSED = 1e-6
 """If the samples' total variance is below this share of the reference's, they count as copies of one image."""
 K_PRECISION, K_DENSITY = 3, 5
+IS_IMAGES = 50_000
+"""Number of images of published Inception scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,7 @@ class Training:
 class Pair:
     """The two sides to compare. label, kernel_label: names of the Fréchet and kernel distance in features that `identity` describes.
 
-    training: opened for metrics of memorisation only.
+    training: opened for metrics of memorisation only. classes: a linear layer that classifies the features, if there is one.
     """
 
     samples: FeatureSet | StatisticsFile
@@ -44,6 +49,7 @@ class Pair:
     _: KW_ONLY
     identity: dict[str, Any]
     training: Training | None = None
+    classes: ClassLayer | None = None
 
 
 Numbers = tuple[dict[str, float], dict[str, Any]]
@@ -135,3 +141,28 @@ def memorisation_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
         progress.note("AuthPct: the reference has neither test nor val images, so there is no value of images that were not trained on")
     error = 100 * (share * (1 - share) / len(own)) ** 0.5
     return {"AuthPct": 100 * share, "AuthPct_standard_error": error}, about
+
+
+def class_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """Return the Inception score of the samples and its standard deviation over 10 parts; with another classifier it is called CS.
+
+    Raises UsageError for features without classes or too few images.
+    """
+    if pair.classes is None:
+        raise UsageError(
+            f"--metrics is: '{pair.identity['extractor']}' features have no classes; use Inception's with its published weights, "
+            "or a classifier of 'genrev fit-features'"
+        )
+    rows, label = pair.samples.rows(), pair.classes.label
+    value, spread = class_score(rows, pair.classes, seed=seed)
+    if len(rows) < IS_IMAGES:
+        progress.note(f"{label}: has {len(rows):,} images, and published values have {IS_IMAGES:,}; compare it with values of the same n")
+    return {label: value}, {"class_score_std": spread, "class_score_splits": SPLITS}
+
+
+def embedding_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
+    """Return the CMMD. Raises UsageError for features other than CLIP's, to whose norm its kernel's width belongs."""
+    if pair.identity["extractor"] != "clip":
+        raise UsageError(f"--metrics cmmd: is defined with CLIP's features, not '{pair.identity['extractor']}'; pass --features clip")
+    label = pair.label.replace("FD-CLIP", "CMMD", 1)
+    return {label: cmmd(pair.samples.rows(), pair.reference.rows())}, {}

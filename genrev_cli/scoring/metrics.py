@@ -15,6 +15,8 @@ from genrev_cli.progress import Progress
 from genrev_cli.scoring.comparisons import (
     Numbers,
     Pair,
+    class_numbers,
+    embedding_numbers,
     frechet_numbers,
     kernel_numbers,
     memorisation_numbers,
@@ -33,6 +35,8 @@ COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
     "kid": kernel_numbers,
     "prdc": neighbour_numbers,
     "mind": sliced_numbers,
+    "is": class_numbers,
+    "cmmd": embedding_numbers,
     "authpct": memorisation_numbers,
 }
 """Metrics of two sets: (pair, seed, progress) → numbers."""

@@ -9,6 +9,7 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.statistics import has_statistics
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.torchscript import ScriptedNetwork
+from genrev_cli.metrics.transformer_weights import find_transformer_weights, weights_digest
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.comparisons import Pair
@@ -21,7 +22,7 @@ from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference
 from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
 from genrev_cli.scoring.training_images import open_training
-from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
+from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, TRANSFORMERS, FeatureOptions
 from genrev_cli.settings.fid import MEMORISATION, FidOptions
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.classifiers import load_classifier
@@ -70,7 +71,8 @@ def open_pair(
         assert reference.images  # `options.needs_images`
         assert isinstance(right, FeatureSet)
         training = open_training(reference.images, right, extractor, model=model, options=options, progress=progress)
-    pair = Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity, training=training)
+    named = (extractor.label, extractor.kernel_label)
+    pair = Pair(left, right, *named, identity=extractor.identity, training=training, classes=extractor.classes)
     return pair, records, conditions
 
 
@@ -127,6 +129,8 @@ def _require_asked(identity: dict[str, Any], asked: FeatureOptions, path: Path) 
 
 def _asked_weights(asked: FeatureOptions, kind: str) -> str:
     """Return the sha256 of the weights that the options name, '' if none. Raises FileError if they cannot be used."""
+    if asked.weights and kind in TRANSFORMERS:
+        return weights_digest(find_transformer_weights(kind, asked.weights))
     if asked.weights:
         return load_inception_weights(find_inception_weights(asked.weights))[1]
     if kind == "classifier":

@@ -46,7 +46,7 @@ class FidOptions(Settings):
     _: KW_ONLY
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
     metrics: tuple[str, ...] = setting(
-        ("fid",), "fid, kid, prdc, mind, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL
+        ("fid",), "fid, kid, prdc, mind, is, cmmd, authpct, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL
     )
     seed: int = setting(0, "Seed of a checkpoint's samples, of KID's subsets and of MIND's directions.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)

@@ -47,7 +47,7 @@ def test_dgm_eval(n, m, d):
     assert authentic(train, samples).tolist() == dgm_eval(train, samples).tolist()
 
 
-def test_about_half_of_fresh_samples_are_authentic():
+def test_fresh_samples_of_a_gaussian_are_between_copies_and_far_ones():
     share = authentic(points(2000, 4, 0), points(2000, 4, 1)).mean()
     assert 0.4 < share < 0.6
 

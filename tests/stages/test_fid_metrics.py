@@ -11,6 +11,9 @@ from genrev_cli.metrics.memorisation import authentic
 from genrev_cli.metrics.sliced import mind
 from genrev_cli.progress import Progress
 from genrev_cli.scoring.images import open_image_input
+from genrev_cli.scoring.measure import measure
+from genrev_cli.settings.features import FeatureOptions
+from genrev_cli.settings.fid import FidOptions
 
 
 def rows(pixels):
@@ -70,3 +73,23 @@ def test_authpct_of_a_model_trained_on_other_images_is_noted(model, data, tmp_pa
     assert "was trained on other images" not in notes
     numbers(None, write_images(tmp_path / "other.h5", seed=9), notes, metrics=("authpct",), ckpt=model, n=20, device="cpu")
     assert "the checkpoint was trained on other images" in notes
+
+
+def test_the_score_of_classes_is_of_the_samples_alone(data, tmp_path, classifier):
+    network, path = classifier
+    samples = npy(tmp_path / "s.npy", np.random.default_rng(0).integers(0, 256, (25, 1, 8, 8), np.uint8))
+    options = {"features": FeatureOptions(str(path)), "metrics": ("is",), "seed": 4}
+    found = measure(samples, FidOptions(str(data), **options), Progress()).numbers
+    x = torch.from_numpy(np.load(samples)).float() / 255
+    p = network(x[np.random.RandomState(4).permutation(25)]).detach().double().softmax(1).numpy()
+    parts = [p[i * 25 // 10 : (i + 1) * 25 // 10] for i in range(10)]
+    expected = [np.exp((part * np.log(part / part.mean(0))).sum(1).mean()) for part in parts]
+    assert (found["metric"], found["class_score_splits"]) == ("CS-classifier", 10)
+    assert found["value"] == pytest.approx(np.mean(expected), rel=1e-5)
+    assert found["class_score_std"] == pytest.approx(np.std(expected), rel=1e-3)
+    assert measure(samples, FidOptions(str(data), split="train", **options), Progress()).numbers["value"] == found["value"]
+
+
+def test_features_without_classes_have_no_score_of_them(sets):
+    with pytest.raises(UsageError, match="--metrics is: 'pixel' features have no classes"):
+        numbers(*sets, metrics=("is",))
