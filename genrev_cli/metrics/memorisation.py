@@ -28,12 +28,13 @@ def nearest(points: Rows, among: Rows, k: int = 1, *, leave_out: np.ndarray | No
         raise UsageError(f"nearest images: {k} of {max(left, 0)} for {len(x)} points; give more images")
     places = np.empty((len(x), 0), np.int64)
     found = np.empty((len(x), 0))
-    centre = as_rows(among[:_BLOCK]).mean(0)  # near the origin |x|² + |y|² − 2 x·y loses fewest digits
+    centre = as_rows(among[:_BLOCK]).mean(0)
+    require_same_dims(x.shape[1], len(centre))
+    centred = x - centre  # near the origin |x|² + |y|² − 2 x·y loses fewest digits
     for start in range(0, len(among), _BLOCK):
         block = as_rows(among[start : start + _BLOCK], first=start)
-        require_same_dims(x.shape[1], block.shape[1])
         own = None if leave_out is None else leave_out - start
-        near, squared = _nearest_in(x - centre, block - centre, min(k, len(block)), own)
+        near, squared = _nearest_in(centred, block - centre, min(k, len(block)), own)
         places, found = np.concatenate([places, near + start], 1), np.concatenate([found, squared], 1)
         order = np.argsort(found, axis=1, kind="stable")[:, :k]
         places, found = np.take_along_axis(places, order, 1), np.take_along_axis(found, order, 1)

@@ -17,6 +17,8 @@ _TITLES = {
     "sampler": "Codes from",
     "kid_subset_size": "Images per subset for KID",
     "mind_projections": "Directions for MIND",
+    "class_score_std": "Standard deviation of the score of classes over its parts",
+    "class_score_splits": "Parts for the score of classes",
     **{name: words.RESULTS[name] for name in ("authpct_held_out", "n_train", "n_held_out", "held_out_split")},
     "k_precision": "Neighbours for precision, recall",
     "k_density": "Neighbours for density, coverage",

@@ -56,7 +56,9 @@ def open_pair(
         left = ours
     right, record = _reference_side(reference, extractor, options, device, progress=progress)
     if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
-        left.rows(), right.rows()
+        left.rows()
+    if options.needs_reference_rows:
+        right.rows()
     conditions = _effect(options, device, images, reference.images, progress=progress)
     if options.prepare:
         conditions["prepared"] = str(fitting_of_reference(reference.images, options.ref).general)

@@ -40,9 +40,10 @@ class FeatureOptions(Settings):
             )
         if self.features == "inception":
             return
-        own = {"weights": None} if self.features in TRANSFORMERS else {}
-        if replace(self, features="inception", **own) != FeatureOptions():
-            named = "--profile and --precision" if own else "--profile, --weights and --precision"
+        rest, named = replace(self, features="inception"), "--profile, --weights and --precision"
+        if self.features in TRANSFORMERS:
+            rest, named = replace(rest, weights=None), "--profile and --precision"
+        if rest != FeatureOptions():
             raise UsageError(f"{named} do not apply to --features {self.features}; leave them out")
 
     @property

@@ -14,6 +14,9 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
+OF_SAMPLES = ("is",)
+"""Metrics of the samples alone."""
+
 MEMORISATION = "authpct"
 """The metric that compares samples with training images, whatever the split of the reference is."""
 
@@ -85,6 +88,11 @@ class FidOptions(Settings):
     def needs_rows(self) -> bool:
         """True where the features of every image are needed because statistics are not enough."""
         return any(metric not in (*BY_STATISTICS, *OF_MODELS) for metric in self.metrics)
+
+    @property
+    def needs_reference_rows(self) -> bool:
+        """True where the features of every image of the reference are needed."""
+        return any(metric not in (*BY_STATISTICS, *OF_SAMPLES, *OF_MODELS) for metric in self.metrics)
 
     @property
     def needs_images(self) -> bool:

@@ -43,9 +43,7 @@ def test_download(tmp_path, monkeypatch):
     source = tmp_path / "source.safetensors"
     ours = tmp_path / "home/.cache/genrev/d.safetensors"
     monkeypatch.setitem(PUBLISHED, "dinov2", Published("d.safetensors", source.as_uri(), "fetch it"))
-    with pytest.raises(
-        UnavailableError, match=r"no weights of dinov2: .*d\.safetensors, and they cannot be fetched .*; fetch it"
-    ):
+    with pytest.raises(UnavailableError, match=r"no weights of dinov2: .*d\.safetensors, and they cannot be fetched .*; fetch it"):
         find_transformer_weights("dinov2")
     assert not list(ours.parent.iterdir())
     save_file(STATE, source)

@@ -16,6 +16,12 @@ FAMILIES = {"dinov2": replace(DINOV2, side=20), "clip": CLIP}
 """DINOv2 on small images, where the positions need no interpolation."""
 
 
+ATTENTION = {
+    "dinov2": ("attention.attention.query", "attention.attention.key", "attention.attention.value", "attention.output.dense"),
+    "clip": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"),
+}
+
+
 def slow(kind, state, images, epsilon):
     """The feature of each image by loops over tokens, heads and pairs of tokens, with NumPy in float64."""
     s = {name: tensor.double().numpy() for name, tensor in state.items()}
@@ -25,8 +31,7 @@ def slow(kind, state, images, epsilon):
     bias = s[root + "patch_embeddings.projection.bias"] if own else 0
     cls = s[root + ("cls_token" if own else "class_embedding")].ravel()
     positions = s[root + ("position_embeddings" if own else "position_embedding.weight")].reshape(-1, len(cls))
-    names = ["attention.attention.query", "attention.attention.key", "attention.attention.value", "attention.output.dense"]
-    names = names if own else ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"]
+    names = ATTENTION[kind]
     norms = ["norm1", "norm2"] if own else ["layer_norm1", "layer_norm2"]
     gelu = np.vectorize(lambda a: a * 0.5 * (1 + math.erf(a / math.sqrt(2)))) if own else lambda a: a / (1 + np.exp(-1.702 * a))
 
@@ -53,15 +58,13 @@ def slow(kind, state, images, epsilon):
             tokens += [(patches * image[:, row : row + p, at : at + p]).sum((1, 2, 3)) + bias for at in range(0, image.shape[2], p)]
         tokens = [token + position for token, position in zip(tokens, positions, strict=True)]
         tokens = tokens if own else [norm("vision_model.pre_layrnorm", token) for token in tokens]
-        block = 0
-        while f"{block_name}{block}.{norms[0]}.weight" in s:
+        for block in range(2):
             name = f"{block_name}{block}."
             scales = [s[f"{name}layer_scale{i}.lambda1"] if own else 1 for i in (1, 2)]
             moved = attention(name, [norm(name + norms[0], token) for token in tokens])
             tokens = [token + scales[0] * step for token, step in zip(tokens, moved, strict=True)]
             hidden = [gelu(linear(name + "mlp.fc1", norm(name + norms[1], token))) for token in tokens]
             tokens = [token + scales[1] * linear(name + "mlp.fc2", h) for token, h in zip(tokens, hidden, strict=True)]
-            block += 1
         feature = norm("layernorm" if own else "vision_model.post_layernorm", tokens[0])
         if not own:
             feature = s["visual_projection.weight"] @ feature
@@ -84,8 +87,8 @@ def test_a_slow_formulation(kind):
 
 def test_transformers_dinov2():
     transformers = pytest.importorskip("transformers")
-    state = random_state("dinov2")
-    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20, "patch_size": 4, "mlp_ratio": 0.75}
+    state = random_state("dinov2", hidden=128)
+    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20, "patch_size": 4, "mlp_ratio": 1}
     theirs = transformers.Dinov2Model(transformers.Dinov2Config(**sizes)).eval()
     theirs.load_state_dict(state)
     x = pixels(3)

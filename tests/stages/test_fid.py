@@ -186,7 +186,7 @@ def test_invalid_options_are_refused(options, sentence):
 
 
 def test_an_unknown_metric_is_named(sets):
-    with pytest.raises(UsageError, match="--metrics isc: no such metric; choose from fid, kid, prdc, mind, authpct"):
+    with pytest.raises(UsageError, match="--metrics isc: no such metric; choose from fid, kid, prdc, mind"):
         numbers(*sets, metrics=("fid", "isc"))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from fid_files import npy, numbers
+from fid_files import Notes, npy, numbers
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.metrics.features import PixelExtractor
@@ -87,7 +87,25 @@ def test_the_score_of_classes_is_of_the_samples_alone(data, tmp_path, classifier
     assert (found["metric"], found["class_score_splits"]) == ("CS-classifier", 10)
     assert found["value"] == pytest.approx(np.mean(expected), rel=1e-5)
     assert found["class_score_std"] == pytest.approx(np.std(expected), rel=1e-3)
-    assert measure(samples, FidOptions(str(data), split="train", **options), Progress()).numbers["value"] == found["value"]
+    notes = Notes()
+    assert measure(samples, FidOptions(str(data), split="train", **options), notes).numbers["value"] == found["value"]
+    assert "has 25 images, and published values have 50,000" in notes
+
+
+def test_the_score_of_classes_computes_no_features_of_the_reference(data, tmp_path, classifier):
+    class Bars(Progress):
+        titles = ()
+
+        def task(self, title, total, unit="images", done=0):
+            self.titles += (title,)
+            return super().task(title, total, unit, done)
+
+    samples = npy(tmp_path / "s.npy", np.random.default_rng(0).integers(0, 256, (12, 1, 8, 8), np.uint8))
+    features = FeatureOptions(str(classifier[1]))
+    for metrics, expected in ((("is",), 1), (("is", "kid"), 2)):
+        bars = Bars()
+        measure(samples, FidOptions(str(data), split="train", features=features, metrics=metrics), bars)
+        assert len(bars.titles) == expected
 
 
 def test_features_without_classes_have_no_score_of_them(sets):
