@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from transformer_cases import pixels, random_state
 
 from genrev_cli.errors import FileError
@@ -85,26 +86,27 @@ def test_a_slow_formulation(kind):
     assert np.abs(expected[0] - expected[1]).max() > 1e-3  # the images have different features
 
 
-def test_transformers_dinov2():
+def of_transformers(folder, kind, config, state):
+    """The network of the package transformers with these weights in a file, as it reads published ones."""
     transformers = pytest.importorskip("transformers")
-    state = random_state("dinov2", hidden=128)
-    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20, "patch_size": 4, "mlp_ratio": 1}
-    theirs = transformers.Dinov2Model(transformers.Dinov2Config(**sizes)).eval()
-    theirs.load_state_dict(state)
-    x = pixels(3)
+    names = {"dinov2": ("Dinov2Config", "Dinov2Model"), "clip": ("CLIPVisionConfig", "CLIPVisionModelWithProjection")}[kind]
+    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20, "patch_size": 4}
+    getattr(transformers, names[0])(**sizes, **config).save_pretrained(folder)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return getattr(transformers, names[1]).from_pretrained(folder).eval()
+
+
+def test_dinov2_of_transformers(tmp_path):
+    state, x = random_state("dinov2", hidden=128), pixels(3)
+    theirs = of_transformers(tmp_path, "dinov2", {"mlp_ratio": 1}, state)
     with torch.no_grad():
         expected = theirs(prepared(x, FAMILIES["dinov2"], 20)).pooler_output
     torch.testing.assert_close(VisionTransformer(state, FAMILIES["dinov2"])(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_transformers_clip():
-    transformers = pytest.importorskip("transformers")
-    state = random_state("clip")
-    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 20, "patch_size": 4}
-    config = transformers.CLIPVisionConfig(**sizes, intermediate_size=96, projection_dim=24)
-    theirs = transformers.CLIPVisionModelWithProjection(config).eval()
-    theirs.load_state_dict({name: tensor for name, tensor in state.items() if name != "logit_scale"})
-    x = pixels(3)
+def test_clip_of_transformers(tmp_path):
+    state, x = random_state("clip"), pixels(3)
+    theirs = of_transformers(tmp_path, "clip", {"intermediate_size": 96, "projection_dim": 24}, state)
     with torch.no_grad():
         expected = torch.nn.functional.normalize(theirs(prepared(x, CLIP, 20)).image_embeds)
     torch.testing.assert_close(VisionTransformer(state, CLIP)(x), expected, rtol=1e-4, atol=1e-5)
