@@ -7,7 +7,7 @@ import numpy as np
 
 from genrev_cli.files.images import SPLITS, ImageSet, open_images
 from genrev_cli.files.pictures import grid
-from genrev_cli.files.sheets import tiles_of
+from genrev_cli.files.sheets import read_tiles
 from genrev_cli.metrics.memorisation import nearest
 from genrev_cli.progress import Progress
 from genrev_cli.report.chain import Record, checkpoint_of
@@ -60,7 +60,7 @@ def _samples(picture: Picture, images: ImageSet, data: Record, progress: Progres
         first = open_image_input(record.path, "all", count, progress)
         tiles = np.concatenate(list(first.blocks()))
     elif "layout" in config:
-        tiles = tiles_of(picture.pixels, config["layout"])[:count]
+        tiles = read_tiles(record.path, config["layout"])[:count]
     else:
         return none
     model = checkpoint_of(record)

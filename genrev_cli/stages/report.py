@@ -13,7 +13,7 @@ from genrev_cli.files.any import read_any_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid, read_picture, read_score
-from genrev_cli.files.sheets import tiles_of
+from genrev_cli.files.sheets import read_tiles
 from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record, checkpoint_of, commands
@@ -97,13 +97,8 @@ def _unlabelled(record: Record) -> np.ndarray:
 
     Raises FileError for a damaged picture.
     """
-    pixels, layout = read_picture(record.path)[1], record.header.config.get("layout")
-    if layout is None:
-        return pixels
-    try:
-        return grid(tiles_of(pixels, layout), layout["columns"])
-    except (AttributeError, TypeError, ValueError) as error:
-        raise FileError(f"{record.path}: damaged: its header has no valid 'layout' ({error}); make it again") from error
+    layout = record.header.config.get("layout")
+    return read_picture(record.path)[1] if layout is None else grid(read_tiles(record.path, layout), layout["columns"])
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from fid_files import Notes
 from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header
 from genrev_cli.files.images import open_images
-from genrev_cli.files.pictures import grid
+from genrev_cli.files.pictures import grid, pixels_digest, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.files.sheets import sheet, tiles_of
 from genrev_cli.report.chain import Record
@@ -31,9 +31,11 @@ def split_of(data, name):
 
 
 def picture(path, tiles, **config):
-    """A grid of samples, as `genrev sample --grid` writes it."""
-    pixels, layout = sheet(tiles, 3)
-    return Picture(Record(path, Header("picture", {"shows": "samples", "layout": layout, **config}, "")), pixels)
+    """A grid of samples with names of its rows, as `genrev sample --grid` writes it; a report shows it without the names."""
+    pixels, layout = sheet(tiles, 3, scale=12, rows=[f"row {row}" for row in range(-(-len(tiles) // 3))])
+    header = Header("picture", {"shows": "samples", "layout": layout, **config}, pixels_digest(pixels))
+    write_picture(path, pixels, header)
+    return Picture(Record(path, header), grid(tiles, 3))
 
 
 def changed(images, level):
