@@ -38,12 +38,12 @@ def nearest_pictures(pictures: Sequence[Picture], data: Record, progress: Progre
     others = _held_out(images)
     points = np.concatenate([*(tiles for _, tiles in shown), others])
     places, distances = _nearest_rows(points, images, train, progress)
-    usual = {"median distance of images that were not trained on": float(np.median(distances[-len(others) :, 0]))} if len(others) else {}
+    usual = {"median of images that were not trained on": float(np.median(distances[-len(others) :, 0]))} if len(others) else {}
     made: list[Picture] = []
     for picture, tiles in shown:
         own, distances = distances[: len(tiles)], distances[len(tiles) :]
         near, places = images.read(places[: len(tiles)].T.ravel()), places[len(tiles) :]
-        numbers = {"distances of the samples to the nearest": [float(f"{value:.3g}") for value in own[:, 0]], **usual}
+        numbers = {"root mean square differences from the nearest": [float(f"{value:.3g}") for value in own[:, 0]], **usual}
         header = replace(picture.record.header, config={**picture.record.header.config, "shows": SHOWS, "numbers": numbers})
         made.append(Picture(Record(picture.record.path, header), grid(np.concatenate([tiles, near]), len(tiles))))
     return made
