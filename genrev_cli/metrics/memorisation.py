@@ -3,6 +3,8 @@
 Memory does not grow with the product of the numbers of images: distances are computed for blocks of both sets.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from genrev_cli.errors import UsageError
@@ -14,11 +16,14 @@ _BLOCK = 4096
 """Training images whose features are float64 at a time."""
 
 
-def nearest(points: Rows, among: Rows, k: int = 1, *, leave_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    points: Rows, among: Rows, k: int = 1, *, leave_out: np.ndarray | None = None, advance: Callable[[int], None] = lambda rows: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest rows of `among` (m, d) to each of `points` (n, d), the nearest first: indices (n, k) int64, distances (n, k).
 
-    leave_out: (n,) an index for each point that is not taken, so that a point of `among` is not its own neighbour. Candidates are found
-    with |x|² + |y|² − 2 x·y; the distances of those that are found come from differences, so that of a copy is exactly 0.
+    leave_out: (n,) an index for each point that is not taken, so that a point of `among` is not its own neighbour. advance: is called with
+    the number of rows of `among` that were looked at. Candidates are found with |x|² + |y|² − 2 x·y; the distances of those that are found
+    come from differences, so that of a copy is exactly 0.
 
     Raises UsageError if there are fewer than k rows to choose from, a set is empty or the dimensions differ, DivergedError for NaN.
     """
@@ -38,6 +43,7 @@ def nearest(points: Rows, among: Rows, k: int = 1, *, leave_out: np.ndarray | No
         places, found = np.concatenate([places, near + start], 1), np.concatenate([found, squared], 1)
         order = np.argsort(found, axis=1, kind="stable")[:, :k]
         places, found = np.take_along_axis(places, order, 1), np.take_along_axis(found, order, 1)
+        advance(len(block))
     distances = np.stack([np.linalg.norm(x - as_rows(among[column]), axis=1) for column in places.T], axis=1)
     order = np.argsort(distances, axis=1, kind="stable")
     return np.take_along_axis(places, order, 1), np.take_along_axis(distances, order, 1)
@@ -60,19 +66,19 @@ def _nearest_in(x: np.ndarray, block: np.ndarray, k: int, leave_out: np.ndarray 
     return places, found
 
 
-def authentic(train: Rows, samples: Rows) -> np.ndarray:
+def authentic(train: Rows, samples: Rows, *, advance: Callable[[int], None] = lambda rows: None) -> np.ndarray:
     """Return True for each sample that is not a near copy: d(s, t) > d(t, t'), (n,)   (Alaa et al. 2022; as in dgm-eval)
 
     t is the training image nearest to the sample s, and t' the training image nearest to t. A sample nearer to t than t' is counts as
     memorised. Compare the share with that of held-out images, which depends on the data.
-    train: (m, d), samples: (n, d).
+    train: (m, d), samples: (n, d). advance: as in `nearest`; it gets 2 m rows.
 
     Raises UsageError for fewer than 2 training images, no samples or different dimensions, DivergedError for NaN.
     """
     train = np.asarray(train)
     if len(train) < 2:
         raise UsageError(f"AuthPct: {len(train)} training images; at least 2 are needed")
-    places, distances = nearest(samples, train)
+    places, distances = nearest(samples, train, advance=advance)
     hit, back = np.unique(places[:, 0], return_inverse=True)  # only these training images' neighbours are needed
-    _, apart = nearest(train[hit], train, leave_out=hit)
+    _, apart = nearest(train[hit], train, leave_out=hit, advance=advance)
     return distances[:, 0] > apart[back, 0]

@@ -131,14 +131,17 @@ def memorisation_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
     """
     assert pair.training  # `open_pair` opens it for this metric
     train, held_out = pair.training.train.rows(), pair.training.held_out
-    own = authentic(train, pair.samples.rows())
-    share = float(own.mean())
+    samples = pair.samples.rows()
     about: dict[str, Any] = {"n_train": len(train)}
-    if held_out:
-        fresh = float(authentic(train, held_out.rows()).mean())
-        about |= {"authpct_held_out": 100 * fresh, "n_held_out": held_out.n, "held_out_split": pair.training.split}
-    else:
+    fresh = held_out.rows() if held_out else None
+    with progress.task("nearest training images", (2 if fresh is None else 4) * len(train)) as bar:
+        own = authentic(train, samples, advance=bar.advance)
+        usual = None if fresh is None else authentic(train, fresh, advance=bar.advance)
+    share = float(own.mean())
+    if usual is None:
         progress.note("AuthPct: the reference has neither test nor val images, so there is no value of images that were not trained on")
+    else:
+        about |= {"authpct_held_out": 100 * float(usual.mean()), "n_held_out": len(usual), "held_out_split": pair.training.split}
     error = 100 * (share * (1 - share) / len(own)) ** 0.5
     return {"AuthPct": 100 * share, "AuthPct_standard_error": error}, about
 

@@ -77,6 +77,13 @@ def test_copies_are_at_distance_zero_far_from_the_origin():
     assert (distances == 0).all()
 
 
+def test_progress_reaches_its_end(monkeypatch):
+    monkeypatch.setattr(memorisation, "_BLOCK", 7)
+    steps = []
+    authentic(points(40, 3, 0), points(9, 3, 1), advance=steps.append)
+    assert (sum(steps), max(steps)) == (80, 7)
+
+
 def test_bad_sets():
     train = points(5, 3, 0)
     with pytest.raises(UsageError, match="AuthPct: 1 training images; at least 2"):
