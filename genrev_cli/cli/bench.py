@@ -24,12 +24,14 @@ add_command(
     A ratio is how many times faster than the table's first row: the median over rounds, its least and greatest value, and that of the
     CPU's time, beside the target. A tool that is not installed is named and left out.
 
+    growth measures how CPU time and peak memory grow with sizes, as exponents: 1 is linear.
+
     On a GPU: --device cuda. The clock then waits for the device before and after each run, extra_peak_mb is the most that PyTorch
     allocated there beyond the network, and ratio_cpu counts only the CPU time that keeps the device busy.
     """,
     example="genrev bench fid --only frechet,moments --rounds 5 --threads 1",
     parts={
-        "name": One("name", Annotated[str, typer.Argument(help="What to measure: batches, fid, inn, ot, revnet or sample.")]),
+        "name": One("name", Annotated[str, typer.Argument(help="What to measure: batches, fid, growth, inn, ot, revnet or sample.")]),
         "out": out_option(None, "Result to write (.json); default: bench-NAME.json."),
         "settings": Group(BenchOptions),
     },
