@@ -57,6 +57,8 @@ def names_in(header: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for role, record in _inputs(header):
         path = Path(record["path"])
+        if role == "samples" and record["kind"] == "checkpoint":  # a score of what the checkpoint generates
+            role = "ckpt"
         foreign = role == "samples" and record["kind"] != "samples"  # somebody's own images, which no page shows
         if role not in names and path.exists() and not foreign:
             names[role] = _short(path)

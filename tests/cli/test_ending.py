@@ -75,6 +75,16 @@ def test_the_nearest_input_that_exists_is_named(tmp_path, monkeypatch):
     assert names_in({"inputs": {"ckpt": model, "data": near}}) == {"ckpt": "m.safetensors", "data": "near.h5"}
 
 
+def test_a_score_of_a_checkpoint_leads_to_that_checkpoint(tmp_path, monkeypatch):
+    """Not to the one that its training started from."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("parent.safetensors", "child.safetensors"):
+        (tmp_path / name).write_text("")
+    child = {"kind": "checkpoint", "path": str(tmp_path / "child.safetensors")}
+    child["inputs"] = {"ckpt": {"kind": "checkpoint", "path": str(tmp_path / "parent.safetensors")}}
+    assert names_in({"inputs": {"samples": child}}) == {"ckpt": "child.safetensors"}
+
+
 def test_every_trainer_has_a_next_command():
     """A plugin's too: it is a field of `Trainer`."""
     assert all(trainer.next for trainer in TRAINERS.values())
