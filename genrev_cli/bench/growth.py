@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ class Curve:
     by: str
     sizes: tuple[int, int, int]
     prepare: Callable[[int], Callable[[], Any]]
+    _: KW_ONLY
     time: float
     memory: float
 
@@ -40,29 +41,28 @@ class Curve:
         return 16 if self.sizes[0] >= 256 else 8 if self.sizes[0] >= 32 else 1
 
 
-
 TRAINING = (
-    Curve("RevNet step", "depth", (2, 4, 8), partial(cases.step_by_depth, "plain"), 1, 1),
-    Curve("RevNet step, reversible", "depth", (2, 4, 8), partial(cases.step_by_depth, "reversible"), 1, 0),
-    Curve("RevNet step", "side", (32, 64, 128), partial(cases.step_by_side, "plain"), 2, 2),
-    Curve("RevNet step, reversible", "side", (32, 64, 128), partial(cases.step_by_side, "reversible"), 2, 2),
-    Curve("transport loss (assignment)", "n", (256, 1024, 4096), cases.assignment, 2.5, 2),
-    Curve("sliced distance", "n", (2000, 8000, 32_000), cases.sliced, 1, 1),
+    Curve("RevNet step", "depth", (2, 4, 8), partial(cases.step_by_depth, "plain"), time=1, memory=1),
+    Curve("RevNet step, reversible", "depth", (2, 4, 8), partial(cases.step_by_depth, "reversible"), time=1, memory=0),
+    Curve("RevNet step", "side", (32, 64, 128), partial(cases.step_by_side, "plain"), time=2, memory=2),
+    Curve("RevNet step, reversible", "side", (32, 64, 128), partial(cases.step_by_side, "reversible"), time=2, memory=2),
+    Curve("transport loss (assignment)", "n", (256, 1024, 4096), cases.assignment, time=2.5, memory=2),
+    Curve("sliced distance", "n", (2000, 8000, 32_000), cases.sliced, time=1, memory=1),
 )
 METRICS = (
-    Curve("moments", "n", (4000, 16_000, 64_000), cases.moments_by_n, 1, 0),
-    Curve("moments", "d", (256, 512, 1024), cases.moments_by_d, 2, 2),
-    Curve("Fréchet distance", "d", (256, 512, 1024), cases.frechet, 3, 2),
-    Curve("precision, recall, density, coverage", "n", (1000, 2000, 4000), cases.neighbours, 2, 1),
+    Curve("moments", "n", (4000, 16_000, 64_000), cases.moments_by_n, time=1, memory=0),
+    Curve("moments", "d", (256, 512, 1024), cases.moments_by_d, time=2, memory=2),
+    Curve("Fréchet distance", "d", (256, 512, 1024), cases.frechet, time=3, memory=2),
+    Curve("precision, recall, density, coverage", "n", (1000, 2000, 4000), cases.neighbours, time=2, memory=0),
 )
 TRANSPORT = (
-    Curve("fit-ot step", "codes", (8000, 32_000, 128_000), cases.solver_step, 1, 1),
-    Curve("64 codes of a map", "codes", (8000, 32_000, 128_000), cases.map_codes, 1, 1),
+    Curve("fit-ot step", "codes", (8000, 32_000, 128_000), cases.solver_step, time=1, memory=1),
+    Curve("64 codes of a map", "codes", (8000, 32_000, 128_000), cases.map_codes, time=1, memory=1),
 )
 STAGES = (
-    Curve("sample to a .h5 file", "n", (256, 1024, 4096), cases.sample_images, 1, 0),
-    Curve("encode", "n", (256, 1024, 4096), cases.encode_images, 1, 0),
-    Curve("fid of pixels", "n", (2000, 8000, 32_000), cases.pixel_fid, 1, 0),
+    Curve("sample to a .h5 file", "n", (256, 1024, 4096), cases.sample_images, time=1, memory=0),
+    Curve("encode", "n", (256, 1024, 4096), cases.encode_images, time=1, memory=0),
+    Curve("fid of pixels", "n", (2000, 8000, 32_000), cases.pixel_fid, time=1, memory=1),
 )
 
 
