@@ -20,7 +20,7 @@ def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
         row, column = (size // 2 for size in conv.kernel_size)
         return linear(x.flatten(1), conv.weight[:, :, row, column], conv.bias)[:, :, None, None]
     if conv.bias is not None and _slow(conv.weight, x):
-        return _TapwiseFunction.apply(*_cast(x, conv.weight, conv.bias))
+        return _TapwiseFunction.apply(_cast(x), conv.weight, conv.bias)
     return conv(x)
 
 
@@ -29,20 +29,22 @@ def _slow(weight: Tensor, x: Tensor) -> bool:
     return x.shape[-2] * x.shape[-1] <= 4 and weight.numel() > LARGE and x.device.type == "cpu"
 
 
-def _cast(*tensors: Tensor) -> tuple[Tensor, ...]:
+def _cast(x: Tensor) -> Tensor:
     """Cast to the type of autocast, if that is on: it casts the inputs of torch's own operators only."""
-    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    return tuple(tensor.to(kind) for tensor in tensors)
+    return x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x
 
 
 class _TapwiseFunction(Function):
-    """The convolution, with its own backward pass for the weights."""
+    """The convolution in the type of x, with its own backward pass for the weights.
+
+    The weights are cast again in the backward pass: to keep a copy of each use would take more memory than all activations.
+    """
 
     generate_vmap_rule = True  # for torch.func's Jacobians
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return conv2d(x, weight, bias, padding=_radii(weight))
+        return conv2d(x, weight.to(x.dtype), bias.to(x.dtype), padding=_radii(weight))
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -54,9 +56,9 @@ class _TapwiseFunction(Function):
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (
-            conv2d_input(x.shape, weight, gradient, padding=_radii(weight)) if of_x else None,
-            tapwise_weight_gradient(x, gradient, *weight.shape[-2:]) if of_weight else None,
-            gradient.sum(dim=(0, 2, 3)) if of_bias else None,
+            conv2d_input(x.shape, weight.to(x.dtype), gradient, padding=_radii(weight)) if of_x else None,
+            tapwise_weight_gradient(x, gradient, *weight.shape[-2:]).to(weight.dtype) if of_weight else None,
+            gradient.sum(dim=(0, 2, 3)).to(weight.dtype) if of_bias else None,
         )
 
 
