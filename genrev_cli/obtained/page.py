@@ -65,7 +65,7 @@ def _section(
     kinds = [*(["classifier"] if table.data[data].classes else []), "pixel", *others]
     rows = {method.key: read_row(method, data, runs, seeds=seeds, kinds=kinds) for method in table.rows_of(data)}
     yield from [f"## {table.data[data].title}", ""]
-    yield from _numbers(table, data, rows, kinds, read_real(data, runs, kinds))
+    yield from _numbers(table, data, rows, kinds, real=read_real(data, runs, kinds))
     yield from _orders(table, data, rows, kinds)
     yield from _cuts(table, data, rows, minutes)
     yield from _on_a_gpu(table, data, rows)
@@ -73,7 +73,7 @@ def _section(
 
 
 def _numbers(
-    table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[str], real: dict[str, Score]
+    table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[str], *, real: dict[str, Score]
 ) -> Iterator[str]:  # fmt: skip
     """Yield the table of numbers, the sources of the published ones, and where and from what they were made."""
     sources = list(dict.fromkeys(one.source for key in rows for one in table.published(key, data)))

@@ -28,8 +28,14 @@ def next_command(command: str, out: Path) -> str:
     names = {"out": str(out), **names_in(header)}
     if header["config"].get("latent") == "full":
         names["full"] = str(out)
+    if header["config"].get("space") == "gaussian":
+        names["of_noise"] = str(out)
     if header["config"].get("fit", {}).get("source") == "gaussian" and "codes" in names:  # of which a flow is made
         names["gaussian"] = names["codes"]
+    if _table(header["config"], "method").get("weight_nll"):
+        names["likely"] = str(out)
+    if any(_method_of_ckpt(header).get(weight) for weight in ("weight_decoder", "weight_gradient")):
+        names["smooth"] = str(out)
     if header["kind"] != "film" and header["config"].get("sampler") != "film":
         names["shown"] = str(out)
     tables = _table(header["config"], "recipe_tables")
@@ -72,6 +78,11 @@ def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return an inner table of a header, which may be anybody's; {} if it is none."""
     found = config.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def _method_of_ckpt(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the training of the checkpoint that a file was made from; {} without one."""
+    return _table(_table(_table(header["inputs"], "ckpt"), "config"), "method")
 
 
 def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
