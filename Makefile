@@ -1,6 +1,7 @@
 # make demo   run two chains on built-in digits; writes demo/report.html and demo/aeot/report.html
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
+# make bench-guard   compare operators and allocations per step with tests/bench/budgets.json; UPDATE=1 records them again
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
 # make obtained   train the methods of the papers for equal times and write docs/obtained.md; a quarter of an hour of one core for each
 # make torture   kill every stage twenty times and compare with an uninterrupted run; an hour on two cores
@@ -14,7 +15,7 @@ AEOT   := OUT=demo/aeot SOURCE=mnist-small DATA=demo/mnist-small.h5 FEATURES=pix
 
 JOBS     ?= 1
 
-.PHONY: demo test test-cuda pretrained obtained torture soak lint docs docs-check clean
+.PHONY: demo test test-cuda bench-guard pretrained obtained torture soak lint docs docs-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -27,6 +28,10 @@ test: $(READY)
 
 test-cuda: $(READY_CUDA)
 	$(BIN)/python tests/cuda/run.py
+
+bench-guard: $(READY)
+	@$(if $(UPDATE),rm -f tests/bench/budgets.json)
+	UPDATE_BUDGETS=$(UPDATE) $(BIN)/python -m pytest tests/bench/test_budgets.py
 
 pretrained: $(READY)
 	@$(MAKE) --no-print-directory -f pipelines/pretrained.mk GENREV=$(BIN)/genrev

@@ -11,6 +11,7 @@ from genrev_cli.bench.batches_loading import loading
 from genrev_cli.bench.fid_extraction import extraction
 from genrev_cli.bench.fid_frechet import frechet
 from genrev_cli.bench.fid_moments import moments
+from genrev_cli.bench.growth import metrics, stages, training, transport
 from genrev_cli.bench.harness import Table
 from genrev_cli.bench.inn_step import inn_step
 from genrev_cli.bench.machine import conditions, threads
@@ -36,6 +37,7 @@ Section: TypeAlias = Callable[[BenchOptions, torch.device, Progress], list[Table
 BENCHES: dict[str, dict[str, Section]] = {
     "batches": {"loading": loading},
     "fid": {"extraction": extraction, "frechet": frechet, "moments": moments},
+    "growth": {"training": training, "metrics": metrics, "transport": transport, "stages": stages},
     "inn": {"step": inn_step},
     "ot": {"minibatch": minibatch, "semidiscrete": semidiscrete, "drawing": drawing},
     "revnet": {"step": revnet_step, "depth": revnet_depth},

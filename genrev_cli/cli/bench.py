@@ -29,6 +29,8 @@ add_command(
     A ratio is how many times faster than the table's first row: the median over rounds, its least and greatest value, and that of the
     CPU's time, beside the target. A tool that is not installed is named and left out.
 
+    growth measures how CPU time and peak memory grow with sizes, as exponents: 1 is linear.
+
     task runs whole commands and the programs that people use now instead, each in its own process, and also draws bars (.png).
 
     On a GPU: --device cuda. The clock then waits for the device before and after each run, extra_peak_mb is the most that PyTorch
@@ -36,7 +38,7 @@ add_command(
     """,
     example="genrev bench fid --only frechet,moments --rounds 5 --threads 1",
     parts={
-        "name": One("name", Annotated[str, typer.Argument(help="What to measure: batches, fid, inn, ot, revnet, sample or task.")]),
+        "name": One("name", Annotated[str, typer.Argument(help="What to measure: batches, fid, growth, inn, ot, revnet, sample or task.")]),
         "sections": One("sections", Annotated[list[str] | None, typer.Argument(help="Some of its sections, as --only.")], None),
         "out": out_option(None, "Result to write (.json); default: bench-NAME.json."),
         "settings": Group(BenchOptions),

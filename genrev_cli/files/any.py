@@ -5,7 +5,7 @@ from pathlib import Path
 
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
-from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.files.checkpoint_header import read_checkpoint_header
 from genrev_cli.files.films import film_digest, read_film_header
 from genrev_cli.files.header import Header
 from genrev_cli.files.page import page_digest, read_page, read_report_header
@@ -13,8 +13,15 @@ from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, rea
 from genrev_cli.files.samples import folder_digest, read_mark, read_npz_header
 from genrev_cli.settings.figures import FILMS
 
+
+def _checkpoint_digest(path: Path) -> str:
+    from genrev_cli.files.checkpoint import read_checkpoint  # torch is imported only where arrays are read
+
+    return read_checkpoint(path)[0].sha256
+
+
 _READERS: dict[str, tuple[Callable[[Path], Header], Callable[[Path], str] | None]] = {
-    ".safetensors": (read_checkpoint_header, lambda path: read_checkpoint(path)[0].sha256),
+    ".safetensors": (read_checkpoint_header, _checkpoint_digest),
     ".h5": (hdf5.read_header, hdf5.read_digest),
     ".png": (lambda path: read_picture(path)[0], lambda path: pixels_digest(read_picture(path)[1])),
     ".json": (lambda path: read_json(path)[0], lambda path: json_digest(read_json(path)[1])),

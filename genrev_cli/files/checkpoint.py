@@ -2,19 +2,28 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from genrev_cli.errors import FileError, lacks_memory
-from genrev_cli.files import hdf5
+from genrev_cli.errors import FileError
 from genrev_cli.files.atomic import atomic_path
+from genrev_cli.files.checkpoint_header import read_checkpoint_header, reading, require_text
 from genrev_cli.files.header import KEY, Header, array_digest, content_digest, parse_header
+
+__all__ = [
+    "HALVES",
+    "halved",
+    "read_checkpoint",
+    "read_checkpoint_header",
+    "require_text",
+    "safetensors_pieces",
+    "tensors_digest",
+    "write_checkpoint",
+]
 
 HALVES = (torch.float16, torch.bfloat16)
 """Types in which weights take half of their memory, see `halved`."""
@@ -73,21 +82,12 @@ def _raw(tensor: Tensor) -> np.ndarray:
     return bits.view(_DTYPES.get(bits.dtype, bits.dtype)).numpy().reshape(-1).view("uint8")
 
 
-def read_checkpoint_header(path: Path) -> Header:
-    """Return the header only.
-
-    Raises FileError if the file is missing, truncated, damaged, or not written by genrev.
-    """
-    with _reading(path) as file:
-        return parse_header((file.metadata() or {}).get(KEY), path)
-
-
 def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
     """Return header and tensors (on the CPU), checked against the header's digest; the file may change afterwards.
 
     Raises FileError if the file is missing, truncated, damaged, or not written by genrev.
     """
-    with _reading(path) as file:
+    with reading(path, "pt") as file:
         header = parse_header((file.metadata() or {}).get(KEY), path)
         # Copies: safetensors maps the file's bytes, and a process that reads them is killed (SIGBUS) if the file has become shorter.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -95,48 +95,3 @@ def read_checkpoint(path: Path) -> tuple[Header, dict[str, Tensor]]:
     if digest != header.sha256:
         raise FileError(f"{path}: damaged: its content does not match the checksum in its header; make it again")
     return header, tensors
-
-
-def require_text(path: Path) -> None:
-    """Raise FileError for a name that is not UTF-8: safetensors can write such a file but not read it."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise FileError(f"{path}: the name of a .safetensors file must be UTF-8; rename it") from error
-
-
-HDF5_BEGINS = b"\x89HDF"
-
-
-def starts_with(path: Path, begin: bytes) -> bool:
-    """Tell whether a file begins with these bytes."""
-    with path.open("rb") as file:
-        return file.read(len(begin)) == begin
-
-
-def _hdf5_words(path: Path) -> str:
-    """Return what an HDF5 file is."""
-    try:
-        kind = hdf5.read_header(path).kind
-    except FileError:
-        return "is an HDF5 file"
-    maker = {"data": "prepared images, of prepare-data", "codes": "codes, of encode", "samples": "samples, of sample"}.get(kind, kind)
-    return f"holds {maker}"
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    require_text(path)
-    if path.is_dir():
-        raise FileError(f"{path}: is a folder, but a .safetensors file is needed")
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    if starts_with(path, HDF5_BEGINS):
-        raise FileError(f"{path}: {_hdf5_words(path)}, but a .safetensors file is needed: a checkpoint, or a map of fit-ot or fit-gmm")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError, TypeError, RuntimeError, ValueError) as error:  # the last three: a type that torch or numpy lacks
-        if lacks_memory(error):
-            raise
-        raise FileError(f"{path}: not a readable safetensors file, or truncated ({error})") from error

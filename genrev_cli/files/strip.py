@@ -17,7 +17,6 @@ from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.atomic import atomic_path
-from genrev_cli.files.checkpoint import halved, read_checkpoint, tensors_digest, write_checkpoint
 from genrev_cli.files.header import KEY, Header
 from genrev_cli.files.npz import reading_npz
 from genrev_cli.files.page import read_page, unfilled, write_page
@@ -141,6 +140,8 @@ def write_stripped(path: Path, out: Path, *, half: bool = False, scores: Sequenc
 
 
 def _write_tensors(path: Path, out: Path, header: Header, *, half: bool, scores: Sequence[dict[str, Any]]) -> None:
+    from genrev_cli.files.checkpoint import halved, read_checkpoint, tensors_digest, write_checkpoint  # with torch, so not for `info`
+
     tensors = read_checkpoint(path)[1]
     if half:
         tensors = {name: halved(tensor) if name.startswith("autoencoder.") else tensor for name, tensor in tensors.items()}

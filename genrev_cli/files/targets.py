@@ -8,7 +8,7 @@ from typing import Any
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.any import read_any_header
-from genrev_cli.files.checkpoint import require_text
+from genrev_cli.files.checkpoint_header import require_text
 
 
 def check_target(out: Path, kind: str, suffixes: Iterable[str], inputs: Iterable[Path], *, option: str = "--out") -> None:

@@ -65,7 +65,7 @@ class Active(Prior, ABC):
         self.config = {"name": name, "dim": dim, "latent_dim": latent_dim, "bound": bound, "choose": choose}
         self.dim, self.latent_dim, self.choose = dim, latent_dim, choose
         self.bound = bound or math.inf
-        self.register_buffer("active", torch.arange(dim))
+        self.register_buffer("active", torch.tensor(range(dim)))  # torch.arange on 'meta' would import sympy
 
     def activate(self, std: Tensor) -> None:
         """Activate the d dimensions with the largest `std` (D,), in ascending order; of equal ones, the lower index wins."""

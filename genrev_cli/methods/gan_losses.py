@@ -7,7 +7,6 @@ u = span·x: the pixels inside D, up to a shift. Penalties use gradients with re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import ot as pot
 import torch
 from torch.nn.functional import relu, softplus
 
@@ -93,6 +92,8 @@ def quadratic_potentials(x: Images, x_fake: Images, scale: float) -> tuple[Score
 
     x, x_fake: (B, C, H, W) each. Returns φ (B,), ψ (B,), and for each x̃ the index of its x (B,). The solution is exact, on the CPU.
     """
+    import ot as pot  # imported here, because it takes a second
+
     cost = scale / 2 * costs(x.flatten(1), x_fake.flatten(1), squared=True)
     (on_host,) = to_host(cost.double())
     plan, log = pot.emd([], [], on_host.numpy(), log=True)

@@ -1,7 +1,6 @@
 """Real and generated codes on one plane, to show whether they lie in the same places."""
 
 import numpy as np
-from sklearn.manifold import TSNE
 
 from genrev_cli.errors import UsageError
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
@@ -34,6 +33,8 @@ def tsne(x: Rows, y: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Raises like `pca`.
     """
+    from sklearn.manifold import TSNE  # imported here, because it takes a second
+
     x, y = _pair(x, y)
     start_x, start_y, _ = pca(x, y)
     both, width = np.concatenate([x, y]), start_x[:, 0].std() or 1.0

@@ -8,7 +8,6 @@ from typing import TypeAlias, final
 
 import torch
 import torch.nn.functional as F
-from pytorch_fid import inception as pytorch_fid
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -197,16 +196,16 @@ _STAGES = (
 )  # fmt: skip
 
 # Blocks of the FID's network that differ from torchvision's: pooling ignores the padding, and Mixed_7c has a max-pool.
-_FID_BLOCKS: dict[str, Callable[[], nn.Module]] = {
-    "Mixed_5b": lambda: pytorch_fid.FIDInceptionA(192, 32),
-    "Mixed_5c": lambda: pytorch_fid.FIDInceptionA(256, 64),
-    "Mixed_5d": lambda: pytorch_fid.FIDInceptionA(288, 64),
-    "Mixed_6b": lambda: pytorch_fid.FIDInceptionC(768, 128),
-    "Mixed_6c": lambda: pytorch_fid.FIDInceptionC(768, 160),
-    "Mixed_6d": lambda: pytorch_fid.FIDInceptionC(768, 160),
-    "Mixed_6e": lambda: pytorch_fid.FIDInceptionC(768, 192),
-    "Mixed_7b": lambda: pytorch_fid.FIDInceptionE_1(1280),
-    "Mixed_7c": lambda: pytorch_fid.FIDInceptionE_2(2048),
+_FID_BLOCKS: dict[str, tuple[str, *tuple[int, ...]]] = {
+    "Mixed_5b": ("FIDInceptionA", 192, 32),
+    "Mixed_5c": ("FIDInceptionA", 256, 64),
+    "Mixed_5d": ("FIDInceptionA", 288, 64),
+    "Mixed_6b": ("FIDInceptionC", 768, 128),
+    "Mixed_6c": ("FIDInceptionC", 768, 160),
+    "Mixed_6d": ("FIDInceptionC", 768, 160),
+    "Mixed_6e": ("FIDInceptionC", 768, 192),
+    "Mixed_7b": ("FIDInceptionE_1", 1280),
+    "Mixed_7c": ("FIDInceptionE_2", 2048),
 }
 
 
@@ -215,9 +214,16 @@ def inception_trunk(state_dict: dict[str, Tensor]) -> nn.Sequential:
 
     pytorch-fid's own constructor downloads its weights. Raises FileError if the weights do not fit the network.
     """
+    from pytorch_fid import inception as pytorch_fid  # imported here, because torchvision takes more than a second
+
+    def stage(name: str) -> nn.Module:
+        kind, *sizes = _FID_BLOCKS.get(name, (name,))
+        found: nn.Module = getattr(pytorch_fid, kind)(*sizes) if sizes else getattr(whole, name)
+        return found
+
     with torch.device("meta"):  # without initial values, because all are replaced
         whole = pytorch_fid._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-        trunk = nn.Sequential(OrderedDict((name, _FID_BLOCKS[name]() if name in _FID_BLOCKS else getattr(whole, name)) for name in _STAGES))
+        trunk = nn.Sequential(OrderedDict((name, stage(name)) for name in _STAGES))
     weights = {name: tensor.detach().clone() for name, tensor in state_dict.items() if not name.startswith("fc.")}
     try:
         trunk.load_state_dict(weights, assign=True)

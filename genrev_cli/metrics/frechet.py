@@ -3,7 +3,7 @@
     FD = |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½
 
 For any factors Σ = FᵀF the last trace equals the nuclear norm ‖F₁ F₂ᵀ‖_*, the sum of the singular values of F₁ F₂ᵀ: their squares are
-the eigenvalues of Σ₁ Σ₂. This takes no square root of a rounded eigenvalue, so zero eigenvalues cost no digits.
+the eigenvalues of Σ₁ Σ₂. `nuclear_norm` takes square roots of eigenvalues only where their rounding costs no digits that count.
 """
 
 import math
@@ -17,6 +17,7 @@ from scipy.linalg.lapack import dpocon, dpotrf, dpstrf
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
+from genrev_cli.metrics.nuclear import nuclear_norm
 
 BLOCK_ROWS = 1024
 """Number of rows that `Moments` adds at once, independent of the batches in which they arrive."""
@@ -215,10 +216,8 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     Raises UsageError if dimensions differ, FileError if a Σ is not a covariance, DivergedError if the value overflows.
     """
     require_same_dims(a.dims, b.dims)
-    cross = a.factor @ b.factor.T
-    nuclear = svdvals(cross).sum() if cross.size else 0.0
     scale = np.square(a.mu - b.mu).sum() + np.square(a.factor).sum() + np.square(b.factor).sum()
-    value = scale - 2 * nuclear
+    value = scale - 2 * nuclear_norm(a.factor, b.factor, within=TOLERANCE * scale / 2)
     if not (np.isfinite(value) and value >= -TOLERANCE * scale):
         raise DivergedError(f"the Fréchet distance is {value} for moments of size {scale}, so the features are too large or not finite")
     return max(0.0, float(value))

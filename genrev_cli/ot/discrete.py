@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import lap
 import numpy as np
-import ot as pot
 import torch
 from torch import Tensor
 
@@ -88,6 +87,8 @@ def _assignment(cost: np.ndarray) -> Pairs:
 
 def _plan(cost: np.ndarray, a: Tensor | None, b: Tensor | None) -> Pairs:
     """Return a plan between unequal numbers or weights, by the network simplex (Bonneel et al. 2011)."""
+    import ot as pot  # imported here, because it takes a second
+
     weights = [
         np.full(n, 1 / n) if given is None else (given.double() / given.double().sum()).cpu().numpy()
         for n, given in zip(cost.shape, (a, b), strict=True)

@@ -13,8 +13,8 @@ class BenchOptions(Settings):
 
     only: tuple[str, ...] = setting(
         (),
-        "Sections: extraction, frechet, moments of fid; minibatch, semidiscrete, drawing of ot; step, depth of revnet; "
-        "fid, pictures, sampling, minibatch, transport of task.",
+        "Sections: extraction, frechet, moments of fid; training, metrics, transport, stages of growth; minibatch, semidiscrete, drawing "
+        "of ot; step, depth of revnet; fid, pictures, sampling, minibatch, transport of task.",
         panel=SIZE,
         shown="all",
     )

@@ -9,7 +9,6 @@ from genrev_cli.files import pretrained
 from genrev_cli.files.any import content_of, read_any_header
 from genrev_cli.files.codes import read_names
 from genrev_cli.files.counts import counts_of
-from genrev_cli.files.directions import KIND, open_directions
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import read_score
 from genrev_cli.files.strip import stripped, write_stripped
@@ -36,7 +35,9 @@ def info(path: Path, settings: InfoSettings) -> Result:
     numbers: dict[str, Any] = asdict(header)
     if header.kind == "codes" and (names := read_names(path)):
         numbers["names"] = list(names)
-    if header.kind == KIND:
+    if header.kind == "directions":
+        from genrev_cli.files.directions import open_directions  # with torch, which takes a second
+
         numbers["table"] = table_of(open_directions(path).about, "directions")
     if settings.verify:
         _verify(path, header)

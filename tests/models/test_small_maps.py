@@ -41,7 +41,7 @@ def test_weight_gradient_tap_by_tap(kernel, size):
     expected = torch.nn.grad.conv2d_weight(x, (2, 3, *kernel), upstream, padding=tuple(side // 2 for side in kernel))
     found = tapwise_weight_gradient(x, upstream, *kernel)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    assert found.stride() == expected.stride()  # same memory layout as the weights, which optimizers expect
+    assert found.permute(2, 3, 0, 1).is_contiguous()  # each tap in one piece; `Optimizer` gives the sum the layout of the weights
 
 
 @pytest.mark.usefixtures("every_convolution_is_large")
@@ -68,10 +68,23 @@ def test_autocast_and_the_meta_device(size):
         y = convolve(layer, x)
         torch.testing.assert_close(y, layer(x), rtol=0.02, atol=0.02)
         assert y.dtype == torch.bfloat16
-    assert "Tapwise" not in y.grad_fn.name()  # only float32 uses it: oneDNN's gradient in bfloat16 is not slow
+    assert ("Tapwise" in y.grad_fn.name()) == (size == (2, 2))
     y.sum().backward()
     assert layer.weight.grad.dtype == torch.float32
+    assert layer.weight.grad.stride() == layer.weight.stride()
     assert convolve(layer.to("meta"), x.to("meta")).shape == (2, 4, *size)
+
+
+@pytest.mark.usefixtures("every_convolution_is_large")
+def test_bfloat16_has_the_forward_pass_of_conv2d_to_the_bit_and_its_gradients_up_to_rounding():
+    layer, x = conv(3, 4, 3, torch.float32), randn(5, 3, 2, 2, dtype=torch.float32).requires_grad_()
+    inputs, upstream = [x, layer.weight, layer.bias], randn(5, 4, 2, 2, dtype=torch.float32, seed=1).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = convolve(layer, x), layer(x)
+    assert torch.equal(found, expected)  # exact_bits needs the same function in both directions, with gradients and without
+    for a, b in zip(torch.autograd.grad(found, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=2**-7, atol=1e-2)
 
 
 def test_only_large_convolutions_of_small_maps_are_replaced():
