@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genrev_cli.ot.scores import CUTOFF, LiftedCodes, Scores, build_scores, centred, sortable
+from genrev_cli.ot.scores import CUTOFF, LiftedCodes, build_scores, centred, sortable
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes, Scalar
 

@@ -64,8 +64,8 @@ class FitOtOptions(Settings):
     precision: str = setting("auto", "Precision inside the solver.", panel=ADVANCED, choices=("auto", "fp32", "bf16"))
     search: str = setting(
         "auto",
-        "Codes that are scored for a sample: all (exact), or the clusters that can win, 99.9 % of the time; auto takes clusters for maps of "
-        f"more than {MANY_CODES:,} codes on a CPU, unless the run began with all.",
+        "Codes that are scored for a sample: all (exact), or the clusters that have the winner for 99.9 % of samples; auto takes clusters "
+        f"for maps of more than {MANY_CODES:,} codes on a CPU, and goes on as a run began.",
         panel=ADVANCED,
         choices=SEARCHES,
     )

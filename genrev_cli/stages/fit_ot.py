@@ -65,15 +65,17 @@ class _Fit:
         self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
         parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in rows_of_maps(given, per_class=options.per_class)]
         self.state = run_folder(out) / STATE
-        precision, searched = self._precision(parts), self._searched(parts)
+        precision, above = self._precision(parts), self._search_above()
+        searched = [above is not None and len(codes) > above for codes in parts]
         solving: dict[str, Any] = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
         solving |= {} if options.source == "cube" else {"source": options.source}  # earlier runs have no key
-        solving |= {"search": CLUSTERS} if any(searched) else {}
+        solving |= {"search_above": above} if any(searched) else {}
         self.identity: dict[str, Any] = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
+        configs = [SolverConfig(precision=precision, source=options.source, search=search) for search in searched]
         self.solvers = [
-            build_solver(codes, None, SolverConfig(precision=precision, source=options.source, search=search), self.seed(number), ranks=ranks)
-            for number, (codes, search) in enumerate(zip(parts, searched, strict=True))
+            build_solver(codes, None, config, self.seed(number), ranks=ranks)
+            for number, (codes, config) in enumerate(zip(parts, configs, strict=True))
         ]
         self.ranks, self.first = ranks, ranks.rank == 0
         self.seconds_before, self.clock, self.saved = 0.0, time.monotonic(), time.monotonic()
@@ -85,16 +87,21 @@ class _Fit:
         suffices = has_bf16(self.device) and all(bf16_suffices(codes, None, self.seed(k), source) for k, codes in enumerate(parts))
         return "bf16" if suffices else "fp32"
 
-    def _searched(self, parts: list[Tensor]) -> list[bool]:
-        """Return for each map whether cells are searched for. Raises UsageError where a search is asked for on another device."""
-        options, on_host = self.options, searched_by_host(self.device)
-        if options.search == CLUSTERS and not on_host:
-            raise UsageError(f"--search {CLUSTERS}: searches on a CPU only, and the device is {self.device}; use --search exact")
-        if options.search != "auto":
-            return [options.search == CLUSTERS] * len(parts)
-        begun = [read_checkpoint_header(path).config for path in (self.state, self.out) if path.exists() and not options.restart]
-        exact = any(CLUSTERS != config.get("identity", {}).get("search") for config in begun[:1])
-        return [on_host and not exact and len(codes) > MANY_CODES for codes in parts]
+    def _search_above(self) -> int | None:
+        """Return the number of codes above which cells of a map are searched for; None: never. A run goes on as it began.
+
+        Raises UsageError if a search is asked for, or has begun, and the device is not a CPU.
+        """
+        above: int | None = {"auto": MANY_CODES, "exact": None, CLUSTERS: 0}[self.options.search]
+        on_host, begun = searched_by_host(self.device), [path for path in (self.state, self.out) if path.exists()]
+        if self.options.search == "auto":
+            if begun and not self.options.restart:
+                above = read_checkpoint_header(begun[0]).config.get("identity", {}).get("search_above")
+            elif not on_host:
+                above = None
+        if above is not None and not on_host:
+            raise UsageError(f"--search {CLUSTERS}: searches on a CPU only, and the device is {self.device}; use --search exact --restart")
+        return above
 
     def seed(self, number: int) -> int:
         """Return the seed of a map."""
@@ -175,8 +182,10 @@ class _Fit:
             judge, target.codes, solver.heights(), samples=max(LEAST_JUDGES, samples), seed=self.seed(number), weights=target.weights,
             source=self.options.source, ranks=self.ranks,
         )  # fmt: skip
-        if solver.search and solver.samples < self.limit(solver) and not (error := measured(search=solver.search)).within(self.options.error):
-            return error
+        if solver.search and solver.samples < self.limit(solver):
+            error: Accuracy = measured(search=solver.search)
+            if not error.within(self.options.error):
+                return error
         return measured()
 
     def _heed(self, stop: Stop, log: Log | None) -> None:
