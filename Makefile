@@ -2,7 +2,7 @@
 # make test   run the tests
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
-# make obtained   train the methods of the papers for equal times and write docs/obtained.md; half an hour of one core for each
+# make obtained   train the methods of the papers for equal times and write docs/obtained.md; a quarter of an hour of one core for each
 # make torture   kill every stage twenty times and compare with an uninterrupted run; 45 minutes on two cores
 # make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3

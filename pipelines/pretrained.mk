@@ -11,8 +11,8 @@ INTO        ?= genrev_cli/pretrained
 SEED        ?= 0
 DEVICE      ?= auto
 PREPARE     ?=
-PRETRAIN    ?= --batch 125 --steps 5000 --ema-halflife-images 10000
-ADVERSARIAL ?= --batch 125 --steps 1500 --ema-halflife-images 10000
+PRETRAIN    ?= --steps 5000
+ADVERSARIAL ?= --steps 1500
 GENREV      ?= genrev
 
 include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk

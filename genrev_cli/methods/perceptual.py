@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import ActiveGaussian, Prior
+from genrev_cli.latents import Prior
 from genrev_cli.methods.perceptual_losses import code_nll, kl_loss, noise_loss, signed_image_loss, volume_loss
 from genrev_cli.methods.reconstruction import Terms, fit_prior, latent_loss, logged, total
 from genrev_cli.models import Autoencoder, Variational
@@ -24,7 +24,7 @@ from genrev_cli.settings.perceptual import PerceptualConfig
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import mean, shard, size
-from genrev_cli.training.method import AutoencoderMethod, Passes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_normal
 from genrev_cli.training.optim import Optimizer, descend
 
 RADIUS = 0.01
@@ -38,12 +38,6 @@ def require_scales(method: str, model: Autoencoder) -> None:
             f"{method} needs an encoder that gives a variance of codes, and '{model.config['name']}' gives none; "
             'set [model] name = "strided" or "residual" with variational = true'
         )
-
-
-def require_normal(method: str, prior: Prior) -> None:
-    """Raise UsageError for a prior other than N(0, I) on its active dimensions, of which the method's losses are computed."""
-    if not isinstance(prior, ActiveGaussian):
-        raise UsageError(f"{method} needs N(0, I) as prior, not '{prior.config['name']}'; set [prior] name = \"active-gaussian\"")
 
 
 @contextmanager

@@ -5,6 +5,7 @@
 
 The full round trip of a bijection is exact for all weights, so training reduces what the clip loses. The zero padding of Nguyen et al. is
 the same clip with other active dimensions. With their MMD the INN-AE becomes their INN-VAE.
+With a likelihood the autoencoder becomes an injective flow (`free_form`), with a smooth decoder a regularized autoencoder (`regularized`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,15 @@ from typing import Any, final
 import torch
 
 from genrev_cli.latents import Prior
+from genrev_cli.methods.free_form import agreement, directions, likelihood_loss, pushed, require_own_jacobians, volume_surrogate
+from genrev_cli.methods.regularized import gradient_loss, kernel_loss, pulled
 from genrev_cli.metrics.kernel import mmd
 from genrev_cli.models import Autoencoder
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Codes, Images, Labels, Latents, Scalar
 from genrev_cli.training.distributed import gathered, size
-from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_normal, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
 
 Terms = dict[str, tuple[float, Scalar]]
@@ -73,7 +76,10 @@ def fit_prior(autoencoder: Autoencoder, prior: Prior, passes: Passes) -> None:
 
 @final
 class Reconstruction(AutoencoderMethod):
-    """Minimise L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd by Adam on the autoencoder."""
+    """Minimise L = w_x·L_x + w_z·L_z + w_y·L_y + w_mmd·L_mmd + w_nll·L_ml + w_decoder·L_L2 + w_gradient·L_GP by Adam on the autoencoder.
+
+    Derivatives of the decoder are taken at the clipped code that is decoded. Their random directions are drawn after the prior's samples.
+    """
 
     config: ReconstructionConfig
 
@@ -86,7 +92,12 @@ class Reconstruction(AutoencoderMethod):
     def __init__(
         self, autoencoder: Autoencoder, prior: Prior, config: ReconstructionConfig, autocast: Callable[[], AbstractContextManager]
     ) -> None:
+        """Raises UsageError, with a likelihood, for a prior other than N(0, I) and for a network with batch norm."""
+        if config.weight_nll:
+            require_normal("weight_nll", prior)
+            require_own_jacobians(autoencoder)
         super().__init__(autoencoder, prior, config, autocast)
+        self.second_order = bool(config.weight_nll or config.weight_gradient)
         adam = Optimizer(
             autoencoder.coding_modules(),
             lr=config.lr,
@@ -103,18 +114,30 @@ class Reconstruction(AutoencoderMethod):
     def step(self, x: Images, labels: Labels, generator: torch.Generator) -> dict[str, Scalar]:
         """Update R and R⁻¹ once."""
         c = self.config
+        if c.weight_nll:
+            x = x.detach().requires_grad_()
         with self.autocast():
             z = self.autoencoder.encode(x)
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
-        L_x, L_z = image_loss(x, x_hat, c.image_norm), latent_loss(z, z_hat)
-        loss, terms = c.weight_x * L_x + c.weight_z * L_z, {"L_x": L_x.detach(), "L_z": L_z.detach()}
+        scalars: dict[str, Scalar] = {}
+        terms: Terms = {"L_x": (c.weight_x, image_loss(x.detach(), x_hat, c.image_norm)), "L_z": (c.weight_z, latent_loss(z, z_hat))}
         if c.weight_code:
-            L_y = code_loss(self.prior.select(z), c.code_norm)
-            loss, terms = loss + c.weight_code * L_y, {**terms, "L_y": L_y.detach()}
+            terms["L_y"] = (c.weight_code, code_loss(self.prior.select(z), c.code_norm))
         if c.weight_mmd:
             y_prior = self.prior.sample(len(x) * size(), generator)
-            L_mmd = mmd_loss(gathered(self.prior.select(z)), y_prior, c.mmd_widths)
-            loss, terms = loss + c.weight_mmd * L_mmd, {**terms, "L_mmd": L_mmd.detach()}
-        (norm,) = descend((self.optimizers["R"], loss))
-        return {**terms, "grad_norm": norm}
+            terms["L_mmd"] = (c.weight_mmd, mmd_loss(gathered(self.prior.select(z)), y_prior, c.mmd_widths))
+        if c.weight_decoder:
+            terms["L_decoder"] = (c.weight_decoder, kernel_loss(self.autoencoder.decoder_modules()))
+        if c.weight_gradient:
+            u = directions(x_hat.flatten(1), generator).view_as(x_hat)
+            along = self.prior.select(pulled(x_hat, z_hat, u))
+            terms["L_gradient"] = (c.weight_gradient, gradient_loss(along, x_hat[0].numel()))
+        if c.weight_nll:
+            y = self.prior.select(z)
+            v = directions(y, generator)
+            S = volume_surrogate(x, y, pushed(x_hat, z_hat, self.prior.embed(v)), v)
+            terms["L_ml"] = (c.weight_nll, likelihood_loss(y, S, x[0].numel()))
+            scalars["agreement"] = agreement(S, y.shape[1])
+        (norm,) = descend((self.optimizers["R"], total(terms)))
+        return {**logged(terms), **scalars, "grad_norm": norm}

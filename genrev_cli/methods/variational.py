@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 from genrev_cli.latents import Prior
 from genrev_cli.methods.matching import mmd_distance
-from genrev_cli.methods.perceptual import require_normal, require_scales
+from genrev_cli.methods.perceptual import require_scales
 from genrev_cli.methods.perceptual_losses import kl_loss, signed_image_loss
 from genrev_cli.methods.reconstruction import fit_prior
 from genrev_cli.models import Autoencoder, Variational
@@ -23,7 +23,7 @@ from genrev_cli.settings.schedule import Schedule
 from genrev_cli.settings.variational import VAEConfig, WAEConfig
 from genrev_cli.shapes import Images, Labels, Scalar, Scores
 from genrev_cli.training.distributed import average, gathered, shard, size
-from genrev_cli.training.method import AutoencoderMethod, Passes, require_two_codes
+from genrev_cli.training.method import AutoencoderMethod, Passes, require_normal, require_two_codes
 from genrev_cli.training.optim import Optimizer, descend
 
 

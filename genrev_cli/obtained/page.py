@@ -9,8 +9,10 @@ from genrev_cli.files.atomic import write_text
 from genrev_cli.obtained import orders
 from genrev_cli.obtained.conditions import machine, ran
 from genrev_cli.obtained.orders import amount, judge
-from genrev_cli.obtained.readings import Row, Run, read_row
+from genrev_cli.obtained.readings import Row, Run, read_real, read_row
 from genrev_cli.obtained.table import Contents, Published, contents
+from genrev_cli.report import words
+from genrev_cli.report.material import Score
 
 _ABOUT = """\
 # Published and obtained
@@ -29,7 +31,8 @@ _FULL = "Here every row is trained as long as its recipe says."
 
 _READING = """\
 **Distances** are Fréchet distances of generated images to the test images; lower is better. *classifier*: features of a classifier that
-`fit-features` trained; *pixel*: raw pixels. Neither is an FID, and distances compare only within a column. *L1*: mean |x − x̂| of
+`fit-features` trained; *pixel*: raw pixels. Neither is an FID, and distances compare only within a column. The distance of real training
+images shows what a perfect model would get; the classifier has learnt from these images, which makes theirs larger. *L1*: mean |x − x̂| of
 reconstructions from the restricted latent, pixels in [0, 1]. *Round trip*: mean |x − x̂| through the full latent; for invertible networks
 that is rounding. Several seeds: mean ± standard deviation.
 """
@@ -62,19 +65,24 @@ def _section(
     kinds = [*(["classifier"] if table.data[data].classes else []), "pixel", *others]
     rows = {method.key: read_row(method, data, runs, seeds=seeds, kinds=kinds) for method in table.rows_of(data)}
     yield from [f"## {table.data[data].title}", ""]
-    yield from _numbers(table, data, rows, kinds)
+    yield from _numbers(table, data, rows, kinds, real=read_real(data, runs, kinds))
     yield from _orders(table, data, rows, kinds)
     yield from _cuts(table, data, rows, minutes)
     yield from _on_a_gpu(table, data, rows)
     yield from ran(list(rows.values()), runs, seeds=seeds, minutes=minutes, data=data)
 
 
-def _numbers(table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[str]) -> Iterator[str]:
+def _numbers(
+    table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[str], *, real: dict[str, Score]
+) -> Iterator[str]:  # fmt: skip
     """Yield the table of numbers, the sources of the published ones, and where and from what they were made."""
     sources = list(dict.fromkeys(one.source for key in rows for one in table.published(key, data)))
     heads = ["method", "published", *kinds, "L1", "round trip", "bits/dim", "steps", _minutes(rows), "seeds"]
     yield f"| {' | '.join(heads)} |"
     yield f"|{'---|' * len(heads)}"
+    if real:
+        distances = [words.number(float(real[kind].result["value"])) if kind in real else "–" for kind in kinds]
+        yield f"| {' | '.join(['real training images', '–', *distances, *['–'] * (len(heads) - 2 - len(kinds))])} |"
     for row in rows.values():
         state = "cut" if row.method.key in table.cuts_of(data) and row.state == "not run" else row.state
         cells = [row.method.title, _published(table, row, data, sources), *_measured(row, state, kinds), *_length(row)]

@@ -87,6 +87,12 @@ def read_row(method: Method, data: str, runs: Path, *, seeds: Sequence[str], kin
     return Row(method, data, found, [read_pace(path) for path in paths if path.exists()])
 
 
+def read_real(data: str, runs: Path, kinds: Sequence[str]) -> dict[str, Score]:
+    """Return the distances of real training images to the test images, features → score, as far as they are measured."""
+    files = {kind: runs / "real" / data / f"fd-{kind}.json" for kind in kinds}
+    return {kind: _score(path) for kind, path in files.items() if path.exists()}
+
+
 def _read_run(folder: Path, seed: str, stages: int, expected: Sequence[str]) -> Run:
     checkpoints = [folder / f"{i}.safetensors" for i in range(1, stages + 1)]
     files = {kind: folder / (f"{kind}.json" if kind == MODEL else f"fd-{kind}.json") for kind in expected}

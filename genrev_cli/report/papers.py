@@ -78,6 +78,18 @@ MATCHING = Paper(
     "Flow Matching for Generative Modeling", 2023,
     where={"booktitle": "International Conference on Learning Representations", "eprint": "2210.02747", "archiveprefix": "arXiv"},
 )  # fmt: skip
+INJECTIVE = Paper(
+    "sorrenson2024lifting",
+    ("Sorrenson, Peter", "Draxler, Felix", "Rousselot, Armand", "Hummerich, Sander", "Zimmermann, Lea", "Köthe, Ullrich"),
+    "Lifting Architectural Constraints of Injective Flows", 2024,
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "2306.01843", "archiveprefix": "arXiv"},
+)  # fmt: skip
+REGULARIZED = Paper(
+    "ghosh2020variational",
+    ("Ghosh, Partha", "Sajjadi, Mehdi S. M.", "Vergari, Antonio", "Black, Michael", "Schölkopf, Bernhard"),
+    "From Variational to Deterministic Autoencoders", 2020,
+    where={"booktitle": "International Conference on Learning Representations", "eprint": "1903.12436", "archiveprefix": "arXiv"},
+)  # fmt: skip
 
 PAPERS: dict[str, tuple[Paper, ...]] = {
     "revnet": (REVERSIBLE,), "inn": (INVERTIBLE,), "dense": (INVERTIBLE,), "convolutional": (INVERTIBLE,),
@@ -86,10 +98,12 @@ PAPERS: dict[str, tuple[Paper, ...]] = {
     "wgan-qc": (TRANSPORT,),
     "train-adversarial": (REVERSIBLE,), "train-ot": (REVERSIBLE,), "train-gan": (TRANSPORT,), "train-flow": (FLOWS,),
     "train-pga": (PERCEPTUAL,), "train-vae vae": (VARIATIONAL,), "train-vae wae-mmd": (WASSERSTEIN,), "train-vae wae-gan": (WASSERSTEIN,),
-    "pretrain-recon": (),  # the losses are those of the network's paper
+    "pretrain-recon": (),  # the losses are those of the network's paper, and of those whose weights are not 0
+    "pretrain-recon weight_nll": (INJECTIVE,),
+    "pretrain-recon weight_decoder": (REGULARIZED,), "pretrain-recon weight_gradient": (REGULARIZED,),
     "ot": (TRANSPORT,), "gmm": (), "flow": (MATCHING,),
 }  # fmt: skip
-"""Name of a network, of a training command, with its variant where variants have papers of their own, or of a sampler → its papers."""
+"""Name of a network, of a training command (with a variant or weight that has papers of its own), or of a sampler → its papers."""
 
 
 def papers_of(model: Record) -> list[Paper]:
@@ -101,9 +115,10 @@ def papers_of(model: Record) -> list[Paper]:
 
 
 def _stages(config: dict[str, Any]) -> list[str]:
-    """Return a stage's name, and its name with the variant."""
-    stage = str(config.get("stage", ""))
-    return [stage, f"{stage} {config.get('method', {}).get('variant', '')}"]
+    """Return a stage's name, its name with the variant, and with each weight that is not 0."""
+    stage, method = str(config.get("stage", "")), config.get("method", {})
+    weights = (key for key, value in method.items() if key.startswith("weight_") and value)
+    return [stage, f"{stage} {method.get('variant', '')}", *(f"{stage} {weight}" for weight in weights)]
 
 
 def _each_once(papers: Iterable[Paper]) -> list[Paper]:

@@ -33,9 +33,12 @@ The CelebA network needs 8 compilations, 15 with --memory reversible."""
 def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
     """Make the networks of a method run as the options say; call it before the first step.
 
-    Raises UsageError when --memory needs an invertible network and there is none, FileError when compiled code cannot be kept.
+    Raises UsageError when --memory needs an invertible network and there is none, and when a method needs derivatives of derivatives and
+    the options exclude them; FileError when compiled code cannot be kept.
     """
     autoencoder = getattr(method, "autoencoder", None)
+    if method.second_order:
+        _require_second_derivatives(schedule, options)
     if schedule.memory != MEMORY[0]:
         if not isinstance(autoencoder, Bijection):
             name = f"'{autoencoder.config['name']}'" if autoencoder else "a classifier"
@@ -50,6 +53,12 @@ def execute(method: Method, schedule: Schedule, options: RunOptions) -> None:
             module.to(memory_format=torch.channels_last)
     if options.compile and isinstance(autoencoder, Autoencoder):
         _compile(autoencoder.networks())
+
+
+def _require_second_derivatives(schedule: Schedule, options: RunOptions) -> None:
+    given = "--memory reversible" if schedule.memory == "reversible" else "--compile" if options.compile else ""
+    if given:
+        raise UsageError(f"{given}: has no derivatives of derivatives, which weight_nll and weight_gradient need; leave it out")
 
 
 def _compile(networks: Sequence[nn.Module]) -> None:

@@ -30,6 +30,10 @@ def next_command(command: str, out: Path) -> str:
         names["full"] = str(out)
     if header["config"].get("fit", {}).get("source") == "gaussian" and "codes" in names:  # of which a flow is made
         names["gaussian"] = names["codes"]
+    if _table(header["config"], "method").get("weight_nll"):
+        names["likely"] = str(out)
+    if any(_method_of_ckpt(header).get(weight) for weight in ("weight_decoder", "weight_gradient")):
+        names["smooth"] = str(out)
     if header["kind"] != "film" and header["config"].get("sampler") != "film":
         names["shown"] = str(out)
     tables = _table(header["config"], "recipe_tables")
@@ -57,6 +61,8 @@ def names_in(header: Mapping[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for role, record in _inputs(header):
         path = Path(record["path"])
+        if role == "samples" and record["kind"] == "checkpoint":  # a score of what the checkpoint generates
+            role = "ckpt"
         foreign = role == "samples" and record["kind"] != "samples"  # somebody's own images, which no page shows
         if role not in names and path.exists() and not foreign:
             names[role] = _short(path)
@@ -70,6 +76,11 @@ def _table(config: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return an inner table of a header, which may be anybody's; {} if it is none."""
     found = config.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def _method_of_ckpt(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the training of the checkpoint that a file was made from; {} without one."""
+    return _table(_table(_table(header["inputs"], "ckpt"), "config"), "method")
 
 
 def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

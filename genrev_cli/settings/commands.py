@@ -15,9 +15,10 @@ class Command:
 
     next: what to propose when it has ended, without 'genrev'; the first one that applies. {out} is the file that it wrote, {ckpt}, {data},
     {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {shown} if a report shows it,
-    which it does not do with films. {gaussian} is {codes} for a map from a Gaussian. {split} is a split of the data that has images, if
-    'test' has none. What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A training command is
-    proposed only if the checkpoint's recipe has a table for it.
+    which it does not do with films. {gaussian} is {codes} for a map from a Gaussian. {likely} is {out} if it was trained by a likelihood,
+    {smooth} is {out} if it has codes of a regularized autoencoder. {split} is a split of the data that has images, if 'test' has none.
+    What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A training command is proposed only if the
+    checkpoint's recipe has a table for it.
     """
 
     name: str
@@ -39,7 +40,7 @@ _OTHERS = (
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
     Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
     Command("search", TRAIN, 150, next=_AGAIN),
-    Command("encode", LATENT, 200, shared=True, next=("decode {full} --ckpt {ckpt} --out decoded", "fit-ot {out}")),
+    Command("encode", LATENT, 200, shared=True, next=("decode {full} --ckpt {ckpt} --out decoded", "fit-gmm {smooth}", "fit-ot {out}")),
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
     Command(
         "fit-ot",

@@ -13,7 +13,8 @@ class ReconstructionConfig(Settings):
 
     Defaults are those of Schirrmeister et al.; values that the paper lacks are from notebooks/celeba/Only_Clamp.ipynb
     (robintibor/generative-reversible). The MMD is from Nguyen et al., the squared image loss from An et al. 2020, section 3.1. The weight
-    of mean y² is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁, which is code_norm l1.
+    of mean y² is ours; demo2.py of An et al. (k2cu8/pyOMT) adds 1e-5·‖y‖₁, which is code_norm l1. The likelihood is from Sorrenson et al.
+    2024 (injective flows), the last two weights from Ghosh et al. 2020 (regularized autoencoders).
     """
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
@@ -26,6 +27,11 @@ class ReconstructionConfig(Settings):
     )
     weight_mmd: float = weight(0.0, "Weight of the MMD between codes and prior; 1 makes an INN-AE an INN-VAE (Nguyen et al. 2019).")
     mmd_widths: tuple[float, ...] = setting((0.2, 0.5, 0.9, 1.3), above=0)
+    weight_nll: float = weight(
+        0.0, "Weight of the negative log-likelihood, per value of an image; 1 makes an autoencoder an injective flow (FIF)."
+    )
+    weight_decoder: float = weight(0.0, "Weight of the sum of the decoder's squared kernels (RAE-L2).")
+    weight_gradient: float = weight(0.0, "Weight of the decoder's squared derivatives, per value of an image (RAE-GP).")
     lr: float = learning_rate(1e-4)
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
     max_grad_norm: float = max_norm(5.0)
@@ -41,5 +47,5 @@ PRETRAIN_RECON = Trainer(
     variants={"": Variant("grn", ReconstructionConfig, "genrev_cli.methods.reconstruction:Reconstruction")},
     tables=(DIMS, BOUND, EXACT_BITS),
     place=10,
-    next=("train-adversarial --ckpt {out}", "encode --ckpt {out}"),
+    next=("sample --ckpt {likely} --grid samples.png", "train-adversarial --ckpt {out}", "encode --ckpt {out}"),
 )

@@ -11,10 +11,12 @@ from genrev_cli.latents.flow import Flow
 from genrev_cli.latents.paths import PATHS
 from genrev_cli.latents.samplers import Resampled
 from genrev_cli.latents.transport import TransportMap
+from genrev_cli.methods import free_form
 from genrev_cli.methods.likelihood import bits_of_images, noise, require_density
 from genrev_cli.models import Bijection
 from genrev_cli.shapes import Codes, Images, Latents, Pixels, Scores, to_pixels
 from genrev_cli.store.checkpoints import Checkpoint
+from genrev_cli.training.method import require_normal
 
 _BLOCK = 64
 
@@ -65,6 +67,15 @@ def log_prob(model: Checkpoint, x: Images, generator: torch.Generator) -> Scores
     assert isinstance(prior, DiagonalGaussian)
     bits = bits_of_images(autoencoder, prior, x, noise(autoencoder, len(x), generator))
     return -math.prod(autoencoder.image_shape) * math.log(2) * bits
+
+
+def log_prob_on_manifold(model: Checkpoint, x: Images) -> Scores:
+    """Return the log-density of reconstructions on the manifold of decoded images, in nats: (B, C, H, W) → (B,); see `free_form`.
+
+    Raises UsageError for a prior other than N(0, I).
+    """
+    require_normal("a density on the manifold", model.own_prior)
+    return free_form.log_prob_on_manifold(model.autoencoder, model.own_prior, x)
 
 
 def flow_of(model: Checkpoint) -> Flow:

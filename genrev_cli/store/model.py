@@ -23,7 +23,7 @@ from genrev_cli.store.around import Around
 from genrev_cli.store.arrays import Given, Warnings, codes_given, images_given
 from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.class_names import class_names, class_numbers
-from genrev_cli.store.coding import between, decoded, encoded, flow_of, log_prob, reconstructed, same_dims
+from genrev_cli.store.coding import between, decoded, encoded, flow_of, log_prob, log_prob_on_manifold, reconstructed, same_dims
 from genrev_cli.store.drawing import Drawing, decode_samples
 from genrev_cli.store.editing import Editor, latents_of
 from genrev_cli.store.samplers import open_model
@@ -207,6 +207,15 @@ class Model:
             torch.Generator(self.device).manual_seed(derive(seed, "log_prob")),
         )
         return given.numbers(given.map(lambda block: log_prob(self._checkpoint, block, generator), batch))
+
+    def log_prob_on_manifold(self, x: Given, *, batch: int = BATCH) -> Any:
+        """Return log p of the reconstruction of each image in nats, (N,): a density per d-dimensional volume of the decoded images.
+
+        It is exact, takes d backward passes, and cannot be compared with bits per dimension, nor between models.
+        Raises UsageError for a model whose prior is not N(0, I).
+        """
+        given = images_given(self._checkpoint, x, self.device)
+        return given.numbers(given.map(lambda block: log_prob_on_manifold(self._checkpoint, block), batch))
 
     def gaussian_codes(self, z: np.ndarray | Tensor, *, label: Label | None = None, batch: int = FLOW_BATCH) -> Any:
         """Return the Gaussian codes of codes by the flow that the model was loaded with: (N, d) → (N, d), without gradients.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genrev_cli.errors import UsageError
-from genrev_cli.latents import Prior
+from genrev_cli.latents import ActiveGaussian, Prior
 from genrev_cli.models import Autoencoder, Bijection
 from genrev_cli.settings.schedule import Schedule
 from genrev_cli.shapes import Images, Labels, Scalar
@@ -29,9 +29,11 @@ class Method(ABC):
 
     modules: what is trained, and saved in the state of a run. optimizers: each has its own parameters.
     batches_per_step: number of successive mini-batches that one step takes. autocast: see `Autocast`.
+    second_order: its losses contain derivatives of the autoencoder, which a step differentiates again.
     """
 
     batches_per_step: ClassVar[int] = 1
+    second_order: bool = False
     modules: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
     autocast: Autocast
@@ -124,3 +126,9 @@ def require_two_codes(schedule: Schedule, asked: str) -> None:
     """Raise UsageError for mini-batches of one image. asked: the option of the MMD, which compares sets of codes."""
     if schedule.batch < 2:
         raise UsageError(f"a batch of {schedule.batch}: {asked} compares sets of codes with the prior's; choose a batch of at least 2")
+
+
+def require_normal(method: str, prior: Prior) -> None:
+    """Raise UsageError for a prior other than N(0, I) on its active dimensions, of which the method's losses are computed."""
+    if not isinstance(prior, ActiveGaussian):
+        raise UsageError(f"{method} needs N(0, I) as prior, not '{prior.config['name']}'; set [prior] name = \"active-gaussian\"")

@@ -75,6 +75,16 @@ def test_the_nearest_input_that_exists_is_named(tmp_path, monkeypatch):
     assert names_in({"inputs": {"ckpt": model, "data": near}}) == {"ckpt": "m.safetensors", "data": "near.h5"}
 
 
+def test_a_score_of_a_checkpoint_leads_to_that_checkpoint(tmp_path, monkeypatch):
+    """Not to the one that its training started from."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("parent.safetensors", "child.safetensors"):
+        (tmp_path / name).write_text("")
+    child = {"kind": "checkpoint", "path": str(tmp_path / "child.safetensors")}
+    child["inputs"] = {"ckpt": {"kind": "checkpoint", "path": str(tmp_path / "parent.safetensors")}}
+    assert names_in({"inputs": {"samples": child}}) == {"ckpt": "child.safetensors"}
+
+
 def test_every_trainer_has_a_next_command():
     """A plugin's too: it is a field of `Trainer`."""
     assert all(trainer.next for trainer in TRAINERS.values())
@@ -90,7 +100,7 @@ def test_what_is_proposed_is_a_command_with_its_options(name):
     commands.arrange()
     group = get_command(app)
     for proposal in all_commands()[name].next:
-        names = ("out", "ckpt", "data", "ot", "samples", "split", "full", "shown", "best", "gaussian")
+        names = ("out", "ckpt", "data", "ot", "samples", "split", "full", "shown", "best", "gaussian", "likely", "smooth")
         command, *words = shlex.split(filled(proposal, dict.fromkeys(names, "test")))
         flags = {flag for parameter in group.commands[command].params for flag in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= flags

@@ -89,6 +89,18 @@ def test_a_row_shows_what_its_files_say(tmp_path, made):
     }  # fmt: skip
 
 
+def test_distances_of_real_images_come_first(tmp_path, made):
+    made("vae-digits", 0, classifier=696.0, pixel=30.0, l1=0.0173)
+    assert "| real training images |" not in page_of(tmp_path)
+    result = {"metric": "FD-pixel", "value": 0.125}
+    (tmp_path / "real/digits").mkdir(parents=True)
+    write_json(tmp_path / "real/digits/fd-pixel.json", result, Header("score", {}, json_digest(result)))
+    page = page_of(tmp_path)
+    found = cells(page, "real training images")
+    assert (found["classifier"], found["pixel"], found["L1"]) == ("–", "0.125", "–")
+    assert page.index("| real training images |") < page.index("| VAE |")
+
+
 def test_seeds_become_mean_and_spread(tmp_path, made):
     for seed, distance in enumerate((2.0, 4.0)):
         made("vae-digits", seed, classifier=distance, pixel=1.0, l1=0.1)

@@ -96,7 +96,7 @@ def test_the_recipes_own_length_needs_no_pace(pipeline):
     output = pipeline("-n", "rows", "ROWS=aeotgan-mnist", "MINUTES=0", "DEVICE=cuda")
     assert "pace" not in output
     assert "--steps" not in output
-    assert output.count("--device cuda") == 8  # two trainings, encode, fit-ot, features and three scores
+    assert output.count("--device 'cuda'") == 10  # two trainings, encode, fit-ot, features, three scores, two of real images
 
 
 def test_a_map_is_made_from_the_first_checkpoint_and_used_in_every_sample(pipeline):
@@ -107,9 +107,9 @@ def test_a_map_is_made_from_the_first_checkpoint_and_used_in_every_sample(pipeli
         "--ot",
         "o/aeotgan-mnist/0/ot.safetensors",
     ]
-    drawn = [line for line in output.splitlines() if " fid " in line and " -n " in line]
+    drawn = [line for line in output.splitlines() if " fid --ckpt " in line and " -n " in line]
     assert len(drawn) == 4
-    assert all("--ot o/" in line for line in drawn)
+    assert all("--ot 'o/" in line for line in drawn)
 
 
 def test_it_goes_on_where_it_was_stopped(pipeline, tmp_path):
@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_was_stopped(pipeline, tmp_path):
     pipeline(*words)
     made = calls(tmp_path)
     assert made[:4] == ["prepare-data", "pretrain-recon", "encode", "fit-ot"]
-    assert sorted(made[4:]) == ["fid", "fid", "fid", "fit-features"]
+    assert sorted(made[4:]) == ["fid"] * 5 + ["fit-features"]  # two distances of real images
     pipeline(*words)
     assert calls(tmp_path) == []
     (tmp_path / "runs/obtained/recipes/aeot-digits/0/fd-pixel.json").unlink()
@@ -138,6 +138,42 @@ def test_a_row_that_fails_leaves_the_others_and_the_page(pipeline, tmp_path):
     assert "page.md" in output
 
 
-@pytest.mark.parametrize(("words", "says"), [(["ROWS=vae-mnits"], "no row 'vae-mnits'"), (["PYTHON=false"], "failed")])
+def test_real_images_get_every_distance_once(pipeline):
+    output = pipeline("-n", "rows", "ROWS=vae-mnist wae-mmd-mnist vae-celeba64", "OUT=o", "DATA=d", "FEATURES=judge.pt")
+    real = [shlex.split(line) for line in output.splitlines() if " fid 'd/" in line]
+    made = sorted(words[-1] for words in real)
+    expected = [f"o/real/mnist/fd-{kind}.json" for kind in ("classifier", "judge", "pixel")]
+    assert made == sorted(expected + [f"o/real/celeba64/fd-{kind}.json" for kind in ("judge", "pixel")])
+    for words in real:
+        assert words[words.index("--ref") + 1] == words[2]
+        assert words[words.index("--split") + 1] == "test"
+
+
+def test_only_reconstructions_need_no_distance_of_real_images(pipeline):
+    assert "/real/" not in pipeline("-n", "rows", "ROWS=classic-mnist")
+
+
+def test_names_with_quotes_reach_every_command_whole(pipeline, tmp_path):
+    names = ["OUT=it's (mine) & more".replace(" ", "_"), "DATA=d'a", "PAGE=p'.md"]
+    pipeline("rows", "ROWS=aeot-digits", "SOURCES=digits", "MINUTES=0", *names)
+    assert "page" not in calls(tmp_path)
+    assert (tmp_path / "it's_(mine)_&_more/aeot-digits/0/fd-pixel.json").exists()
+    assert (tmp_path / "d'a/digits.h5").exists()
+    pipeline("page", "SOURCES=digits", "MINUTES=0", "OUT=empty", *names[2:])
+    assert (tmp_path / "p'.md").exists()
+
+
+def test_an_interrupted_make_deletes_nothing(pipeline):
+    """What genrev has written is whole, although the command is interrupted later."""
+    database = pipeline("-n", "-p", "rows", "ROWS=aeot-digits", "SOURCES=digits", "MINUTES=1", "OUT=o")
+    precious = next(line for line in database.splitlines() if line.startswith(".PRECIOUS:")).split()
+    targets = {line.split(":")[0] for line in database.splitlines() if line.startswith("o/aeot-digits/") and ":" in line}
+    assert {"o/aeot-digits/0/ot.safetensors", "o/aeot-digits/pace-1.json"} < targets
+    assert targets <= set(precious)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [(["ROWS=vae-mnits"], "no row 'vae-mnits'"), (["PYTHON=false"], "failed"), (["OUT=a b"], "make cannot carry")]
+)
 def test_mistakes_are_named(pipeline, words, says):
     assert says in pipeline("-n", "rows", *words, code=2)

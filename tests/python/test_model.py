@@ -173,6 +173,18 @@ def test_a_model_without_a_likelihood_says_so(model, images):
         model.log_prob(images)
 
 
+def test_the_density_of_a_reconstruction_by_the_whole_jacobian(model, flow, images):
+    """log N(y; 0, I) − ½ log det(JᵀJ), J the Jacobian of the decoder; each image has its own."""
+    found = model.log_prob_on_manifold(images, batch=3)
+    assert found.shape == (len(images),)
+    y = torch.from_numpy(model.encode(images[:1]))
+    J = torch.autograd.functional.jacobian(lambda y: model.network.decode(model.prior.embed(y)).flatten(), y)[:, 0].double()
+    normal = -y.square().sum() / 2 - model.prior.dim / 2 * math.log(2 * math.pi)
+    assert found[0] == pytest.approx((normal - torch.logdet(J.T @ J) / 2).item(), rel=1e-5)
+    with pytest.raises(UsageError, match="a density on the manifold needs N\\(0, I\\) as prior, not 'diagonal-gaussian'"):
+        flow.log_prob_on_manifold(images)
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

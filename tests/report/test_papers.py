@@ -8,7 +8,7 @@ from genrev_cli.files.header import Header
 from genrev_cli.latents import SAMPLERS
 from genrev_cli.models import MODELS
 from genrev_cli.report.chain import Record
-from genrev_cli.report.papers import PAPERS, REVERSIBLE, TRANSPORT, papers_of
+from genrev_cli.report.papers import INJECTIVE, INVERTIBLE, PAPERS, REGULARIZED, REVERSIBLE, TRANSPORT, papers_of
 from genrev_cli.settings.trainers import TRAINERS
 
 DOC = (Path(__file__).parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
@@ -41,3 +41,16 @@ def test_a_checkpoint_cites_its_sampler_its_stages_and_its_network_each_once():
     model = Record(Path("b"), Header("checkpoint", config, "b", inputs={"ckpt": start}))
     assert papers_of(model) == [TRANSPORT, REVERSIBLE]
     assert papers_of(Record(Path("c"), Header("checkpoint", {"stage": "train-swae", "model": {"name": "own"}}, "c"))) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "papers"),
+    [
+        ({"weight_nll": 0.0, "weight_x": 1.0}, [INVERTIBLE]),
+        ({"weight_nll": 1.0}, [INJECTIVE, INVERTIBLE]),
+        ({"weight_decoder": 1e-7, "weight_gradient": 1e-3}, [REGULARIZED, INVERTIBLE]),
+    ],
+)
+def test_a_loss_with_a_paper_of_its_own_is_cited(weights, papers):
+    config = {"stage": "pretrain-recon", "model": {"name": "dense"}, "method": weights}
+    assert papers_of(Record(Path("a"), Header("checkpoint", config, "a"))) == papers

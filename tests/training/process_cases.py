@@ -69,6 +69,8 @@ def _trains(line, name):
 CHAIN = {
     "recon": _trains("pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml --eval-every 2 --eval-n 200 --eval-features pixel", "recon"),
     "recon-mmd": _trains("pretrain-recon --data {i}/data.h5 --recipe {i}/mmd.toml", "recon-mmd"),
+    "recon-derivatives": _trains(
+        "pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml --weight-nll 1 --weight-gradient 1e-3", "recon-derivatives"),
     "adversarial": _trains("train-adversarial --ckpt {i}/start.safetensors --recipe {i}/tiny.toml", "adversarial"),
     "matching": _trains("train-adversarial --ckpt {i}/start.safetensors --recipe {i}/tiny.toml --matcher sliced", "matching"),
     "ot": _trains("train-ot --data {i}/data.h5 --recipe {i}/classes.toml", "ot"),

@@ -1,8 +1,8 @@
 """Classical autoencoders: the baselines of Nguyen, Ardizzone & Köthe 2019, section 3.1. Dense for small gray images, else convolutional.
 
-'aae' has an adversary on their codes (Makhzani et al. 2015).
+'aae' has an adversary on their codes (Makhzani et al. 2015), 'fif' a likelihood (Sorrenson et al. 2024).
 
-Interpolated tables: classic-mnist, classic-cifar10, classic-celeba; aae-mnist.
+Interpolated tables: classic-mnist, classic-cifar10, classic-celeba; aae-mnist; configs/fif/mnist.yaml and celeba.yaml of vislearn/FFF.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from genrev_cli.recipes.rules.rule import (
 
 DENSE_VALUES = 1024
 """Values of an image up to which dense layers are used; MNIST has 784."""
-PACE = Pace(0.01, 0.08)
+PACE, LIKELIHOOD = Pace(0.01, 0.08), Pace(0.02, 0.16)
 
 
 def _model(facts: Facts) -> dict[str, Any]:
@@ -83,7 +83,31 @@ def _aae(facts: Facts) -> Tables:
     return {**classic, "prior": prior, "train-adversarial": adversarial}
 
 
+def _fif(facts: Facts) -> Tables:
+    classic = _classic(facts)
+    model, dims = classic["model"], latent_dims(facts)
+    batch = batch_size(facts, 64 if facts.small else 256)
+    steps = planned_steps(facts, model, batch, pace=LIKELIHOOD, minutes=8, full=40_000)
+    return {
+        "model": model,
+        "prior": classic["prior"] | {"dim": Reasoned(dims, why_dims(facts, dims))},
+        "pretrain-recon": {
+            "weight_x": Reasoned(10.0, "'noisy_reconstruction' of the authors, of squared errors; both losses are divided by C·H·W here"),
+            "weight_z": 0.0,
+            "image_norm": "l2",
+            "weight_nll": Reasoned(1.0, "'nll' of the authors"),
+            "lr": Reasoned(1e-3, "the authors' configs"),
+            "betas": Reasoned([0.9, 0.999], "Adam's default"),
+            "max_grad_norm": Reasoned(5.0, "ours"),
+            "batch": Reasoned(batch, "256 for CelebA; n/8 at most, and fewer large images"),
+            "steps": steps,
+            "lr_drop_epochs": Reasoned([epochs_at(facts, steps.value, batch, 0.8)], "ours, as for 'classic'"),
+        },
+    }
+
+
 RULES = {
     "classic": Rule(("pretrain-recon",), "classical autoencoder, a baseline (Nguyen et al. 2019)", _classic),
+    "fif": Rule(("pretrain-recon",), "injective flow: an autoencoder by maximum likelihood (Sorrenson et al. 2024)", _fif),
     "aae": Rule(("pretrain-recon", "train-adversarial"), "adversarial autoencoder (Makhzani et al. 2015)", _aae),
 }

@@ -1,7 +1,8 @@
-"""Strided convolutions: perceptual autoencoders (Zhang et al. 2020), VAE, and Wasserstein autoencoders (Tolstikhin et al. 2018).
+"""Strided convolutions: perceptual autoencoders (Zhang et al. 2020), VAE, Wasserstein autoencoders (Tolstikhin et al. 2018), and
+regularized autoencoders (Ghosh et al. 2020).
 
-Interpolated tables: those of the authors' code (zj10/PGA) for MNIST, CIFAR-10 and CelebA at 64×64; configs.py of tolstikhin/wae for the
-last two.
+Interpolated tables: those of the authors' code (zj10/PGA) for MNIST, CIFAR-10 and CelebA at 64×64; configs.py of tolstikhin/wae for
+Wasserstein autoencoders; rae-mnist, -cifar10 and -celeba64 for regularized ones.
 """
 
 from collections.abc import Callable
@@ -119,6 +120,24 @@ def _wae(facts: Facts, variant: str) -> Tables:
     return {"model": model, "prior": _prior(facts, 1), "train-vae": table}
 
 
+def _rae(facts: Facts, weight: str, value: float, why: str) -> Tables:
+    model = _model(facts, "all", False)
+    batch = batch_size(facts, 64 if facts.small else 128)
+    table: dict[str, Any] = {
+        "weight_x": Reasoned(float(facts.shape[0]), "one per channel: the authors sum squared errors over channels"),
+        "weight_z": 0.0,
+        "image_norm": "l2",
+        "weight_code": Reasoned(1e-4, "β for MNIST and CelebA, configurations/config.py of the authors"),
+        weight: Reasoned(value, why),
+        "lr": Reasoned(1e-3, "rae_celeba.py of the authors"),
+        "betas": Reasoned([0.9, 0.999], "Adam's default"),
+        "max_grad_norm": 0.0,
+        "batch": Reasoned(batch, "100 in the authors' code; n/8 at most, and fewer large images"),
+        "steps": _steps(facts, model, batch, PLAIN, full=40_000),
+    }
+    return {"model": model, "prior": _prior(facts, 1), "pretrain-recon": table}
+
+
 def _rule(command: str, about: str, tables: Callable[..., Tables], **choice: str) -> Rule:
     return Rule((command,), about, partial(tables, **choice))
 
@@ -129,5 +148,15 @@ RULES = {
     "lvpga": _rule("train-pga", "perceptual generative autoencoder, both losses (Zhang et al. 2020)", _perceptual, variant="lvpga"),
     "vae": _rule("train-vae", "variational autoencoder", _vae),
     "wae-mmd": _rule("train-vae", "Wasserstein autoencoder with an MMD (Tolstikhin et al. 2018)", _wae, variant="wae-mmd"),
+    "rae-l2": Rule(
+        ("pretrain-recon",),
+        "regularized autoencoder, small weights (Ghosh et al. 2020)",
+        partial(_rae, weight="weight_decoder", value=1e-7, why="λ for MNIST and CelebA, the same file"),
+    ),
+    "rae-gp": Rule(
+        ("pretrain-recon",),
+        "regularized autoencoder, small derivatives (Ghosh et al. 2020)",
+        partial(_rae, weight="weight_gradient", value=1e-3, why="ours: noise of variance 0.001 on codes (docs/papers.md)"),
+    ),
     "wae-gan": _rule("train-vae", "Wasserstein autoencoder with a discriminator (Tolstikhin et al. 2018)", _wae, variant="wae-gan"),
 }
