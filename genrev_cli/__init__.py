@@ -80,16 +80,17 @@ def write_codes(
     labels: Sequence[int] | np.ndarray | None = None,
     names: Sequence[str] = (),
     ckpt: str | Path | None = None,
+    flow: str | Path | None = None,
 ) -> None:
     """Write codes (N, d) for fit-ot, fit-gmm, fit-flow and other readers.
 
     labels: (N,) classes from 0, None for unknown. names: of the codes, () for none. ckpt: the checkpoint whose codes they are; without it
-    what is fitted to them cannot be used with a checkpoint.
-    Raises UsageError for codes of another shape or type, and FileError for an unusable checkpoint or target.
+    what is fitted to them cannot be used with a checkpoint. flow: the codes are Gaussian codes of this flow, through which decode goes.
+    Raises UsageError for codes of another shape or type, and FileError for an unusable checkpoint, flow or target.
     """
     from genrev_cli.files.writers import write_codes
 
-    write_codes(path, codes, labels=labels, names=names, ckpt=ckpt)
+    write_codes(path, codes, labels=labels, names=names, ckpt=ckpt, flow=flow)
 
 
 def write_data(

@@ -103,5 +103,5 @@ $(OUT)/fid-pretrained.json: $(OUT)/samples-pretrained.h5 $(DATA)
 $(OUT)/fid-ot.json: $(OUT)/adversarial.safetensors $(OUT)/ot.safetensors $(DATA)
 	$(GENREV) fid --ckpt $(FROM) --ot $(call Q,$(OUT)/ot.safetensors) $(REF) $(SEEDED) $(call OPTION,--features,FEATURES) $(ON) --out $(TO)
 
-$(OUT)/report.html: $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(OUT)/recon.safetensors $(OUT)/adversarial.safetensors
+$(OUT)/report.html: $(PICTURES) $(SCORES) $(OUT)/codes.h5 $(OUT)/recon.safetensors $(OUT)/adversarial.safetensors $(DATA)
 	$(GENREV) report $(ALL) --title $(call Q,Generative reversible network: $(SOURCE)) --out $(TO)

@@ -41,7 +41,7 @@ def loading(options: BenchOptions, device: torch.device, progress: Progress) -> 
     with TemporaryDirectory() as scratch:
         folder = Path(scratch, "files", "images")
         folder.mkdir(parents=True)
-        n = _link(options.path, folder, n, batch) if options.path else _draw(folder, n // batch * batch)
+        n = link_images(options.path, folder, n, batch) if options.path else write_jpegs(folder, n // batch * batch)
         theirs = _torchvision(folder.parent, batch, device)
         ours = _resident(folder, Path(scratch, "images.h5"), batch, device, progress=progress)
         variants = [Variant(f"torchvision, {WORKERS} workers", theirs), Variant("genrev, resident", ours, TARGET)]
@@ -59,7 +59,7 @@ def loading(options: BenchOptions, device: torch.device, progress: Progress) -> 
     return [Table(title, rows, notes)]
 
 
-def _draw(folder: Path, n: int) -> int:
+def write_jpegs(folder: Path, n: int) -> int:
     """Write n smooth colour images with some noise; their files are about as large as those of photographs."""
     rng = np.random.default_rng(derive(0, "batches"))
     for number in range(n):
@@ -69,7 +69,7 @@ def _draw(folder: Path, n: int) -> int:
     return n
 
 
-def _link(source: Path, folder: Path, most: int, batch: int) -> int:
+def link_images(source: Path, folder: Path, most: int, batch: int) -> int:
     """Link the first images below `source`, in whole batches, and return their number.
 
     The links are numbered, so that both sides see the same order and no other files.
@@ -78,6 +78,8 @@ def _link(source: Path, folder: Path, most: int, batch: int) -> int:
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes)[:most]
     files = files[: len(files) // batch * batch]
     if not files:
+        if batch == 1:
+            raise FileError(f"{source}: has no images (.jpg, .jpeg or .png); give a folder with some")
         raise FileError(f"{source}: has fewer than {batch} images (.jpg, .jpeg or .png); give a folder with more, or a smaller --batch")
     for number, path in enumerate(files):
         (folder / f"{number:06}{path.suffix.lower()}").symlink_to(path.resolve())

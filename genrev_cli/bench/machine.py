@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from genrev_cli.training.devices import cpu
 
-_VERSIONS = ("genrev-cli", "torch", "torchvision", "numpy", "scipy", "pytorch-fid", "POT", "lapx", "FrEIA", "memcnn")
+_VERSIONS = ("genrev-cli", "torch", "torchvision", "numpy", "scipy", "pytorch-fid", "POT", "lapx", "FrEIA", "memcnn", "ott-jax", "jax")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ TARGET = 1.8  # with two cores
 def writing(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
     """Measure PNG files of 64×64 colour images per second. The device is not used."""
     n, batch = (16, 8) if options.quick else (options.images or IMAGES, options.batch or BATCH)
-    pixels = _pictures(n)
+    pixels = pictures(n)
     with TemporaryDirectory() as scratch:
         variants = [
             Variant("Pillow, one file after another", _one_by_one(Path(scratch), pixels)),
@@ -44,7 +44,7 @@ def writing(options: BenchOptions, device: torch.device, progress: Progress) -> 
     return [Table(title, rows, notes)]
 
 
-def _pictures(n: int) -> np.ndarray:
+def pictures(n: int) -> np.ndarray:
     """Return smooth images with a little noise, (n, 3, SIDE, SIDE) uint8; their files are about as large as those of photographs."""
     rng = np.random.default_rng(derive(0, "sample-files"))
     coarse = torch.from_numpy(rng.random((n, 3, 8, 8), np.float32) * 255)

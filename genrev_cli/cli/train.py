@@ -28,6 +28,7 @@ from genrev_cli.settings.aeotgan import AEOTGANConfig
 from genrev_cli.settings.base import METHOD
 from genrev_cli.settings.classification import ClassificationConfig
 from genrev_cli.settings.evaluation import EvalOptions
+from genrev_cli.settings.sampling import MAKERS, SamplerFile
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.sizes import SizeOptions
 from genrev_cli.settings.trainer import CLASSIFIER_TABLES, DIMS, Trainer
@@ -41,8 +42,10 @@ Table = dict[str, Any]
 """Key → value of a recipe's table."""
 
 Latent = Annotated[
-    Literal["ot", "gaussian"] | None,
-    typer.Option("--latent", help="What generated codes are drawn from.", show_default="ot with --ot", rich_help_panel=METHOD),
+    Literal["ot", "flow", "gaussian"] | None,
+    typer.Option(
+        "--latent", help="What generated codes are drawn from.", show_default="ot with --ot, flow with --flow", rich_help_panel=METHOD
+    ),
 ]
 
 
@@ -109,26 +112,33 @@ def _train_adversarial(
 
 
 def _train_gan(
-    *, ckpt: Path | None, data: Path | None, ot: Path | None, init: Path | None, out: Path | None, latent: str | None,
+    *, ckpt: Path | None, data: Path | None, ot: Path | None, flow: Path | None, init: Path | None, out: Path | None, latent: str | None,
     recipe: str, size: str, schedule: Table, method: Table, tables: Table, evaluation: EvalOptions, run: RunOptions,
 ) -> Result:  # fmt: skip
-    from genrev_cli.settings.sampling import SamplerFile
     from genrev_cli.stages.train_gan import STAGE, train_gan
 
-    require_latent(latent or "", ot)
+    sampler = sampler_of(latent or "", ot, flow)
     target = out or (ckpt.with_name("gan.safetensors") if ckpt else Path("gan.safetensors"))
     return train_gan(
-        target, ckpt=ckpt, data=data, ot=SamplerFile(ot, "ot") if ot else None, init=init, recipe=recipe, size=size,
+        target, ckpt=ckpt, data=data, sampler=sampler, init=init, recipe=recipe, size=size,
         overrides={STAGE: schedule | method, **tables}, run=run.scored(evaluation), progress=listener(),
     )  # fmt: skip
 
 
-def require_latent(latent: str, ot: Path | None) -> None:
-    """Raise UsageError where --latent and --ot contradict each other."""
-    if latent == "ot" and ot is None:
-        raise UsageError("--latent ot: needs --ot FILE; 'genrev fit-ot' makes one")
-    if latent == "gaussian" and ot is not None:
-        raise UsageError(f"--latent gaussian: contradicts --ot {ot}; leave one of them out")
+def sampler_of(latent: str, ot: Path | None, flow: Path | None) -> SamplerFile | None:
+    """Return the file that generated codes are drawn from, None for the prior. Raises UsageError where options contradict each other."""
+    files = {name: path for name, path in (("ot", ot), ("flow", flow)) if path}
+    if len(files) > 1 and latent not in files:
+        raise UsageError(f"--ot {ot} and --flow {flow}: both say what codes are drawn from; choose one with --latent")
+    name = latent or next(iter(files), "gaussian")
+    if name == "gaussian":
+        if files:
+            given = next(iter(files))
+            raise UsageError(f"--latent gaussian: contradicts --{given} {files[given]}; leave one of them out")
+        return None
+    if name not in files:
+        raise UsageError(f"--latent {name}: needs --{name} FILE; '{MAKERS[name]}' makes one")
+    return SamplerFile(files[name], name)
 
 
 def _fit_features(
@@ -157,13 +167,14 @@ add_command(
 
 add_command(
     "train-gan",
-    "Train a GAN whose generator starts from an autoencoder's decoder, on codes of a transport map; or a GAN from noise.\n\n"
+    "Train a GAN whose generator starts from an autoencoder's decoder, on codes of a transport map or a flow; or a GAN from noise.\n\n"
     "Without --recipe, the checkpoint's own is used; without --ckpt, the one for the data's source (gan-mnist for MNIST, …); "
     f"{_SIZED} {_RESUMES}",
     example="genrev train-gan --ckpt recon.safetensors --ot ot.safetensors",
     parts={
         "ckpt": path_option("ckpt", "Autoencoder to start from; without it, a GAN from noise on --data."),
         "ot": path_option("ot", "Transport map of fit-ot to draw generated codes from, instead of the prior."),
+        "flow": path_option("flow", "Flow of fit-flow to draw generated codes from, instead of the prior."),
         "data": path_option("data", "Prepared images (.h5); default: those that --ckpt was trained on."),
         "init": _INIT,
         "out": out_option(None, "Checkpoint to write; default: gan.safetensors beside --ckpt, or here."),

@@ -27,7 +27,7 @@ from genrev_cli.settings.sampling import Draw
 from genrev_cli.shapes import Codes, Latents, Pixels, to_float
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.class_names import class_names
-from genrev_cli.store.coding import ALONG_MAP, between, encoded
+from genrev_cli.store.coding import ALONG, between, encoded
 from genrev_cli.store.drawing import Drawing
 from genrev_cli.store.editing import Editor, comes_back, with_rest
 from genrev_cli.store.preparation import fitting_of
@@ -107,8 +107,14 @@ class Session:
             "prior_classes": prior.classes,
             "splits": {name: int((data.split == i).sum()) for i, name in enumerate(SPLITS) if (data.split == i).any()} if data else {},
             "split": self.opened.split,
-            "paths": [*PATHS, *([ALONG_MAP] if model.sampler else [])],
+            "paths": [*PATHS, *self._own_paths()],
         }
+
+    def _own_paths(self) -> list[str]:
+        """Return the path along the map or flow that samples are drawn from. A flow of classes has none: both ends need one class."""
+        if self.model.drawn_from == "flow" and self.model.prior.classes:
+            return []
+        return [ALONG[self.model.drawn_from]] if self.model.drawn_from in ALONG else []
 
     @torch.no_grad()
     def upload(self, data: bytes, name: str) -> int:

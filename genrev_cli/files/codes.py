@@ -1,6 +1,7 @@
 """Latent codes of images: one HDF5 file with `codes` (N, d) float32, `labels` (N,) and `rows` (N,).
 
 It may also have `names` (N, k) of pictures, and `attributes` (N, A) int8 of prepared images: 1 has, 0 has not, −1 unknown.
+Where the header's config has `space` = 'gaussian', these are the Gaussian codes of a flow, which is the input `flow`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,14 @@ from genrev_cli.files import hdf5
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.images import read_rows
 from genrev_cli.files.names import letters, names_of
+
+SPACE, GAUSSIAN = "space", "gaussian"
+"""Key and value in the config of codes, and of directions, that mark Gaussian codes of a flow; other codes lack the key."""
+
+
+def is_gaussian(header: Header) -> bool:
+    """Return True for the header of Gaussian codes, or of directions of such codes."""
+    return header.config.get(SPACE) == GAUSSIAN
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,11 @@ class CodeFile:
         """True for codes of the full latent, False for those of its active dimensions."""
         return self.header.config.get("latent") == "full"
 
+    @property
+    def gaussian(self) -> bool:
+        """True for Gaussian codes of a flow."""
+        return is_gaussian(self.header)
+
     def read(self, places: np.ndarray) -> np.ndarray:
         """Return the codes at some places, (k, d) float32, in that order. Raises FileError if one is not finite."""
         with hdf5.reading(self.path) as (_, file):
@@ -97,6 +111,11 @@ class CodeFile:
         if bad.any():
             raise FileError(f"{self.path}: code {places[int(bad.argmax())]} is not finite; the model that made it has diverged")
         return codes
+
+
+def space_of(codes: CodeFile) -> dict[str, str]:
+    """Return what the config of a file that is made from codes says about their space; {} for codes that are not Gaussian."""
+    return {SPACE: GAUSSIAN} if codes.gaussian else {}
 
 
 def open_code_file(path: Path) -> CodeFile:

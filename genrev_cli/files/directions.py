@@ -1,6 +1,7 @@
 """Directions in code space as a file: safetensors with `directions` (K, d), `scale` (K,) and `mean` (d,), all float32.
 
-The header's config has `dim` (d), `latent` ('restricted' or 'full') and `directions`, a table for each, see `DirectionSet`.
+The header's config has `dim` (d), `latent` ('restricted' or 'full') and `directions`, a table for each, see `DirectionSet`; for directions
+of Gaussian codes also `space` = 'gaussian'.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from genrev_cli.files.codes import is_gaussian
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.shapes import Codes
 
@@ -46,6 +48,11 @@ class DirectionSet:
     def full(self) -> bool:
         """True for directions of the full latent, False for those of its active dimensions."""
         return self.header.config["latent"] == "full"
+
+    @property
+    def gaussian(self) -> bool:
+        """True for directions of Gaussian codes of a flow."""
+        return is_gaussian(self.header)
 
     def number(self, name: str) -> int:
         """Return the number of a direction. Raises UsageError for a name that there is not."""

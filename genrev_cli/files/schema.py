@@ -32,8 +32,8 @@ _KINDS: dict[str, dict[str, str]] = {
         "prior.latent_dim": _COUNT, "score": _TABLE, "scores": _TABLES,
     },
     "sampler": {"sampler": _TABLE, "sampler.name": _TEXT},
-    "codes": {"dim": _COUNT, "split": _TEXT, "latent": _TEXT},
-    "directions": {"dim": _COUNT, "latent": _TEXT, "directions": _TABLES},
+    "codes": {"dim": _COUNT, "split": _TEXT, "latent": _TEXT, "space": _TEXT},
+    "directions": {"dim": _COUNT, "latent": _TEXT, "space": _TEXT, "directions": _TABLES},
     "samples": _PICTURE,
     "picture": _PICTURE,
 }  # fmt: skip

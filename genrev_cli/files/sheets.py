@@ -2,13 +2,14 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from genrev_cli.errors import UsageError
-from genrev_cli.files.pictures import gap_of, grid
+from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files.pictures import gap_of, grid, read_picture
 
 LEAST_SIDE = 64
 """Shortest side of a tile in pixels, where the user chooses no scale."""
@@ -117,6 +118,15 @@ def tiles_of(picture: np.ndarray, layout: Mapping[str, Any]) -> np.ndarray:
         raise ValueError(f"layout {dict(layout)} does not fit {picture.shape}")
     cells = inner.reshape(len(picture), rows, high, columns, wide)[:, :, : high - gap : scale, :, : wide - gap : scale]
     return cells.transpose(1, 3, 0, 2, 4).reshape(rows * columns, len(picture), height, width)
+
+
+def read_tiles(path: Path, layout: Any) -> np.ndarray:
+    """Read the tiles (n, C, H, W) uint8 of a picture file, whose header has this layout. Raises FileError for a damaged one."""
+    pixels = read_picture(path)[1]
+    try:
+        return tiles_of(pixels, layout)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FileError(f"{path}: damaged: its header has no valid 'layout' ({error}); make it again") from error
 
 
 def _whole(layout: Mapping[str, Any], name: str) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from genrev_cli.errors import UsageError
 from genrev_cli.files import hdf5, pretrained
 from genrev_cli.files.checkpoint import read_checkpoint_header
-from genrev_cli.files.codes import writing_codes
+from genrev_cli.files.codes import GAUSSIAN, SPACE, writing_codes
 from genrev_cli.files.header import Header, provenance, require_kind
 from genrev_cli.files.images import SPLITS
 from genrev_cli.files.moments import Moments
@@ -124,12 +124,13 @@ def write_codes(
     labels: Sequence[int] | np.ndarray | None = None,
     names: Sequence[str] = (),
     ckpt: str | Path | None = None,
+    flow: str | Path | None = None,
 ) -> None:
     """Write codes (N, d) of your own as a file like that of `genrev encode`, with the same meaning.
 
     labels: (N,) classes from 0, None for unknown. names: of the codes, () for none. ckpt: the checkpoint whose codes they are; fit-ot and
-    fit-gmm need it so that their result can be used with the checkpoint.
-    Raises UsageError for codes of another shape or type, and FileError for an unusable checkpoint or target.
+    fit-gmm need it so that their result can be used with the checkpoint. flow: the codes are Gaussian codes of this flow.
+    Raises UsageError for codes of another shape or type, and FileError for an unusable checkpoint, flow or target.
     """
     path, codes = Path(path), np.asarray(codes)
     if codes.ndim != 2 or 0 in codes.shape or codes.dtype.kind not in "fiu":
@@ -138,10 +139,11 @@ def write_codes(
     given = np.full(n, -1, np.int64) if labels is None else _labels(labels, n)
     if names and len(names) != n:
         raise UsageError(f"{len(names)} names are given for {n} codes; give one for each")
-    check_target(path, "codes", (".h5",), [Path(ckpt)] if ckpt else [])
+    check_target(path, "codes", (".h5",), [Path(file) for file in (ckpt, flow) if file])
     latent, inputs = _meaning(Path(ckpt), dim) if ckpt else ("restricted", {})
-    config = {"latent": latent, "dim": dim, "split": ""}
-    header = Header("codes", config, "", inputs=inputs, made_by=provenance(seconds=0.0))
+    space, record = _noise(Path(flow), dim) if flow else ({}, {})
+    config = {"latent": latent, **space, "dim": dim, "split": ""}
+    header = Header("codes", config, "", inputs=inputs | record, made_by=provenance(seconds=0.0))
     with writing_codes(path, header, labels=given, rows=np.arange(n), names=tuple(map(str, names))) as writer:
         writer.add(codes.astype(np.float32))
 
@@ -156,3 +158,13 @@ def _meaning(ckpt: Path, dim: int) -> tuple[str, dict[str, Any]]:
     if dim not in (active, latent_dim):
         raise UsageError(f"codes have {dim} dimensions, but those of {ckpt} have {active}, or {latent_dim} for the full latent")
     return "restricted" if dim == active else "full", {"ckpt": header.as_input(ckpt)}
+
+
+def _noise(flow: Path, dim: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return what the header of Gaussian codes with `dim` dimensions says of their space, and the record of their flow."""
+    header = require_kind(read_checkpoint_header(flow), "sampler", flow, "genrev fit-flow")
+    found = header.config["sampler"]
+    if found.get("name") != "flow" or found.get("dim") != dim:
+        what = f"a flow of {found.get('dim')} dimensions" if found.get("name") == "flow" else f"a sampler '{found.get('name')}'"
+        raise UsageError(f"{flow}: holds {what}, but a flow of {dim} dimensions is needed")
+    return {SPACE: GAUSSIAN}, {"flow": header.as_input(flow)}

@@ -1,7 +1,7 @@
 """Fit a flow of codes by flow matching (Lipman et al. 2023), with independent or optimal pairs.
 
 x₀ ~ N(0, I): noise;   x₁ = (y − m)/s: a code in the coordinates of the flow;   v: its network;   t ~ U[0, 1]
-x_t = (1 − t) x₀ + t x₁         the straight path from x₀ to x₁   (section 4.1, example II, eq. 22 with σ_min = 0; recalled)
+x_t = (1 − t) x₀ + t x₁         the straight path from x₀ to x₁   (section 4.1, example II, eq. 22 with σ_min = 0)
 pairs (x₀, x₁):
   independent                   Lipman et al. 2023
   minibatch                     arg min_P Σ |x₀ − P x₁|² over permutations P of the batch   (Pooladian et al. 2023; Tong et al. 2024)
@@ -19,20 +19,19 @@ from torch import Tensor
 
 from genrev_cli.latents.flow import Flow
 from genrev_cli.latents.transport import TransportMap
-from genrev_cli.ot.discrete import costs, optimal_assignments
+from genrev_cli.ot.discrete import matched
 from genrev_cli.ot.scores import build_scores, centred
 from genrev_cli.settings.flow import FlowMatchingConfig
 from genrev_cli.shapes import Codes, Labels, Scalar
 from genrev_cli.training.method import Method
 from genrev_cli.training.optim import Optimizer, descend
-from genrev_cli.transfers import to_device
 
 Coupling = Callable[[Codes, Codes, Labels], Codes]
 """Noise x₀ (B, d), codes x₁ (B, d) in the flow's coordinates and their classes (B,) → the partner of each x₀, (B, d)."""
 
 
 def flow_matching_loss(velocity: Codes, x_0: Codes, x_1: Codes) -> Scalar:
-    """L = E |v(x_t, t) − (x₁ − x₀)|² / d   (eq. 23, recalled)"""
+    """L = E |v(x_t, t) − (x₁ − x₀)|² / d   (eq. 23 with σ_min = 0)"""
     return (velocity - (x_1 - x_0)).square().mean()
 
 
@@ -42,13 +41,8 @@ def independent(x_0: Codes, x_1: Codes, labels: Labels) -> Codes:
 
 
 def minibatch(x_0: Codes, x_1: Codes, labels: Labels) -> Codes:
-    """Return x₁ in the order that minimises Σ |x₀ − x₁|², class by class, by exact assignment on the CPU."""
-    members = [(labels == k).nonzero().squeeze(1) for k in labels.unique()]
-    problems = [costs(x_0[rows], x_1[rows], squared=True) for rows in members]
-    paired = torch.empty_like(x_1)
-    for rows, columns in zip(members, optimal_assignments(problems), strict=True):
-        paired[rows] = x_1[rows[to_device(columns, rows.device)]]
-    return paired
+    """Return x₁ in the order that minimises Σ |x₀ − x₁|², class by class, by exact assignment on the CPU. The host waits for a GPU once."""
+    return x_1[matched(x_0, x_1, labels, squared=True)]
 
 
 @final

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias, final
 
 import torch
@@ -23,12 +24,22 @@ MAX_PIXEL_SIDE = 32
 Identity: TypeAlias = dict[str, str | int]
 
 
+@dataclass(frozen=True, eq=False)
+class ClassLayer:
+    """Logits of classes, weight·f + bias, from features f. label: the name of the score that they give. weight: (classes, d)."""
+
+    label: str
+    weight: Tensor
+    bias: Tensor | None = None
+
+
 class Extractor(ABC):
     """A map from pixels to features.
 
     dims: d. label, kernel_label: names of the Fréchet and the kernel distance between these features. identity: everything that the
     features depend on, for headers and cache keys; two sets of features are comparable if their identities are equal. any_size: accepts
     images of any height and width. costly: computing the features takes longer than reading them from a disk. device: computes them.
+    classes: of features that a linear layer classifies; None for others.
     """
 
     name: str
@@ -39,6 +50,7 @@ class Extractor(ABC):
     any_size: bool
     costly: bool
     device: torch.device = torch.device("cpu")
+    classes: ClassLayer | None = None
 
     @abstractmethod
     def __call__(self, pixels: Pixels) -> Tensor:
@@ -118,11 +130,12 @@ class NetworkExtractor(Extractor):
     def __init__(
         self, network: Callable[[Pixels], Tensor], *, name: str, label: str, kernel_label: str, dims: int, layer: str, weights_sha256: str,
         image_shape: tuple[int, int, int] | None = None, device: torch.device | str = "cpu", batch: int = 8,
+        classes: ClassLayer | None = None,
     ) -> None:  # fmt: skip
         self.name, self.label, self.kernel_label, self.dims = name, label, kernel_label, dims
         self.any_size = image_shape is None
         self._network, self._image_shape = network, image_shape and tuple(image_shape)
-        self.device, self._batch = torch.device(device), batch
+        self.device, self._batch, self.classes = torch.device(device), batch, classes
         self.identity = _identity(self, profile=name, layer=layer, weights_sha256=weights_sha256, precision="fp32")
 
     @torch.inference_mode()
@@ -259,7 +272,10 @@ class InceptionExtractor(Extractor):
         self._batch = 8 if self.device.type == "cpu" else 64  # larger batches do not fit the CPU's cache and are slower
         trunk = fold_batch_norm(inception_trunk(state_dict).float())
         self._trunk = trunk.to(self.device, self._dtype).to(memory_format=torch.channels_last)
-        self.label, self.kernel_label = (f"{name}{_remarks(weights_sha256, precision)}" for name in ("FID", "KID"))
+        remarks = _remarks(weights_sha256, precision)
+        self.label, self.kernel_label = f"FID{remarks}", f"KID{remarks}"
+        if "fc.weight" in state_dict:  # without its bias, as in torch-fidelity's logits_unbiased
+            self.classes = ClassLayer(f"IS{remarks}", state_dict["fc.weight"].detach().cpu().double())
         self.identity = _identity(self, profile=profile, layer="pool3", weights_sha256=weights_sha256, precision=precision)
 
     @torch.inference_mode()

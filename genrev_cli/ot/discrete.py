@@ -115,21 +115,29 @@ def classwise_transport_loss(x: Codes, s: Codes, classes: Labels) -> Scalar:
     x, s: (n, d), where s_i has the class of x_i; classes: (n,). Differentiable in both; raises like `optimal_pairs`.
     The host waits for a GPU once.
     """
-    members, problems = (costs_by_class if x.device.type == "cpu" else costs_of_all)(x, s, classes)
-    matched = torch.empty(len(x), dtype=torch.int64)
+    return _distances((x - s[matched(x, s, classes)]).square().sum(1), squared=False).mean()
+
+
+def matched(x: Codes, s: Codes, classes: Labels, *, squared: bool = False) -> Tensor:
+    """Return the row of s that an optimal assignment within each class gives to each x_i: (n, d), (n, d), (n,) → (n,) int64 on x's device.
+
+    s_i has the class of x_i. Raises like `optimal_pairs`. The host waits for a GPU once.
+    """
+    members, problems = (costs_by_class if x.device.type == "cpu" else costs_of_all)(x, s, classes, squared=squared)
+    rows_of = torch.empty(len(x), dtype=torch.int64)
     for rows, cols in zip(members, optimal_assignments(problems), strict=True):
-        matched[rows] = rows[cols]
-    return _distances((x - s[to_device(matched, x.device)]).square().sum(1), squared=False).mean()
+        rows_of[rows] = rows[cols]
+    return to_device(rows_of, x.device)
 
 
-def costs_by_class(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
+def costs_by_class(x: Codes, s: Codes, classes: Labels, *, squared: bool = False) -> tuple[list[Tensor], list[Tensor]]:
     """Return the rows of each class, (n_k,) int64, and their costs, (n_k, n_k), from one matrix product per class."""
     members = _members(classes)
-    return members, [costs(x[rows], s[rows]) for rows in members]
+    return members, [costs(x[rows], s[rows], squared=squared) for rows in members]
 
 
 @torch.no_grad()
-def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], list[Tensor]]:
+def costs_of_all(x: Codes, s: Codes, classes: Labels, *, squared: bool = False) -> tuple[list[Tensor], list[Tensor]]:
     """Return the same as `costs_by_class`, on the CPU, from codes on a GPU. The host waits once.
 
     A product per class would need the sizes of the classes on the host first. So all costs, (n, n), are computed with points centred by
@@ -137,7 +145,7 @@ def costs_of_all(x: Codes, s: Codes, classes: Labels) -> tuple[list[Tensor], lis
     """
     same = (classes[:, None] == classes).to(x.dtype)
     centres = same @ x / same.sum(1, keepdim=True)
-    cost, classes = to_host(costs(x - centres, s - centres), classes)
+    cost, classes = to_host(costs(x - centres, s - centres, squared=squared), classes)
     members = _members(classes)
     return members, [cost[rows[:, None], rows] for rows in members]
 

@@ -107,7 +107,12 @@ class Comparison:
     @property
     def shared(self) -> dict[str, Any]:
         """The conditions that all scores have in common, as results store them; each row has its own distribution of codes."""
-        return {name: value for name, value in self.rows[0].members[0].reading.conditions.items() if name != "sampler"}
+        first, *others = [member.reading.conditions for row in self.rows for member in row.members]
+        return {
+            name: value
+            for name, value in first.items()
+            if name != "sampler" and all(name in other and other[name] == value for other in others)
+        }
 
     @property
     def conditions(self) -> dict[str, str]:

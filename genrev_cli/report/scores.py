@@ -8,11 +8,18 @@ from genrev_cli.report import words
 from genrev_cli.report.material import Score
 
 ERROR = "_standard_error"
-CONDITIONS = ("n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256", "temperature")
+CONDITIONS = (
+    "n", "n_reference", "bias_floor", "bf16_effect", "split", "extractor", "profile", "layer", "weights_sha256", "temperature",
+    "authpct_held_out", "class_score_std",
+)  # fmt: skip
 """Entries of a result that are not metrics; entries that are not floats are not metrics either."""
 _TITLES = {
     "sampler": "Codes from",
     "kid_subset_size": "Images per subset for KID",
+    "mind_projections": "Directions for MIND",
+    "class_score_std": "Standard deviation of the score of classes over its parts",
+    "class_score_splits": "Parts for the score of classes",
+    **{name: words.RESULTS[name] for name in ("authpct_held_out", "n_train", "n_held_out", "held_out_split")},
     "k_precision": "Neighbours for precision, recall",
     "k_density": "Neighbours for density, coverage",
 }

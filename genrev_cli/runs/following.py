@@ -28,6 +28,8 @@ def next_command(command: str, out: Path) -> str:
     names = {"out": str(out), **names_in(header)}
     if header["config"].get("latent") == "full":
         names["full"] = str(out)
+    if header["config"].get("space") == "gaussian":
+        names["of_noise"] = str(out)
     if header["config"].get("fit", {}).get("source") == "gaussian" and "codes" in names:  # of which a flow is made
         names["gaussian"] = names["codes"]
     if _table(header["config"], "method").get("weight_nll"):

@@ -7,16 +7,21 @@ import numpy as np
 import torch
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.metrics.features import Extractor, InceptionExtractor, NetworkExtractor, PixelExtractor
+from genrev_cli.metrics.features import ClassLayer, Extractor, InceptionExtractor, NetworkExtractor, PixelExtractor
 from genrev_cli.metrics.frechet import Moments, Statistics, frechet_distance
 from genrev_cli.metrics.torchscript import ScriptedNetwork
+from genrev_cli.metrics.transformer_weights import find_transformer_weights, load_transformer_weights
+from genrev_cli.metrics.transformers import CLIP, DINOV2, VisionTransformer
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
-from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FeatureOptions
+from genrev_cli.settings.features import CLASSIFIER_SUFFIX, TRANSFORMERS, FeatureOptions
 from genrev_cli.shapes import to_float
 from genrev_cli.store.classifiers import load_classifier
 
 EFFECT_IMAGES = 256
 """Number of images per side used to estimate the effect of bf16."""
+
+_TRANSFORMERS = {"dinov2": ("DINOv2", DINOV2, (1024, 24, 14, 224)), "clip": ("CLIP", CLIP, (1024, 24, 14, 336))}
+"""Features → name, family, and the size that papers use: width, blocks, patch, side. Other sizes are named in the label."""
 
 _PROBE_SIZE = (64, 64)  # used when the images have several sizes
 _CLASSIFIER_BATCH = 64  # larger than Inception's: the network and its images are small, so a small batch would mostly wait for calls
@@ -33,6 +38,8 @@ def open_extractor(options: FeatureOptions, image_shape: tuple[int, int, int] | 
         if image_shape is None:
             raise UsageError("--features pixel: the images have several sizes; resize them to one")
         return PixelExtractor(image_shape)
+    if options.features in TRANSFORMERS:
+        return _transformer(options, device)
     if options.suffix == CLASSIFIER_SUFFIX:
         return _classifier(Path(options.features), image_shape, device)
     return _torchscript(Path(options.features), image_shape, device)
@@ -86,6 +93,29 @@ def _torchscript(path: Path, image_shape: tuple[int, int, int] | None, device: t
     )
 
 
+def _transformer(options: FeatureOptions, device: torch.device) -> Extractor:
+    path = find_transformer_weights(options.features, options.weights)
+    state, sha256 = load_transformer_weights(path)
+    name, family, usual = _TRANSFORMERS[options.features]
+    try:
+        network = VisionTransformer(state, family, device)
+    except FileError as error:
+        raise FileError(f"{path}: {error}; give the weights of {name}, sizes S, B or L, as the Hugging Face hub has them") from error
+    found = (network.width, network.depth, network.patch, network.side)
+    remark = "" if found == usual else f" (width {found[0]}, {found[1]} blocks, {found[3]}×{found[3]})"
+    return NetworkExtractor(
+        network,
+        name=options.features,
+        label=f"FD-{name}{remark}",
+        kernel_label=f"KD-{name}{remark}",
+        dims=network.dims,
+        layer="class token" if options.features == "dinov2" else "image embedding",
+        weights_sha256=sha256,
+        device=device,
+        batch=8 if device.type == "cpu" else 64,
+    )
+
+
 def _classifier(path: Path, image_shape: tuple[int, int, int] | None, device: torch.device) -> Extractor:
     classifier, header = load_classifier(path, device)
     if image_shape != classifier.image_shape:
@@ -105,6 +135,7 @@ def _classifier(path: Path, image_shape: tuple[int, int, int] | None, device: to
         image_shape=classifier.image_shape,
         device=device,
         batch=_CLASSIFIER_BATCH,
+        classes=ClassLayer("CS-classifier", *(tensor.detach().cpu().double() for tensor in (classifier.head.weight, classifier.head.bias))),
     )
 
 

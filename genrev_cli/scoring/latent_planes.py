@@ -9,6 +9,7 @@ import torch
 from genrev_cli.errors import FileError
 from genrev_cli.files import hdf5
 from genrev_cli.files.checkpoint import read_checkpoint_header
+from genrev_cli.files.codes import is_gaussian
 from genrev_cli.files.images import read_rows
 from genrev_cli.latents import Distribution, Prior
 from genrev_cli.metrics.arrays import require_same_dims
@@ -30,9 +31,13 @@ CPU = torch.device("cpu")
 def code_clouds(codes: Record, checkpoints: Sequence[Record], samplers: Sequence[Record], progress: Progress) -> list[CodeClouds]:
     """Project up to POINTS codes of a file, with as many generated codes from each sampler fitted to them, or from the prior without any.
 
-    checkpoints: searched for the codes' checkpoint if that has moved. If it is not found, a note says so and the result is empty.
+    checkpoints: searched for the codes' checkpoint if that has moved. If it is not found, a note says so and the result is empty; so for
+    Gaussian codes.
     Raises FileError if a file is damaged.
     """
+    if is_gaussian(codes.header):
+        progress.note(f"{codes.path}: has Gaussian codes of a flow, which are not plotted")
+        return []
     real, labels = _random_codes(codes.path)
     if len(real) < 2:
         progress.note(f"{codes.path}: has only {len(real)} codes, so they are not plotted")

@@ -1,114 +1,43 @@
 """The metrics: from two sets of features, or from a model and images, to named numbers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genrev_cli.errors import DivergedError, UsageError
 from genrev_cli.latents import DiagonalGaussian
 from genrev_cli.methods.likelihood import bits_of_images, noise, require_density
-from genrev_cli.metrics.frechet import TOLERANCE, Statistics, bias_floor, frechet_distance
-from genrev_cli.metrics.kernel import kid
-from genrev_cli.metrics.neighbours import prdc
 from genrev_cli.metrics.reconstruction import l1, psnr, ssim
 from genrev_cli.models import Bijection
 from genrev_cli.plugins import HINT, register
 from genrev_cli.progress import Progress
-from genrev_cli.scoring.features import FeatureSet, Rows, shards_of
+from genrev_cli.scoring.comparisons import (
+    Numbers,
+    Pair,
+    class_numbers,
+    embedding_numbers,
+    frechet_numbers,
+    kernel_numbers,
+    memorisation_numbers,
+    neighbour_numbers,
+    sliced_numbers,
+)
+from genrev_cli.scoring.features import Rows, shards_of
 from genrev_cli.scoring.images import ImageInput
-from genrev_cli.scoring.statistics import StatisticsFile
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import to_float
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.training.distributed import dealt
 
-KID_SUBSET = 1000
-COLLAPSED = 1e-6
-"""If the samples' total variance is below this share of the reference's, they count as copies of one image."""
-K_PRECISION, K_DENSITY = 3, 5
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """The two sides to compare. label, kernel_label: names of the Fréchet and kernel distance in features that `identity` describes."""
-
-    samples: FeatureSet | StatisticsFile
-    reference: FeatureSet | StatisticsFile
-    label: str
-    kernel_label: str
-    _: KW_ONLY
-    identity: dict[str, Any]
-
-
-Numbers = tuple[dict[str, float], dict[str, Any]]
-"""The metric's numbers by name, the main one first, and the conditions that they depend on."""
-
-
-def frechet_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """Return the Fréchet distance, with the value expected between equal distributions at these numbers of images (`bias_floor`).
-
-    Raises DivergedError if it is out of range.
-    """
-    samples, reference = pair.samples.statistics(), pair.reference.statistics()
-    value = frechet_distance(samples, reference)
-    floor = None if samples.n is None else bias_floor(reference, samples.n, reference.n or float("inf"))
-    if _equal(samples, reference, value):
-        progress.note("samples and reference have the same features; they may be the same images")
-    spread, real_spread = (np.square(side.factor).sum() for side in (samples, reference))
-    if spread <= COLLAPSED * real_spread:
-        progress.note(
-            f"samples hardly differ from each other: their features have variance {spread:.2g}, the reference's {real_spread:.2g}"
-        )
-    if samples.n is not None and samples.n < samples.dims:
-        progress.note(
-            f"n = {samples.n} < {samples.dims} dimensions: the {pair.label} is too high; compare it only with values of the same n"
-        )
-    return {pair.label: value}, {"bias_floor": floor}
-
-
-def _equal(a: Statistics, b: Statistics, value: float) -> bool:
-    return value <= 10 * TOLERANCE * (np.square(a.factor).sum() + np.square(b.factor).sum())
-
-
-def kernel_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """Return the KID over 100 random subsets of up to 1,000 images, and its standard error if the subsets differ.
-
-    Raises FileError for statistics, UsageError for fewer than 2 images.
-    """
-    samples, reference = pair.samples.rows(), pair.reference.rows()
-    size = min(KID_SUBSET, len(samples), len(reference))
-    if size < KID_SUBSET:
-        progress.note(
-            f"{pair.kernel_label}: subsets have {size} images, not {KID_SUBSET:,}; compare it only with values of the same subset size"
-        )
-    generator = np.random.default_rng(derive(seed, "kid"))
-    value, error = kid(samples, reference, generator=generator, subset_size=size)
-    if (size == len(samples)) != (size == len(reference)):
-        whole, other = ("samples", "reference") if size == len(samples) else ("reference", "samples")
-        progress.note(
-            f"{pair.kernel_label}: every subset holds all of the {whole}; the standard error covers only the choice of the {other}"
-        )
-    errors = {} if error is None else {f"{pair.kernel_label}_standard_error": error}
-    return {pair.kernel_label: value, **errors}, {"kid_subset_size": size}
-
-
-def neighbour_numbers(pair: Pair, seed: int, progress: Progress) -> Numbers:
-    """Return precision, recall, density and coverage.
-
-    Raises FileError for statistics, UsageError for fewer images than neighbours.
-    """
-    found = prdc(pair.reference.rows(), pair.samples.rows(), k_precision=K_PRECISION, k_density=K_DENSITY)
-    return found._asdict(), {"k_precision": K_PRECISION, "k_density": K_DENSITY}
-
-
 COMPARISONS: dict[str, Callable[[Pair, int, Progress], Numbers]] = {
     "fid": frechet_numbers,
     "kid": kernel_numbers,
     "prdc": neighbour_numbers,
+    "mind": sliced_numbers,
+    "is": class_numbers,
+    "cmmd": embedding_numbers,
+    "authpct": memorisation_numbers,
 }
 """Metrics of two sets: (pair, seed, progress) → numbers."""
 

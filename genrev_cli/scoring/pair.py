@@ -9,19 +9,21 @@ from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.statistics import has_statistics
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.torchscript import ScriptedNetwork
+from genrev_cli.metrics.transformer_weights import find_transformer_weights, weights_digest
 from genrev_cli.metrics.weights import find_inception_weights, load_inception_weights
 from genrev_cli.progress import Progress
+from genrev_cli.scoring.comparisons import Pair
 from genrev_cli.scoring.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 from genrev_cli.scoring.features import FeatureSet, features_of
 from genrev_cli.scoring.generated import generated_images
 from genrev_cli.scoring.images import ImageInput, open_image_input, require_one_size, shown_shape
-from genrev_cli.scoring.metrics import Pair
 from genrev_cli.scoring.prepared_files import fitting_of_reference, prepared_images
 from genrev_cli.scoring.protocols import protocol_statistics
 from genrev_cli.scoring.references import Reference
 from genrev_cli.scoring.statistics import SAID, StatisticsFile, open_statistics, short, write_features_statistics
-from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, FeatureOptions
-from genrev_cli.settings.fid import FidOptions
+from genrev_cli.scoring.training_images import open_training
+from genrev_cli.settings.features import CLASSIFIER_SUFFIX, FEATURES, TRANSFORMERS, FeatureOptions
+from genrev_cli.settings.fid import MEMORISATION, FidOptions
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.classifiers import load_classifier
 
@@ -54,7 +56,9 @@ def open_pair(
         left = ours
     right, record = _reference_side(reference, extractor, options, device, progress=progress)
     if options.needs_rows:  # before a metric computes statistics, so that no feature is computed twice
-        left.rows(), right.rows()
+        left.rows()
+    if options.needs_reference_rows:
+        right.rows()
     conditions = _effect(options, device, images, reference.images, progress=progress)
     if options.prepare:
         conditions["prepared"] = str(fitting_of_reference(reference.images, options.ref).general)
@@ -64,7 +68,14 @@ def open_pair(
     if options.save_stats:
         assert isinstance(left, FeatureSet)  # `_open_samples` opens images for it
         write_features_statistics(options.save_stats, left, extractor, {"images": records["samples"]}, config={}, device=str(device))
-    return Pair(left, right, extractor.label, extractor.kernel_label, identity=extractor.identity), records, conditions
+    training = None
+    if MEMORISATION in options.metrics:
+        assert reference.images  # `options.needs_images`
+        assert isinstance(right, FeatureSet)
+        training = open_training(reference.images, right, extractor, model=model, options=options, progress=progress)
+    named = (extractor.label, extractor.kernel_label)
+    pair = Pair(left, right, *named, identity=extractor.identity, training=training, classes=extractor.classes)
+    return pair, records, conditions
 
 
 def _open_samples(
@@ -120,6 +131,8 @@ def _require_asked(identity: dict[str, Any], asked: FeatureOptions, path: Path) 
 
 def _asked_weights(asked: FeatureOptions, kind: str) -> str:
     """Return the sha256 of the weights that the options name, '' if none. Raises FileError if they cannot be used."""
+    if asked.weights and kind in TRANSFORMERS:
+        return weights_digest(find_transformer_weights(kind, asked.weights))
     if asked.weights:
         return load_inception_weights(find_inception_weights(asked.weights))[1]
     if kind == "classifier":

@@ -14,11 +14,11 @@ class Command:
     """One command. place: its order in the help. shared: True if processes share its work under torchrun; else rank 0 does all.
 
     next: what to propose when it has ended, without 'genrev'; the first one that applies. {out} is the file that it wrote, {ckpt}, {data},
-    {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {shown} if a report shows it,
-    which it does not do with films. {gaussian} is {codes} for a map from a Gaussian. {likely} is {out} if it was trained by a likelihood,
-    {smooth} is {out} if it has codes of a regularized autoencoder. {split} is a split of the data that has images, if 'test' has none.
-    What is in brackets is left out if a name in it is unknown; otherwise the whole proposal is. A training command is proposed only if the
-    checkpoint's recipe has a table for it.
+    {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {of_noise} if it has Gaussian
+    codes or their directions, {shown} if a report shows it, which it does not do with films. {gaussian} is {codes} for a map from a
+    Gaussian. {likely} is {out} if it was trained by a likelihood, {smooth} is {out} if it has codes of a regularized autoencoder. {split}
+    is a split of the data that has images, if 'test' has none. What is in brackets is left out if a name in it is unknown; otherwise the
+    whole proposal is. A training command is proposed only if the checkpoint's recipe has a table for it.
     """
 
     name: str
@@ -31,6 +31,8 @@ class Command:
 
 _PAGE = ("report {ckpt} {shown}", "explore --ckpt {ckpt}")
 
+_DECODED = "--ckpt {ckpt} --out decoded"
+
 _AGAIN = tuple(f"{name} --data {{data}} --recipe {{best}} --out best.safetensors" for name in TRAINERS)
 
 _OTHERS = (
@@ -38,9 +40,15 @@ _OTHERS = (
     Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
     Command("recipes", TRAIN, 5),
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
-    Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] --grid samples.png",)),
+    Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] [--flow {flow}] --grid samples.png",)),
     Command("search", TRAIN, 150, next=_AGAIN),
-    Command("encode", LATENT, 200, shared=True, next=("decode {full} --ckpt {ckpt} --out decoded", "fit-gmm {smooth}", "fit-ot {out}")),
+    Command(
+        "encode",
+        LATENT,
+        200,
+        shared=True,
+        next=(f"decode {{full}} {_DECODED}", f"decode {{of_noise}} {_DECODED}", "fit-gmm {smooth}", "fit-ot {out}"),
+    ),
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
     Command(
         "fit-ot",
@@ -54,7 +62,12 @@ _OTHERS = (
     ),
     Command("fit-gmm", LATENT, 220, next=("sample --ckpt {ckpt} --gmm {out} --out samples-gmm --grid samples-gmm.png",)),
     Command("fit-flow", LATENT, 225, next=("sample --ckpt {ckpt} --flow {out} --out samples-flow --grid samples-flow.png",)),
-    Command("fit-directions", LATENT, 230, next=("explore --ckpt {ckpt} --directions {out}",)),
+    Command(
+        "fit-directions",
+        LATENT,
+        230,
+        next=("traverse --ckpt {ckpt} --directions {of_noise}", "explore --ckpt {ckpt} --directions {out}"),
+    ),
     Command("probe", LATENT, 240),
     Command("sample", GENERATE, 300, shared=True, next=("fid {out} --ref {data} [--split {split}]",)),
     Command("edit", GENERATE, 305, next=_PAGE),

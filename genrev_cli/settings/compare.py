@@ -22,7 +22,7 @@ class CompareOptions(Settings):
     n: int = setting(2000, "Samples of each model.", panel=PROTOCOL, short="-n", at_least=2)
     metrics: tuple[str, ...] = setting(
         ("fid", "recon", "roundtrip"),
-        "fid, kid, prdc, recon, roundtrip, bpd, with commas; rows are sorted by the first.",
+        "fid, kid, prdc, mind, is, cmmd, authpct, recon, roundtrip, bpd, with commas; rows are sorted by the first.",
         panel=PROTOCOL,
     )
     probes: tuple[Path, ...] = setting(

@@ -35,7 +35,8 @@ _CHAIN = (
     "--out {0}/fid-ot.json",
     "report {0}/samples.png {0}/samples-ot.png {0}/reconstructions.png {0}/interpolations.png {0}/interpolations-full.png "
     "{0}/interpolations-ot.png {0}/traversals.png {0}/edits.png {0}/fid-pretrained.json {0}/fid.json {0}/fid-ot.json {0}/codes.h5 "
-    "{0}/recon.safetensors {0}/adversarial.safetensors --title 'Generative reversible network: mnist-small' --out {0}/report.html",
+    "{0}/recon.safetensors {0}/adversarial.safetensors {0}/mnist-small.h5 --title 'Generative reversible network: mnist-small' "
+    "--out {0}/report.html",
 )  # {0} is the folder, {1} the device
 
 

@@ -14,14 +14,16 @@ SERVED, RECORDED = ("points", "host", "port", "open"), ("images", "steps", "forc
 
 @dataclass(frozen=True, kw_only=True)
 class ExploreSettings(Settings):
-    """directions, ot: files of fit-directions and fit-ot, None for none. port: 0 takes a free one. points: of the map. dims: sliders.
+    """directions, ot, flow: files of fit-directions, fit-ot and fit-flow, None for none. port: 0 takes a free one. points: of the map.
 
-    record: the page of a tour, with this many images, and steps of each slider; None serves the live page.
-    Raises UsageError for settings of the one with the other, and for an even number of steps, which has none in the middle.
+    dims: number of sliders. record: the page of a tour, with this many images, and steps of each slider; None serves the live page.
+    Raises UsageError for settings of the one with the other, for a map and a flow, and for an even number of steps, which has none in the
+    middle.
     """
 
     directions: Path | None = setting(None, "Directions (.safetensors) of fit-directions: a slider for each.", panel=FILES)
     ot: Path | None = setting(None, "Transport map of fit-ot: paths can follow it.", panel=FILES)
+    flow: Path | None = setting(None, "Flow of fit-flow: samples are drawn from it, and paths can follow it.", panel=FILES)
     record: Path | None = setting(
         None, "Write a tour of the model to this file (.html), a page to send to others, instead of serving the live one.", panel=FILES
     )
@@ -43,6 +45,8 @@ class ExploreSettings(Settings):
         super().__post_init__()
         if self.steps % 2 == 0:
             raise SettingError("steps", self.steps, "must be odd, so that the middle changes nothing", flag="--steps")
+        if self.ot and self.flow:
+            raise UsageError(f"--ot {self.ot} and --flow {self.flow}: both say what samples are drawn from; leave one of them out")
         for field in fields(self):
             value = getattr(self, field.name)
             if value == field.default or field.name not in (SERVED if self.record else RECORDED):

@@ -14,6 +14,12 @@ from genrev_cli.settings.sampling import Draw, SamplerFile
 BY_STATISTICS = ("fid",)
 """Metrics that need no more than the statistics of the features; all others need the features of every image."""
 
+OF_SAMPLES = ("is",)
+"""Metrics of the samples alone."""
+
+MEMORISATION = "authpct"
+"""The metric that compares samples with training images, whatever the split of the reference is."""
+
 OF_MODELS = ("recon", "roundtrip", "bpd")
 """Metrics of a model and real images; all others compare samples with a reference."""
 
@@ -34,7 +40,7 @@ class FidOptions(Settings):
 
     ref: required: a name, prepared images, samples, a folder, or statistics (.npz). split: '' for the usual one.
     prepare: for picture files; otherwise a difference in size is part of the distance. metrics: the first one gives the result its name.
-    seed: of KID's subsets, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
+    seed: of KID's subsets, of MIND's directions, and of the samples of `ckpt`, whose codes come from `sampler` or the prior.
     """
 
     ref: str = setting("", "Real images to compare with: a name (see fid-ref), any images, or statistics (.npz).", panel=FILES)
@@ -42,8 +48,10 @@ class FidOptions(Settings):
     n: int = setting(0, "Number of samples; 0 uses all of them (10,000 from a checkpoint).", panel=PROTOCOL, short="-n", at_least=0)
     _: KW_ONLY
     prepare: bool = setting(False, "Crop and resize the pictures of SAMPLES as the reference's images were.", panel=PROTOCOL)
-    metrics: tuple[str, ...] = setting(("fid",), "fid, kid, prdc, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL)
-    seed: int = setting(0, "Seed of a checkpoint's samples and of KID's subsets.", panel=PROTOCOL)
+    metrics: tuple[str, ...] = setting(
+        ("fid",), "fid, kid, prdc, mind, is, cmmd, authpct, and with --ckpt recon, roundtrip, bpd; with commas.", panel=PROTOCOL
+    )
+    seed: int = setting(0, "Seed of a checkpoint's samples, of KID's subsets and of MIND's directions.", panel=PROTOCOL)
     features: FeatureOptions = field(default_factory=FeatureOptions)
     ckpt: Path | None = setting(None, "Score what this checkpoint generates, or its reconstructions, instead of SAMPLES.", panel=FILES)
     sampler: SamplerFile | None = None
@@ -80,6 +88,11 @@ class FidOptions(Settings):
     def needs_rows(self) -> bool:
         """True where the features of every image are needed because statistics are not enough."""
         return any(metric not in (*BY_STATISTICS, *OF_MODELS) for metric in self.metrics)
+
+    @property
+    def needs_reference_rows(self) -> bool:
+        """True where the features of every image of the reference are needed."""
+        return any(metric not in (*BY_STATISTICS, *OF_SAMPLES, *OF_MODELS) for metric in self.metrics)
 
     @property
     def needs_images(self) -> bool:

@@ -117,15 +117,16 @@ class TraverseSettings(FilmSettings):
 
     A film goes from one end to the other and back, all rows at once.
     latent: of the image of `around`: 'full' keeps its inactive dimensions, and with them its details; 'restricted' sets them to 0.
-    directions: a file of fit-directions, whose `chosen` directions are followed instead of dimensions; () takes all.
-    Raises UsageError for 'full' without an image, and for dimensions or a class together with directions.
+    directions: a file of fit-directions, whose `chosen` directions are followed instead of dimensions; () takes all. flow: of directions of
+    Gaussian codes; None is the one that they name.
+    Raises UsageError for 'full' without an image, for dimensions or a class together with directions, and for a flow without them.
     """
 
     directions: Path | None = setting(None, "Follow directions (.safetensors) of fit-directions instead of dimensions.", panel=FILES)
     chosen: tuple[str, ...] = setting(
         (), "Only this one of --directions; repeat it for several.", flag="--direction", panel=METHOD, repeated=True, shown="all"
     )
-
+    flow: Path | None = setting(None, "Flow of Gaussian codes, if its file has moved.", panel=FILES, shown="that of encode --flow")
     dims: tuple[int, ...] = setting(
         (), "An active dimension; repeat it for several.", flag="--dim", panel=METHOD, repeated=True, shown="the widest, else at random"
     )
@@ -152,5 +153,7 @@ class TraverseSettings(FilmSettings):
         if self.directions and (self.dims or self.label):
             given = f"--dim {self.dims[0]}" if self.dims else f"--class {self.label}"
             raise UsageError(f"{given} and --directions {self.directions}: both say what to vary; leave one of them out")
+        if self.flow and not self.directions:
+            raise UsageError(f"--flow {self.flow}: is for directions of Gaussian codes; name them with --directions")
         if self.chosen and not self.directions:
             raise UsageError(f"--direction {self.chosen[0]}: name a file of directions with --directions")

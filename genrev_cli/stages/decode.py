@@ -13,6 +13,7 @@ from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.samples import samples_bytes, writing_samples
 from genrev_cli.files.space import announce
 from genrev_cli.files.targets import check_target, require_remake
+from genrev_cli.latents.flow import Flow
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.scoring.exactness import exact, filled
@@ -20,8 +21,9 @@ from genrev_cli.settings.codes import DecodeSettings
 from genrev_cli.shapes import Pixels
 from genrev_cli.store.belonging import require_codes_of
 from genrev_cli.store.checkpoints import Checkpoint, load_checkpoint
-from genrev_cli.store.coding import decoded
+from genrev_cli.store.coding import decoded, same_dims
 from genrev_cli.store.drawing import finite_pixels
+from genrev_cli.store.gaussian import flow_of_codes, require_classes
 from genrev_cli.training.devices import resolve_device
 from genrev_cli.training.distributed import dealt, follow, rank
 
@@ -33,20 +35,24 @@ def decode(codes: Path, ckpt: Path, out: Path, settings: DecodeSettings, *, prog
     """Decode every code of a file and write the images, with the names of the codes if they have some.
 
     out: a folder of PNGs, or a .h5 or .npz file. Codes are decoded in blocks of one size whose last one is filled up; blocks of exact codes
-    are those in which they were encoded, because the last bits of a kernel's result depend on the batch size.
-    Raises FileError for unusable files and for codes of another checkpoint, UsageError for another number of dimensions and for exact bits
-    that the codes do not have, DivergedError when an image is not finite.
+    are those in which they were encoded, because the last bits of a kernel's result depend on the batch size. Gaussian codes go through
+    their flow first.
+    Raises FileError for unusable files and for codes of another checkpoint or flow, UsageError for another number of dimensions and for
+    exact bits or a flow that the codes do not have, DivergedError when an image is not finite.
     """
     start, place = time.perf_counter(), resolve_device(settings.device)
-    check_target(out, "samples", ("", ".h5", ".npz"), [codes, ckpt])
+    check_target(out, "samples", ("", ".h5", ".npz"), filter(None, (codes, ckpt, settings.flow)))
     given = open_code_file(codes)
     model = load_checkpoint(ckpt, place)
     require_codes_of(model, given.header.inputs, codes, progress)
+    flow, record = flow_of_codes(given.header, codes, settings.flow, place) or (None, {})
+    if flow:
+        require_classes(flow, given.labels, codes)
     bits, batch = _grid(given, settings)
     if bits:
         model = replace(model, autoencoder=exact(model.autoencoder, bits))
     n, image_shape = len(given), model.autoencoder.image_shape
-    inputs = {**model.inputs, "codes": given.header.as_input(codes)}
+    inputs = {**model.inputs, **record, "codes": given.header.as_input(codes)}
     require_remake(out, inputs, ("ckpt", "codes"), force=settings.force)
     latent = given.header.config.get("latent", "restricted")
     config = {"n": n, "image_shape": list(image_shape), "sampler": "codes", "latent": latent, "exact_bits": bits}
@@ -54,7 +60,7 @@ def decode(codes: Path, ckpt: Path, out: Path, settings: DecodeSettings, *, prog
     needed, say = samples_bytes(out, (n, *image_shape))
     announce(out, needed, progress.note, say=say)
     blocks = [range(first, min(first + batch, n)) for first in range(0, n, batch)]
-    made = dealt(blocks, lambda part: _pixels(model, given, part, batch=min(batch, n), device=place).cpu())
+    made = dealt(blocks, lambda part: _pixels(model, given, part, flow, batch=min(batch, n), device=place).cpu())
     if rank():
         follow(made)
         return Result(None)
@@ -88,9 +94,11 @@ def _grid(codes: CodeFile, settings: DecodeSettings) -> tuple[int, int]:
     return bits, batch
 
 
-def _pixels(model: Checkpoint, codes: CodeFile, part: range, *, batch: int, device: torch.device) -> Pixels:
-    """Return the images of a range of codes, (k, C, H, W) uint8."""
+def _pixels(model: Checkpoint, codes: CodeFile, part: range, flow: Flow | None, *, batch: int, device: torch.device) -> Pixels:
+    """Return the images of a range of codes, (k, C, H, W) uint8. flow: of Gaussian codes."""
     block = torch.from_numpy(codes.read(np.arange(part.start, part.stop))).to(device)
+    if flow:
+        block = flow.codes(same_dims(flow, block), torch.from_numpy(codes.labels[part.start : part.stop]))
     try:
         return finite_pixels(decoded(model, filled(block, batch))[: len(part)], part)
     except DivergedError as error:

@@ -22,7 +22,7 @@ from genrev_cli.settings.explore import ExploreSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.store.belonging import directions_of
 from genrev_cli.store.checkpoints import Checkpoint, data_of
-from genrev_cli.store.coding import ALONG_MAP
+from genrev_cli.store.coding import ALONG_FLOW, ALONG_MAP
 from genrev_cli.store.samplers import open_model
 from genrev_cli.training.devices import resolve_device
 
@@ -56,7 +56,7 @@ def record(ckpt: Path, out: Path, settings: ExploreSettings, *, data: Path | Non
     Raises FileError for unusable files and for a target that was made from others, DivergedError for a picture that is not finite.
     """
     start = time.perf_counter()
-    check_target(out, KIND, (".html",), filter(None, (ckpt, data, settings.directions, settings.ot)), option="--record")
+    check_target(out, KIND, (".html",), filter(None, (ckpt, data, settings.directions, settings.ot, settings.flow)), option="--record")
     opened = _opened(ckpt, settings, data, progress)
     inputs = _inputs(opened)
     require_remake(out, inputs, force=settings.force, option="--record")
@@ -64,7 +64,7 @@ def record(ckpt: Path, out: Path, settings: ExploreSettings, *, data: Path | Non
     asked, sliders = images_of(session, settings.images), sliders_of(session, settings.steps, progress.note)
     if len(asked) < settings.images:
         progress.note(f"split '{settings.split}' has only {len(asked)} images")
-    page = make_page(session, asked, sliders, path=ALONG_MAP if settings.ot else "linear", progress=progress)
+    page = make_page(session, asked, sliders, path=_path(settings, session), progress=progress)
     config = {"images": len(asked), "sliders": len(sliders), "steps": settings.steps, "pictures": page.pictures, "paths": page.paths}
     made_by = provenance(seconds=time.perf_counter() - start, seed=settings.seed, device=str(opened.device))
     header = Header(KIND, config, "", opened.model.header.step, inputs=inputs, made_by=made_by)
@@ -75,11 +75,18 @@ def record(ckpt: Path, out: Path, settings: ExploreSettings, *, data: Path | Non
     return Result(out, {**config, "megabytes": round(size / 1e6, 2)})
 
 
+def _path(settings: ExploreSettings, session: Session) -> str:
+    """Return the path of a tour between its images: along the map or the flow that is given, if the page can follow it."""
+    asked = ALONG_MAP if settings.ot else ALONG_FLOW if settings.flow else "linear"
+    return asked if asked in session.about()["paths"] else "linear"
+
+
 def _opened(ckpt: Path, settings: ExploreSettings, data: Path | None, progress: Progress) -> Opened:
-    """Open a model with its map, its directions and its images. Raises FileError like `explore`."""
+    """Open a model with its map or flow, its directions and its images. Raises FileError like `explore`."""
     device = resolve_device(settings.device)
     ot = settings.ot or pretrained.companion(pretrained.found(ckpt), pretrained.OT)
-    model = open_model(ckpt, device, SamplerFile(ot, "ot") if ot else None)
+    sampler = SamplerFile(settings.flow, "flow") if settings.flow else SamplerFile(ot, "ot") if ot else None
+    model = open_model(ckpt, device, sampler)
     directions = directions_of(model, settings.directions, progress)
     images = _images(model, data, settings.split, progress)
     return Opened(

@@ -27,6 +27,7 @@ from genrev_cli.shapes import Codes, Latents, Pixels, to_float, to_pixels
 from genrev_cli.store.belonging import require_directions_of
 from genrev_cli.store.class_names import class_numbers
 from genrev_cli.store.coding import ALONG, TITLES, between, encoded, pictures_of
+from genrev_cli.store.gaussian import flow_of_codes, moved
 from genrev_cli.store.given import Given, require_pictures
 from genrev_cli.store.showing import Figure, Look, drawn_at_random
 
@@ -202,24 +203,23 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
     """
     model, full = figure.model, directions.full
     require_directions_of(model, directions, progress)
-    names = list(settings.chosen) or directions.names
+    flow, record = flow_of_codes(directions.header, directions.path, settings.flow, figure.place) or (None, {})
+    names, z = list(settings.chosen) or directions.names, None
     if settings.around:
         x = to_float(torch.stack(figure.named([settings.around], settings.split, as_is=settings.as_is, progress=progress)))
         z = encoded(model, x, full=True)
-        centre = z if full or settings.latent == "full" else model.prior.restrict(z)
+        z = z if full or settings.latent == "full" else model.prior.restrict(z)
     else:
         require_pictures(settings.as_is, False)
-        centre = directions.mean[None].to(figure.place)
-        centre = centre if full else model.prior.embed(centre)
     lines, rows = [], []
     for name in names:
         moves = torch.outer(_strengths(settings, figure.film), directions.move(name, 1.0)).to(figure.place)
-        lines.append(centre + (moves if full else model.prior.embed(moves)))
+        lines.append(moved(model.prior, z, directions=directions, moves=moves, flow=flow))
         about = directions.about[directions.number(name)]
         rows.append(
             f"{name}\n" + (f"accuracy {about['accuracy']:.0%}" if about.get("accuracy") is not None else f"sd {about['scale']:.3g}")
         )
-    figure.inputs["directions"] = directions.header.as_input(directions.path)
+    figure.inputs |= {**record, "directions": directions.header.as_input(directions.path)}
     extent = f"{settings.extent:g}"
     shows = f"traversals along directions from −{extent} to +{extent} standard deviations"
     config = {"shows": shows, "directions": names, "around": _centre_name(settings, "mean of the codes")}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genrev_cli.data.photos import find_photos
 from genrev_cli.errors import UsageError
-from genrev_cli.files.codes import CodeFile, open_code_file
+from genrev_cli.files.codes import CodeFile, open_code_file, space_of
 from genrev_cli.files.directions import KIND, write_directions
 from genrev_cli.files.header import provenance
 from genrev_cli.files.targets import check_target
@@ -107,7 +107,7 @@ def fit_directions(
     scale = along.std(0)
     about = [_about(one, along[:, i], blocks.held, scale=float(scale[i]), moments=moments) for i, one in enumerate(found)]
     config = {
-        "latent": "full" if given.full else "restricted", "dim": given.shape[1], "directions": about,
+        "latent": "full" if given.full else "restricted", **space_of(given), "dim": given.shape[1], "directions": about,
         "fit": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items() if name != "device"},
     }  # fmt: skip
     write_directions(
@@ -212,6 +212,8 @@ def _sets(
         return [], {}
     if ckpt is None:
         raise UsageError(f"--from {settings.before}: pictures are encoded by the checkpoint of the codes; pass it with --ckpt")
+    if codes.gaussian:
+        raise UsageError(f"{codes.path}: has Gaussian codes, but --from and --to are encoded to other codes; encode without --flow")
     model = load_checkpoint(ckpt, resolve_device(settings.device))
     require_codes_of(model, codes.header.inputs, codes.path, progress)
     records = {"ckpt": model.header.as_input(model.path)}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.codes import CodeFile, open_code_file
+from genrev_cli.files.codes import CodeFile, open_code_file, space_of
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.files.targets import check_target
@@ -56,6 +56,7 @@ def probe(codes: Path, out: Path, settings: ProbeSettings, *, progress: Progress
         "n": len(sides.codes),
         "n_test": len(sides.test),
         "latent": "full" if given.full else "restricted",
+        **space_of(given),
         "dim": given.shape[1],
         "neighbours": settings.neighbours,
         "l2": settings.l2,
@@ -78,6 +79,7 @@ def _test_codes(codes: CodeFile, path: Path) -> CodeFile:
     for what, own, other in (
         ("model", *(one.header.inputs.get("ckpt", {}).get("sha256") for one in (codes, test))),
         ("latent", *((one.full, one.shape[1]) for one in (codes, test))),
+        ("space", *((one.gaussian, one.header.inputs.get("flow", {}).get("sha256")) for one in (codes, test))),
     ):
         if own != other:
             raise FileError(f"{path}: has codes of another {what} than {codes.path}; encode both splits with the same checkpoint")

@@ -13,7 +13,7 @@ from genrev_cli.files.any import read_any_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
 from genrev_cli.files.pictures import grid, read_picture, read_score
-from genrev_cli.files.sheets import tiles_of
+from genrev_cli.files.sheets import read_tiles
 from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.report.chain import Record, checkpoint_of, commands
@@ -23,6 +23,7 @@ from genrev_cli.result import Result
 from genrev_cli.runs.records import log_of, parameters_of, trained_as
 from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.latent_planes import code_clouds
+from genrev_cli.scoring.nearest_pictures import nearest_pictures
 from genrev_cli.settings.pages import ReportSettings
 from genrev_cli.store.samplers import KIND
 
@@ -33,6 +34,7 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
     """Write one self-contained HTML page about any of our files, in any order.
 
     Checkpoints bring the log in their run folder where it is there; samples bring their first images where no grid of theirs is given;
+    samples and data together bring the training images that are nearest to the samples;
     codes bring a picture of them and of those drawn from a sampler that is given, else from the prior of their checkpoint.
     Raises FileError when a file is missing, damaged, or not of genrev's.
     """
@@ -77,6 +79,8 @@ def _material(records: list[Record], progress: Progress) -> Material:
     for record in records:
         if record.header.kind == "samples" and _drawn_by(record) not in shown:
             pictures.append(_first_images(record, progress))
+    for data in [record for record in records if record.header.kind == "data"][:1]:
+        pictures += nearest_pictures(pictures, data, progress)
     trained = [record for record in records if record.header.kind in ("checkpoint", "classifier")]
     paths = {record.path.resolve() for record in trained}
     # the best checkpoint of a run has the log of the last one, which needs no second drawing
@@ -93,13 +97,8 @@ def _unlabelled(record: Record) -> np.ndarray:
 
     Raises FileError for a damaged picture.
     """
-    pixels, layout = read_picture(record.path)[1], record.header.config.get("layout")
-    if layout is None:
-        return pixels
-    try:
-        return grid(tiles_of(pixels, layout), layout["columns"])
-    except (AttributeError, TypeError, ValueError) as error:
-        raise FileError(f"{record.path}: damaged: its header has no valid 'layout' ({error}); make it again") from error
+    layout = record.header.config.get("layout")
+    return read_picture(record.path)[1] if layout is None else grid(read_tiles(record.path, layout), layout["columns"])
 
 
 def _drawn_by(record: Record) -> tuple[Any, ...]:

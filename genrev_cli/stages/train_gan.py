@@ -1,5 +1,6 @@
-"""train-gan: a pretrained autoencoder and a map of its codes → a GAN whose generator starts as its decoder (An et al. 2020, section 3.3).
+"""train-gan: a pretrained autoencoder → a GAN whose generator starts as its decoder (An et al. 2020, section 3.3).
 
+Codes are drawn from a map or a flow of the autoencoder's codes, or from its prior.
 Without a checkpoint it trains a GAN from noise, such as those of Table 1.
 """
 
@@ -52,7 +53,7 @@ def train_gan(
     *,
     ckpt: Path | None = None,
     data: Path | None = None,
-    ot: SamplerFile | None = None,
+    sampler: SamplerFile | None = None,
     recipe: str = "",
     size: str = "",
     init: Path | None = None,
@@ -62,19 +63,19 @@ def train_gan(
 ) -> Result:
     """Train a generator against a discriminator and write a checkpoint.
 
-    ckpt: the generator starts as its decoder and is trained on codes drawn from `ot`, or from the checkpoint's prior. recipe: '' is the
-    checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
+    ckpt: the generator starts as its decoder and is trained on codes drawn from `sampler`, or from the checkpoint's prior. recipe: '' is
+    the checkpoint's own. If that has no table for this command, it is the rule of AE-OT-GAN for a checkpoint of another rule,
     else the defaults of `AEOTGANConfig`. ckpt None: a fresh network and the prior of a recipe, '' being the one for the data's source, else
     the rule of GANs from noise. A loss that the recipe is not for brings the settings of its authors (`settings_of_loss`).
     init: the network, prior and weights of this checkpoint, instead of fresh ones.
-    The checkpoint holds the prior and not the map: to sample from it, give the same map again.
+    The checkpoint holds the prior and not the sampler: to sample from it, give the same map or flow again.
     Raises FileError for unusable files, UsageError for unusable settings, and what `run_job` raises.
     """
     if ckpt and init:
         raise UsageError(f"--init {init}: --ckpt {ckpt} already gives the weights to start from; leave one of them out")
     asked = _Asked(recipe, size, overrides, progress)
     begun = {} if run.restart or ckpt else begun_with(out)
-    job = _from_checkpoint(ckpt, data, ot, asked) if ckpt else _from_noise(data, ot, init, asked, begun=begun)
+    job = _from_checkpoint(ckpt, data, sampler, asked) if ckpt else _from_noise(data, sampler, init, asked, begun=begun)
     return run_job(job, out, run, progress)
 
 
@@ -87,12 +88,12 @@ class _Asked(NamedTuple):
     progress: Progress
 
 
-def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, asked: _Asked) -> Job:
+def _from_checkpoint(ckpt: Path, data: Path | None, sampler: SamplerFile | None, asked: _Asked) -> Job:
     if asked.size:
         raise UsageError(f"--size-of-model {asked.size}: does not apply to the network of a checkpoint; leave it or --ckpt out")
     if (dims := asked.overrides.get("prior", {}).get("dim")) is not None:
         raise UsageError(f"--dims {dims}: does not apply to the codes of a checkpoint; leave it or --ckpt out")
-    start = open_model(ckpt, torch.device("cpu"), ot)
+    start = open_model(ckpt, torch.device("cpu"), sampler)
     if not start.autoencoder.encodes:
         raise UsageError(f"{ckpt}: has no encoder, so there are no codes to train on; give --data without --ckpt to train from noise")
     images = data_of(start.header, data, ckpt)
@@ -115,8 +116,9 @@ def _from_checkpoint(ckpt: Path, data: Path | None, ot: SamplerFile | None, aske
     inputs = {"ckpt": start.header.as_input(start.path), "data": images.header.as_input(images.path)}
     if start.sampler:
         path, header = start.sampler
-        inputs["ot"] = header.as_input(path)
-        settings["ot"] = header.config["sampler"]  # the digest covers the cells only; the rule that joins them must not change either
+        inputs[start.drawn_from] = header.as_input(path)
+        # the digest covers tensors only; the rule that joins cells, or the solver of a flow, must not change either
+        settings[start.drawn_from] = header.config["sampler"]
     defaults = defaults_for(settings["model"], settings["prior"], AEOTGANConfig)
     shared = {"a batch": (schedule.batch, config.parts)}
     return Job(
@@ -136,9 +138,9 @@ def _of_loss(begun: dict[str, Any]) -> Callable[[dict[str, Any], dict[str, Any]]
     return of_loss
 
 
-def _from_noise(data: Path | None, ot: SamplerFile | None, init: Path | None, asked: _Asked, *, begun: dict[str, Any]) -> Job:
-    if ot:
-        raise UsageError(f"--ot {ot.path}: is a map of a checkpoint's codes; give that checkpoint as --ckpt")
+def _from_noise(data: Path | None, sampler: SamplerFile | None, init: Path | None, asked: _Asked, *, begun: dict[str, Any]) -> Job:
+    if sampler:
+        raise UsageError(f"--{sampler.name} {sampler.path}: draws a checkpoint's codes; give that checkpoint as --ckpt")
     if data is None:
         raise UsageError("give --ckpt to train from an autoencoder, or --data to train from noise")
     job = job_from_images(data, STAGE, FAMILY, AEOTGANConfig, make=AEOTGAN, init=init, of_loss=_of_loss(begun), **asked._asdict())
@@ -167,8 +169,10 @@ def base_of(prior: Prior) -> Prior:
 def _without_codes(prior: Prior) -> Prior:
     """Return the prior with its sampler's tensors kept out of saved states: they are in a file of their own."""
     if isinstance(prior, Resampled):
-        for name, tensor in list(prior.sampler.named_buffers(recurse=False)):
-            prior.sampler.register_buffer(name, tensor, persistent=False)
+        for module in prior.sampler.modules():
+            for name, tensor in (*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, tensor.detach(), persistent=False)
     return prior
 
 

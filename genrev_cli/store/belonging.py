@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from genrev_cli.errors import FileError
+from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import pretrained
 from genrev_cli.files.directions import DirectionSet, open_directions
 from genrev_cli.progress import Progress
@@ -28,12 +28,14 @@ def require_codes_of(model: Checkpoint, inputs: dict[str, Any], path: Path, prog
 def directions_of(model: Checkpoint, given: Path | None, progress: Progress) -> DirectionSet | None:
     """Open the directions that are given, else those that come with a model of this package; None where there are none.
 
-    Raises FileError for an unusable file, and for directions of another checkpoint.
+    Raises FileError for an unusable file, and for directions of another checkpoint; UsageError for those of Gaussian codes.
     """
     path = given or pretrained.companion(model.path, pretrained.DIRECTIONS)
     if path is None:
         return None
     directions = open_directions(path)
+    if directions.gaussian:
+        raise UsageError(f"{path}: has directions of Gaussian codes, which only 'genrev traverse' can follow; fit them to other codes")
     require_directions_of(model, directions, progress)
     return directions
 

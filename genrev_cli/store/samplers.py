@@ -11,7 +11,7 @@ import torch
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files import pretrained
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header, tensors_digest, write_checkpoint
-from genrev_cli.files.codes import CodeSet, open_codes
+from genrev_cli.files.codes import CodeSet, is_gaussian, open_codes
 from genrev_cli.files.header import Header, require_kind
 from genrev_cli.files.targets import check_target
 from genrev_cli.latents import Distribution, build_sampler
@@ -31,8 +31,13 @@ def check_sampler_target(out: Path, name: str, codes: Path) -> None:
 
 
 def open_finite_codes(path: Path) -> CodeSet:
-    """Read the codes to which a distribution is fitted. Raises FileError when there are none, or one is not finite."""
+    """Read the codes to which a distribution is fitted.
+
+    Raises FileError when there are none, or one is not finite; UsageError for Gaussian codes of a flow.
+    """
     given = open_codes(path)
+    if is_gaussian(given.header):
+        raise UsageError(f"{path}: has Gaussian codes, which are N(0, I) already; fit to the codes of encode without --flow")
     if not given.codes.size:
         raise FileError(f"{path}: has no codes; encode a split that has images")
     bad = (~np.isfinite(given.codes)).any(1)

@@ -251,7 +251,7 @@ def test_links_are_numbered_in_the_order_of_the_names(tmp_path):
     target.mkdir()
     for name in ("z.png", "a.jpg", "m.jpeg", "b.txt"):
         (source / name).touch()
-    assert batches_loading._link(source, target, 100, 3) == 3
+    assert batches_loading.link_images(source, target, 100, 3) == 3
     assert [(path.name, path.resolve().name) for path in sorted(target.iterdir())] == [
         ("000000.jpg", "a.jpg"), ("000001.jpeg", "m.jpeg"), ("000002.png", "z.png"),
     ]  # fmt: skip

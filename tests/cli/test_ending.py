@@ -100,7 +100,22 @@ def test_what_is_proposed_is_a_command_with_its_options(name):
     commands.arrange()
     group = get_command(app)
     for proposal in all_commands()[name].next:
-        names = ("out", "ckpt", "data", "ot", "samples", "split", "full", "shown", "best", "gaussian", "likely", "smooth")
+        names = (
+            "out",
+            "ckpt",
+            "data",
+            "ot",
+            "samples",
+            "split",
+            "full",
+            "shown",
+            "best",
+            "gaussian",
+            "likely",
+            "smooth",
+            "flow",
+            "of_noise",
+        )
         command, *words = shlex.split(filled(proposal, dict.fromkeys(names, "test")))
         flags = {flag for parameter in group.commands[command].params for flag in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= flags

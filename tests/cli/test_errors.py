@@ -129,7 +129,7 @@ CASES = {
     "data as target": (3, "encode --ckpt {chain}/recon.safetensors --out {bad}/large.h5", "is not a file of kind 'codes'"),
     "name of samples": (2, "sample --ckpt {chain}/recon.safetensors --out x.png", "must end in nothing (a folder) or .h5 or .npz"),
     "pixel features with a profile": (2, "fid {chain}/samples --ref digits --features pixel --profile tf", "do not apply"),
-    "unknown metric": (2, "fid {chain}/samples --ref digits --features pixel --metrics fid,is", "choose from fid, kid, prdc, recon"),
+    "unknown metric": (2, "fid {chain}/samples --ref digits --features pixel --metrics fid,isc", "choose from fid, kid, prdc, mind"),
     "nothing to score": (2, "fid --ref {chain}/digits.h5 --features pixel", "give samples, or pass a checkpoint with --ckpt"),
     "samples and a checkpoint": (
         2, "fid {chain}/samples --ckpt {chain}/recon.safetensors --ref {chain}/digits.h5 --features pixel", "both name samples to score"),

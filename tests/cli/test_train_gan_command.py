@@ -61,7 +61,9 @@ def test_feature_weights_are_one_number_or_one_for_each_layer(trained, run, tmp_
     [
         (["--latent", "gaussian", "--ot", "ae-ot.safetensors"], "contradicts --ot"),
         (["--latent", "ot"], "needs --ot FILE; 'genrev fit-ot' makes one"),
-        (["--latent", "uniform"], "uniform: choose ot or gaussian"),
+        (["--latent", "uniform"], "uniform: choose ot, flow or gaussian"),
+        (["--latent", "flow", "--ot", "ae-ot.safetensors"], "--latent flow: needs --flow FILE; 'genrev fit-flow' makes one"),
+        (["--flow", "ae-ot.safetensors", "--ot", "ae-ot.safetensors"], "both say what codes are drawn from; choose one with --latent"),
         (
             ["--weight-feature", "1,2", "--ot", "ae-ot.safetensors"],
             "weight_feature: has 2 weights, and the encoder of 'infogan' has 4 layers",

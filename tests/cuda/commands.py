@@ -3,7 +3,7 @@
 import tomllib
 from importlib.resources import files
 
-from process_cases import CHAIN, TRAINING, Case
+from process_cases import CHAIN, TRAINING, Case, inputs
 
 STEPS = 5
 LOOK_NEVER = f"--log-every 100 --steps {STEPS}"  # but after the last step
@@ -11,6 +11,7 @@ LOOK_NEVER = f"--log-every 100 --steps {STEPS}"  # but after the last step
 TINY = "{i}/tiny.toml"
 RECON = "pretrain-recon --data {i}/data.h5 --recipe {i}/tiny.toml"
 GAN = "train-gan --ckpt {i}/start.safetensors --ot {i}/map.safetensors --recipe {i}/tiny.toml"
+FLOW = "fit-flow {i}/start.h5 --width 16 --blocks 1"
 ADVERSARIAL = "train-adversarial --ckpt {i}/start.safetensors --recipe {i}/tiny.toml"
 
 
@@ -31,17 +32,42 @@ TRAINING_CASES = {
     "lvpga": _trains("train-pga --data {i}/data.h5 --variant lvpga --warm-up 1", "lvpga"),
     "gan-hinge": _trains(f"{GAN} --loss hinge-sn", "gan-hinge"),
     "gan-prior": _trains(f"{ADVERSARIAL.replace('train-adversarial', 'train-gan')}", "gan-prior"),
+    "gan-flow": _trains(f"{GAN.replace('--ot {i}/map', '--flow {i}/velocity')}", "gan-flow"),
+    "flow-independent": _trains(f"{FLOW} --pairs independent", "flow-independent"),
+    "flow-minibatch": _trains(f"{FLOW} --pairs minibatch", "flow-minibatch"),
+    "flow-semidiscrete": _trains(f"{FLOW} --ot {{i}}/pairs.safetensors", "flow-semidiscrete"),
+    "flow-classes": _trains(f"{FLOW} --pairs independent --per-class", "flow-classes"),
+    "flow-classes-minibatch": _trains(f"{FLOW} --pairs minibatch --per-class", "flow-classes-minibatch"),
 }
 """name → a training command: those of the processes' chain, and other ways to go."""
+
+MORE_INPUTS = (
+    "fit-ot {i}/start.h5 --source gaussian --target-error 0.5 --device cpu --out {i}/pairs.safetensors",
+    f"{FLOW} --steps 5 --solver-steps 2 --device cpu --out {{i}}/velocity.safetensors",
+)
+"""Commands that make what these training cases take besides the inputs of the processes' chain."""
+
+
+def all_inputs(folder):
+    """Return the commands that make the first inputs of every case."""
+    return [*inputs(folder), *([word.format(i=folder) for word in line.split()] for line in MORE_INPUTS)]
+
 
 OTHERS = {
     **{name: case for name, case in CHAIN.items() if not case.trains or name == "fit-ot"},
     "fit-gmm": Case("fit-gmm {i}/start.h5 --components 3", "gmm.safetensors"),
     "sample-gmm": Case("sample --ckpt {i}/start.safetensors --gmm {i}/gmm.safetensors -n 70 --device cpu", "samples-gmm.h5"),
     "sample-class": Case("sample --ckpt {i}/ot.safetensors --class 0,3 -n 70 --device cpu", "samples-class.h5"),
+    "sample-flow": Case("sample --ckpt {i}/start.safetensors --flow {i}/velocity.safetensors -n 70 --device cpu", "samples-flow.h5"),
+    "sample-flow-class": Case(
+        "sample --ckpt {i}/start.safetensors --flow {i}/flow-classes.safetensors --class 0,3 -n 70 --device cpu", "samples-flow-class.h5"),
+    "encode-flow": Case("encode --ckpt {i}/start.safetensors --flow {i}/velocity.safetensors --device cpu", "noise.h5"),
+    "encode-flow-classes": Case("encode --ckpt {i}/start.safetensors --flow {i}/flow-classes.safetensors --device cpu", "noises.h5"),
+    "decode-flow": Case("decode {i}/noise.h5 --ckpt {i}/start.safetensors --device cpu", "decoded-flow.h5"),
     "reconstruct": Case("reconstruct --ckpt {i}/start.safetensors --device cpu", "reconstructions.png"),
     "interpolate": Case("interpolate --ckpt {i}/start.safetensors --device cpu", "interpolations.png"),
     "interpolate-ot": Case("interpolate --ckpt {i}/start.safetensors --ot {i}/map.safetensors --device cpu", "along-map.png"),
+    "interpolate-flow": Case("interpolate --ckpt {i}/start.safetensors --flow {i}/velocity.safetensors --device cpu", "along-flow.png"),
     "traverse": Case("traverse --ckpt {i}/start.safetensors --around 0 --device cpu", "traversals.png"),
     "fit-directions": Case("fit-directions {i}/start.h5 --method pca --components 3 --device cpu", "directions.safetensors"),
     "traverse-directions": Case(
@@ -49,6 +75,9 @@ OTHERS = {
     "fid-pixel": Case("fid {i}/samples.h5 --ref {i}/data.h5 --features pixel --metrics fid,kid,prdc --device cpu", "pixel.json"),
     "fid-ot": Case(
         "fid --ckpt {i}/start.safetensors --ot {i}/map.safetensors -n 100 --ref {i}/data.h5 --features pixel --device cpu", "fid-ot.json"),
+    "fid-flow": Case(
+        "fid --ckpt {i}/start.safetensors --flow {i}/velocity.safetensors -n 100 --ref {i}/data.h5 --features pixel --device cpu",
+        "fid-flow.json"),
     "fid-ref": Case("fid-ref digits --data {i}/digits.h5 --features pixel --device cpu", "reference.npz"),
     "compare": Case(
         "compare {i}/start.safetensors {i}/start.safetensors+{i}/map.safetensors -n 70 --features pixel --device cpu", "compare.html"),

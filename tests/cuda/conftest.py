@@ -10,7 +10,8 @@ for folder in (HERE, HERE.parent / "training", HERE.parent / "cli"):  # the tabl
     sys.path.insert(0, str(folder))
 
 import emulator  # noqa: E402
-from process_cases import inputs, prepare  # noqa: E402
+from commands import all_inputs  # noqa: E402
+from process_cases import prepare  # noqa: E402
 from steps import observed, summary  # noqa: E402
 
 from genrev_cli.cli import main  # noqa: E402
@@ -42,7 +43,7 @@ def start(tmp_path_factory):
     """The folder with data, recipes and checkpoints that commands begin with, made on the CPU."""
     folder = tmp_path_factory.mktemp("inputs")
     prepare(folder)
-    assert [main(words) for words in inputs(folder)] == [0] * len(inputs(folder))
+    assert [main(words) for words in all_inputs(folder)] == [0] * len(all_inputs(folder))
     return folder
 
 

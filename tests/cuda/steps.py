@@ -8,12 +8,12 @@ from emulator import RECORD
 from emulator.record import Record
 
 from genrev_cli.training import loop
-from genrev_cli.training.batches import Batches
+from genrev_cli.training.batches import Batches, CodeBatches
 
 TO_DEVICE = "cpu to cuda"
 
-WAITS_PER_STEP = {"train-ot": 1, "matching-ot": 1, "gan-qc": 1}
-"""By stage or case, where it is not 0: the host solves the assignments of train-ot, --matcher ot and --loss wgan-qc."""
+WAITS_PER_STEP = {"train-ot": 1, "matching-ot": 1, "gan-qc": 1, "flow-minibatch": 1, "flow-classes-minibatch": 1}
+"""By stage or case, where it is not 0: the host solves the assignments of train-ot, --matcher ot, --loss wgan-qc and --pairs minibatch."""
 
 
 @dataclass
@@ -27,24 +27,28 @@ class Step:
 @contextmanager
 def observed(monkeypatch):
     """Yield a list which is filled with the steps of the training within the block."""
-    steps, fetch, looks = [], Batches.__call__, loop.Intervals.any_due
+    steps, looks = [], loop.Intervals.any_due
 
     def close():
         if steps:
             steps[-1].done = RECORD.snapshot()
 
-    def begin(self, step):
-        close()
-        RECORD.clear()
-        steps.append(Step(Record()))
-        return fetch(self, step)
+    def begins(fetch):
+        def begin(self, step):
+            close()
+            RECORD.clear()
+            steps.append(Step(Record()))
+            return fetch(self, step)
+
+        return begin
 
     def look(self, step, last):
         steps[-1].looks = looks(self, step, last)
         return steps[-1].looks
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batches, "__call__", begin)
+        for stream in (Batches, CodeBatches):
+            patch.setattr(stream, "__call__", begins(stream.__call__))
         patch.setattr(loop.Intervals, "any_due", look)
         yield steps
     close()

@@ -4,16 +4,16 @@ import json
 
 import pytest
 import torch
-from commands import OTHERS, TRAINING_CASES, words_on
+from commands import OTHERS, TRAINING_CASES, all_inputs, words_on
 from equality import difference
-from process_cases import inputs, prepare
+from process_cases import prepare
 from safetensors.torch import save_file
 
 from genrev_cli.bench.random_inception import random_inception_weights
 from genrev_cli.cli import main
 from genrev_cli.metrics import weights
 
-BEFORE = ("recon", "ot", "flow", "features", "fit-gmm", "fit-directions", "sample")
+BEFORE = ("recon", "ot", "flow", "features", "fit-gmm", "fit-directions", "sample", "flow-classes", "encode-flow")
 """Cases whose results others take."""
 
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     prepare(folder)
     digits = ["prepare-data", "digits", "--out", f"{folder}/digits.h5"]
-    commands = [digits, *inputs(folder), *(words_on("cuda", (TRAINING_CASES | OTHERS)[name], folder, folder) for name in BEFORE)]
+    commands = [digits, *all_inputs(folder), *(words_on("cuda", (TRAINING_CASES | OTHERS)[name], folder, folder) for name in BEFORE)]
     assert [main(words) for words in commands] == [0] * len(commands)
     return folder
 

@@ -20,8 +20,10 @@ from genrev_cli.explore.session import Opened, Session
 from genrev_cli.files.images import open_images
 from genrev_cli.progress import SILENT
 from genrev_cli.settings.edits import Edits
+from genrev_cli.settings.flow import FitFlowOptions
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import to_pixels
+from genrev_cli.stages.fit_flow import fit_flow
 from genrev_cli.store.checkpoints import load_checkpoint
 from genrev_cli.store.samplers import open_model
 
@@ -144,6 +146,34 @@ def test_a_path_goes_from_one_photo_to_the_other(session):
         session.path(first, last, path="round", rest=1.0, frames=5)
     with pytest.raises(UsageError, match="needs a transport map"):
         session.path(first, last, path="map", rest=1.0, frames=5)
+
+
+@pytest.fixture(scope="module")
+def along_flow(opened, folder):
+    """A session whose samples are drawn from a flow."""
+    flow = fit_flow(folder / "codes.h5", folder / "flow.safetensors", FitFlowOptions(steps=5, batch=64, width=16, blocks=1)).out
+    return Session(opened(model=open_model(folder / "recon.safetensors", torch.device("cpu"), SamplerFile(flow, "flow"))), SILENT)
+
+
+def test_samples_and_paths_can_follow_a_flow(along_flow):
+    about = along_flow.about()
+    assert about["paths"] == ["linear", "spherical", "flow"]
+    photo = along_flow.photos.get(along_flow.draw(Asked(kind="prior", number=3)))
+    assert photo.about == "sample 3 of the flow with seed 0, temperature 1"
+    sampler = along_flow.model.prior.sampler
+    torch.testing.assert_close(along_flow.prior.select(photo.z), sampler.sample_numbered(0, [3]))
+    first, last = Asked(kind="prior", number=1), Asked(kind="prior", number=2)
+    frames = along_flow.path(first, last, path="flow", rest=1.0, frames=3)
+    ends = [shown(along_flow, along_flow.draw(one))[0] for one in (first, last)]
+    assert (frames[0].int() - ends[0].int()).abs().max() <= 1
+    assert (frames[-1].int() - ends[1].int()).abs().max() <= 1
+
+
+def test_a_flow_of_classes_offers_no_path(opened, folder):
+    options = FitFlowOptions(steps=1, batch=64, width=16, blocks=1, per_class=True)
+    flow = fit_flow(folder / "codes.h5", folder / "classes.safetensors", options).out
+    model = open_model(folder / "recon.safetensors", torch.device("cpu"), SamplerFile(flow, "flow"))
+    assert Session(opened(model=model), SILENT).about()["paths"] == ["linear", "spherical"]
 
 
 def test_without_data_the_map_has_samples(opened):

@@ -161,20 +161,28 @@ def test_it_needs_no_server_and_replaces_only_its_own(folder, capsys, tmp_path, 
     assert SPRITE.findall(out.read_text(encoding="utf-8")) != SPRITE.findall(before.decode())
 
 
-def test_paths_follow_a_map_that_is_given(folder, capsys, tmp_path):
+def test_paths_follow_a_map_or_a_flow_that_is_given(folder, capsys, tmp_path):
     words = ("--target-error", 0.9, "--max-samples", 100, "--rule", "nearest", "--device", "cpu")
     assert run(capsys, "fit-ot", folder / "codes.h5", *words, "--out", tmp_path / "ot.safetensors")[0] == 0
+    words = ("--steps", 5, "--batch", 64, "--width", 16, "--blocks", 1, "--device", "cpu")
+    assert run(capsys, "fit-flow", folder / "codes.h5", *words, "--out", tmp_path / "flow.safetensors")[0] == 0
+    samplers = {"straight": (), "mapped": ("--ot", tmp_path / "ot.safetensors"), "flowing": ("--flow", tmp_path / "flow.safetensors")}
     made = {}
-    for name, given in (("straight", ()), ("mapped", ("--ot", tmp_path / "ot.safetensors"))):
+    for name, given in samplers.items():
         words = ("--ckpt", folder / "recon.safetensors", *given, *SMALL, "--images", 2, "--record", tmp_path / f"{name}.html")
         assert run(capsys, "explore", *words)[0] == 0
         header, made[name] = read_page(tmp_path / f"{name}.html")
-        assert ("sampler" in header.inputs) == (name == "mapped")
+        assert ("sampler" in header.inputs) == (name != "straight")
     assert "follow a straight line" in made["straight"]
     assert "follow the transport map" in made["mapped"]
-    straight, mapped = (frames_in(html, 8) for html in made.values())
+    assert "follow the flow" in made["flowing"]
+    straight, mapped, flowing = (frames_in(html, 8) for html in made.values())
     assert (straight["photo-0"] == mapped["photo-0"]).all()
     assert (straight["path-0"] != mapped["path-0"]).any()
+    assert (straight["path-0"] != flowing["path-0"]).any()
+    words = ("--ckpt", folder / "recon.safetensors", *samplers["mapped"], *samplers["flowing"], "--record", tmp_path / "both.html")
+    code, _, err = run(capsys, "explore", *words)
+    assert (code, "both say what samples are drawn from; leave one of them out" in err) == (2, True)
 
 
 def test_targets_that_are_refused(folder, capsys, tmp_path):

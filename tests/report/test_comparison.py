@@ -59,7 +59,11 @@ def test_a_row_of_several_seeds_shows_mean_and_standard_deviation():
     assert "standard deviation" in notes(comparison(THREE))
 
 
-@pytest.mark.parametrize(("metric", "order"), [("FID", "xy"), ("KD-pixel", "xy"), ("L1", "xy"), ("PSNR", "yx"), ("recall", "yx")])
+LOWER = ("FID", "KD-pixel", "L1", "MIND", "MD-classifier", "CMMD")
+HIGHER = ("PSNR", "recall", "AuthPct", "IS", "CS-classifier")
+
+
+@pytest.mark.parametrize(("metric", "order"), [*((name, "xy") for name in LOWER), *((name, "yx") for name in HIGHER)])
 def test_the_best_model_comes_first_for_every_metric(metric: str, order: str):
     found = cells(comparison({"x": [{metric: 1.0}], "y": [{metric: 2.0}]}))
     assert "".join(found) == order
@@ -94,3 +98,14 @@ def test_conditions_are_shown_as_text():
 
 def test_a_score_of_reconstructions_names_only_real_images():
     assert conditions({"n": 355, "split": "test"}, "real.h5") == {"Against": "355 test images of real.h5"}
+
+
+def test_values_of_held_out_images_are_shared_conditions_and_those_of_one_model_are_not():
+    """The value of held-out images is the same for all models; the spread of an Inception score over its parts is each model's own."""
+    measured = [{"AuthPct": value, "authpct_held_out": 60.0, "class_score_std": value / 9} for value in (40.0, 44.0, 70.0)]
+    found = comparison({"x": measured[:2], "y": measured[2:]})
+    assert found.metrics == ["AuthPct"]
+    assert cells(found)["x"]["AuthPct ↑"] == ("42.00", "± 2.8", False)
+    assert found.conditions["AuthPct of held-out images"] == "60"
+    assert "class_score_std" not in found.shared
+    assert list(comparison({"x": measured[:1]}).shared)[:2] == ["authpct_held_out", "class_score_std"]

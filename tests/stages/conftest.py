@@ -2,6 +2,11 @@ import numpy as np
 import pytest
 from fid_files import SHAPE, Notes, npy
 
+from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
+from genrev_cli.files.header import Header
+from genrev_cli.models.classifier import Classifier
+from genrev_cli.store.checkpoints import prefixed
+
 
 @pytest.fixture
 def notes():
@@ -41,3 +46,12 @@ def learnable(tmp_path, write_images):
     with h5py.File(path, "r+") as file:
         file.attrs["genrev"] = header.to_json()
     return path
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """Return a classifier of 8×8 gray images and its file."""
+    network, path = Classifier((1, 8, 8), classes=3, width=4, dims=6), tmp_path / "c.safetensors"
+    tensors = prefixed("classifier", network)
+    write_checkpoint(path, tensors, Header("classifier", {"classifier": network.config}, tensors_digest(tensors)))
+    return network, path

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genrev_cli.bench.random_inception import drawn_weights
 from genrev_cli.errors import FileError, UsageError
-from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
-from genrev_cli.files.header import Header
+from genrev_cli.files.checkpoint import tensors_digest
 from genrev_cli.metrics.features import Extractor
 from genrev_cli.metrics.frechet import Moments, frechet_distance
-from genrev_cli.models.classifier import Classifier
 from genrev_cli.scoring import extractors
 from genrev_cli.scoring.extractors import EFFECT_IMAGES, bf16_effect, open_extractor
 from genrev_cli.settings.features import FeatureOptions
@@ -43,15 +41,6 @@ def script(tmp_path):
     return path
 
 
-@pytest.fixture
-def classifier(tmp_path):
-    """Return a classifier of 8×8 gray images and its file."""
-    network, path = Classifier((1, 8, 8), classes=3, width=4, dims=6), tmp_path / "c.safetensors"
-    tensors = prefixed("classifier", network)
-    write_checkpoint(path, tensors, Header("classifier", {"classifier": network.config}, tensors_digest(tensors)))
-    return network, path
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Return a file of random Inception weights."""
@@ -63,13 +52,14 @@ def weights(tmp_path_factory):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": "incepton"}, "--features incepton: choose inception or pixel, or the path of a TorchScript file"),
+        ({"features": "incepton"}, "--features incepton: choose inception, pixel, dinov2, clip, or the path of a TorchScript file"),
         ({"features": "net.onnx"}, "--features net.onnx: choose"),
         ({"features": ""}, "choose"),
         ({"profile": "tensorflow"}, "--profile tensorflow: choose pytorch-fid, tf or torchmetrics"),
         ({"precision": "fp16"}, "--precision fp16: choose fp32 or bf16"),
         ({"features": "pixel", "profile": "tf"}, "do not apply to --features pixel"),
         ({"features": "pixel", "precision": "bf16"}, "do not apply to --features pixel"),
+        ({"features": "dinov2", "profile": "tf"}, "--profile and --precision do not apply to --features dinov2"),
         ({"features": "net.pt", "weights": Path("w.pth")}, "do not apply to --features net.pt"),
         ({"features": "c.safetensors", "profile": "tf"}, "do not apply to --features c.safetensors"),
     ],
@@ -79,7 +69,9 @@ def test_invalid_options(options, message):
         FeatureOptions(**options)
 
 
-@pytest.mark.parametrize("features", ["inception", "pixel", "a/net.PT", "net.pth", "net.ts", "net.torchscript", "c.safetensors"])
+@pytest.mark.parametrize(
+    "features", ["inception", "pixel", "dinov2", "clip", "a/net.PT", "net.pth", "net.ts", "net.torchscript", "c.safetensors"]
+)
 def test_valid_options(features):
     assert FeatureOptions(features).features == features
 
@@ -137,6 +129,22 @@ def test_classifier(classifier):
 def test_a_classifier_refuses_other_image_shapes(classifier, image_shape, found):
     with pytest.raises(FileError, match=f"trained on images of 1×8×8, but these are {found}"):
         open_extractor(FeatureOptions(str(classifier[1])), image_shape, CPU)
+
+
+def test_logits_of_inception_and_of_a_classifier(weights, classifier):
+    """Logits of all classes; Inception's are without their bias, and absent if the file has no last layer."""
+    network, path = classifier
+    x = pixels(3)
+    own = open_extractor(FeatureOptions(str(path)), (1, 8, 8), CPU)
+    logits = own(x).double() @ own.classes.weight.T + own.classes.bias
+    torch.testing.assert_close(logits.float(), network(x.float() / 255).detach(), rtol=1e-5, atol=1e-6)
+    extractor = open_extractor(FeatureOptions(weights=weights), None, CPU)
+    assert (extractor.classes.label, extractor.classes.bias) == ("IS (other weights)", None)
+    assert torch.equal(extractor.classes.weight, load_file(weights)["fc.weight"].double())
+    assert extractor.classes.weight.shape == (1008, extractor.dims)
+    trunk = weights.with_name("trunk.safetensors")
+    save_file({name: tensor for name, tensor in load_file(weights).items() if not name.startswith("fc.")}, trunk)
+    assert open_extractor(FeatureOptions(weights=trunk), None, CPU).classes is None
 
 
 def test_inception(weights):

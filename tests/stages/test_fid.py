@@ -186,8 +186,8 @@ def test_invalid_options_are_refused(options, sentence):
 
 
 def test_an_unknown_metric_is_named(sets):
-    with pytest.raises(UsageError, match="--metrics is: no such metric; choose from fid, kid, prdc, recon"):
-        numbers(*sets, metrics=("fid", "is"))
+    with pytest.raises(UsageError, match="--metrics isc: no such metric; choose from fid, kid, prdc, mind"):
+        numbers(*sets, metrics=("fid", "isc"))
 
 
 def test_the_metrics_of_models_are_those_in_the_settings():

@@ -1,5 +1,6 @@
 """fit-flow and the maps that it pairs by: files, resuming, and what is refused."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from genrev_cli.errors import FileError, InterruptedRun, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
 from genrev_cli.files.writers import write_codes
 from genrev_cli.latents.flow import Flow
+from genrev_cli.methods.flow_matching import SemiDiscrete
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.flow import FitFlowOptions
 from genrev_cli.settings.sampling import SamplerFile
@@ -101,6 +103,34 @@ def test_a_flow_of_two_clusters_leaves_the_gap_empty(codes, potential, tmp_path)
         assert outside > least, f"{pairs}: {1 - outside:.3f} of the codes lie in the gap"
         assert (y[:, 0] > 0).double().mean().item() == pytest.approx(0.5, abs=0.06)
         assert result.numbers["swd_codes"] < 0.25
+
+
+@pytest.mark.parametrize("source", ["cube", "gaussian"])
+def test_a_map_of_two_clusters_has_no_code_in_the_gap(codes, tmp_path, source):
+    """None of 5,000: with 95 % confidence the share is below 3/5,000."""
+    ot = fit_ot(codes, tmp_path / "map.safetensors", replace(MAP, source=source, target_error=0.1)).out
+    y = load_sampler(SamplerFile(ot, "ot"))[1].sample_numbered(0, range(5000))
+    assert (y.mean(1).abs() > 3).all()
+    assert (y[:, 0] > 0).double().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_chi2_of_a_map_is_that_of_the_pairs_that_it_makes(codes, tmp_path):
+    """E n (N Σ p̂² − 1)/(N − 1) − 1 = χ² for the shares p̂ of N pairs among n codes; 50 sets of pairs give its uncertainty."""
+    result = fit_ot(codes, tmp_path / "map.safetensors", replace(MAP, target_error=0.5))
+    found = load_sampler(SamplerFile(result.out, "ot"))[1]
+    flow, n, N = Flow(2, width=4, blocks=1), 60, 4000
+    pairs = SemiDiscrete(found, flow)
+    own = torch.unique(flow.standardised(found.codes), dim=0)
+    estimates = []
+    for seed in range(50):
+        x = torch.randn(N, 2, generator=torch.Generator().manual_seed(seed))
+        cells = torch.cdist(pairs(x, x, torch.zeros(N, dtype=torch.int64)), own).argmin(1)
+        shares = torch.bincount(cells, minlength=n).double() / N
+        estimates.append(n * (N * shares.square().sum() - 1) / (N - 1) - 1)
+    estimates = torch.stack(estimates)
+    told, error = result.numbers["chi2"], estimates.std() / math.sqrt(50)
+    assert told > 0.02  # a map that is far from equal masses: noise alone cannot agree
+    assert told == pytest.approx(estimates.mean().item(), abs=4 * error.item() + 4 * 2 * told**0.5 * result.numbers["rel_std"])
 
 
 @pytest.mark.parametrize("steps", [1, 17])

@@ -44,8 +44,10 @@ def made_by(minute: int, command: str, **more) -> dict:
 def write_data(path: Path) -> Header:
     config = {"source": {"name": "digits"}, "image_shape": list(SHAPE), "counts": {"train": 1234, "val": 0, "test": 55}, "transform": EVIL}
     with hdf5.writing(path, Header("data", config, "", made_by=made_by(1, "genrev prepare-data digits"))) as writer:
-        writer.create("images", (4, *SHAPE), "uint8")
-        writer.write("images", 0, np.zeros((4, *SHAPE), np.uint8))
+        split = np.array([0, 0, 0, 2], np.uint8)
+        for name, array in {"images": np.zeros((4, *SHAPE), np.uint8), "labels": np.full(4, -1), "split": split}.items():
+            writer.create(name, array.shape, str(array.dtype))
+            writer.write(name, 0, array)
     return hdf5.read_header(path)
 
 
@@ -149,10 +151,11 @@ def test_the_last_file_alone_tells_the_whole_chain(family: dict[str, Path], tmp_
 
 def test_pictures_come_in_the_readers_order_with_rows_and_numbers(page: str):
     captions = [shown(caption) for caption in re.findall(r"<figcaption>\s*<p>.*?</figcaption>", page, re.DOTALL)]
-    assert [caption.split(".")[0].split()[0] for caption in captions] == ["Samples", "Reconstructions", "Traversals"]
-    assert "Rows from top to bottom: original, restricted latent, full latent." in captions[1]
-    assert "adversarial.safetensors after train-adversarial, step 20" in captions[1]
-    assert len(re.findall(r'<img [^>]*alt="[^"]+"', page)) == 3
+    assert [caption.split(".")[0].split()[0] for caption in captions] == ["Samples", "Samples", "Reconstructions", "Traversals"]
+    assert captions[1].startswith("Samples beside training images. Rows from top to bottom: samples, their nearest training images")
+    assert "Rows from top to bottom: original, restricted latent, full latent." in captions[2]
+    assert "adversarial.safetensors after train-adversarial, step 20" in captions[2]
+    assert len(re.findall(r'<img [^>]*alt="[^"]+"', page)) == 4
 
 
 def test_samples_are_not_drawn_again_where_their_grid_is_given(family: dict[str, Path], tmp_path: Path):

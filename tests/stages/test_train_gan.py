@@ -11,11 +11,13 @@ from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.settings.codes import EncodeSettings
+from genrev_cli.settings.flow import FitFlowOptions
 from genrev_cli.settings.reconstruction import PRETRAIN_RECON
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.transport_map import FitOtOptions
 from genrev_cli.stages.encode import encode
+from genrev_cli.stages.fit_flow import fit_flow
 from genrev_cli.stages.fit_ot import fit_ot
 from genrev_cli.stages.train_gan import train_gan
 from genrev_cli.store.drawing import Drawing, draw_images
@@ -79,7 +81,7 @@ def gan(start):
     ckpt, ot = start
 
     def run(out, *, run=RUN, ot=ot, **settings):
-        return train_gan(out, ckpt=ckpt, ot=ot, overrides={"train-gan": settings}, run=run)
+        return train_gan(out, ckpt=ckpt, sampler=ot, overrides={"train-gan": settings}, run=run)
 
     return run
 
@@ -134,13 +136,41 @@ def test_a_map_with_another_rule_is_another_map(start, gan, tmp_path):
         gan(tmp_path / "gan.safetensors", ot=nearest)
 
 
+@pytest.fixture
+def flow(start, tmp_path):
+    """A flow of the autoencoder's codes."""
+    options = FitFlowOptions(steps=5, batch=8, width=16, blocks=1, solver_steps=2, device="cpu")
+    return SamplerFile(fit_flow(tmp_path / "codes.h5", tmp_path / "flow.safetensors", options).out, "flow")
+
+
+def test_codes_can_be_drawn_from_a_flow(start, gan, flow, tmp_path):
+    """The flow is not trained, and neither the checkpoint nor the state has it; five steps and five more equal ten."""
+    whole, broken, before = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors", weights(flow.path)
+    gan(whole, ot=flow)
+    gan(broken, ot=flow, steps=5)
+    gan(broken, ot=flow)
+    assert all(torch.equal(weights(broken)[name], tensor) for name, tensor in weights(whole).items())
+    assert all(torch.equal(weights(flow.path)[name], tensor) for name, tensor in before.items())
+    assert read_checkpoint_header(whole).inputs.keys() == {"ckpt", "data", "flow"}
+    assert not [name for name in weights(run_folder(whole) / "state.safetensors") if "network" in name]
+    assert open_model(whole, CPU, flow).drawn_from == "flow"
+    ot = weights(gan(tmp_path / "along-map.safetensors").out)
+    assert any(not torch.equal(ot[name], tensor) for name, tensor in weights(whole).items())
+
+
+def test_a_flow_with_another_solver_is_another_flow(gan, flow, tmp_path):
+    gan(tmp_path / "gan.safetensors", ot=flow, steps=1)
+    with pytest.raises(UsageError, match=r"other settings \(.*flow\.solver: heun → euler"):
+        gan(tmp_path / "gan.safetensors", ot=replace(flow, solver="euler"), steps=2)
+
+
 def test_another_models_map_is_refused(start, gan, recon, tmp_path):
     out = gan(tmp_path / "gan.safetensors", steps=1).out
     _, ot = start
     assert open_model(out, CPU, ot).drawn_from == "ot"
     other = recon(tmp_path / "other.safetensors", steps=1, recipe=str(tmp_path / "gan.toml")).out
     with pytest.raises(FileError, match="was fitted to codes of"):
-        train_gan(tmp_path / "x.safetensors", ckpt=other, ot=ot, overrides={}, run=RUN)
+        train_gan(tmp_path / "x.safetensors", ckpt=other, sampler=ot, overrides={}, run=RUN)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -189,7 +219,7 @@ def test_networks_that_cannot_be_trained_are_refused(start, data, recipe, noise,
     out = tmp_path / "x.safetensors"
     for said, call in {
         "give --ckpt to train from an autoencoder, or --data": {},
-        "is a map of a checkpoint's codes": {"data": data, "ot": ot},
+        "draws a checkpoint's codes": {"data": data, "sampler": ot},
         "its encoder is not trained without --ckpt": {"data": data, "recipe": recipe},
         "weight_content and weight_feature": {"data": data, "recipe": noise, "overrides": {"train-gan": {"weight_content": 1.0}}},
         "multiple of 4": {"ckpt": ckpt, "overrides": {"train-gan": {"batch": 6}}},

@@ -197,7 +197,7 @@ function fillChoices() {
   $("from-data").hidden = !Object.keys(about.splits).length;
   for (let label = 0; label < about.prior_classes; label++) $("label").add(new Option(about.classes[label] ?? label, label));
   $("label-of").hidden = !about.prior_classes;
-  const words = { linear: "a straight line", spherical: "an arc", map: "the transport map" };
+  const words = { linear: "a straight line", spherical: "an arc", map: "the transport map", flow: "the flow" };
   for (const path of about.paths) $("path").add(new Option(words[path] ?? path, path, false, false));
 }
 
