@@ -46,7 +46,9 @@ def measure_map(solver: Solver, options: FitOtOptions, seed: int, *, precision: 
     target, heights = solver.target, solver.heights()
     n, dim = target.codes.shape
     samples = max(LEAST_CENTRES, CENTRES_PER_CODE * n)
-    centres = mass_centres(target.codes, heights, samples=samples, seed=seed, precision=precision, source=options.source, ranks=ranks)
+    centres = mass_centres(
+        target.codes, heights, samples=samples, seed=seed, precision=precision, source=options.source, ranks=ranks, search=solver.search
+    )
     if options.source != "cube":
         return MeasuredMap(target.codes, heights.float(), centres, target.weights.float(), bound=0.0, statistics={})
     x = Cube(dim, target.codes.device, seed, "ot-angles").batch(0, ANGLES)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
+from genrev_cli.ot.clusters import PROBES, ClusterSearch
 from genrev_cli.ot.scores import Scores, build_scores, centred
-from genrev_cli.ot.source import SOURCES, Ranks
+from genrev_cli.ot.source import SOURCES, Ranks, Source
 from genrev_cli.shapes import Codes
 
 _BATCH = 8192
@@ -72,14 +73,15 @@ def judge(
     weights: Tensor | None = None,
     source: str = "cube",
     ranks: Ranks | None = None,
+    search: ClusterSearch | None = None,
 ) -> Accuracy:
     """Measure the accuracy of heights (n,) of distinct codes (n, d) on fresh samples, which a fit with the same seed does not use.
 
-    weights: (n,) with sum 1; None means equal. source: a name of SOURCES.
+    weights: (n,) with sum 1; None means equal. source: a name of SOURCES. search: find cells by it; a thousandth of them may then be wrong.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores = _ready(codes, heights, samples)
     x = SOURCES[source](codes.shape[1], codes.device, seed, "ot-judge", ranks=ranks)
+    scores = _searched(search, codes, heights, x) or _ready(codes, heights, samples)
     counts = torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
     for k, size in enumerate(_sizes(samples)):
         counts += scores.counts(x.share(k, size))
@@ -96,15 +98,17 @@ def mass_centres(
     precision: str = "fp32",
     source: str = "cube",
     ranks: Ranks | None = None,
+    search: ClusterSearch | None = None,
 ) -> Tensor:
     """Return the mean ĉ_i of the samples in each cell i, for heights (n,) of codes (n, d): (n, d) float32. source: a name of SOURCES.
 
     For a cell that no sample hit, ĉ_i is the sample closest to it, arg max_x S_i(x) − u(x), in the first batches: the cell appears there
     when h_i grows. precision: of the scores. In bf16 a sample near a facet may count for the neighbouring cell; the means hardly change.
+    search: find cells by it; for a thousandth of the samples it may be a neighbouring cell.
     Raises UsageError if sizes differ or there are fewer than two samples.
     """
-    scores = _ready(codes, heights, samples, precision)
     drawn = SOURCES[source](codes.shape[1], codes.device, seed, "ot-centres", ranks=ranks)
+    scores = _searched(search, codes, heights, drawn) or _ready(codes, heights, samples, precision)
     sums = torch.zeros(len(codes), codes.shape[1] + 1, dtype=torch.float64, device=codes.device)  # the last column counts
     for k, size in enumerate(_sizes(samples)):
         x = drawn.share(k, size)
@@ -127,6 +131,15 @@ def _nearest_misses(scores: Scores, codes: Codes, heights: Tensor, batches: list
             better = margin > least
             found[better], least[better] = x[at[better]], margin[better]
     return found
+
+
+def _searched(search: ClusterSearch | None, codes: Codes, heights: Tensor, x: Source) -> ClusterSearch | None:
+    """Return the search with heights (n,) of the codes (n, d); None if there is none, or it would gain nothing."""
+    if search is None:
+        return None
+    probe = type(x)(x.dim, x.device, x.seed, f"{x.purpose}-search")
+    margin, _ = search.measured(codes, heights, probe.batch(0, PROBES))
+    return search.lift(heights, margin) if margin < math.inf else None
 
 
 def _ready(codes: Codes, heights: Tensor, samples: int, precision: str = "fp32") -> Scores:

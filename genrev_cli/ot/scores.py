@@ -18,7 +18,7 @@ from genrev_cli.shapes import Codes, Scalar
 
 PRECISIONS = ("fp32", "bf16")
 
-_CUTOFF = 7.0  # e⁻⁷ < 1e-3: scores lower than this, in units of ε, add nothing measurable
+CUTOFF = 7.0  # e⁻⁷ < 1e-3: scores lower than this, in units of ε, add nothing measurable
 
 
 def centred(codes: Codes) -> Codes:
@@ -84,36 +84,55 @@ def build_scores(codes: Codes, precision: str = "fp32", rows: int = 0) -> Scores
 
 
 @final
+class LiftedCodes:
+    """Codes (n, d) with their heights as columns on the CPU, so that S = [X, 1][Y, h]ᵀ.
+
+    In bf16 the heights are two columns, the second for the rounding error of the first. values: (n, d + 1) float32 or (n, d + 2) bfloat16.
+    """
+
+    def __init__(self, codes: Codes, precision: str) -> None:
+        self.dim = codes.shape[1]
+        dtype, columns = (torch.bfloat16, 2) if precision == "bf16" else (torch.float32, 1)
+        self.values = torch.zeros(len(codes), self.dim + columns, dtype=dtype)
+        self.values[:, : self.dim] = codes
+
+    def lift(self, heights: Tensor) -> None:
+        """Set the heights (n,)."""
+        high = heights.to(self.values.dtype)
+        self.values[:, self.dim] = high
+        if self.values.dtype == torch.bfloat16:
+            self.values[:, self.dim + 1] = heights - high.to(heights.dtype)
+
+    def ones(self, rows: int) -> Tensor:
+        """Return rows of ones that fit the codes; samples go into the first d columns."""
+        return torch.ones(rows, self.values.shape[1], dtype=self.values.dtype)
+
+
+@final
 class HostScores(Scores):
     """Scores on the CPU. NumPy reduces a block at 20 · 10⁹ scores/s, which torch does not reach.
 
-    The heights are a column of the codes, [X, 1][Y, h]ᵀ; in bf16 they are two columns, the second for the rounding error of the first.
     bf16 numbers ≥ 0 have the order of their bits as int16, and negative ones are negative as int16, so maxima ≥ 0 are found by integers.
     """
 
     def __init__(self, codes: Codes, precision: str, rows: int) -> None:
         self.n, self.dim = codes.shape
         self.rows = rows or min(256, max(16, (1 << 24) // self.n))
-        dtype, columns = (torch.bfloat16, 2) if precision == "bf16" else (torch.float32, 1)
-        self._codes = torch.zeros(self.n, self.dim + columns, dtype=dtype)
-        self._codes[:, : self.dim] = codes
-        self._x = torch.ones(self.rows, self.dim + columns, dtype=dtype)
-        self._scores = torch.empty(self.rows, self.n, dtype=dtype)
+        self._lifted = LiftedCodes(codes, precision)
+        self._x = self._lifted.ones(self.rows)
+        self._scores = torch.empty(self.rows, self.n, dtype=self._x.dtype)
         self._kept = np.empty((self.rows, self.n), bool)
 
     def lift(self, heights: Tensor) -> Scores:
-        high = heights.to(self._codes.dtype)
-        self._codes[:, self.dim] = high
-        if self._codes.dtype == torch.bfloat16:
-            self._codes[:, self.dim + 1] = heights - high.to(heights.dtype)
+        self._lifted.lift(heights)
         return self
 
     def block(self, x: Tensor) -> Tensor:
         self._x[: len(x), : self.dim] = x
-        return torch.mm(self._x[: len(x)], self._codes.T, out=self._scores[: len(x)])
+        return torch.mm(self._x[: len(x)], self._lifted.values.T, out=self._scores[: len(x)])
 
     def argmax(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(np.concatenate([_sortable(scores).argmax(1) for _, scores in self.blocks(x)]))
+        return torch.from_numpy(np.concatenate([sortable(scores).argmax(1) for _, scores in self.blocks(x)]))
 
     def soft_counts(self, x: Tensor, eps: float | Scalar) -> Tensor:
         """If few scores are within 7 ε of the highest, leave the others out (in bf16 also those < 0); sum in float64."""
@@ -132,13 +151,13 @@ class HostScores(Scores):
 
     def _near(self, scores: Tensor, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the highest score of every row, (b,), and a mask of the scores near it, (b, n)."""
-        ordered = _sortable(scores)
+        ordered = sortable(scores)
         highest = ordered.max(1)
         values = torch.from_numpy(highest).view(scores.dtype).float()
-        least = values - _CUTOFF * eps
+        least = values - CUTOFF * eps
         if scores.dtype == torch.bfloat16:
             least.clamp_min_(0)
-        bound = np.minimum(_sortable(least.to(scores.dtype)), highest)  # rounding can take the highest score below 0
+        bound = np.minimum(sortable(least.to(scores.dtype)), highest)  # rounding can take the highest score below 0
         return values.numpy(), np.greater_equal(ordered, bound[:, None], out=self._kept[: len(scores)])
 
 
@@ -172,6 +191,6 @@ class DeviceScores(Scores):
         return total
 
 
-def _sortable(scores: Tensor) -> Any:
-    """Return the same memory as an array that has the order of the scores."""
+def sortable(scores: Tensor) -> Any:
+    """Return the same memory as an array that has the order of the scores; in bf16, of those ≥ 0."""
     return (scores.view(torch.int16) if scores.dtype == torch.bfloat16 else scores).numpy()

@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
+from genrev_cli.ot.clusters import PROBES, ClusterSearch
 from genrev_cli.ot.initial import Scales, Target, line_heights, merge, score_scales, starting_heights
-from genrev_cli.ot.scores import PRECISIONS, build_scores, centred
+from genrev_cli.ot.scores import PRECISIONS, Scores, build_scores, centred
 from genrev_cli.ot.source import SOURCES, Ranks
 from genrev_cli.shapes import Codes
 
 _WARMUP_SAMPLES = 2000  # for the energy of the initial heights
 _SCALE_SAMPLES = 256
 _REMEASURED = (5, 10, 20)  # samples per code after which the gap is measured again
+_ANNEALING_SHARE = 8  # with a search: one of so many samples of a batch is drawn while annealing, when each has many cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class SolverConfig:
 
     eta: first step size of a height per hit, in units of δ, the gap between the highest scores. eps: first smoothing after annealing, in δ.
     anneal: smoothing at the start, in standard deviations of the scores; it halves every n samples until it is δ; 0 means no annealing.
-    precision: of the scores, 'fp32' or 'bf16'. source: a name of SOURCES.
+    precision: of the scores, 'fp32' or 'bf16'. source: a name of SOURCES. search: False scores all codes for every sample; True only
+    clusters of codes that can win, which needs codes on the CPU (`ClusterSearch`).
     """
 
     batch: int = 0
@@ -41,6 +44,7 @@ class SolverConfig:
     anneal: float = 0.25
     precision: str = "fp32"
     source: str = "cube"
+    search: bool = False
 
     def __post_init__(self) -> None:
         if self.batch < 0:
@@ -59,11 +63,13 @@ class Solver(ABC):
     """An iterative solver for the heights of a target. target: the codes without duplicates. batch: samples per step.
 
     Codes are centred inside. The heights are also right for the codes as given: replacing y by y + m adds ⟨x, m⟩ to all scores of x.
+    search: finds cells among clusters of codes; None: every code is scored.
     """
 
     target: Target
     batch: int
     steps: int
+    search: ClusterSearch | None = None
 
     @property
     def samples(self) -> int:
@@ -143,7 +149,7 @@ class StreamingSolver(Solver):
         h̄ ← h̄ + 3/(k+3) (h − h̄)                                                k = 0, 1, … steps after annealing
 
     δ, σ: `score_scales`. s: samples so far in the phase. A batch counts as at most 0.4 n samples, in s and in c, because larger steps
-    overshoot.
+    overshoot. With a search, annealing draws an eighth of each batch and counts it as the whole; afterwards cells are searched for.
     """
 
     def __init__(self, target: Target, batch: int, config: SolverConfig, seed: int, *, ranks: Ranks) -> None:
@@ -160,21 +166,47 @@ class StreamingSolver(Solver):
         self._scores = build_scores(centred(target.codes), config.precision)
         source = SOURCES[config.source]
         self._source, self._probe = source(dim, device, seed, "ot", ranks=ranks), source(dim, device, seed, "ot-scales")
+        self._margin = math.inf  # without a search, and where it gains nothing
+        if config.search:
+            self.search = ClusterSearch(target.codes, seed, config.precision)
+            self._measure_margin()
+
+    @property
+    def samples(self) -> int:
+        less = self.batch - self._drawn(-1)
+        return self.steps * self.batch - less * min(self.steps, self._annealing)
+
+    def _drawn(self, k: int) -> int:
+        """Return the number of samples of the k-th step after annealing."""
+        return max(1, self.batch // _ANNEALING_SHARE) if self.search and k < 0 else self.batch
+
+    def _measure_margin(self) -> None:
+        if self.search:
+            x = self._probe.batch(self.steps, _SCALE_SAMPLES + PROBES)[_SCALE_SAMPLES:]
+            self._margin, _ = self.search.measured(self.target.codes, self._heights, x)
 
     def _measure_gap(self) -> None:
         exact = build_scores(centred(self.target.codes)).lift(self._heights)  # bf16 rounding would enlarge the gap
         self._gap = score_scales(exact, self._probe.batch(self.steps, _SCALE_SAMPLES)).gap
+        self._measure_margin()
 
     def step(self) -> None:
         k = self.steps - self._annealing
         eps, eta = self._schedule(k)
-        counts = self._ranks.total(self._scores.lift(self._heights).soft_counts(self._source.share(self.steps, self.batch), eps))
-        self._heights -= eta * self._unit * (counts / self.batch - self.target.weights)
+        drawn = self._drawn(k)
+        counts = self._ranks.total(self._lifted(k).soft_counts(self._source.share(self.steps, drawn), eps))
+        self._heights -= eta * self._unit * (counts / drawn - self.target.weights)
         self._average += (3 / (k + 3) if k >= 0 else 1) * (self._heights - self._average)
         self.steps += 1
         before, now = k * self._unit, (k + 1) * self._unit
         if k == -1 or any(before < samples * len(self._heights) <= now for samples in _REMEASURED):
             self._measure_gap()
+
+    def _lifted(self, k: int) -> Scores | ClusterSearch:
+        """Return the kernels of the k-th step after annealing, with the heights."""
+        if self.search is None or k < 0 or self._margin == math.inf:
+            return self._scores.lift(self._heights)
+        return self.search.lift(self._heights, self._margin)
 
     def _schedule(self, k: int) -> tuple[Tensor, Tensor]:
         """Return ε and η of the k-th step after annealing; k < 0 is a step of annealing."""
@@ -196,9 +228,10 @@ class StreamingSolver(Solver):
             "start": self._start.clone(),
             "annealing": torch.tensor(self._annealing),
             "steps": torch.tensor(self.steps),
-        }
+        } | ({"margin": torch.tensor(self._margin)} if self.search else {})
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         on = {name: tensor.to(self._heights.device, copy=True) for name, tensor in tensors.items()}
         self._heights, self._average, self._gap, self._start = on["heights"], on["average"], on["gap"], on["start"]
         self._annealing, self.steps = int(tensors["annealing"]), int(tensors["steps"])
+        self._margin = float(tensors.get("margin", math.inf))

@@ -12,6 +12,10 @@ COMPLEXES = ("angle", "edge")
 EDGE = COMPLEXES[1]
 MOST_NEIGHBOURS = 100
 SOURCES = ("cube", "gaussian")
+SEARCHES = ("auto", "exact", "clusters")
+CLUSTERS = SEARCHES[2]
+MANY_CODES = 50_000
+"""Number of codes above which a map is fitted with a search on a CPU."""
 _EXTENSION = ("complex", "theta", "epsilon", "rule", "neighbours", "drop")
 """Settings of how codes are joined; only maps from the cube join them."""
 _TARGET_ERROR = 0.2
@@ -23,6 +27,7 @@ class FitOtOptions(Settings):
 
     source 'gaussian': a potential that pairs N(0, I) with codes, for fit-flow. An et al. extend maps from a bounded convex domain, which
     the Gaussian is not, so such a map joins no codes and draws those of the data.
+    search: it is fixed when a run begins, so that runs of earlier versions go on as they began.
     precision: 'auto' is bf16 if the device multiplies it in hardware and the codes lie far enough apart, else fp32.
     """
 
@@ -57,6 +62,13 @@ class FitOtOptions(Settings):
     )
     max_samples: int = setting(0, "Maximum number of samples; 0 means 200 per code.", panel=SOLVER, at_least=0)
     precision: str = setting("auto", "Precision inside the solver.", panel=ADVANCED, choices=("auto", "fp32", "bf16"))
+    search: str = setting(
+        "auto",
+        "Codes that are scored for a sample: all (exact), or the clusters that have the winner for 99.9 % of samples; auto takes clusters "
+        f"for maps of more than {MANY_CODES:,} codes on a CPU, and goes on as a run began.",
+        panel=ADVANCED,
+        choices=SEARCHES,
+    )
     seed: int = setting(0, "Seed of everything random.", panel=RUN)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.", panel=RUN)
     save_minutes: float = setting(10.0, "Minutes between two saves of the state.", panel=ADVANCED, above=0)

@@ -3,13 +3,15 @@
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genrev_cli.errors import InterruptedRun
+from genrev_cli.errors import InterruptedRun, UsageError
+from genrev_cli.files.checkpoint_header import read_checkpoint_header
 from genrev_cli.files.codes import CodeSet
 from genrev_cli.files.header import provenance
 from genrev_cli.files.space import announce, tensors_bytes
@@ -18,13 +20,14 @@ from genrev_cli.latents.transport_maps import assemble, averaged, measure_map
 from genrev_cli.ot.cells import Accuracy, judge
 from genrev_cli.ot.semidiscrete import Solver, SolverConfig, bf16_suffices, build_solver
 from genrev_cli.ot.source import Ranks
+from genrev_cli.ot.top_cells import searched_by_host
 from genrev_cli.progress import SILENT, Progress, Task
 from genrev_cli.result import Result
 from genrev_cli.runs.disk import DiskEstimate
 from genrev_cli.runs.resume import STATE, earlier_run, run_folder, run_lock
 from genrev_cli.runs.saved import read_state, seconds_of, write_state
 from genrev_cli.seeds import derive
-from genrev_cli.settings.transport_map import EDGE, FitOtOptions
+from genrev_cli.settings.transport_map import CLUSTERS, EDGE, MANY_CODES, FitOtOptions
 from genrev_cli.store.samplers import check_sampler_target, open_finite_codes, rows_of_maps, write_sampler
 from genrev_cli.training import distributed
 from genrev_cli.training.devices import has_bf16, resolve_device
@@ -35,6 +38,8 @@ from genrev_cli.training.peers import waiting
 STAGE = "fit-ot"
 SAMPLES_PER_CODE = 200  # the default limit; rel is about 0.08 then
 JUDGES_PER_CODE, LEAST_JUDGES = 3, 100_000
+JUDGES_PER_ROOT = 250
+"""With a search, the error is measured on this many samples times √n: the standard deviation of χ² is √(2n)/M, so 0.006."""
 
 
 def fit_ot(codes: Path, out: Path, options: FitOtOptions, *, progress: Progress = SILENT) -> Result:
@@ -60,15 +65,18 @@ class _Fit:
     def __init__(self, given: CodeSet, out: Path, options: FitOtOptions, device: torch.device, *, progress: Progress) -> None:
         self.given, self.out, self.options, self.device, self.progress = given, out, options, device, progress
         parts = [torch.from_numpy(given.codes)[rows].to(device) for rows in rows_of_maps(given, per_class=options.per_class)]
-        precision = self._precision(parts)
+        self.state = run_folder(out) / STATE
+        precision, above = self._precision(parts), self._search_above()
+        searched = [above is not None and len(codes) > above for codes in parts]
         solving: dict[str, Any] = {"per_class": options.per_class, "precision": precision, "seed": options.seed}
         solving |= {} if options.source == "cube" else {"source": options.source}  # earlier runs have no key
+        solving |= {"search_above": above} if any(searched) else {}
         self.identity: dict[str, Any] = {"stage": STAGE, **solving, "inputs": {"codes": given.header.sha256}}
-        self.state = run_folder(out) / STATE
         ranks = Ranks(distributed.rank(), distributed.size(), distributed.total)
+        configs = [SolverConfig(precision=precision, source=options.source, search=search) for search in searched]
         self.solvers = [
-            build_solver(codes, None, SolverConfig(precision=precision, source=options.source), self.seed(number), ranks=ranks)
-            for number, codes in enumerate(parts)
+            build_solver(codes, None, config, self.seed(number), ranks=ranks)
+            for number, (codes, config) in enumerate(zip(parts, configs, strict=True))
         ]
         self.ranks, self.first = ranks, ranks.rank == 0
         self.seconds_before, self.clock, self.saved = 0.0, time.monotonic(), time.monotonic()
@@ -79,6 +87,22 @@ class _Fit:
         source = self.options.source
         suffices = has_bf16(self.device) and all(bf16_suffices(codes, None, self.seed(k), source) for k, codes in enumerate(parts))
         return "bf16" if suffices else "fp32"
+
+    def _search_above(self) -> int | None:
+        """Return the number of codes above which cells of a map are searched for; None: never. A run goes on as it began.
+
+        Raises UsageError if a search is asked for, or has begun, and the device is not a CPU.
+        """
+        above: int | None = {"auto": MANY_CODES, "exact": None, CLUSTERS: 0}[self.options.search]
+        on_host, begun = searched_by_host(self.device), [path for path in (self.state, self.out) if path.exists()]
+        if self.options.search == "auto":
+            if begun and not self.options.restart:
+                above = read_checkpoint_header(begun[0]).config.get("identity", {}).get("search_above")
+            elif not on_host:
+                above = None
+        if above is not None and not on_host:
+            raise UsageError(f"--search {CLUSTERS}: searches on a CPU only, and the device is {self.device}; use --search exact --restart")
+        return above
 
     def seed(self, number: int) -> int:
         """Return the seed of a map."""
@@ -128,19 +152,17 @@ class _Fit:
         )
 
     def _solve(self, number: int, stop: Stop, log: Log | None, bar: Task) -> Accuracy:
-        """Step until the error on fresh samples is small enough; it is measured after 2n, 4n, 8n, … samples, and at the limit."""
+        """Step until the error on fresh samples is small enough; it is measured after 2n, 4n, 8n, … samples, and at the limit.
+
+        With a search, which makes it cheap, it is also measured half-way between, in octaves.
+        """
         solver, options = self.solvers[number], self.options
-        n, stepped = len(solver.target.codes), False
+        n, stepped, looks = len(solver.target.codes), False, 2 if solver.search else 1
         while True:
-            octave = math.log2(max(solver.samples, 1) / n)
-            doubled = octave >= 1 and math.floor(octave) > math.log2(max(solver.samples - solver.batch, 1) / n)
+            octave = looks * math.log2(max(solver.samples, 1) / n)
+            doubled = octave >= looks and math.floor(octave) > looks * math.log2(max(solver.samples - solver.batch, 1) / n)
             if doubled or solver.samples >= self.limit(solver):
-                judges = max(LEAST_JUDGES, JUDGES_PER_CODE * n)
-                target = solver.target
-                error = judge(
-                    target.codes, solver.heights(), samples=judges, seed=self.seed(number), weights=target.weights,
-                    source=options.source, ranks=self.ranks,
-                )  # fmt: skip
+                error = self._judged(number)
                 bar.advance(0, map=number, error=error.rel, chi2=error.chi2)
                 self._log(log, number, error)
                 if stepped:  # a resumed run measures again first, and must make at least one step
@@ -152,6 +174,21 @@ class _Fit:
             stepped = True
             bar.advance(solver.batch)
             self._heed(stop, log)
+
+    def _judged(self, number: int) -> Accuracy:
+        """Measure the error of a map. A search tells whether it is large; that it is small, or the last one, all codes must show."""
+        solver = self.solvers[number]
+        target, n = solver.target, len(solver.target.codes)
+        samples = JUDGES_PER_ROOT * math.isqrt(n) if solver.search else JUDGES_PER_CODE * n
+        measured = partial(
+            judge, target.codes, solver.heights(), samples=max(LEAST_JUDGES, samples), seed=self.seed(number), weights=target.weights,
+            source=self.options.source, ranks=self.ranks,
+        )  # fmt: skip
+        if solver.search and solver.samples < self.limit(solver):
+            error: Accuracy = measured(search=solver.search)
+            if not error.within(self.options.error):
+                return error
+        return measured()
 
     def _heed(self, stop: Stop, log: Log | None) -> None:
         """Save the state at intervals, and stop if that is asked for. Raises InterruptedRun."""
@@ -213,7 +250,8 @@ class _Fit:
             "codes": int(shares.sum()), "dim": sampler.dim, "maps": len(parts), "samples": self.samples,
             "rel": max(error.rel for error in errors), "rel_std": max(error.rel_std for error in errors),
             "chi2": max(error.chi2 for error in errors),
-            "empty": sum(error.empty for error in errors), options.bound_name: list(sampler.bounds),
+            **({} if any(solver.search for solver in self.solvers) else {"empty": sum(error.empty for error in errors)}),
+            options.bound_name: list(sampler.bounds),
             **averaged([part.statistics for part in parts]), "seconds": round(self._seconds(), 1),
         }  # fmt: skip
         for number, error in enumerate(errors):
