@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "explore": (*_TENSORS, "files", "data", "store"),
     "search": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs"),
     "stages": (*_TENSORS, "recipes", "files", "data", "report", "training", "methods", "store", "scoring", "runs", "explore", "search"),
-    "bench": (*_TENSORS, "files", "training", "methods", "store", "scoring", "runs", "stages"),
+    "bench": (*_TENSORS, "files", "data", "training", "methods", "store", "scoring", "runs", "stages"),
     "doctor": (*_TENSORS, "recipes", "files", "training", "methods", "store", "scoring", "runs", "stages", "bench"),
     "cli": ("recipes", "report", "stages", "runs", "store", "scoring", "bench", "doctor"),
     "__main__": ("cli",),

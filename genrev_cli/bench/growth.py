@@ -22,7 +22,7 @@ LEAST_MB = 5.0
 
 @dataclass(frozen=True)
 class Curve:
-    """Work of one kind in three sizes. prepare: size → a run. time, memory: the exponents that are expected.
+    """Work of one kind in three sizes. prepare: size → a run. seconds, memory: the exponents that are expected.
 
     A run that grows by size^e has exponent e: 0 is constant, 1 linear, 2 quadratic.
     """
@@ -32,7 +32,7 @@ class Curve:
     sizes: tuple[int, int, int]
     prepare: Callable[[int], Callable[[], Any]]
     _: KW_ONLY
-    time: float
+    seconds: float
     memory: float
 
     @property
@@ -42,27 +42,27 @@ class Curve:
 
 
 TRAINING = (
-    Curve("RevNet step", "depth", (2, 4, 8), partial(cases.step_by_depth, "plain"), time=1, memory=1),
-    Curve("RevNet step, reversible", "depth", (2, 4, 8), partial(cases.step_by_depth, "reversible"), time=1, memory=0),
-    Curve("RevNet step", "side", (32, 64, 128), partial(cases.step_by_side, "plain"), time=2, memory=2),
-    Curve("RevNet step, reversible", "side", (32, 64, 128), partial(cases.step_by_side, "reversible"), time=2, memory=2),
-    Curve("transport loss (assignment)", "n", (256, 1024, 4096), cases.assignment, time=2.5, memory=2),
-    Curve("sliced distance", "n", (2000, 8000, 32_000), cases.sliced, time=1, memory=1),
+    Curve("RevNet step", "depth", (2, 4, 8), partial(cases.step_by_depth, "plain"), seconds=1, memory=1),
+    Curve("RevNet step, reversible", "depth", (2, 4, 8), partial(cases.step_by_depth, "reversible"), seconds=1, memory=0),
+    Curve("RevNet step", "side", (32, 64, 128), partial(cases.step_by_side, "plain"), seconds=2, memory=2),
+    Curve("RevNet step, reversible", "side", (32, 64, 128), partial(cases.step_by_side, "reversible"), seconds=2, memory=2),
+    Curve("transport loss (assignment)", "n", (256, 1024, 4096), cases.assignment, seconds=2.5, memory=2),
+    Curve("sliced distance", "n", (2000, 8000, 32_000), cases.sliced, seconds=1, memory=1),
 )
 METRICS = (
-    Curve("moments", "n", (4000, 16_000, 64_000), cases.moments_by_n, time=1, memory=0),
-    Curve("moments", "d", (256, 512, 1024), cases.moments_by_d, time=2, memory=2),
-    Curve("Fréchet distance", "d", (256, 512, 1024), cases.frechet, time=3, memory=2),
-    Curve("precision, recall, density, coverage", "n", (1000, 2000, 4000), cases.neighbours, time=2, memory=0),
+    Curve("moments", "n", (4000, 16_000, 64_000), cases.moments_by_n, seconds=1, memory=0),
+    Curve("moments", "d", (256, 512, 1024), cases.moments_by_d, seconds=2, memory=2),
+    Curve("Fréchet distance", "d", (256, 512, 1024), cases.frechet, seconds=3, memory=2),
+    Curve("precision, recall, density, coverage", "n", (1000, 2000, 4000), cases.neighbours, seconds=2, memory=0),
 )
 TRANSPORT = (
-    Curve("fit-ot step", "codes", (8000, 32_000, 128_000), cases.solver_step, time=1, memory=1),
-    Curve("64 codes of a map", "codes", (8000, 32_000, 128_000), cases.map_codes, time=1, memory=1),
+    Curve("fit-ot step", "codes", (8000, 32_000, 128_000), cases.solver_step, seconds=1, memory=1),
+    Curve("64 codes of a map", "codes", (8000, 32_000, 128_000), cases.map_codes, seconds=1, memory=1),
 )
 STAGES = (
-    Curve("sample to a .h5 file", "n", (256, 1024, 4096), cases.sample_images, time=1, memory=0),
-    Curve("encode", "n", (256, 1024, 4096), cases.encode_images, time=1, memory=0),
-    Curve("fid of pixels", "n", (2000, 8000, 32_000), cases.pixel_fid, time=1, memory=1),
+    Curve("sample to a .h5 file", "n", (256, 1024, 4096), cases.sample_images, seconds=1, memory=0),
+    Curve("encode", "n", (256, 1024, 4096), cases.encode_images, seconds=1, memory=0),
+    Curve("fid of pixels", "n", (2000, 8000, 32_000), cases.pixel_fid, seconds=1, memory=1),
 )
 
 
@@ -117,7 +117,7 @@ def _row(curve: Curve, sizes: Sequence[int], seconds: Sequence[float], peaks: Se
         "sizes": " ".join(map(str, sizes)),
         "cpu_ms": " ".join(f"{1000 * value:.3g}" for value in seconds),
         "exponent": exponent(sizes, seconds),
-        "expected": curve.time,
+        "expected": curve.seconds,
         "peak_mb": " ".join(f"{value:.3g}" for value in peaks),
         "exponent_mb": exponent(sizes, peaks) if max(peaks) >= LEAST_MB else None,
         "expected_mb": curve.memory,

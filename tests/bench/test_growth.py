@@ -21,7 +21,7 @@ def test_exponents_are_slopes(power):
 
 def test_peaks_are_fitted_and_shown(monkeypatch):
     monkeypatch.setattr(growth, "extra_peak_mb", lambda _, prepare, least, size, threads: 0.5 * size**2)
-    (row,) = measured("squares", [Curve("square", "side", (4, 8, 16), lambda side: lambda: None, time=2, memory=2)], QUICK, SILENT).rows
+    (row,) = measured("squares", [Curve("square", "side", (4, 8, 16), lambda side: lambda: None, seconds=2, memory=2)], QUICK, SILENT).rows
     assert row["exponent_mb"] == pytest.approx(2, abs=1e-12)
     assert row["peak_mb"] == "8 32 128"
 
@@ -36,7 +36,7 @@ def test_the_process_that_is_measured_runs_the_least_size_first():
 
 def test_no_exponent_of_memory_that_is_not_used(monkeypatch):
     monkeypatch.setattr(growth, "extra_peak_mb", lambda *_: growth.LEAST_MB - 0.1)
-    (row,) = measured("nothing", [Curve("nothing", "n", (2, 4, 8), lambda n: lambda: None, time=0, memory=0)], QUICK, SILENT).rows
+    (row,) = measured("nothing", [Curve("nothing", "n", (2, 4, 8), lambda n: lambda: None, seconds=0, memory=0)], QUICK, SILENT).rows
     assert row["exponent_mb"] is None
 
 
@@ -51,4 +51,4 @@ def test_every_curve_runs(monkeypatch, tmp_path):
     for row, curve in zip(rows, CURVES, strict=True):
         assert len(set(row["sizes"].split())) == 3
         assert np.isfinite(row["exponent"])
-        assert row["expected"] == curve.time
+        assert row["expected"] == curve.seconds

@@ -7,6 +7,7 @@ prints a table: stage, location of the images, steps, resident memory after 1,00
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torture import ENVIRONMENT, PREPARED, prepare
+from torture import Means, prepare, started
+from torture_stages import PREPARED
 
 from genrev_cli.errors import GenrevError
 from genrev_cli.files.checkpoint import read_checkpoint_header
@@ -69,7 +71,10 @@ def watch(name: str, start: Path, steps: int, place: str = "") -> Watched:
         step_of = _samples_of(run / "state.safetensors") if name == "fit-ot" else _steps_of(run / "log.jsonl")
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "genrev_cli", name, *words], stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
+                [sys.executable, "-m", "genrev_cli", name, *words],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
             while process.poll() is None:
                 sizes = _memory(process.pid)
@@ -141,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         start = Path(temporary) / "start"
         start.mkdir()
-        prepare(start, options.steps, PREPARED)
+        prepare(start, options.steps, Means(started), PREPARED)
         print("| stage | images | steps | after 1,000 | at the end | growth | peak | on the disk |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for name in options.stages:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from soak import watch
-from torture import prepare
+from torture import Means, prepare, started
 
 from genrev_cli.cli import main
 
@@ -16,7 +16,7 @@ STEPS = 240
 def test_memory_is_constant(tmp_path):
     start = tmp_path / "start"
     start.mkdir()
-    prepare(start, STEPS, ())
+    prepare(start, STEPS, Means(started), ())
     assert main(["prepare-data", "digits", "--out", str(start / "data.h5")]) == 0
     found = watch("pretrain-recon", start, STEPS, "streamed")
     early, late = found.around(STEPS / 4, STEPS / 2), found.around(STEPS * 3 / 4, STEPS)

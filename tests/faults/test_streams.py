@@ -17,7 +17,7 @@ import torch
 from genrev_cli.cli import main
 from genrev_cli.cli.bars import listener
 from genrev_cli.errors import FileError, lacks_memory
-from genrev_cli.files import checkpoint
+from genrev_cli.files import checkpoint, checkpoint_header
 from genrev_cli.settings.pages import InfoSettings
 from genrev_cli.stages import info
 
@@ -174,7 +174,7 @@ def test_a_checkpoint_is_not_called_damaged_if_memory_runs_out(sound, monkeypatc
     def refused(*_, **__):
         raise RuntimeError("unable to mmap 400 bytes from file </a>: Cannot allocate memory (12)")  # as torch says it
 
-    monkeypatch.setattr(checkpoint, "safe_open", refused)
+    monkeypatch.setattr(checkpoint_header, "safe_open", refused)
     with pytest.raises(RuntimeError, match="Cannot allocate memory") as caught:
         checkpoint.read_checkpoint(sound / "m.safetensors")
     assert not isinstance(caught.value, FileError)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from genrev_cli.bench.tasks.words import arguments
+from genrev_cli.files.codes import open_codes
 from genrev_cli.latents.transport import TransportMap
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.settings.transport_map import FitOtOptions
@@ -17,7 +18,7 @@ MOST = 5000  # samples per code
 
 def main(*, codes: str, kept: str, out: str, drawn: int, goal: float) -> None:
     """Write the file."""
-    n = len(np.load(Path(codes).with_suffix(".npy"), mmap_mode="r"))
+    n = len(open_codes(Path(codes)).codes)
     fit_ot(Path(codes), Path(kept), FitOtOptions(target_chi2=goal, max_samples=MOST * n, rule="nearest", device="cpu"))
     sampler = load_sampler(SamplerFile(Path(kept)))[1]
     assert isinstance(sampler, TransportMap)

@@ -1,16 +1,18 @@
 """Prepare pictures once: torchvision's ImageFolder in a DataLoader, and `genrev prepare-data`, from JPEGs to one array."""
 
-import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 
 from genrev_cli.bench.batches_loading import SIDE, link_images, write_jpegs
 from genrev_cli.bench.harness import Table
 from genrev_cli.bench.tasks.race import TARGET, Side, race
 from genrev_cli.bench.tasks.words import genrev, program
+from genrev_cli.data.container import image_names, open_container
 from genrev_cli.files.images import open_images
 from genrev_cli.invocation import cores
 from genrev_cli.progress import Progress
@@ -35,13 +37,13 @@ def pictures(options: BenchOptions, device: torch.device, progress: Progress) ->
             Side(
                 "torchvision",
                 program("theirs_pictures", folder=folder.parent, out=array, side=SIDE, workers=workers),
-                lambda _: {"images": len(np.load(array)), "mean": float(np.load(array).mean())},
+                lambda _: _seen(npy.open_memmap(array, mode="r")),
                 clean=[array],
             ),
             Side(
                 "genrev",
                 genrev("prepare-data", "folder", "--path", folder, "--size", SIDE, "--channels", 3, *whole, "--out", prepared),
-                lambda _: {"images": len(open_images(prepared).images), "mean": float(open_images(prepared).images[:].mean())},
+                lambda _: _seen(open_images(prepared).images[:]),
                 clean=[prepared],
                 target=TARGET,
             ),
@@ -57,6 +59,13 @@ def unpacked(path: Path, folder: Path) -> Path:
     """Return a folder of pictures: `path`, or `folder` with what the zip `path` holds."""
     if not path.is_file():
         return path
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(folder)
+    archive = open_container(path, "give a folder or a zip of pictures")
+    folder.mkdir(parents=True)
+    with archive.reader() as read:
+        for number, name in enumerate(image_names(archive)[0]):
+            (folder / f"{number:06}{Path(name).suffix}").write_bytes(read(name))
     return folder
+
+
+def _seen(pixels: np.ndarray) -> dict[str, Any]:
+    return {"images": len(pixels), "mean": float(pixels.mean())}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib import format as npy
 
 from genrev_cli.bench.tasks.words import arguments
 
@@ -20,7 +21,7 @@ Run = Callable[[np.ndarray, int], np.ndarray]
 
 def main(*, solver: str, codes: str, out: str, drawn: int, goal: float, limit: float) -> None:
     """Double the steps, each time from the potential so far, until χ² is at most `goal` or `limit` CPU seconds are over."""
-    y, rng = np.load(codes), np.random.default_rng(0)
+    y, rng = npy.open_memmap(codes, mode="r"), np.random.default_rng(0)
     run, g, steps = {"pot": pot, "ott": ott}[solver](y, rng), np.zeros(len(y), np.float32), FIRST
     while True:
         g = run(g, steps)

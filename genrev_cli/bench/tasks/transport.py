@@ -16,6 +16,7 @@ from genrev_cli.bench.harness import Table
 from genrev_cli.bench.ot_semidiscrete import JUDGES_PER_CODE, mixture
 from genrev_cli.bench.tasks.race import TARGET, Side, race
 from genrev_cli.bench.tasks.words import program
+from genrev_cli.files.npz import reading_npz
 from genrev_cli.ot.cells import judge
 from genrev_cli.progress import Progress
 from genrev_cli.runs.resume import run_folder
@@ -68,7 +69,7 @@ def judged(path: Path) -> Callable[[str], dict[str, Any]]:
     """Return a judge of the codes (n, d), heights (n,) and drawn codes in `path` (.npz)."""
 
     def columns(_: str) -> dict[str, Any]:
-        with np.load(path) as found:
+        with reading_npz(path) as found:
             codes, heights = (torch.from_numpy(found[name]).float() for name in ("codes", "heights"))
             drawn = found["drawn"]
         accuracy = judge(codes, heights, samples=JUDGES_PER_CODE * len(codes), seed=derive(0, "task-transport-judge"))
