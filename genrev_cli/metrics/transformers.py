@@ -142,7 +142,8 @@ class VisionTransformer:
 def prepared(pixels: Pixels, family: Family, side: int) -> Images:
     """Crop, resize and normalise pixels (B, 3, H, W) uint8 as the family needs: (B, 3, side, side) float32.
 
-    The resizing is Pillow's bicubic, with 8 bits after each of its two passes, up to one level.
+    The resizing is Pillow's bicubic, with 8 bits after each of its two passes, up to one level. The width comes first, as in Pillow up
+    to 12; version 13 begins with the height where that is less work, which changes single pixels of sharp images.
     """
     x = pixels.float()
     if family.crop:

@@ -8,7 +8,7 @@ import pytest
 from genrev_cli.errors import InterruptedRun
 from genrev_cli.files.checkpoint import read_checkpoint_header
 from genrev_cli.invocation import process_began, since
-from genrev_cli.runs import state as saving
+from genrev_cli.runs import saved as saving
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.training import loop
