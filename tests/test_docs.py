@@ -52,6 +52,16 @@ def test_every_link_leads_to_a_file(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_table_is_cut_by_an_empty_line(page):
+    """What follows would be shown as text."""
+    lines = PAGES[page].splitlines()
+    rows = [line.startswith("|") for line in [*lines, "", ""]]
+    heads = [line.startswith(("|-", "| -", "|:")) for line in [*lines, "", ""]]
+    cut = [i + 1 for i in range(1, len(lines) - 1) if not lines[i] and rows[i - 1] and rows[i + 1] and not heads[i + 2]]
+    assert not cut, f"{page}: empty lines {cut} are inside of tables"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_path_exists(page):
     missing = sorted({path for path in paths(page) if not exists(path)})
     assert not missing, f"{page} names {missing}, which do not exist: write where they are now"
