@@ -21,7 +21,7 @@ HEAD = 64
 
 @dataclass(frozen=True)
 class Family:
-    """What the networks of a family have in common. names: our name of a tensor or layer → theirs; {} is the number of the block.
+    """The facts that all networks of a family share. names: our name of a tensor or layer → theirs; {} is the number of the block.
 
     side: of the input; 0 if it follows from the number of positions. crop: take the central square first. epsilon: of layer norm.
     """

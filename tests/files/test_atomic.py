@@ -193,3 +193,4 @@ def test_a_single_file_is_flushed_without_a_thread(tmp_path, monkeypatch):
     """Where memory is short, a thread can end before it begins, and Python waits for it for ever."""
     monkeypatch.setattr(atomic, "ThreadPoolExecutor", lambda *_: pytest.fail("a thread"))
     write_text(tmp_path / "a.txt", "a")
+    assert (tmp_path / "a.txt").read_text() == "a"
