@@ -11,7 +11,7 @@ from genrev_cli.bench.training_step import REVERSIBLE, Network, Problem, own_net
 from genrev_cli.config import read_recipe
 from genrev_cli.latents import build_prior
 from genrev_cli.methods.reconstruction import image_loss, latent_loss
-from genrev_cli.models import build_model
+from genrev_cli.models import Bijection, build_model
 from genrev_cli.models.inn import INN
 from genrev_cli.models.invertible import AffineConvBranch, AffineCoupling
 from genrev_cli.models.invertible.affine import SLOPE
@@ -67,9 +67,14 @@ def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[s
     problem = Problem(x, prior.restrict, _loss, list(model.parameters()))
     if not installed(PEER):
         return problem, own_networks(model, None, None)
-    theirs = freia_network(model).to(device)
-    network = Network(lambda x: theirs(x)[0].flatten(1), lambda z: _decode(theirs, z))
-    return problem, {"FrEIA SequenceINN": network, **own_networks(model, 1 / 0.95, 1 / 0.6)}
+    return problem, {"FrEIA SequenceINN": freia(model), **own_networks(model, 1 / 0.95, 1 / 0.6)}
+
+
+def freia(model: Bijection) -> Network:
+    """Return encoder and decoder of FrEIA's layers, with the parameters of `model`, an INN, on its device."""
+    assert isinstance(model, INN)
+    theirs = freia_network(model).to(next(model.parameters()).device)
+    return Network(lambda x: theirs(x)[0].flatten(1), lambda z: _decode(theirs, z))
 
 
 def _peer(networks: dict[str, Network]) -> bool:

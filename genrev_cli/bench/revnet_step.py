@@ -14,7 +14,7 @@ from genrev_cli.bench.training_step import CHECKPOINT, PLAIN, REVERSIBLE, Networ
 from genrev_cli.config import read_recipe
 from genrev_cli.latents import build_prior
 from genrev_cli.methods.reconstruction import image_loss, latent_loss
-from genrev_cli.models import build_model
+from genrev_cli.models import Bijection, build_model
 from genrev_cli.models.revnet import RevNet
 from genrev_cli.progress import Progress
 from genrev_cli.seeds import derive
@@ -60,9 +60,15 @@ def make(batch: int, quick: bool, device: torch.device) -> tuple[Problem, dict[s
     published = PublishedRevNet(model)
     networks = {PUBLISHED: Network(published.encode, published.decode), **own_networks(model, 1 / 0.95, 1 / 0.7)}
     if installed(MEMCNN):
-        peer = PublishedRevNet(model, memcnn_block)
-        networks[MEMCNN] = Network(peer.encode, lambda z: peer.decode(z.clone()), seen=False)  # it frees its input
+        networks[MEMCNN] = memcnn(model)
     return _problem(model, x), networks
+
+
+def memcnn(model: Bijection) -> Network:
+    """Return encoder and decoder of memcnn's blocks, with the parameters of `model`, a RevNet without margin."""
+    assert isinstance(model, RevNet)
+    peer = PublishedRevNet(model, memcnn_block)
+    return Network(peer.encode, lambda z: peer.decode(z.clone()), seen=False)  # it frees its input
 
 
 def celeba_revnet(quick: bool) -> RevNet:

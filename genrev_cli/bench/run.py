@@ -46,7 +46,11 @@ BENCHES: dict[str, dict[str, Section]] = {
 }
 """Name of a benchmark → its sections, in the order in which they run."""
 
-TAKES = {"images": ("batches", "fid", "sample", "task"), "batch": ("batches", "inn", "revnet", "sample"), "path": ("batches", "task")}
+TAKES = {
+    "images": ("batches", "fid", "sample", "task"),
+    "batch": ("batches", "inn", "revnet", "sample", "task"),
+    "path": ("batches", "task"),
+}
 """Size options that only some benchmarks use → the names of these."""
 
 

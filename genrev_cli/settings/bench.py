@@ -14,7 +14,7 @@ class BenchOptions(Settings):
     only: tuple[str, ...] = setting(
         (),
         "Sections: extraction, frechet, moments of fid; training, metrics, transport, stages of growth; minibatch, semidiscrete, drawing "
-        "of ot; step, depth of revnet; fid, pictures, sampling, minibatch, transport of task.",
+        "of ot; step, depth of revnet; fid, pictures, sampling, minibatch, transport, invertible, autoencoders of task.",
         panel=SIZE,
         shown="all",
     )
@@ -23,7 +23,7 @@ class BenchOptions(Settings):
     images: int | None = setting(
         None, "Images per run.", panel=SIZE, at_least=2, shown="100 of fid, 1024 of batches, 128 of sample, 256 to 6000 of task"
     )
-    batch: int | None = setting(None, "Images at a time.", panel=SIZE, at_least=1, shown="16 of revnet, 64 of inn, batches, sample")
+    batch: int | None = setting(None, "Images at a time.", panel=SIZE, at_least=1, shown="16 of revnet, 64 of inn, batches, sample, task")
     path: Path | None = setting(
         None, "Folder of JPEGs or PNGs for batches and task; for task also a zip.", panel=FILES, shown="images drawn for it"
     )

@@ -1,6 +1,5 @@
 """bench task: costs of processes, ratios, programs that are missing or fail, and what each task's two sides make. Times are not tested."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -131,29 +130,6 @@ def test_bars_show_the_rows_with_a_target():
     assert two.shape[1] > one.shape[1]
     assert chart.bars([Table("t", [theirs])]) is None
     assert chart.bars([Table("t", [{"variant": "alone", "target": 2.0}])]) is None
-
-
-@pytest.fixture
-def here(monkeypatch, capsys):
-    """Let a task run its programs in this process, once each, and return what their judges found."""
-
-    def run_task(module, task):
-        rows = []
-
-        def fake(title, sides, options, progress, notes=()):
-            for one in filter(lambda one: not race.missing(one), sides):
-                module_name, *given = one.command[2:]
-                if module_name == "genrev_cli":
-                    assert main(list(given)) == 0, capsys.readouterr()[1]
-                else:
-                    importlib.import_module(module_name).main(**json.loads(given[0]))
-                rows.append(one.judge(capsys.readouterr()[0]))
-            return Table(title, rows, tuple(notes))
-
-        monkeypatch.setattr(module, "race", fake)
-        return task(QUICK, CPU, SILENT)
-
-    return run_task
 
 
 def test_both_prepare_the_same_pictures(here):

@@ -1,0 +1,29 @@
+"""Train with genrev: {command, data, out, recipe, settings, device} → {"cpu_of_training": CPU seconds without those of the start}."""
+
+import json
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from genrev_cli.bench.tasks.words import arguments
+from genrev_cli.runs.train import train
+from genrev_cli.settings.schedule import RunOptions
+from genrev_cli.settings.trainers import TRAINERS
+
+NEVER = 10**9  # steps
+
+
+def main(*, command: str, data: str, out: str, recipe: str, settings: dict[str, Any], device: str) -> None:
+    """Run what the command runs, without preview pictures, and print the CPU seconds."""
+    trainer = TRAINERS[command]
+    for variant in trainer.variants.values():
+        import_module(variant.method.split(":")[0])
+    start = time.process_time()
+    run = RunOptions(device=device, monitor_every=NEVER, preview_every=NEVER)
+    train(trainer, Path(data), Path(out), recipe=recipe, overrides={command: settings}, run=run)
+    print(json.dumps({"cpu_of_training": time.process_time() - start}))
+
+
+if __name__ == "__main__":
+    main(**arguments())
