@@ -34,13 +34,13 @@ def distance(model, other):
 
 
 def test_both_sides_get_the_same_digits(tmp_path):
-    digits = trainings.write_digits(tmp_path, 6, test=70, margin=2)
+    digits = trainings.write_digits(tmp_path, 6, test=12, margin=2)
     given, images = np.load(digits.array), open_images(digits.prepared)
     assert given.shape == (6, 1, 32, 32)
     assert digits.count == 6
     assert np.array_equal(images.read(images.rows("train")), given)
     assert np.array_equal(images.read(images.rows("test")), digits.test[: trainings.WATCHED])
-    assert len(digits.test) == 70
+    assert len(digits.test) == 12
     assert given[:, :, 2:-2, 2:-2].any()
     assert not given[:, :, :2].any()
 

@@ -57,6 +57,6 @@ def _table(variant: str, digits: Digits, batch: int, options: BenchOptions, *, d
     notes = [
         f"rmse: √ mean (x − x̂)² of {len(digits.test)} test digits; fd_pixel: Fréchet distance of as many samples to them, in pixel space",
         "cpu_of_training: without the start of Python and its imports; one epoch and the last save",
-        "genrev also measures held-out images before and after, and writes a log and a state to resume from",
+        "genrev also measures 8 test digits before and after, draws 64 samples, and writes a log and a state to resume from",
     ]
     return race(f"{steps} steps of {batch} digits, {recipe}, on {device.type}", sides, options, progress, notes=notes)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from genrev_cli.bench.tasks.trainings import load_optimizers
 from genrev_cli.bench.tasks.words import arguments
 from genrev_cli.runs.train import train
 from genrev_cli.settings.schedule import RunOptions
@@ -15,10 +16,11 @@ NEVER = 10**9  # steps
 
 
 def main(*, command: str, data: str, out: str, recipe: str, settings: dict[str, Any], device: str) -> None:
-    """Run what the command runs, without preview pictures, and print the CPU seconds."""
+    """Run what the command runs, and print the CPU seconds. Preview pictures are drawn once, after the last step."""
     trainer = TRAINERS[command]
     for variant in trainer.variants.values():
         import_module(variant.method.split(":")[0])
+    load_optimizers()
     start = time.process_time()
     run = RunOptions(device=device, monitor_every=NEVER, preview_every=NEVER)
     train(trainer, Path(data), Path(out), recipe=recipe, overrides={command: settings}, run=run)

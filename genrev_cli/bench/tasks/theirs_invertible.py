@@ -14,7 +14,7 @@ import torch
 
 from genrev_cli.bench.inn_step import freia
 from genrev_cli.bench.revnet_step import memcnn
-from genrev_cli.bench.tasks.trainings import SEED, fresh, read_images, write_weights
+from genrev_cli.bench.tasks.trainings import SEED, fresh, load_optimizers, read_images, write_weights
 from genrev_cli.bench.tasks.words import arguments
 from genrev_cli.bench.training_step import Network
 from genrev_cli.config import read_recipe
@@ -32,6 +32,7 @@ def main(*, peer: str, recipe: str, array: str, batch: int, precision: str, devi
     assert isinstance(model, Bijection)
     network = PEERS[peer](model)
     torch.manual_seed(SEED)
+    load_optimizers()
     start = time.process_time()
     with torch.no_grad():
         prior.fit(lambda: ((network.encode(to_float(part)), torch.zeros(len(part))) for part in pixels.split(batch)))

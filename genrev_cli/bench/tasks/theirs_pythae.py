@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genrev_cli.bench.tasks.trainings import SEED, fresh, read_images, write_weights
+from genrev_cli.bench.tasks.trainings import SEED, fresh, load_optimizers, read_images, write_weights
 from genrev_cli.bench.tasks.words import arguments
 from genrev_cli.config import read_recipe
 from genrev_cli.models import Variational
@@ -32,6 +32,7 @@ def main(*, variant: str, recipe: str, array: str, batch: int, device: str, fold
     assert isinstance(network, Variational)
     torch.manual_seed(SEED)
     model = build(variant, network, c)
+    load_optimizers()
     start = time.process_time()
     TrainingPipeline(config(variant, c, batch, device, Path(folder)), model)(train_data=to_float(pixels))
     write_weights(out, network.cpu(), prior)

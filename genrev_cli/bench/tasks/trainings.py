@@ -30,7 +30,7 @@ from genrev_cli.store.checkpoints import load_prefixed, prefixed
 from genrev_cli.training.loop import seeded
 
 SEED = 0
-WATCHED = 64  # test images in the prepared file; genrev measures them before the first step and after the last
+WATCHED = 8  # test images in the prepared file; genrev measures them before the first step and after the last
 BATCH = 50
 
 
@@ -97,6 +97,11 @@ def read_checkpoint(path: Path) -> tuple[Autoencoder, Prior]:
 def traces(out: Path) -> list[Path]:
     """Return what a training command leaves: a checkpoint and a run folder."""
     return [out, run_folder(out)]
+
+
+def load_optimizers() -> None:
+    """Let torch import what its first optimizer needs, a compiler among it, which takes a second."""
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
 
 
 Judge = Callable[[Autoencoder, Prior], dict[str, Any]]
