@@ -1,6 +1,6 @@
 """python -m genrev_cli, which is also what torchrun starts."""
 
-from genrev_cli.cli import run
+from genrev_cli.cli import entry
 
 if __name__ == "__main__":
-    run()
+    entry()

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
+from genrev_cli.cli.leaving import leave
 from genrev_cli.cli.mistakes import unknown_option
 from genrev_cli.cli.termination import explain_termination
 from genrev_cli.errors import FileError, GenrevError, LostProcessError, UnreadError, lacks_memory
@@ -120,8 +121,19 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run() -> None:
-    """Run as the console script. Ctrl-C is remembered, because a library that is loading at that time raises another error for it."""
+def entry() -> NoReturn:
+    """Run as the console script, and end the process (see `leave`)."""
+    try:
+        run()
+    except SystemExit as ended:
+        leave(int(ended.code or 0))
+
+
+def run() -> NoReturn:
+    """Run the words of the command line and raise SystemExit.
+
+    Ctrl-C is remembered, because a library that is loading at that time raises another error for it.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # SIGINT stays ignored where it is, as under nohup
         signal.signal(signal.SIGINT, _interrupt)
     process_began.set(time.monotonic())
