@@ -1,7 +1,5 @@
 """Run programs that do the same task in turn, each in its own process, and compare what they cost."""
 
-import compileall
-import functools
 import json
 import os
 import shutil
@@ -14,7 +12,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import genrev_cli
 from genrev_cli.bench.harness import Table
 from genrev_cli.bench.peers import installed
 from genrev_cli.errors import UnavailableError
@@ -64,7 +61,6 @@ def race(title: str, sides: Sequence[Side], options: BenchOptions, progress: Pro
 
     A program whose package is missing, or that fails, is left out with a note. Raises UnavailableError if genrev's own side fails.
     """
-    compile_genrev()
     said = [sentence for side in sides if (sentence := missing(side))]
     racing = [side for side in sides if not missing(side)]
     costs: dict[str, list[Cost]] = {side.name: [] for side in racing}
@@ -82,12 +78,6 @@ def race(title: str, sides: Sequence[Side], options: BenchOptions, progress: Pro
     rated = racing[0] is sides[0] or bool(racing[0].needs)  # genrev is not compared with itself
     rows = compared([(side, costs[side.name]) for side in racing], rated=rated)
     return Table(title, rows, (*notes, *said, *NOTES))
-
-
-@functools.cache
-def compile_genrev() -> None:
-    """Write genrev's bytecode, as pip does for what it installs. A checkout has none where $PYTHONDONTWRITEBYTECODE is set."""
-    compileall.compile_dir(Path(genrev_cli.__file__).parent, quiet=2)
 
 
 def missing(side: Side) -> str:
