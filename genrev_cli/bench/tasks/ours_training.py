@@ -2,7 +2,6 @@
 
 import json
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from genrev_cli.bench.tasks.words import arguments
 from genrev_cli.runs.train import train
 from genrev_cli.settings.schedule import RunOptions
 from genrev_cli.settings.trainers import TRAINERS
+from genrev_cli.training.method import load_method
 
 NEVER = 10**9  # steps
 
@@ -19,7 +19,7 @@ def main(*, command: str, data: str, out: str, recipe: str, settings: dict[str, 
     """Run what the command runs, and print the CPU seconds. Preview pictures are drawn once, after the last step."""
     trainer = TRAINERS[command]
     for variant in trainer.variants.values():
-        import_module(variant.method.split(":")[0])
+        load_method(variant.method)
     load_optimizers()
     start = time.process_time()
     run = RunOptions(device=device, monitor_every=NEVER, preview_every=NEVER)

@@ -28,7 +28,8 @@ PEERS: dict[str, Callable[[Bijection], Network]] = {"FrEIA": freia, "memcnn": me
 def main(*, peer: str, recipe: str, array: str, batch: int, precision: str, device: str, out: str) -> None:
     """Train for one epoch and write the weights."""
     pixels, c = read_images(array, device), read_recipe(recipe)["pretrain-recon"]
-    model, prior = (part.to(device) for part in fresh(recipe, tuple(pixels.shape[1:])))
+    model, prior = fresh(recipe, tuple(pixels.shape[1:]))
+    model, prior = model.to(device), prior.to(device)
     assert isinstance(model, Bijection)
     network = PEERS[peer](model)
     torch.manual_seed(SEED)
@@ -36,8 +37,9 @@ def main(*, peer: str, recipe: str, array: str, batch: int, precision: str, devi
     start = time.process_time()
     with torch.no_grad():
         prior.fit(lambda: ((network.encode(to_float(part)), torch.zeros(len(part))) for part in pixels.split(batch)))
+    first, second = map(float, c["betas"])
     more = {name: c[name] for name in ("eps", "weight_decay") if name in c}
-    adam = torch.optim.Adam(model.parameters(), lr=c["lr"], betas=tuple(map(float, c["betas"])), **more)
+    adam = torch.optim.Adam(model.parameters(), lr=c["lr"], betas=(first, second), **more)
     for chosen in torch.randperm(len(pixels)).split(batch):
         x = to_float(pixels[chosen])
         with torch.autocast(torch.device(device).type, torch.bfloat16) if precision == "bf16" else nullcontext():
