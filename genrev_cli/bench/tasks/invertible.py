@@ -1,6 +1,6 @@
 """Train reversible networks: an INN of FrEIA's layers, a RevNet of memcnn's blocks, and `genrev pretrain-recon` on the same networks."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +30,7 @@ class Case:
     peer: str
     title: str
     images: int
+    _: KW_ONLY
     margin: int = 0
     mixed: bool = False
 

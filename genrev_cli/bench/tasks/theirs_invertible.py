@@ -32,7 +32,7 @@ def main(*, peer: str, recipe: str, array: str, batch: int, precision: str, devi
     model, prior = model.to(device), prior.to(device)
     assert isinstance(model, Bijection)
     network = PEERS[peer](model)
-    torch.manual_seed(SEED)
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(SEED))
     load_optimizers()
     start = time.process_time()
     with torch.no_grad():
@@ -40,13 +40,13 @@ def main(*, peer: str, recipe: str, array: str, batch: int, precision: str, devi
     first, second = map(float, c["betas"])
     more = {name: c[name] for name in ("eps", "weight_decay") if name in c}
     adam = torch.optim.Adam(model.parameters(), lr=c["lr"], betas=(first, second), **more)
-    for chosen in torch.randperm(len(pixels)).split(batch):
+    for chosen in order.split(batch):
         x = to_float(pixels[chosen])
         with torch.autocast(torch.device(device).type, torch.bfloat16) if precision == "bf16" else nullcontext():
             z = network.encode(x)
             z_hat = prior.restrict(z)
             x_hat = network.decode(z_hat)
-        loss = c["weight_x"] * image_loss(x, x_hat) + c["weight_z"] * latent_loss(z, z_hat)
+        loss = c["weight_x"] * image_loss(x, x_hat, one_sided=c.get("one_sided", False)) + c["weight_z"] * latent_loss(z, z_hat)
         adam.zero_grad()
         loss.backward()
         if c["max_grad_norm"]:

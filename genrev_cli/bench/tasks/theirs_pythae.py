@@ -21,6 +21,7 @@ from genrev_cli.config import read_recipe
 from genrev_cli.models import Variational
 from genrev_cli.models.adversary import CodeDiscriminator
 from genrev_cli.shapes import to_float
+from genrev_cli.training.loop import seeded
 
 
 def main(*, variant: str, recipe: str, array: str, batch: int, device: str, folder: str, out: str) -> None:
@@ -30,11 +31,11 @@ def main(*, variant: str, recipe: str, array: str, batch: int, device: str, fold
     pixels, c = read_images(array, "cpu"), read_recipe(recipe)["train-vae"]
     network, prior = fresh(recipe, tuple(pixels.shape[1:]))
     assert isinstance(network, Variational)
-    torch.manual_seed(SEED)
-    model = build(variant, network, c)
+    with seeded(SEED, "discriminator"):
+        model = build(variant, network, c)
     load_optimizers()
     start = time.process_time()
-    TrainingPipeline(config(variant, c, batch, device, Path(folder)), model)(train_data=to_float(pixels))
+    TrainingPipeline(model, config(variant, c, batch, device=device, folder=Path(folder)))(train_data=to_float(pixels))
     write_weights(out, network.cpu(), prior)
     print(json.dumps({"cpu_of_training": time.process_time() - start}))
 
@@ -55,7 +56,7 @@ def build(variant: str, network: Variational, c: dict[str, Any]) -> Any:
     return Adversarial_AE(Adversarial_AE_Config(**sizes, **scales, deterministic_posterior=True), encoder, decoder, D)
 
 
-def config(variant: str, c: dict[str, Any], batch: int, device: str, folder: Path) -> Any:
+def config(variant: str, c: dict[str, Any], batch: int, *, device: str, folder: Path) -> Any:
     """Return the settings of one epoch of pythae's trainer."""
     from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 

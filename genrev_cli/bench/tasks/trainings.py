@@ -131,8 +131,8 @@ def loss_judge(recipe: str, test: np.ndarray) -> Judge:
 
     def columns(model: Autoencoder, prior: Prior) -> dict[str, Any]:
         z, z_hat, x_hat = restored(model, prior, x)
-        error = image_loss(x, x_hat).item()
-        return {"error": error, "loss": weights["weight_x"] * error + weights["weight_z"] * latent_loss(z, z_hat).item()}
+        L_x, L_z = image_loss(x, x_hat, one_sided=weights.get("one_sided", False)), latent_loss(z, z_hat)
+        return {"error": image_loss(x, x_hat).item(), "loss": (weights["weight_x"] * L_x + weights["weight_z"] * L_z).item()}
 
     return columns
 
