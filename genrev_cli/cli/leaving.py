@@ -1,7 +1,6 @@
 """End the process without unloading torch."""
 
 import atexit
-import ctypes
 import os
 import sys
 import threading
@@ -17,6 +16,8 @@ def leave(code: int) -> NoReturn:
     """
     if "torch" not in sys.modules or sys.flags.interactive or sys.gettrace() or sys.getprofile():
         sys.exit(code)
+    import ctypes  # imported here, because only torch needs it too
+
     threading._shutdown()  # type: ignore[attr-defined]  # both are what Python itself calls first
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
