@@ -18,7 +18,8 @@ def leave(code: int) -> NoReturn:
         sys.exit(code)
     import ctypes  # imported here, because only torch needs it too
 
-    threading._shutdown()  # type: ignore[attr-defined]  # both are what Python itself calls first
+    with suppress(KeyboardInterrupt):
+        threading._shutdown()  # type: ignore[attr-defined]  # both are what Python itself calls first
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # it is closed, or its reader has gone
