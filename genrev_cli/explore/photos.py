@@ -89,7 +89,7 @@ def photo_of(model: Checkpoint, pixels: Pixels, *, name: str, about: str) -> Pho
     shown = torch.cat([pixels[None].cpu(), _finite(torch.stack([restricted, full]))])
     error = (full - x[0]).abs()
     wrong = int((shown[2] != shown[0]).sum())
-    missing = (restricted - x[0]).abs().mean().item()
+    missing = (restricted.clamp(0, 1) - x[0]).abs().mean().item()
     trip = RoundTrip(largest=error.max().item(), mean=error.mean().item(), wrong=wrong, restricted=missing)
     return Photo(name=name, about=about, z=z, pixels=shown, trip=trip)
 

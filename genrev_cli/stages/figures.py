@@ -82,7 +82,7 @@ def _measured(
             n, x = len(pixels), to_float(filled(pixels, min(batch, len(images))))
             z = autoencoder.encode(x)
             x_hat = autoencoder.decode(z)
-            restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n])
+            restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n].clamp(0, 1))
             full.add(x[:n], x_hat[:n])
             widest = max(widest, z[:n].abs().max().item())
             if check:
