@@ -21,7 +21,7 @@ class BenchOptions(Settings):
     rounds: int = setting(3, "Timed runs of each variant, in turn.", panel=SIZE, at_least=1)
     threads: int = setting(0, "Threads of PyTorch, NumPy and SciPy; 0 leaves the number to each.", panel=ADVANCED, at_least=0)
     images: int | None = setting(
-        None, "Images per run.", panel=SIZE, at_least=2, shown="100 of fid, 1024 of batches, 128 of sample, 256 to 6000 of task"
+        None, "Images per run.", panel=SIZE, at_least=2, shown="100 of fid, 1024 of batches, 128 of sample, 256 to 7500 of task"
     )
     batch: int | None = setting(None, "Images at a time.", panel=SIZE, at_least=1, shown="16 of revnet, 64 of inn, batches, sample, task")
     path: Path | None = setting(
