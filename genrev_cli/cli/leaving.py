@@ -11,8 +11,8 @@ from typing import NoReturn
 def leave(code: int) -> NoReturn:
     """End the process with this exit code, after its threads and all that is registered with `atexit`, as Python does.
 
-    Python would then free every object and unload torch. That takes half a second of CPU time, and nothing needs it: the system frees the
-    memory. Without torch, in an interactive session, and under a debugger or profiler, the process ends as usual.
+    Python would then free every object and unload torch. That takes 0.4 s of CPU time, and nothing needs it: the system frees the memory.
+    Without torch, in an interactive session, and under a debugger or profiler, the process ends as usual.
     """
     if "torch" not in sys.modules or sys.flags.interactive or sys.gettrace() or sys.getprofile():
         sys.exit(code)
