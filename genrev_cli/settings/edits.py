@@ -12,6 +12,7 @@ from genrev_cli.settings.common import (
     batch_setting,
     device_setting,
     force_setting,
+    invert_setting,
     names_setting,
     scale_setting,
     split_setting,
@@ -187,6 +188,7 @@ class EditSettings(Settings):
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K: strength 0 gives every byte back; 0: as trained.", panel=METHOD)
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     scale: int = scale_setting(of=" of the rows of --steps")
     names: bool = names_setting()
     force: bool = force_setting("file or folder of pictures")
