@@ -36,6 +36,11 @@ def test_a_result_in_words(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("sampler", "said"), [("ot", "transport map"), ("prior", "prior"), ("edits", "edited photos")])
+def test_what_codes_are_drawn_from_is_said_in_words(sampler, said):
+    assert list(end_lines(Result(None, {"sampler": sampler}))) == [f"Drawn from  {said}"]
+
+
 def test_a_score_has_the_name_of_its_metric_and_no_empty_rows():
     numbers = {"metric": "FID", "value": 12.3456, "KID": 0.01, "KID_standard_error": 0.001, "layer": "", "weights_sha256": None, "n": 5}
     assert [line.split("  ")[0] for line in end_lines(Result(None, numbers))] == ["FID", "KID", "KID, standard error", "Images"]
