@@ -49,5 +49,5 @@ def missing_option(error: Any) -> str:
     param = getattr(error, "param", None)
     if type(error).__name__ != "MissingParameter" or param is None:
         return ""
-    name = next((flag for flag in param.opts if flag.startswith("--")), param.human_readable_name)
+    name = next((flag for flag in param.opts if flag.startswith("--")), param.metavar or str(param.name).upper())
     return f"{name} is missing: {param.help}" if getattr(param, "help", "") else ""

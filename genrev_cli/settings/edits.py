@@ -169,7 +169,7 @@ class EditSettings(Settings):
     )
     unlike: tuple[Path, ...] = setting((), "See --like.", panel=METHOD, repeated=True)
     latent: str = setting(
-        FULL, "full: everything else of the photo stays; restricted: on the support of the prior.", panel=METHOD, choices=LATENTS
+        FULL, "full: all else of the photo stays; restricted: start from what the active dimensions hold.", panel=METHOD, choices=LATENTS
     )
     strength: float = setting(1.0, "Multiply all edits by this; 0 gives the photo back.", panel=METHOD)
     rest: float = setting(

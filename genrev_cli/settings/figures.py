@@ -85,7 +85,7 @@ class InterpolateSettings(FilmSettings):
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
     invert: bool = invert_setting()
-    latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
+    latent: str = setting("restricted", "restricted: what the active dimensions hold; full: all dimensions.", panel=METHOD, choices=LATENTS)
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
     flow: Path | None = setting(None, "Follow this flow of fit-flow, along the arc between the Gaussian codes of both ends.", panel=METHOD)
