@@ -35,7 +35,7 @@ class Photo:
 
     z: (1, D) full latent. pixels: (3, C, H, W) uint8: the original, decoded from the restricted latent, decoded from the full latent; for a
     code without a photo the original is decoded from the code.
-    trip: None for a code without a photo.
+    trip: None for a code without a photo. inverted: its file is the negative.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Photo:
     z: Latents
     pixels: Pixels
     trip: RoundTrip | None
+    inverted: bool = False
 
 
 @final
