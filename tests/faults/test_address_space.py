@@ -1,6 +1,7 @@
 """RLIMIT_AS (ulimit -v) just above what is in use, where libraries would hang or say something else than that memory is short."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -47,7 +48,15 @@ def test_commands_that_use_scikit_learn_end(tmp_path):
     """OpenBLAS asks for a buffer of 32 MiB again and again if it does not get it."""
     write_codes(tmp_path / "codes.h5", np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32), labels=np.arange(300) % 3)
     cases = [(line.format(w=tmp_path, n=f"{name}-{left}"), left) for name, line in LINES.items() for left in (2, 20, 30, 1000)]
-    done = subprocess.run([sys.executable, "-c", CHILD], input=json.dumps(cases), capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
     assert done.returncode == 0, done.stderr
     codes = dict(zip(((line.split()[0], left) for line, left in cases), json.loads(done.stdout.splitlines()[-1]), strict=True))
     assert codes == {(name, left): 0 if left == 1000 else 5 for name, left in codes}, done.stderr
