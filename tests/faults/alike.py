@@ -16,7 +16,7 @@ OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
 
 
 _MASKED = re.compile(r"<script type=.application/json.*?</script>|[0-9a-f]{12,}|data:image[^\"')]*|[\d.:,+-]*\d[\w+/=.:-]*", re.DOTALL)
-"""Headers, digests, pictures and numbers in pages."""
+"""What may vary in pages: headers (`_page` compares their fields), digests, pictures and numbers, among them durations and dates."""
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -42,7 +42,24 @@ def _content(path: Path) -> str:
         return _digest([_steady(json.loads(line)) for line in text.splitlines()])
     if path.suffix == ".json":
         return _digest(_table(json.loads(text)))
-    return _digest(_MASKED.sub("", text) if path.suffix in (".html", ".md") else text)
+    if path.suffix == ".html":
+        return _page(path, text)
+    return _digest(_MASKED.sub("", text) if path.suffix == ".md" else text)
+
+
+def _page(path: Path, text: str) -> str:
+    """Return the digest of a page's words and of the fields of its header.
+
+    The digest in the header is checked and not compared: it covers the durations on the page, so it differs between two undisturbed runs,
+    for example of `search`. The digests of its inputs are not compared either: these files are compared themselves.
+    """
+    try:
+        header = read_any_header(path)
+        if content_of(path, header) != header.sha256:
+            return "damaged: its digest is another"
+    except FileError as error:
+        return f"damaged: {error}"
+    return _digest([header.kind, header.step, _steady(header.config), _MASKED.sub("", text)])
 
 
 def _table(value: Any) -> Any:

@@ -6,6 +6,7 @@ import pytest
 from alike import contents, differences
 
 from genrev_cli.files.header import Header
+from genrev_cli.files.page import SLOT, write_page
 from genrev_cli.files.pictures import json_digest, write_json
 
 
@@ -42,3 +43,29 @@ def test_a_digest_without_times_is_compared(tmp_path):
 def test_files_may_not_be_missing_or_left_over(tmp_path):
     one, other = left(tmp_path / "one", row()), left(tmp_path / "other", row(), names=("b.json",))
     assert differences(one, other) == ["a.json is missing", "b.json was left over"]
+
+
+def page(folder, html, *, kind="report", sha256=""):
+    """What a run leaves that wrote this page."""
+    folder.mkdir()
+    inputs = {"best": Header("recipe", {}, sha256).as_input(folder / "best.toml")}
+    write_page(folder / "search.html", f"<html><head>{SLOT}</head><body>{html}</body></html>", Header(kind, {}, "", 0, inputs=inputs))
+    return contents(folder)
+
+
+def test_durations_and_digests_of_pages_may_differ(tmp_path):
+    one, other = page(tmp_path / "one", "took 3.5 s", sha256="1" * 64), page(tmp_path / "other", "took 12 s", sha256="2" * 64)
+    assert differences(one, other) == []
+
+
+@pytest.mark.parametrize("changed", [{"html": "gave 3.5 s"}, {"kind": "card"}])
+def test_words_and_kinds_of_pages_may_not(tmp_path, changed):
+    given = {"html": "took 3.5 s"}
+    assert differences(page(tmp_path / "one", **given), page(tmp_path / "other", **{**given, **changed}))
+
+
+def test_a_page_must_match_its_header(tmp_path):
+    page(tmp_path / "one", "took 3.5 s")
+    path = tmp_path / "one/search.html"
+    path.write_text(path.read_text().replace("3.5", "4.5"))
+    assert contents(tmp_path / "one")["search.html"].startswith("damaged")
