@@ -15,8 +15,12 @@ VARYING = {"made_by", "seconds", "images_per_second", "path", "inputs", "history
 OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
 
 
-_MASKED = re.compile(r"<script type=.application/json.*?</script>|[0-9a-f]{12,}|data:image[^\"')]*|[\d.:,+-]*\d[\w+/=.:-]*", re.DOTALL)
-"""What may vary in pages: headers (`_page` compares their fields), digests, pictures and numbers, among them durations and dates."""
+_MASKED = re.compile(
+    r"<script type=.application/json.*?</script>|[0-9a-f]{12,}( with changes)?|data:image[^\"')]*"
+    r"|([\d.]+ (s|min|h)\b ?)+|[\d.:,+-]*\d[\w+/=.:-]*",
+    re.DOTALL,
+)
+"""What may vary in pages: headers (`_page` compares their fields), digests, commits, pictures, durations with their units, numbers."""
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -54,7 +54,13 @@ def page(folder, html, *, kind="report", sha256=""):
 
 
 def test_durations_and_digests_of_pages_may_differ(tmp_path):
-    one, other = page(tmp_path / "one", "took 3.5 s", sha256="1" * 64), page(tmp_path / "other", "took 12 s", sha256="2" * 64)
+    one, other = (
+        page(tmp_path / name, f"<td>{text}</td>", sha256=digit * 64)
+        for name, text, digit in (
+            ("one", "3.5 s, commit 0123456789ab", "1"),
+            ("other", "1 min 12 s, commit 0123456789cd with changes", "2"),
+        )
+    )
     assert differences(one, other) == []
 
 
