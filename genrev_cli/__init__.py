@@ -50,7 +50,9 @@ def load_plugin(path: str | Path) -> None:
 
 
 def open_data(path: str | Path) -> ImageSet:
-    """Open prepared images (.h5). Pixels are read when they are asked for: `data.images[3:7]`, `data.read(data.rows("test"))`.
+    """Open prepared images (.h5): `images` (N, C, H, W) uint8, `labels` (N,) with −1 for unknown, and `rows(split)`, (k,) row numbers.
+
+    Pixels are read when they are asked for: `data.images[3:7]`, `data.read(data.rows("test"))`.
 
     Raises FileError if the file is missing, damaged, or not of prepared images.
     """
@@ -62,7 +64,9 @@ def open_data(path: str | Path) -> ImageSet:
 
 
 def open_codes(path: str | Path) -> CodeSet:
-    """Read codes (.h5) of `genrev encode` or `write_codes`: `codes`, `labels`, `rows` and `names`.
+    """Read codes (.h5) of `genrev encode` or `write_codes`.
+
+    The result has `codes` (N, d), `labels` (N,), `rows` (N,), the numbers of the images in their data, and `names`, () or N of pictures.
 
     Raises FileError if the file is missing, damaged, or not of codes.
     """

@@ -83,7 +83,7 @@ COMMAND  = $(GENREV) $(TRAIN_$(1)_$(3)) $(call START,$(1),$(2),$(3)) --seed $(2)
 # $(call TRAIN,ROW,SEED,STAGE)
 define TRAIN
 $(OUT)/$(1)/$(2)/$(3).safetensors: $(call BEFORE,$(1),$(2),$(3)) $(if $(TIMED),$(OUT)/$(1)/pace-$(3).json)
-	$(call COMMAND,$(1),$(2),$(3)) $(if $(TIMED),--steps $$$$($(OBTAINED) steps $(call Q,$(OUT)/$(1)/pace-$(3).json))) --out $$(TO)
+	$(call COMMAND,$(1),$(2),$(3)) $(if $(TIMED),$$$$($(OBTAINED) options $(call Q,$(OUT)/$(1)/pace-$(3).json))) --out $$(TO)
 endef
 
 # $(call PACE,ROW,SEED,STAGE): on the first seed

@@ -269,3 +269,26 @@ def test_every_file_of_tests_has_its_own_name():
     """pytest imports the files of folders without __init__.py by their names alone."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def undocumented(name):
+    """Return the public functions and classes of a file without a docstring; in bench/ and of Model the methods too."""
+    deep = name.startswith("bench/") or name == "store/model.py"
+    found, bodies = [], [(node, "") for node in ast.parse(SOURCES[name]).body]
+    for node, outer in bodies:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            found += [outer + node.name] * (ast.get_docstring(node) is None)
+            if deep and isinstance(node, ast.ClassDef):
+                bodies += [(inner, f"{node.name}.") for inner in node.body]
+    return found
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_is_public_has_a_docstring(name):
+    found = undocumented(name)
+    assert not found, f"{name}: say in a docstring what {', '.join(found)} return, with shapes and units"
+
+
+def test_a_missing_docstring_is_found(monkeypatch):
+    monkeypatch.setitem(SOURCES, "bench/a.py", 'class A:\n    """Good."""\n    def b(self): ...\n    def _c(self): ...\ndef d(): ...\n')
+    assert undocumented("bench/a.py") == ["d", "A.b"]

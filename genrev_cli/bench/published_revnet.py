@@ -22,9 +22,11 @@ OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
 class Layer(Protocol):
     """A bijection of single tensors."""
 
-    def __call__(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, c, H, W) → (B, c′, H′, W′) with as many values."""
 
-    def inverse(self, y: Tensor) -> Tensor: ...
+    def inverse(self, y: Tensor) -> Tensor:
+        """Return the x of which y is the result."""
 
 
 @final

@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from genrev_cli import __version__
 from genrev_cli.cli.console import close_streams, error_line, open_streams, put_out, traceback_lines
-from genrev_cli.cli.mistakes import unknown_option
+from genrev_cli.cli.mistakes import missing_option, unknown_option
 from genrev_cli.cli.termination import explain_termination
 from genrev_cli.errors import FileError, GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
@@ -270,7 +270,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, GenrevError):
         return error.exit_code, str(error)
     if isinstance(error, typer.TyperException):  # a mistake on the command line
-        return 2, unknown_option(error) or _mistake(error.format_message())
+        return 2, unknown_option(error) or missing_option(error) or _mistake(error.format_message())
     if isinstance(error, KeyboardInterrupt | typer.Abort) or (isinstance(error, ImportError) and _interrupts):
         return 130, "interrupted"
     if isinstance(error, OSError):

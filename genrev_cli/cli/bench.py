@@ -24,7 +24,7 @@ def _bench(name: str, sections: list[str] | None, out: Path | None, settings: Be
 
 add_command(
     "bench",
-    """Measure genrev against published tools: both in one process, in turn, with how far their results are apart.
+    """Compare the speed of genrev with that of published tools, side by side in one process, and how far their results differ.
 
     A ratio is how many times faster than the table's first row: the median over rounds, its least and greatest value, and that of the
     CPU's time, beside the target. A tool that is not installed is named and left out.

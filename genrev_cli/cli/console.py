@@ -16,6 +16,7 @@ from genrev_cli.cli.ending import condition_lines, end_lines, table_lines
 from genrev_cli.cli.stderr import STDERR, tell, visible
 from genrev_cli.errors import FileError, GenrevError, UnreadError
 from genrev_cli.invocation import first_process
+from genrev_cli.report.words import number
 from genrev_cli.result import Result
 
 
@@ -171,11 +172,31 @@ def show(result: Result) -> None:
         put_out(f"verified  {path}")
 
 
+def _show_score(score: dict[str, Any], pad: str) -> None:
+    """Print a score that a header keeps: its numbers in one line, and the command that measured it; not the whole history of its files."""
+    result = _table_of(score, "result")
+    numbers = {result.get("metric", "score"): result.get("value")} | {name: value for name, value in result.items() if name != "value"}
+    words = [f"{name} {number(value, 4)}" for name, value in numbers.items() if isinstance(value, int | float)]
+    words += [f"{name} {result[name]}" for name in ("split", "sampler") if name in result]
+    put_out(f"{pad}score: {', '.join(words)}")
+    if command := _table_of(_table_of(score, "header"), "made_by").get("command"):
+        put_out(f"{pad}  $ {command}")
+
+
+def _table_of(table: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return an inner table; {} if a header that somebody wrote has something else there."""
+    found = table.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def _show_record(record: dict[str, Any], depth: int) -> None:
     pad, made = "  " * depth, record.get("made_by", {})
     put_out(f"{pad}{record['kind']}" + (f", {record['step']} steps" if record.get("step") else "") + f"  sha256 {record['sha256'][:16]}")
     for key, value in record.get("config", {}).items():
-        if key not in ("identity", "directions"):  # the first repeats the settings, for comparing; the second has a table
+        if key == "scores":
+            for score in value:
+                _show_score(score, f"{pad}  ")
+        elif key not in ("identity", "directions"):  # the first repeats the settings, for comparing; the second has a table
             put_out(f"{pad}  {key}: {_shown(value)}")
     if made:
         where = ", ".join(str(made[key]) for key in ("utc", "device", "git") if made.get(key))

@@ -70,7 +70,7 @@ def _carried_out(exam: "Examination", findings: "list[Finding]", check: "Check")
 
 add_command(
     "doctor",
-    """Say what this machine is and whether genrev keeps its promises on it, in one line for each check.
+    """Describe this machine, and check whether genrev keeps its promises on it: one line for each check.
 
     PASS: a promise is kept. FAIL: it is not, and the exit code is 5. SKIP: not checked, and why. INFO: a measurement. Nothing is fetched,
     and nothing is left behind. The report names no person, no machine and no home folder: paste it into a bug report.

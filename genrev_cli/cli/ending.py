@@ -44,6 +44,8 @@ def _value(name: str, value: Any) -> str:
         return str(value)[:12]
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
+    if name == "sampler":
+        return words.source(value)
     if name == "image_shape":
         return "×".join(map(str, value))
     if name in ("seed", "split", "theta", "epsilon"):

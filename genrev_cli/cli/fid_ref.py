@@ -22,7 +22,7 @@ _NAMES = "celeba, celeba-crop108, celeba-nocrop, celebahq256, cifar10, cifar10-t
 
 add_command(
     "fid-ref",
-    "Measure the real images that a name means, once for all models: `fid --ref NAME` finds the statistics in data/.",
+    "Compute the statistics of a named reference, such as celeba, once for all models. `fid --ref NAME` finds them in data/.",
     example="genrev fid-ref celeba",
     parts={
         "name": One("name", Annotated[str, typer.Argument(help=_NAMES)]),

@@ -1,4 +1,4 @@
-"""Say which option was probably meant by one that does not exist."""
+"""Say which option was probably meant by one that does not exist, and what one that is missing is for."""
 
 import difflib
 from typing import Any
@@ -42,3 +42,12 @@ def unknown_option(error: Any) -> str:
     name = context.command_path.partition(" ")[2] if context else ""
     cure = f"did you mean {' or '.join(close)}?" if close else f"'genrev {name + ' ' if name else ''}--help' lists the options"
     return f"{unknown}: no such option of {name or 'genrev'}; {cure}"
+
+
+def missing_option(error: Any) -> str:
+    """Return the sentence for an option or argument that a command needs, with its help; '' for any other error of Typer's."""
+    param = getattr(error, "param", None)
+    if type(error).__name__ != "MissingParameter" or param is None:
+        return ""
+    name = next((flag for flag in param.opts if flag.startswith("--")), param.metavar or str(param.name).upper())
+    return f"{name} is missing: {param.help}" if getattr(param, "help", "") else ""

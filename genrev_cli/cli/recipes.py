@@ -46,8 +46,11 @@ def _families(result: Result) -> Iterator[str]:
 def _fitting(result: Result) -> Iterator[str]:
     """Yield a table of what fits some images."""
     found = result.numbers
-    yield from wrapped("", f"{found['images']} in {found['data']}; threads of a step on {found['device']}: {found['threads']}")
-    yield f"{'recipe, or rule (size)':<24}{'command':<15}{'param.':>7}{'steps':>8}{'s/step':>9}{'MB':>7}{'all':>8}"
+    measured = any("seconds_per_step" in row for row in found["fitting"])
+    where = f"; measured on {found['device']}, threads: {found['threads']}" if measured else ""
+    yield from wrapped("", f"{found['images']} in {found['data']}{where}")
+    more = f"{'s/step':>9}{'MB':>7}{'total':>8}" if measured else ""
+    yield f"{'recipe, or rule (size)':<24}{'command':<15}{'param.':>7}{'steps':>8}{more}"
     for row in found["fitting"]:
         cells = f"{row['name']:<24}{row['command']:<15}{count(row['parameters']):>7}{row['steps']:>8}"
         if "seconds_per_step" in row:

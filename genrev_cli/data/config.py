@@ -1,7 +1,9 @@
 """Which settings of `prepare-data` each source uses."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from genrev_cli.errors import UsageError
@@ -30,11 +32,16 @@ _OWN = {
     "webdataset": "the .tar, a folder of them, or a pattern like shard-{000000..000009}.tar",
 }
 """Sources of the user's own files → what --path is."""
+_BY_SUFFIX = {".npz": "array", ".npy": "array", ".h5": "array", ".parquet": "parquet"}
+"""Suffix of a file → the source that reads it; 'folder' reads folders and archives."""
 _COMMON = ("source", "skip_damaged", "workers", "limit", "dry_run")
 
 
 def check(config: PrepareConfig) -> None:
     """Raise UsageError for an unknown source, an option that the source does not use, or options that contradict each other."""
+    if config.source not in USED and (path := Path(config.source)).exists():
+        kind = _BY_SUFFIX.get(path.suffix.lower(), "folder")
+        raise UsageError(f"{path}: is a path, not a source; run 'genrev prepare-data {kind} --path {shlex.quote(str(path))}'")
     if config.source not in USED:
         raise UsageError(f"{config.source}: unknown source of images; choose one of {', '.join(USED)}, {HINT}")
     for field in fields(config):

@@ -31,11 +31,13 @@ class Fitting:
     """Turn the bytes of a picture into an image (C, H, W) uint8 of a model.
 
     preparation: of the images of the training. as_is: refuse a picture that has another size or other channels, instead of preparing it.
+    invert: turn black and white around, last.
     """
 
     preparation: Transform
     image_shape: tuple[int, int, int]
     as_is: bool = False
+    invert: bool = False
 
     def __call__(self, data: bytes) -> np.ndarray:
         """Decode and prepare a picture. Raises DamagedImage."""
@@ -43,7 +45,8 @@ class Fitting:
         if self.as_is:
             self._require(known.size, 1 if known.gray else 3)
         own = known.size == self.preparation.source  # a raw picture of the data set itself
-        return (self.preparation if own else self.general)(data)
+        image = (self.preparation if own else self.general)(data)
+        return 255 - image if self.invert else image
 
     def of(self, picture: Image.Image) -> np.ndarray:
         """Prepare a picture in memory as its file would be: (C, H, W) uint8. Raises DamagedImage."""
@@ -107,7 +110,8 @@ class Photos:
     def record(self, fitting: Fitting) -> dict[str, Any]:
         """Return the entry of these pictures among the inputs of a file that is made from them."""
         folders = [os.path.realpath(container.path) for container, _ in self.places]
-        selection = {"n": len(self), "preparation": {"as_is": True} if fitting.as_is else fitting.general.table()}
+        preparation = {"as_is": True} if fitting.as_is else fitting.general.table()
+        selection = {"n": len(self), "preparation": preparation | ({"invert": True} if fitting.invert else {})}
         return {
             "kind": "images",
             "path": os.path.commonpath(folders),

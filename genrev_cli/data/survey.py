@@ -109,6 +109,6 @@ def common_size(sizes: Counter[tuple[int, int]], container: Container) -> tuple[
     if len(sizes) > 1:
         some = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(5))
         more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
-        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one with --size")
+        raise UsageError(f"{container.path}: the images have different sizes: {some}{more}; choose one, as in --size 64")
     (size,) = sizes
     return size

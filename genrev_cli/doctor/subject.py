@@ -126,7 +126,8 @@ class Subject:
 
         def loss(x: Images, x_hat: Images, z: Latents, z_hat: Latents) -> Scalar:
             """L = w_x L_x + w_z L_z"""
-            return settings.weight_x * image_loss(x, x_hat, settings.image_norm) + settings.weight_z * latent_loss(z, z_hat)
+            L_x = image_loss(x, x_hat, settings.image_norm, one_sided=settings.one_sided)
+            return settings.weight_x * L_x + settings.weight_z * latent_loss(z, z_hat)
 
         return Problem(self.x(batch), restrict or self.prior().restrict, loss, _coding_parameters(model))
 

@@ -9,10 +9,10 @@ from genrev_cli.files.pretrained import short
 from genrev_cli.settings.edits import FULL, RESTRICTED, words_of
 
 
-def command_of(name: str, changes: Changes, *, ckpt: Path, directions: DirectionSet | None) -> str:
+def command_of(name: str, changes: Changes, *, ckpt: Path, directions: DirectionSet | None, invert: bool = False) -> str:
     """Return the line `genrev edit …` that makes the same picture from the file of the photo; '' where nothing changes.
 
-    name: of the photo's file; the page saves the original under it.
+    name: of the photo's file; the page saves the original under it. invert: the file is the negative of the photo.
     """
     if not changes.edits and changes.rest == 1:
         return ""
@@ -21,7 +21,8 @@ def command_of(name: str, changes: Changes, *, ckpt: Path, directions: Direction
     photo = f"./{name}" if name.startswith("-") else name
     needed = short(directions.path) if directions and (changes.edits.move or changes.edits.toward) else ""
     found = ["--directions", needed] if needed and needed != short(ckpt) else []  # a model of this package brings its own
-    return shlex.join(["genrev", "edit", photo, "--ckpt", short(ckpt), *found, *words_of(changes.edits), *latent])
+    turned = ["--invert"] if invert else []
+    return shlex.join(["genrev", "edit", photo, "--ckpt", short(ckpt), *turned, *found, *words_of(changes.edits), *latent])
 
 
 def file_name(given: str) -> str:

@@ -35,7 +35,7 @@ class Photo:
 
     z: (1, D) full latent. pixels: (3, C, H, W) uint8: the original, decoded from the restricted latent, decoded from the full latent; for a
     code without a photo the original is decoded from the code.
-    trip: None for a code without a photo.
+    trip: None for a code without a photo. inverted: its file is the negative.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Photo:
     z: Latents
     pixels: Pixels
     trip: RoundTrip | None
+    inverted: bool = False
 
 
 @final
@@ -89,7 +90,7 @@ def photo_of(model: Checkpoint, pixels: Pixels, *, name: str, about: str) -> Pho
     shown = torch.cat([pixels[None].cpu(), _finite(torch.stack([restricted, full]))])
     error = (full - x[0]).abs()
     wrong = int((shown[2] != shown[0]).sum())
-    missing = (restricted - x[0]).abs().mean().item()
+    missing = (restricted.clamp(0, 1) - x[0]).abs().mean().item()
     trip = RoundTrip(largest=error.max().item(), mean=error.mean().item(), wrong=wrong, restricted=missing)
     return Photo(name=name, about=about, z=z, pixels=shown, trip=trip)
 

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -30,7 +30,7 @@ from genrev_cli.store.class_names import class_names
 from genrev_cli.store.coding import ALONG, between, encoded
 from genrev_cli.store.drawing import Drawing
 from genrev_cli.store.editing import Editor, comes_back, with_rest
-from genrev_cli.store.preparation import fitting_of
+from genrev_cli.store.preparation import fitting_of, negative
 
 
 def _no_file(path: str) -> Latents:
@@ -48,6 +48,7 @@ class Opened:
     """Files and settings of a session.
 
     data, directions: None without any. split: of the data, for the map and as the page's first choice.
+    invert: turn black and white of opened files around.
     """
 
     model: Checkpoint
@@ -58,6 +59,7 @@ class Opened:
     points: int = 2000
     dims: int = 8
     seed: int = 0
+    invert: bool = False
 
 
 @final
@@ -66,7 +68,7 @@ class Session:
 
     def __init__(self, opened: Opened, progress: Progress) -> None:
         self.opened, self.model, self.directions = opened, opened.model, opened.directions
-        self.fitting = fitting_of(opened.model, progress)
+        self.fitting = replace(fitting_of(opened.model, progress), invert=opened.invert)
         self.photos, self._busy = Photos(), threading.RLock()
         self.maps = Maps(self._map_codes, opened.seed)
 
@@ -120,11 +122,16 @@ class Session:
     def upload(self, data: bytes, name: str) -> int:
         """Open the bytes of a picture file, prepared as the images of the training were. Raises UsageError for unusable bytes."""
         try:
-            pixels = torch.from_numpy(self.fitting(data).copy())  # a picture's own array cannot be written
+            image = self.fitting(data).copy()  # a picture's own array cannot be written
         except DamagedImage as error:
             raise UsageError(f"{name}: not a usable picture ({error})") from error
+        invert = self.opened.invert
+        about = [name, str(self.fitting.general), *(["inverted"] if invert else [])]
         with self._busy:
-            return self.photos.add(photo_of(self.model, pixels, name=name, about=f"{name}, {self.fitting.general}"))
+            if found := negative(self.model, image):
+                about.append(f"{found} (start explore {'without' if invert else 'with'} --invert)")
+            photo = photo_of(self.model, torch.from_numpy(image), name=name, about=", ".join(about))
+            return self.photos.add(replace(photo, inverted=invert))
 
     @torch.no_grad()
     def draw(self, asked: Asked) -> int:
@@ -211,7 +218,8 @@ class Session:
 
     def command(self, number: int, changes: Changes) -> str:
         """Return the command that makes the same picture from the original, or a sentence where there is none."""
-        return command_of(self.photos.get(number).name, changes, ckpt=self.model.path, directions=self.directions)
+        photo = self.photos.get(number)
+        return command_of(photo.name, changes, ckpt=self.model.path, directions=self.directions, invert=photo.inverted)
 
     def code_file(self, number: int, changes: Changes) -> bytes:
         """Return a file of codes, as `genrev encode --full` writes them, with the full latent of the edited photo."""

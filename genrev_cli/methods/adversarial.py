@@ -73,6 +73,6 @@ class LatentAdversarial(AutoencoderMethod):
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
         L_E = encoder_loss(self.D(self.prior.select(z)))
-        L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
+        L_x, L_z = image_loss(x, x_hat, one_sided=c.one_sided), latent_loss(z, z_hat)
         (norm,) = descend((self.optimizers["R"], L_E + c.weight_x * L_x + c.weight_z * L_z))
         return {"L_E": L_E.detach(), "L_x": L_x.detach(), "L_z": L_z.detach(), "grad_norm": norm}

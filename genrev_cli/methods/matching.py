@@ -72,6 +72,6 @@ class LatentMatching(AutoencoderMethod):
             x_hat = self.autoencoder.decode(z_hat)
         y_prior = self.prior.sample(len(x) * size(), generator)
         L_match = MATCHERS[c.matcher](gathered(self.prior.select(z)), y_prior, generator)
-        L_x, L_z = image_loss(x, x_hat), latent_loss(z, z_hat)
+        L_x, L_z = image_loss(x, x_hat, one_sided=c.one_sided), latent_loss(z, z_hat)
         (norm,) = descend((self.optimizers["R"], c.weight_match * L_match + c.weight_x * L_x + c.weight_z * L_z))
         return {"L_match": L_match.detach(), "L_x": L_x.detach(), "L_z": L_z.detach(), "grad_norm": norm}

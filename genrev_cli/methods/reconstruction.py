@@ -42,8 +42,13 @@ def logged(terms: Terms) -> dict[str, Scalar]:
     return {name: loss.detach() for name, (_, loss) in terms.items()}
 
 
-def image_loss(x: Images, x_hat: Images, norm: str = "l1") -> Scalar:
-    """L_x = mean |x − x̂|   (Schirrmeister et al. 2018, section 2.2), or with norm 'l2' mean (x − x̂)²   (An et al. 2020, section 3.1)"""
+def image_loss(x: Images, x_hat: Images, norm: str = "l1", *, one_sided: bool = False) -> Scalar:
+    """L_x = mean |x − x̂|   (Schirrmeister et al. 2018, section 2.2), or with norm 'l2' mean (x − x̂)²   (An et al. 2020, section 3.1)
+
+    one_sided: no error where x = 0 and x̂ < 0, or x = 1 and x̂ > 1, because pictures are clipped to [0, 1]. Ours.
+    """
+    if one_sided:
+        x_hat = torch.where(((x <= 0) & (x_hat < 0)) | ((x >= 1) & (x_hat > 1)), x, x_hat)
     return (x - x_hat).abs().mean() if norm == "l1" else (x - x_hat).square().mean()
 
 
@@ -121,7 +126,8 @@ class Reconstruction(AutoencoderMethod):
             z_hat = self.prior.restrict(z)
             x_hat = self.autoencoder.decode(z_hat)
         scalars: dict[str, Scalar] = {}
-        terms: Terms = {"L_x": (c.weight_x, image_loss(x.detach(), x_hat, c.image_norm)), "L_z": (c.weight_z, latent_loss(z, z_hat))}
+        L_x = image_loss(x.detach(), x_hat, c.image_norm, one_sided=c.one_sided)
+        terms: Terms = {"L_x": (c.weight_x, L_x), "L_z": (c.weight_z, latent_loss(z, z_hat))}
         if c.weight_code:
             terms["L_y"] = (c.weight_code, code_loss(self.prior.select(z), c.code_norm))
         if c.weight_mmd:

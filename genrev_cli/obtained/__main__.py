@@ -1,4 +1,4 @@
-"""What pipelines/obtained.mk asks for: python -m genrev_cli.obtained variables, pace, steps or page."""
+"""What pipelines/obtained.mk asks for: python -m genrev_cli.obtained variables, pace, options or page."""
 
 import argparse
 import sys
@@ -18,8 +18,8 @@ def _parser() -> argparse.ArgumentParser:
     pace.add_argument("--warm-up-off", default="", help="The option that leaves out the command's warm-up.")
     pace.add_argument("--out", type=Path, required=True)
     pace.add_argument("words", nargs="+", help="The training command, after --.")
-    steps = commands.add_parser("steps", help="Print the steps that a pace plans.")
-    steps.add_argument("pace", type=Path)
+    options = commands.add_parser("options", help="Print the options of the training command that a pace plans.")
+    options.add_argument("pace", type=Path)
     page = commands.add_parser("page", help="Write the page.")
     page.add_argument("--runs", type=Path, required=True)
     page.add_argument("--seeds", type=str.split, required=True)
@@ -44,8 +44,8 @@ def main(words: list[str]) -> None:
         return
     from genrev_cli.obtained.pace import measure, read_pace, write_pace
 
-    if given.command == "steps":
-        print(read_pace(given.pace).steps)
+    if given.command == "options":
+        print(read_pace(given.pace).options)
         return
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_pace(given.out, measure(given.words, minutes=given.minutes, warm_up_off=given.warm_up_off, device=given.device))

@@ -23,6 +23,8 @@ from genrev_cli.invocation import cores
 LEAST_SECONDS = 4.0
 """The steps of a measurement take at least this long, because the start of a process varies by some tenths of a second."""
 MOST_STEPS = 4096
+WARM = 5
+"""The warm-up is at most this part of the steps: 1/5, as in the rule of PGA. A recipe's may be longer than a short run."""
 
 Cost = Callable[[int], float]
 """Number of steps → seconds of a run that makes them."""
@@ -32,8 +34,9 @@ Cost = Callable[[int], float]
 class Pace:
     """How long a training command may and does take here.
 
-    steps: planned for these minutes. seconds: of a step; first_seconds: of each of the first `warm_up` steps. recipe_steps: what the recipe
-    would make. clock: 'cpu' for CPU seconds, else 'wall'. cores: that were free to use, with `threads` in each process; '' if not set.
+    steps: planned for these minutes. seconds: of a step; first_seconds: of each of the first `warm_up` steps. recipe_steps, recipe_warm_up:
+    what the recipe would make. options: of the training command. clock: 'cpu' for CPU seconds, else 'wall'. cores: that were free to use,
+    with `threads` in each process; '' if not set.
     """
 
     steps: int
@@ -46,6 +49,8 @@ class Pace:
     cpu: str
     cores: int
     threads: str
+    options: str
+    recipe_warm_up: int
 
     @property
     def planned_minutes(self) -> float:
@@ -62,6 +67,15 @@ def steps_within(minutes: float, seconds: float, *, first_seconds: float = 0.0, 
     left = 60 * minutes - warm_up * first_seconds
     found = warm_up + left / seconds if left >= 0 else 60 * minutes / first_seconds
     return max(1, int(found))
+
+
+def planned(minutes: float, seconds: float, *, first_seconds: float, warm_up: int) -> tuple[int, int]:
+    """Return the steps that fit, and how many of them are the warm-up: W of the recipe, or a fifth of the steps if that is less."""
+    steps = steps_within(minutes, seconds, first_seconds=first_seconds, warm_up=warm_up)
+    if WARM * warm_up <= steps:
+        return steps, warm_up
+    steps = steps_within(minutes, (first_seconds + (WARM - 1) * seconds) / WARM)
+    return steps, steps // WARM
 
 
 def seconds_per_step(cost: Cost) -> float:
@@ -81,15 +95,19 @@ def measure(command: Sequence[str], *, minutes: float, warm_up_off: str, device:
     with tempfile.TemporaryDirectory() as folder:
         plan = json.loads(_output([*command, "--dry-run", "--json", "--out", f"{folder}/plan.safetensors"]))
         plain = seconds_per_step(lambda steps: _cost(command, steps, folder, device))
-        warm_up, later = int(plan["method"].get("warm_up", 0)) if warm_up_off else 0, plain
-        if warm_up:
+        recipe_warm_up, later = int(plan["method"].get("warm_up", 0)) if warm_up_off else 0, plain
+        if recipe_warm_up:
             later = seconds_per_step(lambda steps: _cost([*command, *shlex.split(warm_up_off)], steps, folder, device))
+    steps, warm_up = planned(minutes, later, first_seconds=plain, warm_up=recipe_warm_up)
+    shorter = f" {shlex.split(warm_up_off)[0]} {warm_up}" if warm_up < recipe_warm_up else ""
     return Pace(
-        steps=steps_within(minutes, later, first_seconds=plain, warm_up=warm_up),
+        steps=steps,
+        options=f"--steps {steps}{shorter}",
         minutes=minutes,
         seconds=later,
         first_seconds=plain,
         warm_up=warm_up,
+        recipe_warm_up=recipe_warm_up,
         recipe_steps=plan["steps"],
         clock=_clock(device),
         cpu=_cpu(),
@@ -132,5 +150,6 @@ def write_pace(path: Path, pace: Pace) -> None:
 
 
 def read_pace(path: Path) -> Pace:
-    """Return a pace that `write_pace` wrote."""
-    return Pace(**json.loads(path.read_text(encoding="utf-8")))
+    """Return a pace that `write_pace` wrote. Files of earlier versions have no options and no shorter warm-up."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return Pace(**{"options": f"--steps {found['steps']}", "recipe_warm_up": found["warm_up"], **found})

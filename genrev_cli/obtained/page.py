@@ -33,7 +33,7 @@ _READING = """\
 **Distances** are Fréchet distances of generated images to the test images; lower is better. *classifier*: features of a classifier that
 `fit-features` trained; *pixel*: raw pixels. Neither is an FID, and distances compare only within a column. The distance of real training
 images shows what a perfect model would get; the classifier has learnt from these images, which makes theirs larger. *L1*: mean |x − x̂| of
-reconstructions from the restricted latent, pixels in [0, 1]. *Round trip*: mean |x − x̂| through the full latent; for invertible networks
+reconstructions from the restricted latent, clipped to [0, 1]. *Round trip*: mean |x − x̂| through the full latent; for invertible networks
 that is rounding. Several seeds: mean ± standard deviation.
 """
 
@@ -165,8 +165,10 @@ def _cuts(table: Contents, data: str, rows: dict[str, Row], minutes: float) -> I
         yield f"- Training: commands make between {_percent(shares[0])} and {_percent(shares[-1])} of their recipes' steps."
         yield "  Learning rates that drop later in a recipe have not dropped."
     for row in (row for row in rows.values() if row.complete):
-        if warm_ups := [pace.warm_up for pace in row.paces if pace.steps <= pace.warm_up]:
-            yield f"- {row.method.title}: its {warm_ups[0]:,} first steps, which train with the image loss only, did not end."
+        if shorter := [pace for pace in row.paces if pace.warm_up < pace.recipe_warm_up]:
+            first, of_recipe = shorter[0].warm_up, shorter[0].recipe_warm_up
+            what = f"the first {first:,} steps train with the image loss only (in the recipe: {of_recipe:,})"
+            yield f"- {row.method.title}: {what}."
     if missing:
         names = ", ".join(f"`{row.name}` ({row.state})" for row in missing)
         yield f'- Missing: {names}. The command: `make obtained ROWS="{" ".join(row.name for row in missing)}" MINUTES={minutes:g}`.'

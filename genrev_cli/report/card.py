@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genrev_cli.report import sections, summary, words
-from genrev_cli.report.chain import Record
+from genrev_cli.report.chain import Record, data_name
 from genrev_cli.report.material import Material
 from genrev_cli.report.papers import papers_of
 from genrev_cli.report.scores import score_table
@@ -71,7 +71,7 @@ def _tags(config: dict[str, Any]) -> list[str]:
 
 def _about(model: Record, material: Material) -> str:
     config, shape = model.header.config, model.header.config["model"]["image_shape"]
-    source = material.data.header.config.get("source", {}).get("name") if material.data else None
+    source = data_name(material.data)
     on = f" on {source}" if source else ""
     return (
         f"A generative autoencoder ({config['model'].get('name')}) for images of {words.image_size(shape)}. It was trained{on} by "

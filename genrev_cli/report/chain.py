@@ -30,6 +30,16 @@ class Record:
         return {role: _recorded(fields) for role, fields in self.header.inputs.items()}
 
 
+KINDS_OF_FILES = ("folder", "array", "parquet", "webdataset", "idx")
+"""Sources of `prepare-data` and `write_data` whose name says only in what form somebody's own images came."""
+
+
+def data_name(data: Record | None) -> str:
+    """Return the name of a data set for a title: that of a published set, else that of its file; '' without data."""
+    name = data.header.config.get("source", {}).get("name", "") if data else ""
+    return data.path.stem if data and name in KINDS_OF_FILES else name
+
+
 def _recorded(fields: dict[str, Any]) -> Record:
     known = {name: fields[name] for name in ("step", "inputs", "made_by") if name in fields}
     return Record(Path(fields["path"]), Header(fields["kind"], fields.get("config", {}), fields.get("sha256", ""), **known))

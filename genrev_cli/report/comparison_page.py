@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from genrev_cli.report import rivals
+from genrev_cli.report.chain import data_name
 from genrev_cli.report.comparison import Comparison, Row, notes, table
 from genrev_cli.report.curves import Run, css, groups
 from genrev_cli.report.material import Material
@@ -67,7 +68,7 @@ def render_comparison(comparison: Comparison, title: str = "", exports: Sequence
 
 def headline(comparison: Comparison, material: Material) -> str:
     """Return the default title."""
-    count, source = len(comparison.rows), material.data and material.data.header.config.get("source", {}).get("name")
+    count, source = len(comparison.rows), data_name(material.data)
     return f"{count} model{'s' * (count > 1)}" + (f" on {source}" if source else "")
 
 

@@ -1,7 +1,7 @@
 """The page of a search: the best settings, importance, curves, the result against each setting, and all trials."""
 
 from genrev_cli.report import search_charts, words
-from genrev_cli.report.chain import Record
+from genrev_cli.report.chain import Record, data_name
 from genrev_cli.report.material import Material
 from genrev_cli.report.page import fill
 from genrev_cli.report.searched import Searched, shown_in, trial_table
@@ -40,8 +40,7 @@ def render_search(search: Searched, records: list[Record], title: str = "") -> s
 
 def headline(search: Searched, material: Material) -> str:
     """Return the default title: the number of trials and the data set."""
-    source = material.data and material.data.header.config.get("source", {}).get("name")
-    count = len(search.trials)
+    count, source = len(search.trials), data_name(material.data)
     return f"Search, {count} trial{'s' * (count != 1)}" + (f" on {source}" if source else "")
 
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from genrev_cli.report import words
-from genrev_cli.report.chain import Record, checkpoint_of, lineage
+from genrev_cli.report.chain import Record, checkpoint_of, data_name, lineage
 from genrev_cli.report.material import Material, Score
 
 KEY_NUMBERS = ("l1_restricted", "roundtrip_mean", "roundtrip_max", "relative_swd")
@@ -35,8 +35,7 @@ class Block:
 def headline(material: Material) -> str:
     """Return the default title: models on data."""
     names = dict.fromkeys(record.header.config.get("model", {}).get("name", "") for record in material.last)
-    source = material.data.header.config.get("source", {}).get("name") if material.data else None
-    return " on ".join(filter(None, (", ".join(filter(None, names)), source))) or "Report"
+    return " on ".join(filter(None, (", ".join(filter(None, names)), data_name(material.data)))) or "Report"
 
 
 def blocks(material: Material) -> list[Block]:

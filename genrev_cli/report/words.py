@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 QUANTITIES: dict[str, tuple[str, str]] = {
-    "l1_restricted": ("L1, restricted latent", "mean |x − x̂|, pixels in [0, 1]; x̂ is decoded from the active dimensions only"),
+    "l1_restricted": ("L1, restricted latent", "mean |x − x̂|, pixels in [0, 1]; x̂ is decoded from the active dimensions only, and clipped"),
     "roundtrip_mean": ("Round trip, mean", "mean |x − decode(encode(x))|; only rounding errors if the inverse is exact"),
     "roundtrip_max": ("Round trip, largest", "the worst pixel: max |x − decode(encode(x))|"),
     "max_abs_z": ("Largest |z|", "largest absolute latent value of all images"),

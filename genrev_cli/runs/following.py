@@ -3,17 +3,23 @@
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from genrev_cli.config import recipe_tables
 from genrev_cli.errors import FileError
+from genrev_cli.files import pretrained
 from genrev_cli.files.any import read_any_header
 from genrev_cli.settings.commands import all_commands
 
 _NAME, _OPTIONAL = re.compile(r"\{(\w+)\}"), re.compile(r"\[([^\]]*)\] ?")
+
+SMALL = 64
+"""Values of an image, as the digits of 8×8, for which the recipe of the papers trains in minutes on a CPU too."""
 
 
 def next_command(command: str, out: Path) -> str:
@@ -26,6 +32,10 @@ def next_command(command: str, out: Path) -> str:
     except FileError:  # somebody has replaced or removed it since; the command itself has succeeded
         return ""
     names = {"out": str(out), **names_in(header)}
+    if command == "prepare-data" and prod(header["config"].get("image_shape", ())) > SMALL and not _has_gpu():
+        names["size"] = "small"
+    if "pictures" in header["inputs"]:
+        names["of_pictures"] = str(out)
     if header["config"].get("latent") == "full":
         names["full"] = str(out)
     if header["config"].get("space") == "gaussian":
@@ -46,6 +56,11 @@ def next_command(command: str, out: Path) -> str:
         if line := filled(proposal, names):
             return f"genrev {line}"
     return ""
+
+
+def _has_gpu() -> bool:
+    """Return True if the machine has the driver of NVIDIA's GPUs. torch, which knows better, is not imported by all commands."""
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
 def filled(proposal: str, names: Mapping[str, str]) -> str:
@@ -95,6 +110,8 @@ def _inputs(header: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _short(path: Path) -> str:
-    """Return a path relative to the current folder if it lies below it."""
+    """Return a path relative to the current folder if it lies below it, and the name of a model of this package."""
+    if (name := pretrained.short(path)) != str(path):
+        return name
     here = os.path.realpath(os.curdir)
     return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)

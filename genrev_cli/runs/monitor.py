@@ -61,7 +61,8 @@ class AutoencoderMonitor(Monitor):
     @torch.no_grad()
     def numbers(self, method: Method, model: nn.Module) -> dict[str, float]:
         """Return the L1 errors of the restricted and the full round trip, max |z|, the relative sliced Wasserstein distance of the codes
-        to the prior, and the method's own numbers. Networks run in the precision of the training.
+        to the prior, and the method's own numbers. Networks run in the precision of the training. The former is that of pictures, which are
+        clipped to [0, 1].
         """
         assert isinstance(method, AutoencoderMethod)
         autoencoder, prior = parts_of(model)
@@ -74,7 +75,7 @@ class AutoencoderMonitor(Monitor):
             x = to_float(pixels)
             with method.autocast():
                 z = autoencoder.encode(x)
-                restricted.add(x, autoencoder.decode(prior.restrict(z)))
+                restricted.add(x, autoencoder.decode(prior.restrict(z)).clamp(0, 1))
                 full.add(x, autoencoder.decode(z))
             codes.append(prior.select(z))
             widest = max(widest, z.abs().max().item())

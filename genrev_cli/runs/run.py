@@ -41,6 +41,8 @@ def run_job(job: Job, out: Path, options: RunOptions, progress: Progress) -> Res
         check_target(target, job.kind, (".safetensors",), inputs)
     state = run_folder(out) / STATE
     device = resolve_device(options.device, "fp32" if options.dry_run else job.schedule.precision)  # a dry run may plan for another machine
+    if distributed.rank() == 0 and (said := _of_warm_up(job)):
+        progress.note(said)
     if options.dry_run:
         return _dry_run(job, _earlier(job, out, state, options), out, options)
     with run_lock(out):
@@ -78,6 +80,15 @@ def _describes(found: Header, out: Path) -> bool:
         return False
     header = read_checkpoint_header(out)
     return header.step == found.step and header.config.get("identity") == found.config["identity"]
+
+
+def _of_warm_up(job: Job) -> str:
+    """Return what a user should know of a run that ends before its warm-up does; '' otherwise."""
+    warm_up = job.identity.get("method", {}).get("warm_up", 0)
+    if job.steps > warm_up:
+        return ""
+    advice = f"take more than {warm_up:,} steps, or a shorter --warm-up"
+    return f"all {job.steps:,} steps are warm-up, so samples will not look like images; {advice}"
 
 
 def _dry_run(job: Job, found: Header | None, out: Path, options: RunOptions) -> Result:

@@ -92,7 +92,7 @@ def likelihood_numbers(model: Checkpoint, images: ImageInput, device: torch.devi
 
 @torch.no_grad()
 def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.device, seed: int, progress: Progress) -> dict[str, float]:
-    """Return the mean L1, PSNR (dB) and SSIM between images x and decode(restrict(encode(x))).
+    """Return the mean L1, PSNR (dB) and SSIM between images x and decode(restrict(encode(x))), clipped to [0, 1] as pictures are.
 
     Raises DivergedError if a reconstruction is not finite.
     """
@@ -101,7 +101,7 @@ def reconstruction_numbers(model: Checkpoint, images: ImageInput, device: torch.
         found = []
         for pixels in images.blocks(*rows):
             x = to_float(torch.from_numpy(pixels).to(device))
-            y = model.autoencoder.decode(model.own_prior.restrict(model.autoencoder.encode(x)))
+            y = model.autoencoder.decode(model.own_prior.restrict(model.autoencoder.encode(x))).clamp(0, 1)
             found.append(torch.stack([l1(x, y), psnr(x, y), ssim(x, y)], dim=1))
         return torch.cat(found)
 

@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import ADVANCED, Settings, setting
-from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, weight
+from genrev_cli.settings.optimizer import adam_betas, learning_rate, max_norm, one_sided, weight
 
 ADVERSARY = "adversary"
 MATCHERS = ("mmd", "sliced", "ot")
@@ -16,6 +16,7 @@ class AdversarialConfig(Settings):
 
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")
+    one_sided: bool = one_sided()
     lr: float = learning_rate(1e-4)
     lr_adversary: float = learning_rate(4e-4, "adversary")  # the paper's; the authors' notebook effectively uses 1e-3
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
@@ -34,6 +35,7 @@ class MatchingConfig(Settings):
     weight_x: float = weight(10.0, "Weight of the image loss.")
     weight_z: float = weight(10.0, "Weight of the latent loss.")
     _: KW_ONLY
+    one_sided: bool = one_sided()
     lr: float = learning_rate(1e-4)
     betas: tuple[float, float] = adam_betas((0.0, 0.9))
     max_grad_norm: float = max_norm(5.0)

@@ -5,12 +5,20 @@ from pathlib import Path
 
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, setting
-from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, force_setting, seed_setting, split_setting
+from genrev_cli.settings.common import (
+    as_is_setting,
+    batch_setting,
+    device_setting,
+    force_setting,
+    invert_setting,
+    seed_setting,
+    split_setting,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings(Settings):
-    """split: of prepared images. as_is: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x)).
+    """split: of prepared images. as_is, invert: for pictures. full: the codes are z = E(x), not y, the active dimensions of clip(E(x)).
 
     exact_bits: 0 is the network's own. flow: a flow of fit-flow, to write Gaussian codes; None writes codes.
     Raises UsageError for exact bits without `full`, and with a flow: such codes do not give the images back.
@@ -21,6 +29,7 @@ class EncodeSettings(Settings):
     )
     split: str = split_setting("train")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     full: bool = setting(False, "Write all latent dimensions, not clipped; without it, the active ones, clipped.", panel=METHOD)
     exact_bits: int = setting(
         0, "With --full: run additive couplings on a grid of 2^-K, so that decode gives every byte back; 0: as trained.", panel=METHOD

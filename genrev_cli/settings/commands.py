@@ -17,7 +17,8 @@ class Command:
     {codes}, … the nearest input of that role in the file's history. {full} is {out} if it has full codes, {of_noise} if it has Gaussian
     codes or their directions, {shown} if a report shows it, which it does not do with films. {gaussian} is {codes} for a map from a
     Gaussian. {likely} is {out} if it was trained by a likelihood, {smooth} is {out} if it has codes of a regularized autoencoder. {split}
-    is a split of the data that has images, if 'test' has none. What is in brackets is left out if a name in it is unknown; otherwise the
+    is a split of the data that has images, if 'test' has none. {of_pictures} is {out} if it was made from the user's pictures.
+    {size} is the size of a network for a machine without a GPU. What is in brackets is left out if a name in it is unknown; otherwise the
     whole proposal is. A training command is proposed only if the checkpoint's recipe has a table for it.
     """
 
@@ -37,7 +38,7 @@ _AGAIN = tuple(f"{name} --data {{data}} --recipe {{best}} --out best.safetensors
 
 _OTHERS = (
     Command("demo", START, -10),
-    Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out}",)),
+    Command("prepare-data", DATA, 0, next=("pretrain-recon --data {out} [--size-of-model {size}]",)),
     Command("recipes", TRAIN, 5),
     Command("train-adversarial", TRAIN, 20, shared=True, next=(SAMPLE_NEXT,)),
     Command("train-gan", TRAIN, 70, shared=True, next=("sample --ckpt {out} [--ot {ot}] [--flow {flow}] --grid samples.png",)),
@@ -47,7 +48,13 @@ _OTHERS = (
         LATENT,
         200,
         shared=True,
-        next=(f"decode {{full}} {_DECODED}", f"decode {{of_noise}} {_DECODED}", "fit-gmm {smooth}", "fit-ot {out}"),
+        next=(
+            f"decode {{full}} {_DECODED}",
+            f"decode {{of_noise}} {_DECODED}",
+            f"decode {{of_pictures}} {_DECODED}",
+            "fit-gmm {smooth}",
+            "fit-ot {out}",
+        ),
     ),
     Command("decode", LATENT, 205, shared=True, next=_PAGE),
     Command(

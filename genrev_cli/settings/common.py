@@ -1,6 +1,6 @@
 """Settings that several commands have, each written once."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from genrev_cli.settings.base import ADVANCED, FILES, METHOD, RUN, setting
 
@@ -30,6 +30,23 @@ def device_setting() -> Any:
 def as_is_setting() -> Any:
     """Return the switch that refuses pictures which would have to be cropped, resized or converted."""
     return setting(False, "Refuse pictures that are not already of the model's size and channels.", panel=FILES)
+
+
+def invert_setting() -> Any:
+    """Return the switch that turns black and white of pictures around."""
+    return setting(False, "Invert your pictures, for dark ink on white paper where the model's images are light on dark.", panel=FILES)
+
+
+class Taking(Protocol):
+    """How a command takes pictures: what the settings of all such commands have."""
+
+    @property
+    def as_is(self) -> bool:
+        """As `as_is_setting`."""
+
+    @property
+    def invert(self) -> bool:
+        """As `invert_setting`."""
 
 
 def scale_setting(panel: str = METHOD, of: str = "") -> Any:

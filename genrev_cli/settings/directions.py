@@ -7,7 +7,7 @@ from typing import Any
 
 from genrev_cli.errors import UsageError
 from genrev_cli.settings.base import ADVANCED, FILES, METHOD, Settings, listed, setting
-from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, seed_setting
+from genrev_cli.settings.common import as_is_setting, batch_setting, device_setting, invert_setting, seed_setting
 
 MEANS, NORMAL, PCA, SETS = "means", "normal", "pca", "sets"
 METHODS = (MEANS, NORMAL, PCA)
@@ -44,6 +44,7 @@ class FitDirectionsSettings(Settings):
     after: Path | None = setting(None, "Pictures with the property.", flag="--to", panel=FILES)
     name: str = setting("", "Name of the direction from --from to --to.", panel=METHOD, shown="FROM-to-TO")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     l2: float = setting(1.0, "Weight of the classifier's L2 penalty, for codes scaled to standard deviation 1.", panel=ADVANCED, above=0)
     most: int = setting(10000, "Largest number of codes that a classifier is fitted to.", panel=ADVANCED, at_least=10)
     held_out: float = held_out_setting()
@@ -59,8 +60,9 @@ class FitDirectionsSettings(Settings):
         if (self.before is None) != (self.after is None):
             given, other = (f"--from {self.before}", "--to") if self.before else (f"--to {self.after}", "--from")
             raise UsageError(f"{given}: a direction goes from one set of pictures to another; pass {other} too")
-        if self.before is None and (self.name or self.as_is):
-            raise UsageError(f"{'--name' if self.name else '--as-is'}: has a meaning only with --from and --to; leave it out")
+        asked = (("--name", self.name), ("--as-is", self.as_is), ("--invert", self.invert))
+        if self.before is None and (alone := next((flag for flag, value in asked if value), "")):
+            raise UsageError(f"{alone}: has a meaning only with --from and --to; leave it out")
         for entry in self.condition:
             name, _, others = entry.partition("=")
             if not name or (others and not all(others.split(","))):

@@ -12,6 +12,7 @@ from genrev_cli.settings.common import (
     batch_setting,
     device_setting,
     force_setting,
+    invert_setting,
     names_setting,
     scale_setting,
     split_setting,
@@ -168,7 +169,7 @@ class EditSettings(Settings):
     )
     unlike: tuple[Path, ...] = setting((), "See --like.", panel=METHOD, repeated=True)
     latent: str = setting(
-        FULL, "full: everything else of the photo stays; restricted: on the support of the prior.", panel=METHOD, choices=LATENTS
+        FULL, "full: all else of the photo stays; restricted: start from what the active dimensions hold.", panel=METHOD, choices=LATENTS
     )
     strength: float = setting(1.0, "Multiply all edits by this; 0 gives the photo back.", panel=METHOD)
     rest: float = setting(
@@ -187,6 +188,7 @@ class EditSettings(Settings):
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K: strength 0 gives every byte back; 0: as trained.", panel=METHOD)
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     scale: int = scale_setting(of=" of the rows of --steps")
     names: bool = names_setting()
     force: bool = force_setting("file or folder of pictures")

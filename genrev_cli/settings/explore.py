@@ -5,10 +5,10 @@ from pathlib import Path
 
 from genrev_cli.errors import SettingError, UsageError
 from genrev_cli.settings.base import ADVANCED, FILES, METHOD, RUN, Settings, flag_of, setting, spec_of
-from genrev_cli.settings.common import device_setting, force_setting, seed_setting, split_setting
+from genrev_cli.settings.common import device_setting, force_setting, invert_setting, seed_setting, split_setting
 
 LOOPBACK = "127.0.0.1"
-SERVED, RECORDED = ("points", "host", "port", "open"), ("images", "steps", "force")
+SERVED, RECORDED = ("points", "invert", "host", "port", "open"), ("images", "steps", "force")
 """Settings that have a meaning only without a record, and only with one."""
 
 
@@ -28,6 +28,7 @@ class ExploreSettings(Settings):
         None, "Write a tour of the model to this file (.html), a page to send to others, instead of serving the live one.", panel=FILES
     )
     split: str = split_setting("test")
+    invert: bool = invert_setting()
     points: int = setting(2000, "Number of codes on the map.", panel=METHOD, at_least=3, at_most=20000)
     dims: int = setting(8, "Number of active dimensions with a slider, the widest first.", panel=METHOD, at_least=0, at_most=64)
     images: int = setting(6, "--record: number of images.", panel=METHOD, at_least=1, at_most=24)

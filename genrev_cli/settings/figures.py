@@ -11,6 +11,7 @@ from genrev_cli.settings.common import (
     batch_setting,
     device_setting,
     force_setting,
+    invert_setting,
     names_setting,
     scale_setting,
     seed_setting,
@@ -29,6 +30,7 @@ class ReconstructSettings(Settings):
 
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     columns: int = setting(16, "Images in the picture.", panel=METHOD, at_least=1)
     exact_bits: int = setting(0, "Run additive couplings on a grid of 2^-K; 0: as they were trained.", panel=ADVANCED)
     scale: int = scale_setting()
@@ -82,7 +84,8 @@ class InterpolateSettings(FilmSettings):
 
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
-    latent: str = setting("restricted", "restricted: on the support of the prior; full: all dimensions.", panel=METHOD, choices=LATENTS)
+    invert: bool = invert_setting()
+    latent: str = setting("restricted", "restricted: what the active dimensions hold; full: all dimensions.", panel=METHOD, choices=LATENTS)
     path: str = setting("linear", "Shape of the path between two codes.", panel=METHOD, choices=PATHS)
     ot: Path | None = setting(None, "Follow this transport map of fit-ot, through codes that it can make.", panel=METHOD)
     flow: Path | None = setting(None, "Follow this flow of fit-flow, along the arc between the Gaussian codes of both ends.", panel=METHOD)
@@ -140,6 +143,7 @@ class TraverseSettings(FilmSettings):
     label: str = setting("", "Use the prior of this class only: its name or number.", flag="--class", panel=METHOD, shown="all classes")
     split: str = split_setting("test")
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     scale: int = scale_setting()
     names: bool = names_setting()
     force: bool = force_setting()

@@ -10,6 +10,12 @@ def weight(default: float, help: str) -> Any:
     return setting(default, help, panel=METHOD, at_least=0)
 
 
+def one_sided() -> bool:
+    """Return the setting that spares what the clipping of pictures corrects."""
+    words = "No image loss where a black pixel is decoded below 0 or a white one above 1: pictures are clipped."
+    return setting(False, words, flag="--one-sided/--two-sided")
+
+
 def learning_rate(default: float, of: str = "") -> Any:
     """Return the setting of a learning rate. of: the network, if it has its own rate."""
     return setting(default, f"Learning rate of the {of}." if of else "Learning rate.", panel=TRAINING, at_least=0)

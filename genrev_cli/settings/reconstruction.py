@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 
 from genrev_cli.settings.base import Settings, setting
-from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, weight, weight_decay
+from genrev_cli.settings.optimizer import adam_betas, adam_eps, learning_rate, max_norm, one_sided, weight, weight_decay
 from genrev_cli.settings.trainer import BOUND, DIMS, EXACT_BITS, Trainer, Variant
 
 
@@ -22,6 +22,7 @@ class ReconstructionConfig(Settings):
     image_norm: str = setting("l1", "Image loss: mean absolute (l1) or mean squared (l2) error.", choices=("l1", "l2"))
     weight_code: float = weight(0.0, "Weight of the codes' norm.")
     _: KW_ONLY
+    one_sided: bool = one_sided()
     code_norm: str = setting(
         "l2", "Norm of the codes: their mean square (l2), or the sum of magnitudes over the mini-batch (l1).", choices=("l1", "l2")
     )

@@ -10,6 +10,7 @@ from genrev_cli.settings.common import (
     batch_setting,
     device_setting,
     force_setting,
+    invert_setting,
     names_setting,
     scale_setting,
     seed_setting,
@@ -50,6 +51,7 @@ class SampleSettings(Settings):
         at_most=1,
     )
     as_is: bool = as_is_setting()
+    invert: bool = invert_setting()
     batch: int = batch_setting(64)
     device: str = device_setting()
 
@@ -57,6 +59,6 @@ class SampleSettings(Settings):
         super().__post_init__()
         if self.like and self.sampler:
             raise UsageError(f"--like {self.like}: draws around a code in the prior of the checkpoint; leave {self.sampler.path} out")
-        if self.like is None and (self.as_is or self.spread != SPREAD):
-            asked = "--as-is" if self.as_is else f"--spread {self.spread:g}"
-            raise UsageError(f"{asked}: has a meaning only with --like; give a picture, or leave it out")
+        asked = (("--as-is", self.as_is), ("--invert", self.invert), (f"--spread {self.spread:g}", self.spread != SPREAD))
+        if self.like is None and (alone := next((flag for flag, given in asked if given), "")):
+            raise UsageError(f"{alone}: has a meaning only with --like; give a picture, or leave it out")

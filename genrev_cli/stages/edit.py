@@ -151,14 +151,14 @@ def _job(names: Sequence[str], ckpt: Path, out: Path, settings: EditSettings, *,
     if note := comes_back(model):
         progress.note(note)
     directions = directions_of(model, settings.directions, progress)
-    photos = given_photos(model, names, data=data, split=settings.split, as_is=settings.as_is, progress=progress)
+    photos = given_photos(model, names, data=data, split=settings.split, taking=settings, progress=progress)
     if len(photos) > 1 and not folder and not settings.steps:
         raise UsageError(f"--out {out}: is one picture, but {len(photos)} photos are given; give a folder, or --steps for a row of each")
     inputs = {**model.inputs, photos.role: photos.record()}
     if directions:
         inputs["directions"] = directions.header.as_input(directions.path)
     return _Job(
-        settings=settings, model=model, directions=directions, photos=photos, fitting=fitting_of(model, SILENT, as_is=settings.as_is),
+        settings=settings, model=model, directions=directions, photos=photos, fitting=fitting_of(model, SILENT, settings),
         place=place, inputs=inputs, known={}, out=out,
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ def _opened(ckpt: Path, settings: ExploreSettings, data: Path | None, progress: 
     images = _images(model, data, settings.split, progress)
     return Opened(
         model=model, device=device, data=images, directions=directions, split=settings.split, points=settings.points, dims=settings.dims,
-        seed=settings.seed,
+        seed=settings.seed, invert=settings.invert,
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def _measured(
             n, x = len(pixels), to_float(filled(pixels, min(batch, len(images))))
             z = autoencoder.encode(x)
             x_hat = autoencoder.decode(z)
-            restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n])
+            restricted.add(x[:n], autoencoder.decode(prior.restrict(z))[:n].clamp(0, 1))
             full.add(x[:n], x_hat[:n])
             widest = max(widest, z[:n].abs().max().item())
             if check:
@@ -125,7 +125,7 @@ def interpolate(
     )  # fmt: skip
     model = figure.model
     names = [end for pair in pairs for end in pair] or _drawn_ends(figure, settings)
-    loaded = figure.named(names, split, as_is=settings.as_is, progress=progress)
+    loaded = figure.named(names, split, settings, progress=progress)
     t = torch.linspace(0, 1, steps, device=figure.place)
     tiles = []
     for a, b in zip(loaded[::2], loaded[1::2], strict=True):
@@ -181,11 +181,11 @@ def traverse(ckpt: Path, out: Path, settings: TraverseSettings, *, data: Path | 
         priors = [prior.given(k) for k in range(prior.classes)] if prior.classes and not around else [prior]
     centre, z = None, None
     if around:
-        x = to_float(torch.stack(figure.named([around], split, as_is=settings.as_is, progress=progress)))
+        x = to_float(torch.stack(figure.named([around], split, settings, progress=progress)))
         z = encoded(figure.model, x, full=True) if settings.latent == "full" else None
         centre = (encoded(figure.model, x, full=False) if z is None else prior.select(z))[0]
     else:
-        require_pictures(settings.as_is, False)
+        require_pictures(settings, False)
     codes = [_line(one, centre, dim, _strengths(settings, film)) for one in priors for dim in dims]
     lines = [prior.embed(line) if z is None else z + prior.embed(line - prior.select(z)) for line in codes]
     classes = [label] if label is not None else list(range(len(priors))) if prior.classes and not around else []
@@ -206,11 +206,11 @@ def _along_directions(figure: Figure, settings: TraverseSettings, directions: Di
     flow, record = flow_of_codes(directions.header, directions.path, settings.flow, figure.place) or (None, {})
     names, z = list(settings.chosen) or directions.names, None
     if settings.around:
-        x = to_float(torch.stack(figure.named([settings.around], settings.split, as_is=settings.as_is, progress=progress)))
+        x = to_float(torch.stack(figure.named([settings.around], settings.split, settings, progress=progress)))
         z = encoded(model, x, full=True)
         z = z if full or settings.latent == "full" else model.prior.restrict(z)
     else:
-        require_pictures(settings.as_is, False)
+        require_pictures(settings, False)
     lines, rows = [], []
     for name in names:
         moves = torch.outer(_strengths(settings, figure.film), directions.move(name, 1.0)).to(figure.place)

@@ -32,7 +32,7 @@ def film(
         ckpt=ckpt, out=out, shows="a film", device=settings.device, look=Look(scale=settings.scale, force=settings.force), data=data,
         sampler=settings.sampler, film=True,
     )  # fmt: skip
-    loaded = figure.named(names, settings.split, as_is=settings.as_is, progress=progress)
+    loaded = figure.named(names, settings.split, settings, progress=progress)
     z = figure.model.autoencoder.encode(to_float(torch.stack(loaded)))
     count = max(1, round(settings.seconds * settings.fps))
     t = torch.arange(count, device=figure.place) / count

@@ -235,8 +235,8 @@ def _encoded_pictures(
     model: Checkpoint, path: Path, settings: FitDirectionsSettings, *, full: bool, progress: Progress
 ) -> tuple[Codes, dict[str, Any]]:
     """Return the codes of pictures, (n, d) float64, and their record among the inputs of a file."""
-    photos, fitting = find_photos([path], progress), fitting_of(model, progress, as_is=settings.as_is)
-    note_fitting(photos, fitting, progress)
+    photos, fitting = find_photos([path], progress), fitting_of(model, progress, settings)
+    note_fitting(model, photos, fitting, progress)
     place = next(model.autoencoder.parameters()).device
     blocks = (photos.read(fitting, first, first + settings.batch) for first in range(0, len(photos), settings.batch))
     return torch.cat(

@@ -132,7 +132,7 @@ class _Fit:
         try:
             limit = sum(map(self.limit, self.solvers))
             stop = Stop(self.options.time_limit, since())
-            with stop.listening(), self.progress.task(STAGE, limit, "samples", done=self.samples) as bar:
+            with stop.listening(), self.progress.task(STAGE, limit, "samples at most", done=self.samples) as bar:
                 errors = [self._solve(number, stop, log, bar) for number in range(len(self.solvers))]
             self._save(log)
         finally:

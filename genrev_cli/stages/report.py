@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genrev_cli.errors import FileError, UsageError
+from genrev_cli.files import pretrained
 from genrev_cli.files.any import read_any_header
 from genrev_cli.files.header import Header, provenance
 from genrev_cli.files.page import write_page
@@ -39,6 +40,7 @@ def report(files: Sequence[Path], out: Path, settings: ReportSettings, *, progre
     Raises FileError when a file is missing, damaged, or not of genrev's.
     """
     start = time.perf_counter()
+    files = [pretrained.found(path) for path in files]
     check_target(out, "report", (".html",), files)
     if not files:
         raise UsageError("report: no file is given; give checkpoints, pictures, scores, codes, samples or data")

@@ -82,7 +82,7 @@ def _around(
     """Return the surroundings of the picture of --like, None without one, and the records of all inputs."""
     if settings.like is None:
         return None, model.inputs
-    around, record = around_picture(model, settings.like, settings.spread, as_is=settings.as_is, device=place, progress=progress)
+    around, record = around_picture(model, settings.like, settings.spread, settings, device=place, progress=progress)
     return around, {**model.inputs, "like": record}
 
 

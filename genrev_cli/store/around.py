@@ -11,6 +11,7 @@ from genrev_cli.data.photos import find_photos, has_many
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import Prior
 from genrev_cli.progress import Progress
+from genrev_cli.settings.common import Taking
 from genrev_cli.shapes import Codes, Latents, to_float
 from genrev_cli.store.checkpoints import Checkpoint
 from genrev_cli.store.coding import encoded
@@ -42,7 +43,7 @@ class Around:
 
 
 def around_picture(
-    model: Checkpoint, path: Path, spread: float, *, as_is: bool, device: torch.device, progress: Progress
+    model: Checkpoint, path: Path, spread: float, taking: Taking, *, device: torch.device, progress: Progress
 ) -> tuple[Around, dict[str, Any]]:
     """Return the surroundings of a picture of any size, and its record among the inputs of a file.
 
@@ -50,7 +51,7 @@ def around_picture(
     """
     if has_many(path):
         raise UsageError(f"--like {path}: is a folder or an archive, but a single picture is needed here")
-    photos, fitting = find_photos([path]), fitting_of(model, progress, as_is=as_is)
-    note_fitting(photos, fitting, progress)
+    photos, fitting = find_photos([path]), fitting_of(model, progress, taking)
+    note_fitting(model, photos, fitting, progress)
     x = to_float(torch.from_numpy(photos.read(fitting)).to(device))
     return Around(encoded(model, x, full=True), spread), photos.record(fitting)

@@ -118,7 +118,8 @@ def data_of(header: Header, given: Path | None, path: Path) -> ImageSet:
     recorded = header.inputs.get("data")
     if given is None:
         if pretrained.short(path) != str(path):
-            raise UsageError(f"{pretrained.short(path)}: comes without images; make some with 'genrev prepare-data', and pass --data")
+            made = f"genrev prepare-data {pretrained.short(path)}-small --out digits.h5"
+            raise UsageError(f"{pretrained.short(path)}: comes without images; run '{made}', and pass --data digits.h5")
         if recorded is None:
             raise UsageError(f"{path}: does not say which data it was trained on; pass --data")
         images = _recorded_data(recorded, path)

@@ -12,6 +12,7 @@ from genrev_cli.errors import UsageError
 from genrev_cli.files.images import ImageSet
 from genrev_cli.progress import Progress
 from genrev_cli.settings.codes import EncodeSettings
+from genrev_cli.settings.common import Taking
 from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.store.checkpoints import Checkpoint, data_of
 from genrev_cli.store.preparation import fitting_of, note_fitting
@@ -55,13 +56,13 @@ def given_images(
     """
     if pictures:
         _require_no_data(settings, data, pictures[0])
-        return _pictures(model, pictures, as_is=settings.as_is, progress=progress)
-    require_pictures(settings.as_is, False)
+        return _pictures(model, pictures, taking=settings, progress=progress)
+    require_pictures(settings, False)
     images = data_of(model.header, data, model.path)
     return _of_rows(images, images.rows(settings.split), settings.split, ())
 
 
-def given_photos(model: Checkpoint, names: Sequence[str], *, data: Path | None, split: str, as_is: bool, progress: Progress) -> Given:
+def given_photos(model: Checkpoint, names: Sequence[str], *, data: Path | None, split: str, taking: Taking, progress: Progress) -> Given:
     """Return pictures by their paths, or images by their row numbers within a split of `data`, None being the data of the training.
 
     Raises FileError for unusable files, UsageError for an unknown row, and for numbers and paths together.
@@ -73,8 +74,8 @@ def given_photos(model: Checkpoint, names: Sequence[str], *, data: Path | None, 
     if not numbers:
         if data:
             raise UsageError(f"--data {data}: has a meaning only with row numbers, and {names[0]} is a file; leave --data out")
-        return _pictures(model, [Path(name) for name in names], as_is=as_is, progress=progress)
-    require_pictures(as_is, False)
+        return _pictures(model, [Path(name) for name in names], taking=taking, progress=progress)
+    require_pictures(taking, False)
     images = data_of(model.header, data, model.path)
     rows, chosen = images.rows(split), [int(number) for number in numbers]
     if missing := [number for number in chosen if number >= len(rows)]:
@@ -83,10 +84,10 @@ def given_photos(model: Checkpoint, names: Sequence[str], *, data: Path | None, 
     return _of_rows(images, rows[chosen], split, names)
 
 
-def require_pictures(as_is: bool, some: bool) -> None:
-    """Raise UsageError for --as-is without pictures."""
-    if as_is and not some:
-        raise UsageError("--as-is: has a meaning only with pictures; give some, or leave it out")
+def require_pictures(taking: Taking, some: bool) -> None:
+    """Raise UsageError for --as-is or --invert without pictures."""
+    if not some and (taking.as_is or taking.invert):
+        raise UsageError(f"{'--as-is' if taking.as_is else '--invert'}: has a meaning only with pictures; give some, or leave it out")
 
 
 def _of_rows(images: ImageSet, rows: np.ndarray, split: str, names: tuple[str, ...]) -> Given:
@@ -104,9 +105,9 @@ def _of_rows(images: ImageSet, rows: np.ndarray, split: str, names: tuple[str, .
     )
 
 
-def _pictures(model: Checkpoint, pictures: Sequence[Path], *, as_is: bool, progress: Progress) -> Given:
-    photos, fitting = find_photos(pictures, progress), fitting_of(model, progress, as_is=as_is)
-    note_fitting(photos, fitting, progress)
+def _pictures(model: Checkpoint, pictures: Sequence[Path], *, taking: Taking, progress: Progress) -> Given:
+    photos, fitting = find_photos(pictures, progress), fitting_of(model, progress, taking)
+    note_fitting(model, photos, fitting, progress)
     return Given(
         sources=pictures,
         role="pictures",

@@ -107,13 +107,17 @@ class Model:
         return given.numbers(given.map(lambda block: encoded(self._checkpoint, block, full=full), batch))
 
     def decode(self, z: np.ndarray | Tensor, *, batch: int = BATCH) -> Any:
-        """Return the images of codes (N, d), whose other dimensions are 0, or of full latents (N, D). Raises UsageError for others."""
+        """Return the images, (N, C, H, W), of codes (N, d), whose other dimensions are 0, or of full latents (N, D).
+
+        Raises UsageError for codes of another dimension.
+        """
         given = codes_given(z, self.device)
         return given.images(given.map(lambda block: decoded(self._checkpoint, block), batch))
 
     def reconstruct(self, x: Given, *, full: bool = False, batch: int = BATCH) -> Any:
-        """Return the images decoded from the active dimensions of images' codes; with `full` from all, which a reversible network returns
-        exactly up to rounding. Raises like `encode`.
+        """Return the images, (N, C, H, W), decoded from the active dimensions of images' codes.
+
+        full: from all dimensions, from which a reversible network returns the images themselves, up to rounding. Raises like `encode`.
         """
         given = images_given(self._checkpoint, x, self.device)
         return given.images(given.map(lambda block: reconstructed(self._checkpoint, block, full=full), batch))

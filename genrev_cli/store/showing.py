@@ -22,6 +22,7 @@ from genrev_cli.files.targets import check_target, require_remake
 from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
+from genrev_cli.settings.common import Taking
 from genrev_cli.settings.figures import FILMS, ReconstructSettings
 from genrev_cli.settings.sampling import SamplerFile
 from genrev_cli.shapes import Pixels, to_float, to_pixels
@@ -110,24 +111,24 @@ class Figure:
         require_remake(self.out, self.inputs, ("data", "pictures"), force=self.look.force)
         return given
 
-    def named(self, names: Sequence[str], split: str, *, as_is: bool, progress: Progress) -> list[Pixels]:
+    def named(self, names: Sequence[str], split: str, taking: Taking, *, progress: Progress) -> list[Pixels]:
         """Read images (C, H, W) uint8, each the row number within the split or a picture file. Only row numbers open the data.
 
-        Raises UsageError for an unknown row, and for --as-is without a file; FileError for an unusable file.
+        Raises UsageError for an unknown row, and for --as-is or --invert without a file; FileError for an unusable file.
         """
         paths = [Path(name) for name in names if not name.isdigit()]
-        require_pictures(as_is, bool(paths))
-        files, images = iter(self._files(paths, as_is, progress)), self.images() if len(paths) < len(names) else None
+        require_pictures(taking, bool(paths))
+        files, images = iter(self._files(paths, taking, progress)), self.images() if len(paths) < len(names) else None
         return [self._row(images, split, int(name)) if images and name.isdigit() else next(files) for name in names]
 
-    def _files(self, paths: Sequence[Path], as_is: bool, progress: Progress) -> list[Pixels]:
+    def _files(self, paths: Sequence[Path], taking: Taking, progress: Progress) -> list[Pixels]:
         """Read picture files, and record them as an input of the picture."""
         if not paths:
             return []
         if folder := next(filter(has_many, paths), None):
             raise UsageError(f"{folder}: is a folder or an archive, but a single picture is needed here")
-        photos, fitting = find_photos(paths), fitting_of(self.model, progress, as_is=as_is)
-        note_fitting(photos, fitting, progress)
+        photos, fitting = find_photos(paths), fitting_of(self.model, progress, taking)
+        note_fitting(self.model, photos, fitting, progress)
         self.inputs["pictures"] = photos.record(fitting)
         return list(torch.from_numpy(photos.read(fitting)).to(self.place))
 

@@ -71,6 +71,14 @@ def test_a_wrong_input_gets_one_sentence(chain, run, tmp_path, words, message):
     assert not (tmp_path / "x.safetensors").exists()
 
 
+@pytest.mark.parametrize(("warm_up", "noted"), [(4, True), (3, False)])
+def test_a_run_that_is_all_warm_up_says_so(chain, run, tmp_path, warm_up, noted):
+    words = ("--data", chain / "digits.h5", "--variant", "lpga", "--warm-up", warm_up, "--out", tmp_path / "x.safetensors")
+    code, _, err = run("train-pga", *words, *SMALL)
+    assert code == 0, err
+    assert ("all 4 steps are warm-up, so samples will not look like images; take more than 4 steps, or a shorter --warm-up" in err) == noted
+
+
 def test_a_bijection_is_trained_by_lpga_only(chain, run, run_json, tmp_path):
     recipe = tmp_path / "own.toml"
     recipe.write_text(

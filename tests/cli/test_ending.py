@@ -1,15 +1,19 @@
 """The end of a command in words, what comes next, and tables in 80 columns; stdout stays the result."""
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import genrev_cli as genrev
 from genrev_cli.cli import main
 from genrev_cli.cli.ending import end_lines, table_lines
 from genrev_cli.files.header import Header
 from genrev_cli.report.words import result_title
 from genrev_cli.result import Result
+from genrev_cli.runs import following
 from genrev_cli.runs.following import filled, names_in, next_command
 from genrev_cli.settings.commands import all_commands
 from genrev_cli.settings.trainer import SAMPLE_NEXT, Trainer
@@ -30,6 +34,11 @@ def test_a_result_in_words(tmp_path):
         "Best FD-pixel (not an FID)  1.500",
         f"Pictures                    {tmp_path / 'previews'}",
     ]
+
+
+@pytest.mark.parametrize(("sampler", "said"), [("ot", "transport map"), ("prior", "prior"), ("edits", "edited photos")])
+def test_what_codes_are_drawn_from_is_said_in_words(sampler, said):
+    assert list(end_lines(Result(None, {"sampler": sampler}))) == [f"Drawn from  {said}"]
 
 
 def test_a_score_has_the_name_of_its_metric_and_no_empty_rows():
@@ -115,6 +124,8 @@ def test_what_is_proposed_is_a_command_with_its_options(name):
             "smooth",
             "flow",
             "of_noise",
+            "of_pictures",
+            "size",
         )
         command, *words = shlex.split(filled(proposal, dict.fromkeys(names, "test")))
         flags = {flag for parameter in group.commands[command].params for flag in parameter.opts}
@@ -145,6 +156,33 @@ def test_full_codes_lead_back_to_images(chain, run, monkeypatch):
     assert err.endswith("next: genrev decode full.h5 --ckpt recon.safetensors --out decoded\n")
 
 
+def test_codes_of_pictures_lead_back_to_images(chain, run, monkeypatch, tmp_path):
+    """A few pictures are too few for a map."""
+    monkeypatch.chdir(chain)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "me.png")
+    err = run("encode", tmp_path / "me.png", "--ckpt", "recon.safetensors", "--out", "me.h5", "--device", "cpu")[2]
+    assert err.endswith("next: genrev decode me.h5 --ckpt recon.safetensors --out decoded\n")
+
+
+@pytest.mark.parametrize(
+    ("side", "gpu", "line"),
+    [(16, False, "--data d.h5 --size-of-model small"), (16, True, "--data d.h5"), (8, False, "--data d.h5")],
+)
+def test_a_laptop_gets_a_small_network(monkeypatch, tmp_path, side, gpu, line):
+    """The network for a GPU takes a day there; that of digits of 8×8 does not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(following, "_has_gpu", lambda: gpu)
+    genrev.write_data("d.h5", np.zeros((20, side, side, 1), np.uint8), split=["train"] * 16 + ["test"] * 4)
+    assert next_command("prepare-data", Path("d.h5")) == f"genrev pretrain-recon {line}"
+
+
+def test_a_model_of_this_package_is_proposed_by_its_name(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    err = run("traverse", "--ckpt", "mnist", "--count", 1, "--steps", 2, "--out", "t.png", "--device", "cpu")[2]
+    assert err.endswith("next: genrev report mnist t.png\n")
+    assert run("report", "mnist", "t.png", "--out", "page.html")[0] == 0
+
+
 def test_images_of_others_are_no_samples_to_report(chain, run, monkeypatch, tmp_path):
     monkeypatch.chdir(chain)
     np.save(tmp_path / "theirs.npy", np.zeros((30, 8, 8, 1), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None, None])
@@ -153,8 +191,6 @@ def test_images_of_others_are_no_samples_to_report(chain, run, monkeypatch, tmp_
 
 
 def test_a_recipe_without_an_adversary_leads_to_codes(tmp_path, monkeypatch):
-    from genrev_cli.runs import following
-
     header = Header("checkpoint", {"model": {}, "prior": {}, "recipe_tables": {"pretrain-recon": {}}}, "")
     monkeypatch.setattr(following, "read_any_header", lambda path: header)
     assert next_command("pretrain-recon", tmp_path / "ae.safetensors") == f"genrev encode --ckpt {tmp_path}/ae.safetensors"

@@ -64,6 +64,17 @@ def genrev_device():
     return torch.device("cpu")
 
 
+def test_info_shows_its_scores_in_lines_that_can_be_read(run):
+    code, out, _ = run("info", "mnist")
+    lines = [line.strip() for line in out.splitlines()]
+    scores = [line for line in lines if line.startswith("score: ")]
+    assert (code, len(scores)) == (0, 2)
+    assert scores[0].startswith("score: FD-classifier 162.6, precision 0.7342, ")
+    assert scores[1].endswith("split test, sampler ot")
+    assert all(len(line) < 300 for line in scores)
+    assert sum(line.startswith("$ genrev fid ") for line in lines) == 2
+
+
 def test_a_file_of_that_name_goes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mnist").write_text("mine")

@@ -82,7 +82,7 @@ def test_channels_are_converted_or_kept(tree, colour, channels, expected):
 
 def test_images_of_different_sizes_need_a_size(tree):
     path = tree({f"{i}.png": np.zeros((i + 1, 9), np.uint8) for i in range(7)} | {"z.png": np.zeros((3, 9), np.uint8)})
-    with pytest.raises(UsageError, match=r"different sizes: 9x3 \(2\), .* and 2 more; choose one with --size"):
+    with pytest.raises(UsageError, match=r"different sizes: 9x3 \(2\), .* and 2 more; choose one, as in --size 64"):
         read(path)
     assert read(path, size="8")[1].shape == (8, 1, 8, 8)
 

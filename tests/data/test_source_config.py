@@ -60,6 +60,17 @@ def test_invalid_settings_are_named(source, options, message):
         open_source(replace(PrepareConfig(source), **options), SILENT)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("my photos", "folder --path 'my photos'"), ("photos.zip", "folder --path photos.zip"), ("x.npz", "array --path x.npz")],
+)
+def test_a_path_in_place_of_a_source_gets_the_command_that_reads_it(tmp_path, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(UsageError, match=f"{name}: is a path, not a source; run 'genrev prepare-data {words}'"):
+        check(PrepareConfig(name))
+
+
 PUBLISHED = ["mnist", "fashion-mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10", "celeba"]
 
 

@@ -10,10 +10,11 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.latents import ActiveGaussian
 from genrev_cli.methods.adversarial import LatentAdversarial, adversary_loss, encoder_loss
+from genrev_cli.methods.matching import LatentMatching
 from genrev_cli.methods.reconstruction import Reconstruction, fit_prior, image_loss, latent_loss
 from genrev_cli.models import build_model
 from genrev_cli.precision import autocast_in
-from genrev_cli.settings.adversarial import AdversarialConfig
+from genrev_cli.settings.adversarial import AdversarialConfig, MatchingConfig
 from genrev_cli.settings.reconstruction import ReconstructionConfig
 
 LR = 1e-3
@@ -30,6 +31,17 @@ def numbers(*values):
 def test_image_loss(x, x_hat, expected):
     assert image_loss(numbers(*x), numbers(*x_hat)).item() == pytest.approx(expected)
     assert image_loss(numbers(*x_hat), numbers(*x)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("l1", (0.5 + 2 + 0.4 + 1) / 7), ("l2", (0.25 + 4 + 0.16 + 1) / 7)])
+def test_a_one_sided_image_loss_spares_black_below_0_and_white_above_1(norm, expected):
+    x, x_hat = numbers(0, 0, 0.5, 0.6, 1, 1, 0), numbers(-3, 0.5, -1.5, 1, 1.5, 0, 0).requires_grad_()
+    loss = image_loss(x, x_hat, norm, one_sided=True)
+    assert loss.item() == pytest.approx(expected)
+    (gradient,) = torch.autograd.grad(loss, x_hat)
+    assert (gradient != 0).tolist() == [False, True, True, True, False, True, False]
+    inside = x_hat.detach().clamp(0, 1)
+    assert image_loss(x, inside, norm, one_sided=True) == image_loss(x, inside, norm), "pictures themselves are compared as before"
 
 
 @pytest.mark.parametrize(("z", "z_hat", "expected"), [((3.0, -1.0), (2.0, 0.0), 1), ((3.0, 0.0), (0.0, 0.0), 4.5), ((1.0,), (1.0,), 0)])
@@ -101,6 +113,27 @@ def follows(module, before, gradients, lr, max_norm):
         clipped = gradient * min(1, max_norm / (norm.item() + 1e-6))
         torch.testing.assert_close(parameter.detach(), old - lr * clipped / (clipped.abs() + 1e-8), rtol=0, atol=0.02 * lr)
     return norm.item()
+
+
+ONE_SIDED = [
+    (Reconstruction, ReconstructionConfig, {}),
+    (LatentAdversarial, AdversarialConfig, {"prior_samples": 8, "hidden": (5, 6)}),
+    (LatentMatching, MatchingConfig, {"matcher": "mmd"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "settings"), ONE_SIDED)
+def test_methods_use_the_one_sided_loss_where_it_is_set(kind, config, settings):
+    x = images(8).round()
+    twice, once = (stepped(make(kind, config(one_sided=on, lr=LR, **settings)), x)["L_x"] for on in (False, True))
+    x_R = x.chunk(kind.batches_per_step)[-1]
+    autoencoder = make(kind, config(lr=LR, **settings)).autoencoder
+    prior = make(kind, config(lr=LR, **settings)).prior
+    with torch.no_grad():
+        x_hat = autoencoder.decode(prior.restrict(autoencoder.encode(x_R)))
+    torch.testing.assert_close(twice, image_loss(x_R, x_hat))
+    torch.testing.assert_close(once, image_loss(x_R, x_hat, one_sided=True))
+    assert once < twice
 
 
 @pytest.mark.parametrize(("weight_x", "weight_z"), [(10.0, 10.0), (1.0, 0.0), (0.0, 3.0), (2.0, 5.0)])

@@ -1,12 +1,14 @@
 """How many steps fit into the minutes of a row."""
 
+import json
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from genrev_cli.errors import UsageError
 from genrev_cli.obtained import pace
-from genrev_cli.obtained.pace import LEAST_SECONDS, Pace, measure, read_pace, seconds_per_step, steps_within, write_pace
+from genrev_cli.obtained.pace import LEAST_SECONDS, Pace, measure, planned, read_pace, seconds_per_step, steps_within, write_pace
 
 
 @pytest.mark.parametrize(
@@ -25,8 +27,18 @@ def test_the_steps_fit_the_minutes(minutes, seconds, first, warm_up, steps):
     assert found == pytest.approx(minutes) or (steps == 1 and found > minutes)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "warm_up", "expected"),
+    [(1, 0, (120, 0)), (1, 32, (142, 28)), (1, 28, (142, 28)), (1, 100, (142, 28)), (1, 3000, (142, 28)), (0.001, 10, (1, 0))],
+)
+def test_the_warm_up_is_at_most_a_fifth_of_the_steps(minutes, warm_up, expected):
+    """0.5 s a step, 0.1 s in the warm-up: 28 · 0.1 + 114 · 0.5 = 59.8 s."""
+    assert planned(minutes, 0.5, first_seconds=0.1, warm_up=warm_up) == expected
+
+
 def made(**values):
     given = {"steps": 7, "minutes": 1.0, "seconds": 0.5, "first_seconds": 0.5, "warm_up": 0, "recipe_steps": 70}
+    given |= {"options": "--steps 7", "recipe_warm_up": 0}
     return Pace(**{**given, "clock": "cpu", "cpu": "X", "cores": 2, "threads": "1", **values})
 
 
@@ -69,13 +81,14 @@ else:
 
 def test_the_warm_up_is_timed_by_itself(tmp_path, monkeypatch):
     """The stand-in's first ten steps take 10 ms each, the later ones 20; --warm-up 0 skips the former."""
-    monkeypatch.setattr(pace, "LEAST_SECONDS", 0.05)
+    monkeypatch.setattr(pace, "LEAST_SECONDS", 0.2)
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
     found = measure([sys.executable, str(script)], minutes=0.01, warm_up_off="--warm-up 0", device="cpu")
-    assert (found.warm_up, found.recipe_steps, found.clock) == (10, 700, "cpu")
-    assert found.seconds > 1.2 * found.first_seconds
-    assert found.steps == steps_within(0.01, found.seconds, first_seconds=found.first_seconds, warm_up=10)
+    assert (found.recipe_warm_up, found.recipe_steps, found.clock) == (10, 700, "cpu")
+    assert found.seconds > found.first_seconds
+    assert (found.steps, found.warm_up) == planned(0.01, found.seconds, first_seconds=found.first_seconds, warm_up=10)
+    assert found.options == f"--steps {found.steps} --warm-up {found.warm_up}"
 
 
 def test_a_command_that_fails_says_why(tmp_path):
@@ -88,3 +101,9 @@ def test_a_command_that_fails_says_why(tmp_path):
 def test_a_pace_comes_back_from_its_file(tmp_path):
     write_pace(tmp_path / "pace.json", made(threads=""))
     assert read_pace(tmp_path / "pace.json") == made(threads="")
+
+
+def test_a_pace_of_an_earlier_version_plans_its_steps(tmp_path):
+    earlier = {name: value for name, value in asdict(made(warm_up=3)).items() if name not in ("options", "recipe_warm_up")}
+    (tmp_path / "pace.json").write_text(json.dumps(earlier))
+    assert read_pace(tmp_path / "pace.json") == made(warm_up=3, recipe_warm_up=3)

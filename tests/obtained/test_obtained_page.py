@@ -23,7 +23,7 @@ MADE = {
     "seconds": 90.0,
     "device": "cpu",
 }
-PACE = {"steps": 300, "minutes": 0.5, "seconds": 0.1, "first_seconds": 0.1, "warm_up": 0, "recipe_steps": 3000, "clock": "cpu"}
+PACE = {"steps": 300, "options": "--steps 300", "minutes": 0.5, "seconds": 0.1, "first_seconds": 0.1, "recipe_steps": 3000, "clock": "cpu"}
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ def made(tmp_path):
         for name, result in results.items():
             write_json(folder / f"{name}.json", result, Header("score", {}, json_digest(result)))
         if pace:
-            write_pace(tmp_path / row / "pace-1.json", Pace(**{**PACE, "warm_up": warm_up}, cpu="EPYC", cores=2, threads="1"))
+            first = {"warm_up": warm_up, "recipe_warm_up": 100 if warm_up else 0}
+            write_pace(tmp_path / row / "pace-1.json", Pace(**PACE, **first, cpu="EPYC", cores=2, threads="1"))
         return folder
 
     return write
@@ -170,10 +171,11 @@ def test_what_was_cut_has_its_published_number_and_a_reason(tmp_path):
     assert "- RevNet + adversary; FID 65 (Schirrmeister et al. 2018, Table 1): 60 million parameters" in page
 
 
-@pytest.mark.parametrize(("warm_up", "ends"), [(300, False), (299, True)])
-def test_a_warm_up_that_does_not_end_is_named(tmp_path, made, warm_up, ends):
+@pytest.mark.parametrize(("warm_up", "shorter"), [(60, True), (100, False), (0, False)])
+def test_a_shorter_warm_up_is_named(tmp_path, made, warm_up, shorter):
     made("lpga-digits", 0, classifier=336.0, pixel=40.0, l1=0.035, warm_up=warm_up)
-    assert (f"- LPGA: its {warm_up} first steps" in page_of(tmp_path)) != ends
+    line = f"- LPGA: the first {warm_up} steps train with the image loss only (in the recipe: 100)."
+    assert (line in page_of(tmp_path)) == shorter
 
 
 def test_commands_on_the_page_are_real(tmp_path, made):

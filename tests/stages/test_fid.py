@@ -20,9 +20,11 @@ from genrev_cli.scoring.images import open_image_input
 from genrev_cli.scoring.measure import measure
 from genrev_cli.seeds import derive
 from genrev_cli.settings.fid import OF_MODELS, FidOptions
+from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.settings.sample import SampleSettings
 from genrev_cli.shapes import to_float
 from genrev_cli.stages.fid import fid
+from genrev_cli.stages.figures import reconstruct
 from genrev_cli.stages.sample import sample
 from genrev_cli.store.checkpoints import load_checkpoint
 
@@ -146,7 +148,11 @@ def test_reconstructions(tmp_path, model, data):
     found = measure(None, FidOptions(str(data), split="train", metrics=("recon",), ckpt=model, device="cpu"), Progress()).numbers
     loaded = load_checkpoint(model, torch.device("cpu"))
     x = to_float(torch.from_numpy(np.concatenate(list(open_image_input(data, "train", 0, Progress()).blocks()))))
-    y = loaded.autoencoder.decode(loaded.prior.restrict(loaded.autoencoder.encode(x)))
+    decoded = loaded.autoencoder.decode(loaded.prior.restrict(loaded.autoencoder.encode(x)))
+    y = decoded.clamp(0, 1)
+    assert not torch.equal(y, decoded), "nothing is clipped, so this test shows nothing"
+    shown = reconstruct(model, tmp_path / "r.png", ReconstructSettings(split="train", device="cpu"), data=data).numbers
+    assert shown["l1_restricted"] == pytest.approx(found["value"], rel=1e-6)
     assert (found["metric"], found["n"], found["split"]) == ("L1", 22, "train")
     assert found["value"] == pytest.approx((x - y).abs().mean().item(), rel=1e-6)
     assert found["PSNR"] == pytest.approx(psnr(x, y).mean().item(), rel=1e-6)

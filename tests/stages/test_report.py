@@ -19,6 +19,7 @@ from genrev_cli.files.page import page_digest, read_page, read_report_header
 from genrev_cli.files.pictures import json_digest, pixels_digest, read_json, write_json, write_picture
 from genrev_cli.files.samples import writing_samples
 from genrev_cli.report import curves
+from genrev_cli.report.chain import Record, data_name
 from genrev_cli.settings.codes import EncodeSettings
 from genrev_cli.settings.figures import ReconstructSettings
 from genrev_cli.settings.pages import ReportSettings
@@ -129,6 +130,13 @@ def test_the_summary_describes_the_model_and_its_scores(page: str):
     ):  # fmt: skip
         assert fact in text, fact
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(("source", "name"), [("folder", "my-photos"), ("array", "my-photos"), ("mnist", "mnist"), (None, "")])
+def test_own_images_have_the_name_of_their_file_in_titles(source: str | None, name: str):
+    """'revnet on folder' says nothing."""
+    config = {"source": {"name": source}} if source else {}
+    assert data_name(Record(Path("data/my-photos.h5"), Header("data", config, ""))) == name
 
 
 def test_commands_stand_in_the_order_in_which_they_ran_each_once(page: str):

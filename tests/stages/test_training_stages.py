@@ -172,7 +172,7 @@ def begun_before(path, *keys):
 
 
 KEYS = (
-    *("method.image_norm", "method.weight_code", "method.code_norm", "method.mmd_widths", "prior.choose"),
+    *("method.image_norm", "method.one_sided", "method.weight_code", "method.code_norm", "method.mmd_widths", "prior.choose"),
     *("schedule.precision", "schedule.lr_drop_epochs", "schedule.lr_drop_factors", "schedule.lr_halflife_epochs"),
 )
 

@@ -1,7 +1,7 @@
 // The page: opened photos, sliders and history. All pictures come from the server as raw pixels.
 import { CodeMap } from "./map.js";
 import { ask, frame, post, token } from "./server.js";
-import { copyText, modelText, small, tripText } from "./words.js";
+import { codeText, copyText, modelText, small, tripText } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_BYTES = 40 * 1024 * 1024;
@@ -245,6 +245,7 @@ async function begin() {
     return say(error.message, true);
   }
   $("model").textContent = modelText(about);
+  $("code").textContent = codeText(about);
   $("restricted-caption").textContent = `restricted, ${about.active} dims`;
   fillChoices();
   makeSliders();

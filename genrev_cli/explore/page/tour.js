@@ -117,6 +117,7 @@ function listen() {
 
 function begin() {
   $("model").textContent = modelText(tour.about);
+  $("code").textContent = codeText(tour.about);
   tour.photos.forEach((_, number) => paint(`thumb-${number}`, `photo-${number}`, 0));
   tour.sliders.forEach((_, number) => setBack(number));
   document.querySelector("#photos input").checked = true; // a browser may keep another one when it loads the page again
