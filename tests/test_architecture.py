@@ -15,7 +15,7 @@ from genrev_cli.training.method import AutoencoderMethod, load_method
 ROOT = Path(genrev_cli.__file__).parent
 SOURCES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
 
-BOTTOM = ("errors", "shapes", "invocation", "progress", "result", "seeds", "transfers", "plugins")
+BOTTOM = ("errors", "shapes", "invocation", "memory", "progress", "result", "seeds", "transfers", "plugins")
 
 # Rows that every later one may import too: settings, and what reads or sets them.
 LOW = {"settings": (), "precision": ("settings",), "config": ("settings",)}

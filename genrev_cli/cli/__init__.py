@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,6 +22,7 @@ from genrev_cli.cli.mistakes import missing_option, unknown_option
 from genrev_cli.cli.termination import explain_termination
 from genrev_cli.errors import FileError, GenrevError, LostProcessError, UnreadError, lacks_memory
 from genrev_cli.invocation import command_line, debugging, first_process, many_processes, process_began
+from genrev_cli.memory import has_room
 from genrev_cli.plugins import FLAG, fault, load_asked
 from genrev_cli.settings.base import ADVANCED, listed
 
@@ -66,6 +68,9 @@ app = typer.Typer(
 
 PEER_MINUTES = 10.0
 """Default of --peer-timeout, in minutes."""
+
+_LITTLE = 64 << 20
+"""Bytes of address space. An error that nobody expects is taken for a lack of memory where ulimit -v leaves less."""
 
 MOST_SECONDS = 7 * 24 * 3600.0
 """Maximum of --peer-timeout, in seconds."""
@@ -175,13 +180,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # raised by Typer; rich exits with 1 when the reader of a help has gone
         return UnreadError.exit_code if ended.code == 1 else int(ended.code or 0)
     except (Exception, KeyboardInterrupt) as error:
-        if debug:
-            traceback_lines(traceback.format_exc())
-        code, sentence = _explain(error)
-        if not first_process() and isinstance(error, typer.TyperException | KeyboardInterrupt):
-            return code  # every process has this error; rank 0 reports it
-        error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
-        return code
+        try:
+            return _told(error, debug=debug)
+        except MemoryError:  # not even for a sentence
+            with suppress(OSError):
+                os.write(2, b"genrev: error: there is not enough memory\n")
+            return 5
+
+
+def _told(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong, and return the exit code."""
+    if debug:
+        traceback_lines("".join(traceback.format_exception(error)))
+    code, sentence = _explain(error)
+    if not first_process() and isinstance(error, typer.TyperException | KeyboardInterrupt):
+        return code  # every process has this error; rank 0 reports it
+    error_line(" ".join(filter(None, map(str.strip, sentence.splitlines()))))  # on one line, even if a library's message has more
+    return code
 
 
 def _require_folder() -> None:
@@ -237,6 +252,8 @@ def _run(words: list[str], peer_seconds: float) -> object:
 
 def _lacking(said: str) -> str:
     """Return a sentence for an error of torch or the system that means too little memory."""
+    if "linear algebra" in said:
+        return said
     if "new thread" in said:
         return "no thread can be started: there is not enough memory, or as many processes as allowed (ulimit -u)"
     asked = re.search(r"allocate ([\d.]+ \w+)", said)
@@ -274,4 +291,6 @@ def _explain(error: BaseException) -> tuple[int, str]:
     said = f"{type(error).__name__}: {error} (run again with --debug for the traceback"
     if where := fault(error):
         return 3, f"an error in the plugin {where}: {said})"
+    if not has_room(_LITTLE):  # libraries say many things then, such as 'SystemError: error return without exception set'
+        return 5, _lacking("")
     return 1, f"a bug of genrev's: {said}, and report it)"

@@ -14,6 +14,7 @@ from genrev_cli.cli.console import quiet
 from genrev_cli.cli.generate import Group, One, add_command
 from genrev_cli.errors import UsageError
 from genrev_cli.invocation import many_processes
+from genrev_cli.progress import Progress
 from genrev_cli.result import Result
 from genrev_cli.settings.demo import PAGE, DemoSettings, Step, chain
 
@@ -21,22 +22,31 @@ from genrev_cli.settings.demo import PAGE, DemoSettings, Step, chain
 def _demo(folder: Path, settings: DemoSettings) -> Result:
     if many_processes():
         raise UsageError("demo: runs in one process; start it without torchrun")
-    steps, page, made, progress = list(chain(folder, settings.device)), folder / PAGE, 0, listener()
-    for number, step in enumerate(steps, 1):
-        if not step.done():
-            progress.note(f"demo, {number} of {len(steps)}: genrev {shlex.join(step.words)}")
-            if code := copy_context().run(_carried_out, step):
-                progress.note(f"demo: stopped at step {number} of {len(steps)}; the same command goes on from there")
-                raise typer.Exit(code)
-            made += 1
-    if not made:
+    steps, page, progress = list(chain(folder, settings.device)), folder / PAGE, listener()
+    if all(step.done() for step in steps):
         progress.note(f"{page} is complete; nothing to do")
+    else:
+        _go_on(steps, folder, progress)
     if settings.open and not webbrowser.open(page.resolve().as_uri()):
         progress.note(f"there is no browser here; open {page} in one")
     elif not settings.open:
         progress.note(f"open {page} in a browser")
     progress.note(f"next: genrev explore --ckpt {folder / 'adversarial.safetensors'} --directions {folder / 'directions.safetensors'}")
     return Result(page)
+
+
+def _go_on(steps: list[Step], folder: Path, progress: Progress) -> None:
+    """Run all commands whose files are missing or old. Raises typer.Exit with the code of one that fails."""
+    from genrev_cli.runs.chain_lock import chain_lock
+
+    with chain_lock(folder):
+        for number, step in enumerate(steps, 1):
+            if step.done():
+                continue
+            progress.note(f"demo, {number} of {len(steps)}: genrev {shlex.join(step.words)}")
+            if code := copy_context().run(_carried_out, step):
+                progress.note(f"demo: stopped at step {number} of {len(steps)}; the same command goes on from there")
+                raise typer.Exit(code)
 
 
 def _carried_out(step: Step) -> int:

@@ -8,6 +8,7 @@ import torch
 
 from genrev_cli.errors import UsageError
 from genrev_cli.latents.directions import principal_components
+from genrev_cli.memory import require_room_for_algebra
 from genrev_cli.seeds import derive
 from genrev_cli.shapes import Codes
 
@@ -79,6 +80,7 @@ class Maps:
         else:
             from sklearn.manifold import TSNE as Embedding
 
+            require_room_for_algebra()
             perplexity = min(30.0, (len(codes) - 1) / 3)
             made = Embedding(init="pca", perplexity=perplexity, random_state=derive(self._seed, TSNE) % 2**32).fit_transform(codes.numpy())
             self._found[kind] = torch.from_numpy(made)

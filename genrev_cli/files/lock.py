@@ -30,10 +30,10 @@ _PAUSE = 0.02
 
 
 @contextmanager
-def locked(path: Path, target: Path, *, wait: bool = False) -> Iterator[None]:
+def locked(path: Path, target: Path, *, wait: bool = False, other: str = "another --out") -> Iterator[None]:
     """Hold the lock file at `path` while the block writes `target`; the lock's folder is created.
 
-    wait: wait for another process that holds it, for locks that are held for moments only.
+    wait: wait for another process that holds it, for locks that are held for moments only. other: what an error proposes to choose.
 
     The operating system releases the lock when the process ends, so a killed run never blocks the next one. If the file system locks
     across machines, runs on other machines are excluded too.
@@ -43,9 +43,9 @@ def locked(path: Path, target: Path, *, wait: bool = False) -> Iterator[None]:
     """
     try:
         make_folder(path.parent)
-        descriptor = _acquired(path, target) if not wait else _waited_for(path, target)
+        descriptor = _acquired(path, target, other) if not wait else _waited_for(path, target, other)
     except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        raise FileError(f"{path}: cannot be written ({error.strerror}); choose {other}") from error
     try:
         yield
     finally:
@@ -72,16 +72,16 @@ def _release(path: Path, descriptor: int) -> None:
         path.parent.rmdir()  # only if it is empty
 
 
-def _waited_for(path: Path, target: Path) -> int:
+def _waited_for(path: Path, target: Path, other: str) -> int:
     """Return the descriptor of the open, locked file as soon as no other process holds it."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)  # its holder may have removed the folder
         with suppress(UsageError, FileNotFoundError):
-            return _acquired(path, target)
+            return _acquired(path, target, other)
         time.sleep(_PAUSE)
 
 
-def _acquired(path: Path, target: Path) -> int:
+def _acquired(path: Path, target: Path, other: str) -> int:
     """Return the descriptor of the open, locked file."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o644)
@@ -92,7 +92,7 @@ def _acquired(path: Path, target: Path) -> int:
         except BlockingIOError:
             owner = _owner(os.read(descriptor, 4096))
             os.close(descriptor)
-            raise UsageError(f"{target}: {owner} is writing it; wait for that run, stop it, or choose another --out") from None
+            raise UsageError(f"{target}: {owner} is writing it; wait for that run, stop it, or choose {other}") from None
         except FileError:
             os.close(descriptor)
             raise

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genrev_cli.errors import UsageError
+from genrev_cli.memory import require_room_for_algebra
 
 EXACT_DIMS = 1024
 """Up to this number of dimensions principal components come from the whole covariance matrix."""
@@ -90,6 +91,7 @@ def separating_plane(codes: Tensor, sides: Tensor, *, l2: float, most_steps: int
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    require_room_for_algebra()
     mean, std = codes.mean(0), codes.std(0)
     std = torch.where(std > 0, std, 1)
     model = LogisticRegression(C=1 / l2, class_weight="balanced", max_iter=most_steps)

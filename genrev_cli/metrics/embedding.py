@@ -3,6 +3,7 @@
 import numpy as np
 
 from genrev_cli.errors import UsageError
+from genrev_cli.memory import require_room_for_algebra
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
 
 PERPLEXITY = 30.0
@@ -35,6 +36,7 @@ def tsne(x: Rows, y: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """
     from sklearn.manifold import TSNE  # imported here, because it takes a second
 
+    require_room_for_algebra()
     x, y = _pair(x, y)
     start_x, start_y, _ = pca(x, y)
     both, width = np.concatenate([x, y]), start_x[:, 0].std() or 1.0

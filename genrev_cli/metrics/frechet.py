@@ -16,6 +16,7 @@ from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpocon, dpotrf, dpstrf
 
 from genrev_cli.errors import DivergedError, FileError, UsageError
+from genrev_cli.memory import require_room_for_algebra
 from genrev_cli.metrics.arrays import Rows, as_rows, require_same_dims
 from genrev_cli.metrics.nuclear import nuclear_norm
 
@@ -141,6 +142,7 @@ class _Sums:
     """Σ(x − s) and the lower triangle of Σ(x − s)(x − s)ᵀ, for a shift s."""
 
     def __init__(self, shift: np.ndarray) -> None:
+        require_room_for_algebra()
         self.shift = shift
         self.first = np.zeros_like(shift)
         self.second = np.zeros((len(shift), len(shift)), order="F")
@@ -216,6 +218,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     Raises UsageError if dimensions differ, FileError if a Σ is not a covariance, DivergedError if the value overflows.
     """
     require_same_dims(a.dims, b.dims)
+    require_room_for_algebra()
     scale = np.square(a.mu - b.mu).sum() + np.square(a.factor).sum() + np.square(b.factor).sum()
     value = scale - 2 * nuclear_norm(a.factor, b.factor, within=TOLERANCE * scale / 2)
     if not (np.isfinite(value) and value >= -TOLERANCE * scale):

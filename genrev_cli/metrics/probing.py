@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from genrev_cli.memory import require_room_for_algebra
+
 Labels = np.ndarray
 """(n,) int64, from 0."""
 
@@ -35,6 +37,7 @@ def knn_accuracy(codes: np.ndarray, labels: Labels, test: np.ndarray, test_label
     """
     from sklearn.neighbors import KNeighborsClassifier
 
+    require_room_for_algebra()
     enough = len(labels) >= k * len(np.unique(labels))
     model = KNeighborsClassifier(k if enough else 1, algorithm="brute").fit(codes, labels)
     return float((model.predict(test) == test_labels).mean())
@@ -52,6 +55,7 @@ def linear_accuracy(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    require_room_for_algebra()
     std = np.where(std > 0, std, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an accuracy does not depend on the last digits of the weights

@@ -10,6 +10,7 @@ import torch
 from genrev_cli.errors import UsageError
 from genrev_cli.files.header import provenance
 from genrev_cli.latents.samplers import Mixture
+from genrev_cli.memory import require_room_for_algebra
 from genrev_cli.progress import SILENT, Progress
 from genrev_cli.result import Result
 from genrev_cli.seeds import derive
@@ -35,6 +36,7 @@ def fit_gmm(codes: Path, out: Path, settings: FitGmmSettings, *, progress: Progr
     if components > n:
         raise UsageError(f"--components {components}: must be at most the number of codes, {n}")
     fitted = GaussianMixture(components, covariance_type="full", random_state=derive(settings.seed, "gmm") % 2**32)
+    require_room_for_algebra()
     with warnings.catch_warnings(), progress.task("fit-gmm", 1, "fits") as bar:
         warnings.simplefilter("ignore", ConvergenceWarning)  # told below
         fitted.fit(given.codes.astype(np.float64))

@@ -1,9 +1,11 @@
-"""genrev demo: the same commands as pipelines/grn.mk, resumed after a stop, and the page is named or opened."""
+"""genrev demo: the same commands as pipelines/grn.mk, resumed after a stop, one at a time, and the page is named or opened."""
 
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,47 @@ def test_it_does_not_run_under_torchrun(steps, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert steps() == (2, [])
     assert "start it without torchrun" in capsys.readouterr().err
+
+
+HOLDER = """
+import sys, time
+from genrev_cli import cli
+from genrev_cli.cli import main as real
+
+def main(words):
+    if words[0] == "demo":
+        return real(words)
+    print("begun", flush=True)
+    time.sleep(300)
+
+cli.main = main
+cli.main(["demo", sys.argv[1]])
+"""
+
+
+def test_two_demos_do_not_share_a_folder(steps, tmp_path, capsys):
+    folder, environment = tmp_path / "d", {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True, env=environment) as first:
+        try:
+            assert first.stdout.readline() == "begun\n"
+            second = subprocess.run([sys.executable, "-m", "genrev_cli", "demo", folder], capture_output=True, text=True, env=environment)
+            assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1), second.stderr
+            assert f"{folder}: process {first.pid} on " in second.stderr
+            assert "is writing it; wait for that run, stop it, or choose another folder" in second.stderr
+            assert steps() == (2, [])
+        finally:
+            first.send_signal(signal.SIGKILL)
+    assert steps()[0] == 0  # the system has released the lock of the process that was killed
+    assert steps() == (0, [])
+    assert "nothing to do" in capsys.readouterr().err
+    assert not list(folder.glob("*.lock"))
+
+
+def test_a_complete_demo_needs_no_lock(steps, tmp_path, capsys):
+    """Another person's folder may be read-only."""
+    steps()
+    (tmp_path / "d/demo.lock").mkdir()  # no lock can be taken
+    assert steps() == (0, [])
+    (tmp_path / "d" / PAGE).unlink()
+    assert steps() == (3, [])
+    assert "choose another folder" in capsys.readouterr().err

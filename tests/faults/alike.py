@@ -15,8 +15,12 @@ VARYING = {"made_by", "seconds", "images_per_second", "path", "inputs", "history
 OWN = (".safetensors", ".h5", ".png", ".npz", ".gif", ".webp")
 
 
-_MASKED = re.compile(r"<script type=.application/json.*?</script>|[0-9a-f]{12,}|data:image[^\"')]*|[\d.:,+-]*\d[\w+/=.:-]*", re.DOTALL)
-"""Headers, digests, pictures and numbers in pages."""
+_MASKED = re.compile(
+    r"<script type=.application/json.*?</script>|[0-9a-f]{12,}( with changes)?|data:image[^\"')]*"
+    r"|([\d.]+ (s|min|h)\b ?)+|[\d.:,+-]*\d[\w+/=.:-]*",
+    re.DOTALL,
+)
+"""What may vary in pages: headers (`_page` compares their fields), digests, commits, pictures, durations with their units, numbers."""
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -41,8 +45,33 @@ def _content(path: Path) -> str:
     if path.suffix == ".jsonl":
         return _digest([_steady(json.loads(line)) for line in text.splitlines()])
     if path.suffix == ".json":
-        return _digest(_steady(json.loads(text)))
-    return _digest(_MASKED.sub("", text) if path.suffix in (".html", ".md") else text)
+        return _digest(_table(json.loads(text)))
+    if path.suffix == ".html":
+        return _page(path, text)
+    return _digest(_MASKED.sub("", text) if path.suffix == ".md" else text)
+
+
+def _page(path: Path, text: str) -> str:
+    """Return the digest of a page's words and of the fields of its header.
+
+    The digest in the header is checked and not compared: it covers the durations on the page, so it differs between two undisturbed runs,
+    for example of `search`. The digests of its inputs are not compared either: these files are compared themselves.
+    """
+    try:
+        header = read_any_header(path)
+        if content_of(path, header) != header.sha256:
+            return "damaged: its digest is another"
+    except FileError as error:
+        return f"damaged: {error}"
+    return _digest([header.kind, header.step, _steady(header.config), _MASKED.sub("", text)])
+
+
+def _table(value: Any) -> Any:
+    """Return what may not vary of a result in JSON. The digest in its header covers all numbers, so it varies if one of them does."""
+    numbers = {name: value[name] for name in value if name != "genrev"} if isinstance(value, dict) else value
+    if numbers == _steady(numbers) or numbers == value:
+        return _steady(value)
+    return _steady({**value, "genrev": {name: value["genrev"][name] for name in value["genrev"] if name != "sha256"}})
 
 
 def _steady(value: Any) -> Any:

@@ -8,7 +8,9 @@ kills meet only the work itself, not the imports, which take most of the time of
 
 import argparse
 import contextlib
+import importlib
 import os
+import pkgutil
 import random
 import shutil
 import signal
@@ -133,8 +135,14 @@ def use_one_thread() -> None:
 
 def load_torch() -> None:
     """Load what commands need, before any fork."""
+    import optuna  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+
     import genrev_cli.cli.commands
-    import genrev_cli.runs.run  # noqa: F401
+    import genrev_cli.stages
+
+    for module in pkgutil.iter_modules(genrev_cli.stages.__path__):
+        importlib.import_module(f"genrev_cli.stages.{module.name}")
 
 
 def forked(words: Sequence[str], cache: Path, seconds: float, number: signal.Signals) -> Ended:

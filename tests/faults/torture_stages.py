@@ -97,9 +97,10 @@ STAGES = {
         "out.html"),
     "card": ("card {w}/start.safetensors --score {w}/score.json --out {w}/out --device cpu", "out/README.md"),
     "sweep-bottleneck": (
-        "sweep-bottleneck --out {w}/out --data {w}/data.h5 --recipes {w}/gaussian.toml --dims 2,4 --steps 20 " + RUN, "out/sweep.json"),
+        "sweep-bottleneck --out {w}/out --data {w}/data.h5 --recipes {w}/gaussian.toml --dims 2,4 --steps {steps} " + RUN,
+        "out/sweep.json"),
     "search": (
-        "search {w}/space.toml --data {w}/data.h5 --out {w}/out --trials 3 --sampler random --pruner none --metric l1_restricted " + RUN,
+        "search {w}/space.toml --data {w}/data.h5 --out {w}/out --trials 2 --sampler random --pruner none --metric l1_restricted " + RUN,
         "out/search.html"),
     "explore": ("explore --record {w}/out.html --images 2 --steps 3 --dims 2 " + CKPT, "out.html"),
 }  # fmt: skip
