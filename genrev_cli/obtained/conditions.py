@@ -60,9 +60,18 @@ def _conditions(rows: Sequence[Row]) -> str:
 
 
 def ran(rows: Sequence[Row], runs: Path, *, seeds: Sequence[str], minutes: float, data: str) -> Iterator[str]:
-    """Yield the commands of the first complete run of each row, as their headers have them; paths in the folder `runs` begin in it."""
+    """Yield the commands of the first complete run of each row, as their headers have them.
+
+    Paths in the folder `runs` begin in it, those of images with data/.
+    """
     whole = f'make obtained MINUTES={minutes:g} SOURCES={data} SEEDS="{" ".join(seeds)}"'
     yield from ["### Commands", "", f"All of them: `{whole}`. Each row's first seed:", ""]
-    commands = [header.made_by.get("command", "") for row in rows if row.complete for header in row.complete[0].checkpoints]
-    if commands:
-        yield from ["```sh", *(command.replace(f"{runs}/", "") for command in commands), "```", ""]
+    headers = [header for row in rows if row.complete for header in row.complete[0].checkpoints]
+    if headers:
+        yield from ["```sh", *(_command(header, runs) for header in headers), "```", ""]
+
+
+def _command(header: Header, runs: Path) -> str:
+    command, images = str(header.made_by.get("command", "")), _data(header).get("path", "")
+    shown = command.replace(images, f"data/{Path(images).name}") if images else command
+    return shown.replace(f"{runs}/", "")

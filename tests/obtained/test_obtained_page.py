@@ -15,7 +15,7 @@ from genrev_cli.obtained.page import write_page
 from genrev_cli.settings.commands import all_commands
 
 MADE = {
-    "command": "genrev train-vae --data data/digits.h5 --out RUNS/vae-digits/0/1.safetensors",
+    "command": "genrev train-vae --data RUNS/digits.h5 --out RUNS/vae-digits/0/1.safetensors",
     "versions": {"python": "3.11.7", "torch": "2.14.1"},
     "git": "0123456789ab",
     "machine": "Linux",
