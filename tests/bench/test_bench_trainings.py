@@ -35,7 +35,7 @@ def distance(model, other):
 
 def test_both_sides_get_the_same_digits(tmp_path):
     digits = trainings.write_digits(tmp_path, 6, test=12, margin=2)
-    given, images = np.load(digits.array), open_images(digits.prepared)
+    given, images = trainings.read_images(str(digits.array), "cpu").numpy(), open_images(digits.prepared)
     assert given.shape == (6, 1, 32, 32)
     assert digits.count == 6
     assert np.array_equal(images.read(images.rows("train")), given)

@@ -36,7 +36,7 @@ BATCH = 50
 
 @dataclass(frozen=True)
 class Digits:
-    """Digits of MNIST. count: n. prepared: for genrev (.h5). array: the same training images (n, 1, H, W) uint8 (.npy).
+    """Digits of MNIST. count: n. prepared: for genrev (.h5). array: the same training images (n, 1, H, W) uint8 (.safetensors).
 
     test: (m, 1, H, W) uint8, for the judge.
     """
@@ -53,8 +53,8 @@ def write_digits(folder: Path, n: int, *, test: int, margin: int = 0) -> Digits:
         pixels, tests = arrays["images"][:, None], int(arrays["tests"])
     pixels = np.pad(pixels, ((0, 0), (0, 0), (margin, margin), (margin, margin)))
     train, held_out = pixels[: len(pixels) - tests][:n], pixels[len(pixels) - tests :][:test]
-    digits = Digits(len(train), folder / f"digits-{margin}.h5", folder / f"digits-{margin}.npy", held_out)
-    np.save(digits.array, train)
+    digits = Digits(len(train), folder / f"digits-{margin}.h5", folder / f"digits-{margin}.safetensors", held_out)
+    save_file({"images": torch.from_numpy(train)}, digits.array)
     watched = held_out[:WATCHED]
     write_data(digits.prepared, np.concatenate([train, watched]), split=["train"] * len(train) + ["test"] * len(watched))
     return digits
@@ -70,7 +70,7 @@ def fresh(recipe: str, image_shape: tuple[int, ...]) -> tuple[Autoencoder, Prior
 
 def read_images(array: str, device: str) -> Pixels:
     """Return what `write_digits` wrote for other programs, (n, 1, H, W) uint8."""
-    return torch.from_numpy(np.load(array)).to(device)
+    return load_file(array, device)["images"]
 
 
 def write_weights(path: str, model: Autoencoder, prior: Prior) -> None:
