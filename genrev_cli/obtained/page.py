@@ -9,11 +9,14 @@ from genrev_cli.files.atomic import write_text
 from genrev_cli.obtained import orders
 from genrev_cli.obtained.conditions import machine, ran
 from genrev_cli.obtained.orders import amount, judge
+from genrev_cli.obtained.pace import Pace
 from genrev_cli.obtained.readings import Row, Run, read_real, read_row
 from genrev_cli.obtained.table import Contents, Published, contents
 from genrev_cli.report import words
 from genrev_cli.report.material import Score
 
+FAR = 0.2
+"""A command with a smaller share of its recipe's steps is called far from what the papers trained."""
 _ABOUT = """\
 # Published and obtained
 
@@ -150,18 +153,25 @@ def _orders(table: Contents, data: str, rows: dict[str, Row], kinds: Sequence[st
     yield from ["### Published orders", "", *orders.counted(found), ""]
     yield "Where a paper has no numbers for these images, its orders for other images are listed; each order names its data set. An order"
     yield "is undecided if the means differ by less than both standard deviations together. With one seed, two numbers decide."
+    if any(steps < FAR * pace.recipe_steps for steps, pace in _trained(rows)):
+        yield f"Commands with less than {_percent(FAR)} of their recipe's steps (column *steps*) are far from what the papers trained:"
+        yield "there an order says which method is ahead early, not which is better."
     yield ""
     yield from (f"- {line}" for line in orders.sentences(found, titles, {key: one.title for key, one in table.data.items()}))
     yield ""
 
 
+def _trained(rows: dict[str, Row]) -> list[tuple[int, Pace]]:
+    """Return the steps of each training command that was run, and its pace."""
+    return [pair for row in rows.values() if row.complete for pair in zip(row.complete[0].steps, row.paces, strict=False)]
+
+
 def _cuts(table: Contents, data: str, rows: dict[str, Row], minutes: float) -> Iterator[str]:
     """Yield what was cut: shorter training, rows without a run, and rows of the papers that the pipeline does not have."""
-    trained = [pair for row in rows.values() if row.complete for pair in zip(row.complete[0].steps, row.paces, strict=False)]
     cuts = table.cuts_of(data)
     missing = [row for row in rows.values() if row.state and row.method.key not in cuts]
     yield from ["### What was cut", ""]
-    if shares := sorted(steps / pace.recipe_steps for steps, pace in trained):
+    if shares := sorted(steps / pace.recipe_steps for steps, pace in _trained(rows)):
         yield f"- Training: commands make between {_percent(shares[0])} and {_percent(shares[-1])} of their recipes' steps."
         yield "  Learning rates that drop later in a recipe have not dropped."
     for row in (row for row in rows.values() if row.complete):

@@ -125,6 +125,7 @@ def test_published_orders_are_judged(tmp_path, made):
     order = "- LPGA before VAE (MNIST; Zhang et al. 2020, Table 1): "
     assert f"{order}**holds** by classifier (336 and 696), **does not hold** by pixel (40.0 and 30.0)." in page
     assert "By pixel, of 1 published orders 1 does not hold" in page
+    assert "says which method is ahead early" in page, "300 of 3,000 steps are few"
     waiting = next(line for line in page.splitlines() if line.startswith("- Not judged"))
     assert "WAE-GAN before RevNet + adversary (CelebA 64×64; Schirrmeister et al. 2018, Table 1)" in waiting
 
@@ -143,6 +144,7 @@ def test_the_length_of_a_recipe_is_shown_in_minutes_of_the_clock(tmp_path, made)
     made("vae-digits", 0, classifier=696.0, pixel=30.0, l1=0.0173, pace=False)
     page = page_of(tmp_path, minutes=0)
     assert (cells(page, "VAE")["steps"], cells(page, "VAE")["minutes"]) == ("300", "1.5 ¹")
+    assert "says which method is ahead early" not in page
     assert "as long as its recipe says" in page
 
 
