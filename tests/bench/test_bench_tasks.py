@@ -212,13 +212,33 @@ def test_the_sides_of_the_fid(monkeypatch):
     monkeypatch.setattr(fid, "local_inception_weights", lambda: None)
     monkeypatch.setattr(fid, "write_reference", Path.touch)
     monkeypatch.setattr(fid, "race", lambda title, sides, *_, notes: seen.extend(sides) or Table(title, [], tuple(notes)))
-    (table,) = fid.fid(QUICK, CPU, SILENT)
-    theirs, cold, warm = seen
+    statistics, folders = fid.fid(QUICK, CPU, SILENT)
+    theirs, cold, warm = seen[:3]
     assert theirs.judge("warning\nFID:  12.5\n") == {"fid": 12.5}
     assert cold.judge('{"value": 3.5}') == {"fid": 3.5}
     assert cold.clean == [Path(cold.environment["GENREV_CACHE"])]
     assert (warm.clean, warm.environment, warm.command) == ((), cold.environment, cold.command)
-    assert any("random weights" in note for note in table.notes)
+    assert all(any("random weights" in note for note in table.notes) for table in (statistics, folders))
+
+
+def test_torch_fidelity_and_genrev_compare_the_same_folders_with_the_same_weights(monkeypatch):
+    seen = []
+    monkeypatch.setattr(fid, "random_inception_weights", lambda seed: {"a": torch.zeros(1)})
+    monkeypatch.setattr(fid, "local_inception_weights", lambda: None)
+    monkeypatch.setattr(fid, "write_reference", Path.touch)
+    monkeypatch.setattr(fid, "race", lambda title, sides, *_, notes: seen.append((sides, _held(sides))) or Table(title, [], tuple(notes)))
+    fid.fid(QUICK, CPU, SILENT)
+    (cold, warm, *_), held = seen[1]
+    assert cold.judge('a warning\n{\n  "frechet_inception_distance": 7.5\n}') == {"fid": 7.5}
+    assert warm.command == cold.command
+    assert (cold.clean, warm.clean) == ([Path(cold.command[cold.command.index("--cache-root") + 1])], ())
+    assert held == [{"one": 2, "other": 2}] * 4
+
+
+def _held(sides):
+    """Return, for each side, its folders and how many files they hold: the folders are gone after the task."""
+    paths = [{Path(word) for word in side.command if Path(word).is_dir() and Path(word).name in {"one", "other"}} for side in sides]
+    return [{path.name: len(list(path.glob("*.png"))) for path in folders} for folders in paths]
 
 
 def test_the_last_line_is_the_answer():

@@ -1,13 +1,15 @@
-"""Score a folder of PNG files: pytorch-fid's command and `genrev fid`, from the files to the number."""
+"""Score a folder of PNG files: the commands of pytorch-fid and torch-fidelity and `genrev fid`, from the files to the number."""
 
+import json
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from genrev_cli.bench.harness import Table
@@ -24,35 +26,72 @@ from genrev_cli.settings.bench import BenchOptions
 IMAGES = 256
 IMAGES_CUDA = 5000
 FEATURES = 2048
+RESIZED = "torch-fidelity enlarges images to 299×299 as TensorFlow 1 did, so its FID is another"
 
 
 def fid(options: BenchOptions, device: torch.device, progress: Progress) -> list[Table]:
-    """Compare a folder of 64×64 colour images with the statistics of a reference, with an empty cache of features and with a full one."""
+    """Compare a folder of 64×64 colour images with statistics as pytorch-fid does, and with another folder as torch-fidelity does."""
     n = 4 if options.quick else options.images or (IMAGES if device.type == "cpu" else IMAGES_CUDA)
     with TemporaryDirectory() as scratch:
-        folder, reference, cache = (Path(scratch, name) for name in ("images", "reference.npz", "cache"))
-        write_folder(folder, n)
-        write_reference(reference)
+        home = Path(scratch)
         real = local_inception_weights()
-        weights = given_weights(Path(scratch), real)
-        ours = genrev(
-            "fid", folder, "--ref", reference, "--weights", weights, "--device", device, "--out", Path(scratch, "f.json"), "--json"
-        )
-        theirs = (sys.executable, "-m", "pytorch_fid", str(folder), str(reference), "--device", str(device))
-        cold = Side("genrev, empty cache", ours, lambda text: {"fid": answer(text)["value"]}, clean=[cache], target=TARGET)
-        cold = replace(cold, environment={"GENREV_CACHE": str(cache)})
-        sides = [
-            Side("pytorch-fid", theirs, _printed, needs={"pytorch_fid": "pytorch-fid"}, environment={"TORCH_HOME": scratch}),
-            cold,
-            replace(cold, name="genrev, full cache", clean=()),
-        ]
+        files = Files(home, given_weights(home, real), device)
+        drawn = pictures(n)
+        for folder, images in (("images", drawn), ("one", drawn[: n // 2]), ("other", drawn[n // 2 :])):
+            write_folder(home / folder, images)
+        write_reference(home / "reference.npz")
         notes = [
             f"{n} images of {SIDE}×{SIDE}; " + ("fewer than 5,000, which would take hours on a CPU" if n < IMAGES_CUDA else "as in papers"),
             "published weights of Inception"
             if real
             else "Inception has random weights, because the published ones are not on this machine",
         ]
-        return [race(f"FID of {n} PNG files on {device.type}", sides, options, progress, notes=notes)]
+        statistics = [_pytorch_fid(files), *_genrev(files, "images", "reference.npz")]
+        folders = [*_torch_fidelity(files), *_genrev(files, "one", "other")]
+        return [
+            race(f"FID of {n} PNG files on {device.type}", statistics, options, progress, notes=notes),
+            race(f"FID between two folders, {n} PNG files in all, on {device.type}", folders, options, progress, notes=[*notes, RESIZED]),
+        ]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the task's files are: folders, reference and caches in `home`, and the weights of Inception for genrev."""
+
+    home: Path
+    weights: Path
+    device: torch.device
+
+
+def _pytorch_fid(files: Files) -> Side:
+    words = ("-m", "pytorch_fid", str(files.home / "images"), str(files.home / "reference.npz"), "--device", str(files.device))
+    home = {"TORCH_HOME": str(files.home)}
+    return Side("pytorch-fid", (sys.executable, *words), _printed, needs={"pytorch_fid": "pytorch-fid"}, environment=home)
+
+
+def _torch_fidelity(files: Files) -> list[Side]:
+    cache, names = files.home / "fidelity", ("one", "other")
+    words = [sys.executable, "-m", "torch_fidelity.fidelity", "--fid", "--json", "--silent", "--cache-root", str(cache)]
+    words += ["--feature-extractor-weights-path", str(hub(files.home)), *(["--cpu"] if files.device.type == "cpu" else ["--gpu", "0"])]
+    for number, name in enumerate(names, 1):
+        words += [f"--input{number}", str(files.home / name), f"--input{number}-cache-name", name]
+    needs = {"torch_fidelity": "torch-fidelity"}
+    cold = Side("torch-fidelity, empty cache", words, _fidelity, clean=[cache], needs=needs)
+    return [cold, replace(cold, name="torch-fidelity, full cache", clean=())]
+
+
+def _genrev(files: Files, images: str, reference: str) -> list[Side]:
+    cache, home = files.home / "cache", files.home
+    words = genrev("fid", home / images, "--ref", home / reference, "--weights", files.weights, "--device", files.device)
+    words = (*words, "--out", str(home / "f.json"), "--json")
+    cold = Side("genrev, empty cache", words, lambda text: {"fid": answer(text)["value"]}, clean=[cache], target=TARGET)
+    cold = replace(cold, environment={"GENREV_CACHE": str(cache)})
+    return [cold, replace(cold, name="genrev, full cache", clean=())]
+
+
+def _fidelity(stdout: str) -> dict[str, float]:
+    """Return the FID in the JSON object that torch-fidelity prints."""
+    return {"fid": json.loads(stdout[stdout.index("{") :])["frechet_inception_distance"]}
 
 
 def _printed(stdout: str) -> dict[str, float]:
@@ -61,10 +100,10 @@ def _printed(stdout: str) -> dict[str, float]:
     return {"fid": float(found[1])} if found else {}
 
 
-def write_folder(folder: Path, n: int) -> None:
-    """Write n pictures as 000000.png, …"""
+def write_folder(folder: Path, images: NDArray[np.uint8]) -> None:
+    """Write images (n, 3, H, W) as 000000.png, …"""
     folder.mkdir()
-    for number, image in enumerate(pictures(n)):
+    for number, image in enumerate(images):
         to_pil(image).save(folder / f"{number:06d}.png")
 
 
@@ -77,12 +116,16 @@ def write_reference(path: Path) -> None:
 
 def given_weights(home: Path, real: Path | None) -> Path:
     """Return the weights for genrev: `real`, else random ones. The same are put where pytorch-fid looks if its TORCH_HOME is `home`."""
-    hub = home / "hub" / "checkpoints" / NAME
-    hub.parent.mkdir(parents=True)
+    hub(home).parent.mkdir(parents=True)
     if real:
-        torch.save(load_inception_weights(real)[0], hub)
+        torch.save(load_inception_weights(real)[0], hub(home))
         return real
     state = random_inception_weights(derive(0, "inception"))
-    torch.save(state, hub)
+    torch.save(state, hub(home))
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, home / "inception.safetensors")
     return home / "inception.safetensors"
+
+
+def hub(home: Path) -> Path:
+    """Return the file of weights that PyTorch's hub reads if TORCH_HOME is `home`."""
+    return home / "hub" / "checkpoints" / NAME
