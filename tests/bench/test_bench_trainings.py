@@ -112,6 +112,14 @@ def test_the_judges_measure_what_their_columns_say():
     assert pixels["fd_pixel"] > 0
 
 
+def test_the_error_is_that_of_a_picture(monkeypatch):
+    test = np.full((1, 1, 28, 28), 255, np.uint8)
+    z = torch.zeros(1, 784)
+    monkeypatch.setattr(trainings, "restored", lambda model, prior, x: (z, z, torch.full_like(x, 1.5)))
+    found = trainings.loss_judge("inn-mnist", test)(None, None)
+    assert (found["error"], found["loss"]) == (0, 0.5)
+
+
 def test_the_distance_of_equal_pixels_is_zero():
     pixels = torch.randint(0, 256, (9, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert trainings.frechet_distance(*[trainings.pixel_statistics(pixels)] * 2) == pytest.approx(0, abs=1e-9)

@@ -6,12 +6,10 @@ writes formats/COMMIT.tar.xz for each: data, checkpoints, codes, samplers, sampl
 step 2 without its checkpoint). A command that a commit does not have is left out.
 """
 
-import os
-import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
+
+from earlier_commits import pack, ran
 
 FOLDER = Path(__file__).parent / "formats"
 
@@ -75,29 +73,14 @@ for line in sys.stdin.read().splitlines():
 
 def make(commit: str, target: Path) -> None:
     """Run the commands with the code of a commit, and write what they leave."""
-    with tempfile.TemporaryDirectory() as temporary:
-        code, work = Path(temporary, "code"), Path(temporary, "work")
-        work.mkdir()
-        code.mkdir()
-        archive = subprocess.run(["git", "-C", str(FOLDER.parents[2]), "archive", commit, "genrev_cli"], capture_output=True, check=True)
-        subprocess.run(["tar", "x", "-C", str(code)], input=archive.stdout, check=True)
-        (work / "tiny.toml").write_text(RECIPE)
-        (work / "classes.toml").write_text(CLASSES)
-        environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "GENREV_CACHE": str(work / "cache")}
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVER], input="\n".join(LINES), capture_output=True, text=True, cwd=work, env=environment, check=False
-        )
-        print(f"{commit}\n{done.stdout}{done.stderr[-3000:] if '-v' in sys.argv else ''}", flush=True)
-        with tarfile.open(target, "w:xz") as kept:
-            for path in sorted(work.rglob("*")):
-                name = path.relative_to(work).as_posix()
-                run = ".run/" in name
-                left_out = name.startswith("cache/") or "/previews" in name or run != (name.startswith("half-") and path.is_file())
-                if path.is_file() and not left_out:
-                    kept.add(path, name)
+    with ran(commit, DRIVER, "\n".join(LINES), {"tiny.toml": RECIPE, "classes.toml": CLASSES}) as work:
+        pack(work, target, _left_out)
+
+
+def _left_out(_: Path, name: str) -> bool:
+    return "/previews" in name or (".run/" in name) != name.startswith("half-")
 
 
 if __name__ == "__main__":
     for one in sys.argv[1:]:
-        if one != "-v":
-            make(one, FOLDER / f"{one}.tar.xz")
+        make(one, FOLDER / f"{one}.tar.xz")

@@ -7,12 +7,10 @@ undisturbed, and its result is kept as whole/OUT. A command that a commit does n
 """
 
 import json
-import os
-import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
+
+from earlier_commits import pack, ran
 
 FOLDER = Path(__file__).parent / "killed"
 
@@ -124,26 +122,12 @@ for out, line in runs.items():
 
 def make(commit: str, target: Path) -> None:
     """Run the commands with the code of a commit, and write what they leave."""
-    with tempfile.TemporaryDirectory() as temporary:
-        code, work = Path(temporary, "code"), Path(temporary, "work")
-        work.mkdir()
-        code.mkdir()
-        archive = subprocess.run(["git", "-C", str(FOLDER.parents[2]), "archive", commit, "genrev_cli"], capture_output=True, check=True)
-        subprocess.run(["tar", "x", "-C", str(code)], input=archive.stdout, check=True)
-        for name, text in RECIPES.items():
-            (work / name).write_text(text)
-        environment = {**os.environ, "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "GENREV_CACHE": str(Path(temporary, "cache"))}
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVER], input=json.dumps([PREPARED, RUNS]), capture_output=True, text=True, cwd=work, env=environment
-        )
-        print(f"{commit}\n{done.stdout}{done.stderr[-3000:]}", flush=True)
-        done.check_returncode()
-        with tarfile.open(target, "w:xz") as kept:
-            for path in sorted(work.rglob("*")):
-                name = path.relative_to(work).as_posix()
-                left_out = path.name == "lock" or "/previews" in name or name.startswith(("ae.safetensors.run", "map.safetensors.run"))
-                if path.is_file() and not left_out:
-                    kept.add(path, name)
+    with ran(commit, DRIVER, json.dumps([PREPARED, RUNS]), RECIPES) as work:
+        pack(work, target, _left_out)
+
+
+def _left_out(path: Path, name: str) -> bool:
+    return path.name == "lock" or "/previews" in name or name.startswith(("ae.safetensors.run", "map.safetensors.run"))
 
 
 if __name__ == "__main__":

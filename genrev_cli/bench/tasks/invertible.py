@@ -73,7 +73,7 @@ def _table(case: Case, digits: Digits, batch: int, options: BenchOptions, *, dev
             words = program("ours_training", settings={"steps": steps, "batch": batch, "ema_halflife_images": 0, **settings}, **task)
             sides.append(Side(f"genrev {name}", words, judged(judge, out, read_checkpoint), clean=traces(out), target=target))
     notes = [
-        "error: mean |x − x̂| of test digits from the active dimensions; loss: what training minimises, on these digits",
+        "error: mean |x − x̂| of test digits from the active dimensions, as pictures; loss: what training minimises, on these digits",
         "cpu_of_training: without the start of Python and its imports; with the choice of active dimensions and the last save",
         "genrev also measures 8 test digits before and after, draws 64 samples, and writes a log and a state to resume from",
         "reversible keeps outputs and recomputes activations; the other library keeps them, except for memcnn",

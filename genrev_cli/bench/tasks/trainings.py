@@ -126,13 +126,13 @@ def restored(model: Autoencoder, prior: Prior, x: Images) -> tuple[Tensor, Tenso
 
 
 def loss_judge(recipe: str, test: np.ndarray) -> Judge:
-    """Return a judge: the error mean |x − x̂| of the test images, and the loss that the recipe's training minimises."""
+    """Return a judge: the error mean |x − x̂| of the test images, x̂ as a picture in [0, 1], and the loss that the recipe minimises."""
     weights, x = read_recipe(recipe)["pretrain-recon"], to_float(torch.from_numpy(test))
 
     def columns(model: Autoencoder, prior: Prior) -> dict[str, Any]:
         z, z_hat, x_hat = restored(model, prior, x)
         L_x, L_z = image_loss(x, x_hat, one_sided=weights.get("one_sided", False)), latent_loss(z, z_hat)
-        return {"error": image_loss(x, x_hat).item(), "loss": (weights["weight_x"] * L_x + weights["weight_z"] * L_z).item()}
+        return {"error": image_loss(x, x_hat.clamp(0, 1)).item(), "loss": (weights["weight_x"] * L_x + weights["weight_z"] * L_z).item()}
 
     return columns
 
