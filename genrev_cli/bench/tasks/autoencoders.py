@@ -28,7 +28,7 @@ def autoencoders(options: BenchOptions, device: torch.device, progress: Progress
     """Train each for one epoch of digits on both sides, from the same weights, with the same loss, batch, rates and networks."""
     n, test, batch = (8, 8, 4) if options.quick else (options.images or IMAGES, TEST, options.batch or BATCH)
     with TemporaryDirectory() as scratch:
-        digits = write_digits(Path(scratch), n, test=test)
+        digits = write_digits(Path(scratch), (n - n % batch) or n, test=test)  # a small last batch would change pythae's batch norms
         return [_table(variant, digits, batch, options, device=device, progress=progress) for variant in VARIANTS]
 
 
