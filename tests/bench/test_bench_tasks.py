@@ -34,29 +34,32 @@ def side(name, code="print(1)", judge=lambda stdout: {"said": stdout.strip()}, *
     return Side(name, python(code), judge, **more)
 
 
-def test_the_cost_is_that_of_all_processes_of_the_program():
+def test_the_cost_is_that_of_all_processes_of_the_program(tmp_path):
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN.format(0.4)!r}])\nx = bytearray(10**8)\nprint('done')"
-    cost = race.spend(side("a", code), 0)
+    cost = race.spend(side("a", code), 0, tmp_path)
     assert 0.4 <= cost.cpu_seconds < 4
     assert cost.seconds >= 0.4
     assert cost.stdout == "done\n"
     assert 100 < cost.peak_mb < 150  # not the hundreds of MB of this process
 
 
-def test_earlier_results_are_deleted_before_a_run(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "file").touch()
-    (tmp_path / "file").touch()
-    code = f"import os\nprint(os.listdir({str(tmp_path)!r}))"
-    clean = [tmp_path / "folder", tmp_path / "file", tmp_path / "never"]
-    assert race.spend(side("a", code, clean=clean), 0).stdout == "[]\n"
+def test_earlier_results_are_moved_away_before_a_run(tmp_path):
+    here, earlier = tmp_path / "here", tmp_path / "earlier"
+    earlier.mkdir()
+    clean = [here / "folder", here / "file", here / "never"]
+    code = f"import os\nprint(os.listdir({str(here)!r}))"
+    for number in range(1, 3):
+        (here / "folder").mkdir(parents=True)
+        (here / "file").touch()
+        assert race.spend(side("a", code, clean=clean), 0, earlier).stdout == "[]\n"
+        assert sorted(path.name for path in earlier.glob("*/*")) == ["file"] * number + ["folder"] * number
 
 
 @pytest.mark.parametrize(("threads", "said"), [(3, "3 x"), (0, "7 x")])
-def test_programs_get_the_same_threads(monkeypatch, threads, said):
+def test_programs_get_the_same_threads(monkeypatch, tmp_path, threads, said):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     code = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['MINE'])"
-    assert race.spend(side("a", code, environment={"MINE": "x"}), threads).stdout.strip() == said
+    assert race.spend(side("a", code, environment={"MINE": "x"}), threads, tmp_path).stdout.strip() == said
 
 
 def test_ratios_are_medians_over_rounds_of_cpu_time_and_of_wall_time():
