@@ -14,7 +14,7 @@ _STACK = 8 * _MEGABYTE  # of a new thread
 
 def has_room(size: int) -> bool:
     """Return False if the limit of the address space leaves less than `size` bytes; True if there is no such limit."""
-    if resource is None or resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+    if not _limited():
         return True
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()  # nothing is written, so it takes no memory
@@ -28,9 +28,13 @@ def require_room_for_algebra() -> None:
 
     Call it after the import of the libraries that compute, and directly before they do: each has an OpenBLAS of its own.
     """
-    if has_room(_BUFFER) and has_room(_needed()):
+    if not _limited() or (has_room(_BUFFER) and has_room(_needed())):
         return
     raise MemoryError("there is not enough memory for linear algebra: raise ulimit -v, or set OMP_NUM_THREADS=1")
+
+
+def _limited() -> bool:
+    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _needed() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genrev_cli import memory
 from genrev_cli.cli import _explain
 from genrev_cli.files.writers import write_codes
 from genrev_cli.memory import has_room, require_room_for_algebra
@@ -98,3 +99,10 @@ def test_a_strange_error_under_a_tight_limit_means_too_little_memory(tight):
 def test_a_strange_error_is_a_bug_otherwise():
     code, sentence = _explain(STRANGE)
     assert (code, "error return without exception set" in sentence) == (1, True)
+
+
+def test_without_a_limit_libraries_are_not_looked_up(monkeypatch):
+    """It reads the list of all loaded libraries, which takes longer than a small Fréchet distance."""
+    monkeypatch.setattr(memory, "_needed", lambda: pytest.fail("looked up"))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    require_room_for_algebra()
