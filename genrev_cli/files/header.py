@@ -95,7 +95,7 @@ def parse_header(text: str | bytes | None, path: Path) -> Header:
         raise FileError(
             f"{path}: written by a later version of genrev (file format {fields['format']}, this one reads {FORMAT}); upgrade genrev"
         )
-    if header is not None and (wrong := _wrong(asdict(header))):
+    if header is not None and (wrong := _wrong(vars(header))):
         raise FileError(f"{path}: damaged: in its header {wrong}; make it again")
     if header is None:
         raise FileError(f"{path}: damaged: its header is malformed, or does not match its own checksum; make it again")

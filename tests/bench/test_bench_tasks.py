@@ -67,10 +67,16 @@ def test_ratios_are_medians_over_rounds_of_cpu_time_and_of_wall_time():
     ours = [Cost(1, 4, 50, "x"), Cost(10, 2, 60, "y"), Cost(3, 1, 40, "z")]
     baseline, row = race.compared([(side("theirs"), theirs), (side("ours", target=2.0), ours)])
     assert row == {
-        "variant": "ours", "cpu_seconds": 2, "seconds": 3, "peak_mb": 60, "ratio_cpu": 4, "ratio_cpu_min": 2, "ratio_cpu_max": 8,
-        "target": 2.0, "ratio": 3, "ratio_min": 2, "ratio_max": 4, "said": "z",
+        "variant": "ours", "cpu_seconds": 2, "seconds": 3, "peak_mb": 60, "against": "theirs", "ratio_cpu": 4,
+        "ratio_cpu_min": 2, "ratio_cpu_max": 8, "target": 2.0, "ratio": 3, "ratio_min": 2, "ratio_max": 4, "said": "z",
     }  # fmt: skip
     assert (baseline["ratio_cpu"], baseline["peak_mb"]) == (1, 300)
+
+
+def test_a_side_is_compared_with_the_one_that_it_names_or_else_with_the_first():
+    sides = [side("theirs"), side("theirs, warm"), side("ours, warm", against="theirs, warm"), side("ours", against="not installed")]
+    rows = race.compared([(one, [Cost(cpu, cpu, 1, "")]) for one, cpu in zip(sides, (8, 4, 2, 1), strict=True)])
+    assert [(row["against"], row["ratio_cpu"]) for row in rows] == [("theirs", 1), ("theirs", 2), ("theirs, warm", 2), ("theirs", 8)]
 
 
 def test_a_program_that_is_not_installed_is_left_out_with_the_command_that_installs_it():
@@ -127,7 +133,7 @@ def test_sections_are_named_once(stand_in, tmp_path, capsys):
 
 def test_bars_show_the_rows_with_a_target():
     theirs = {"variant": "theirs", "ratio_cpu": 1.0, "ratio_cpu_min": 1.0, "ratio_cpu_max": 1.0, "target": None}
-    ours = {"variant": "ours", "ratio_cpu": 0.3, "ratio_cpu_min": 0.2, "ratio_cpu_max": 40.0, "target": 2.0}
+    ours = {"variant": "ours", "against": "theirs", "ratio_cpu": 0.3, "ratio_cpu_min": 0.2, "ratio_cpu_max": 40.0, "target": 2.0}
     one, also, two = (chart.bars([Table("t", rows)]) for rows in ([theirs, ours], [theirs, theirs, ours], [theirs, ours, ours]))
     assert one.shape == also.shape
     assert two.shape[1] > one.shape[1]
@@ -231,11 +237,12 @@ def test_torch_fidelity_and_genrev_compare_the_same_folders_with_the_same_weight
     monkeypatch.setattr(fid, "write_reference", Path.touch)
     monkeypatch.setattr(fid, "race", lambda title, sides, *_, notes: seen.append((sides, _held(sides))) or Table(title, [], tuple(notes)))
     fid.fid(QUICK, CPU, SILENT)
-    (cold, warm, *_), held = seen[1]
+    (cold, warm, *ours), held = seen[1]
     assert cold.judge('a warning\n{\n  "frechet_inception_distance": 7.5\n}') == {"fid": 7.5}
     assert warm.command == cold.command
     assert (cold.clean, warm.clean) == ([Path(cold.command[cold.command.index("--cache-root") + 1])], ())
     assert held == [{"one": 2, "other": 2}] * 4
+    assert [side.against for side in ours] == ["", warm.name]
 
 
 def _held(sides):

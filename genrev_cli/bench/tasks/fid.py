@@ -46,8 +46,9 @@ def fid(options: BenchOptions, device: torch.device, progress: Progress) -> list
             if real
             else "Inception has random weights, because the published ones are not on this machine",
         ]
+        cold, warm = _torch_fidelity(files)
         statistics = [_pytorch_fid(files), *_genrev(files, "images", "reference.npz")]
-        folders = [*_torch_fidelity(files), *_genrev(files, "one", "other")]
+        folders = [cold, warm, *_genrev(files, "one", "other", against=warm.name)]
         return [
             race(f"FID of {n} PNG files on {device.type}", statistics, options, progress, notes=notes),
             race(f"FID between two folders, {n} PNG files in all, on {device.type}", folders, options, progress, notes=[*notes, RESIZED]),
@@ -69,7 +70,7 @@ def _pytorch_fid(files: Files) -> Side:
     return Side("pytorch-fid", (sys.executable, *words), _printed, needs={"pytorch_fid": "pytorch-fid"}, environment=home)
 
 
-def _torch_fidelity(files: Files) -> list[Side]:
+def _torch_fidelity(files: Files) -> tuple[Side, Side]:
     cache, names = files.home / "fidelity", ("one", "other")
     words = [sys.executable, "-m", "torch_fidelity.fidelity", "--fid", "--json", "--silent", "--cache-root", str(cache)]
     words += ["--feature-extractor-weights-path", str(hub(files.home)), *(["--cpu"] if files.device.type == "cpu" else ["--gpu", "0"])]
@@ -77,16 +78,17 @@ def _torch_fidelity(files: Files) -> list[Side]:
         words += [f"--input{number}", str(files.home / name), f"--input{number}-cache-name", name]
     needs = {"torch_fidelity": "torch-fidelity"}
     cold = Side("torch-fidelity, empty cache", words, _fidelity, clean=[cache], needs=needs)
-    return [cold, replace(cold, name="torch-fidelity, full cache", clean=())]
+    return cold, replace(cold, name="torch-fidelity, full cache", clean=())
 
 
-def _genrev(files: Files, images: str, reference: str) -> list[Side]:
+def _genrev(files: Files, images: str, reference: str, against: str = "") -> list[Side]:
+    """Return genrev with an empty cache and with a full one. against: what the latter is compared with."""
     cache, home = files.home / "cache", files.home
     words = genrev("fid", home / images, "--ref", home / reference, "--weights", files.weights, "--device", files.device)
     words = (*words, "--out", str(home / "f.json"), "--json")
     cold = Side("genrev, empty cache", words, lambda text: {"fid": answer(text)["value"]}, clean=[cache], target=TARGET)
     cold = replace(cold, environment={"GENREV_CACHE": str(cache)})
-    return [cold, replace(cold, name="genrev, full cache", clean=())]
+    return [cold, replace(cold, name="genrev, full cache", clean=(), against=against)]
 
 
 def _fidelity(stdout: str) -> dict[str, float]:

@@ -23,7 +23,8 @@ TARGET = 2.0
 
 LAUNCH = Path(__file__).with_name("launch.py")
 NOTES = (
-    "ratio_cpu: CPU seconds of the first row over those of this row, median over rounds (least, greatest); ratio: the same for wall time",
+    "ratio_cpu: CPU seconds of the program in 'against' over those of this row, median over rounds (least, greatest)",
+    "ratio: the same for wall time",
     "every run is its own process, with its start; CPU seconds include its children, and peak_mb is that of its largest process",
 )
 
@@ -33,7 +34,7 @@ class Side:
     """A program. judge: its stdout → columns that say how good its result is. clean: files and folders to remove before each run.
 
     needs: name of the package to import → name to install, for a program of other people; {} for genrev.
-    environment: variables to set. target: the wanted ratio of CPU time.
+    environment: variables to set. target: the wanted ratio of CPU time. against: name of the side to compare with; '' is the first.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Side:
     needs: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     target: float | None = None
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,20 +116,27 @@ def spend(side: Side, threads: int, earlier: Path) -> Cost:
 
 
 def compared(costs: Sequence[tuple[Side, Sequence[Cost]]], *, rated: bool = True) -> list[dict[str, Any]]:
-    """Return a row per side; if `rated`, with ratios to the first. The ratio of a round compares runs that follow each other closely."""
-    return [_row(side, own, costs[0][1] if rated else None) for side, own in costs]
+    """Return a row per side; if `rated`, with ratios to another side. The ratio of a round compares runs that follow each other closely.
+
+    A side whose opponent is missing is compared with the first.
+    """
+    named = {side.name: own for side, own in costs}
+    first = costs[0][0].name
+    opponents = [side.against if side.against in named else first for side, _ in costs]
+    return [_row(side, own, (name, named[name]) if rated else None) for (side, own), name in zip(costs, opponents, strict=True)]
 
 
-def _row(side: Side, own: Sequence[Cost], baseline: Sequence[Cost] | None) -> dict[str, Any]:
+def _row(side: Side, own: Sequence[Cost], opponent: tuple[str, Sequence[Cost]] | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "variant": side.name,
         "cpu_seconds": median(cost.cpu_seconds for cost in own),
         "seconds": median(cost.seconds for cost in own),
         "peak_mb": max(cost.peak_mb for cost in own),
     }
-    if baseline:
+    if opponent:
+        name, baseline = opponent
         cpu = [theirs.cpu_seconds / ours.cpu_seconds for theirs, ours in zip(baseline, own, strict=True)]
         wall = [theirs.seconds / ours.seconds for theirs, ours in zip(baseline, own, strict=True)]
-        row |= {"ratio_cpu": median(cpu), "ratio_cpu_min": min(cpu), "ratio_cpu_max": max(cpu), "target": side.target}
+        row |= {"against": name, "ratio_cpu": median(cpu), "ratio_cpu_min": min(cpu), "ratio_cpu_max": max(cpu), "target": side.target}
         row |= {"ratio": median(wall), "ratio_min": min(wall), "ratio_max": max(wall)}
     return row | side.judge(own[-1].stdout)
