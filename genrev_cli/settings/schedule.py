@@ -81,7 +81,12 @@ class RunOptions(Settings):
         4096, "Keep the images on the device up to this size, else read them as needed.", panel=ADVANCED, at_least=0
     )
     compile: bool = setting(False, "Compile the networks with torch.compile.", panel=ADVANCED)
-    channels_last: bool = setting(False, "Keep weights in channels-last memory order.", panel=ADVANCED)
+    channels_last: str = setting(
+        "auto",
+        "Keep weights in channels-last memory order. auto: on a CPU, for invertible networks.",
+        panel=ADVANCED,
+        choices=("auto", "on", "off"),
+    )
     evaluation: EvalOptions = field(default_factory=EvalOptions)
 
     def scored(self, evaluation: EvalOptions) -> "RunOptions":

@@ -24,7 +24,7 @@ TRAINING_CASES = {
     "recon-streamed": _trains(f"{RECON} --resident-megabytes 0", "recon-streamed"),
     "recon-reversible": _trains(f"{RECON} --memory reversible", "recon-reversible"),
     "recon-ema": _trains(f"{RECON} --ema-halflife-images 100", "recon-ema"),
-    "recon-channels-last": _trains(f"{RECON} --channels-last", "recon-channels-last"),
+    "recon-channels-last": _trains(f"{RECON} --channels-last on", "recon-channels-last"),
     "adversarial-streamed": _trains(f"{ADVERSARIAL} --resident-megabytes 0", "adversarial-streamed"),
     "adversarial-reversible": _trains(f"{ADVERSARIAL} --memory reversible", "adversarial-reversible"),
     "matching-mmd": _trains(f"{ADVERSARIAL} --matcher mmd", "matching-mmd"),

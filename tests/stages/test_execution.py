@@ -1,5 +1,6 @@
 """--memory, --compile, --channels-last, --exact-bits and the guard, in the stages."""
 
+import copy
 import os
 import re
 import shutil
@@ -15,10 +16,10 @@ from torch import nn
 from genrev_cli.cli import main
 from genrev_cli.errors import DivergedError, FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint
-from genrev_cli.models import MEMORY, RevNet
+from genrev_cli.models import MEMORY, RevNet, build_model
 from genrev_cli.models.revnet import Scale
 from genrev_cli.precision import autocast_in
-from genrev_cli.runs.execution import effect_of_precision
+from genrev_cli.runs.execution import _faster_with_channels_last, effect_of_precision, execute
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
 from genrev_cli.scoring.exactness import Exactness, exact, filled
@@ -81,12 +82,30 @@ def test_reversible_memory_needs_an_invertible_network(perceptual, tmp_path):
 
 
 def test_channels_last_changes_only_rounding_and_resumes(recon, tmp_path):
-    run = replace(RUN, channels_last=True)
-    plain = weights(recon(tmp_path / "plain.safetensors", steps=6).out)
+    run, off = replace(RUN, channels_last="on"), replace(RUN, channels_last="off")
+    plain = weights(recon(tmp_path / "plain.safetensors", steps=6, run=off).out)
     whole = weights(recon(tmp_path / "whole.safetensors", steps=6, run=run).out)
     assert distance(plain, whole) < 1e-5
     out = recon(tmp_path / "parts.safetensors", steps=3, run=run).out
     assert distance(whole, weights(recon(out, steps=6, run=run).out)) == 0
+
+
+def test_channels_last_is_chosen_for_invertible_networks_on_a_cpu():
+    image = {"image_shape": [1, 8, 8]}
+    revnet = build_model({"name": "revnet", "scales": [{"blocks": 1, "hidden": 4}], **image})
+    other = build_model({"name": "strided", "channels": [4], "dense": 4, "latent_dim": 2, "norm": "none", **image})
+    for model, auto in ((revnet, True), (other, False)):
+        for choice, expected in (("auto", auto), ("on", True), ("off", False)):
+            method = SimpleNamespace(autoencoder=model, modules={"model": copy.deepcopy(model)}, second_order=False)
+            execute(method, Schedule(), replace(RUN, channels_last=choice))
+            kernels = [
+                weight
+                for weight in method.modules["model"].parameters()
+                if weight.ndim == 4 and weight.shape[1] > 1 and weight.shape[2] > 1
+            ]
+            assert all(weight.is_contiguous(memory_format=torch.channels_last) == expected for weight in kernels), (choice, expected)
+    with torch.device("meta"):
+        assert not _faster_with_channels_last(build_model(revnet.config))
 
 
 def test_only_branches_are_compiled(recon, perceptual, tmp_path, monkeypatch):
