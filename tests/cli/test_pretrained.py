@@ -69,7 +69,7 @@ def test_info_shows_its_scores_in_lines_that_can_be_read(run):
     lines = [line.strip() for line in out.splitlines()]
     scores = [line for line in lines if line.startswith("score: ")]
     assert (code, len(scores)) == (0, 2)
-    assert scores[0].startswith("score: FD-classifier 162.6, precision 0.7342, ")
+    assert scores[0].startswith("score: FD-classifier 101.8, precision 0.7186, ")
     assert scores[1].endswith("split test, sampler ot")
     assert all(len(line) < 300 for line in scores)
     assert sum(line.startswith("$ genrev fid ") for line in lines) == 2
