@@ -25,8 +25,8 @@ _CHAIN = (
     "interpolate --ckpt {0}/adversarial.safetensors --ot {0}/ot.safetensors --device {1} --out {0}/interpolations-ot.png",
     "traverse --ckpt {0}/adversarial.safetensors --around 0 --device {1} --out {0}/traversals.png",
     "fit-directions {0}/codes.h5 --seed 0 --device {1} --out {0}/directions.safetensors",
-    "edit 0 1 2 3 4 5 --ckpt {0}/adversarial.safetensors --directions {0}/directions.safetensors --toward 3 --steps 7 --device {1} "
-    "--out {0}/edits.png",
+    "edit 0 1 2 3 4 5 --ckpt {0}/adversarial.safetensors --directions {0}/directions.safetensors --toward 3 --fade 1 --steps 7 "
+    "--device {1} --out {0}/edits.png",
     "sample --ckpt {0}/recon.safetensors -n 1250 --seed 0 --device {1} --out {0}/samples-pretrained.h5",
     f"fid {{0}}/samples-pretrained.h5 {_SCORE} --features pixel --device {{1}} --out {{0}}/fid-pretrained.json",
     "sample --ckpt {0}/adversarial.safetensors -n 1250 --seed 0 --device {1} --out {0}/samples",

@@ -30,6 +30,7 @@ class Edits:
 
     move: (name of a direction, strength in its standard deviations). dims: (active dimension, strength in the prior's standard deviations).
     toward: (a class or a picture file, share of the way). like, unlike: pictures; mean code of the first minus that of the others is added.
+    fade: share of the photo's inactive dimensions that goes with the edits, from 0 to 1.
     Raises UsageError for numbers beyond LARGEST, and for one of like and unlike without the other.
     """
 
@@ -39,8 +40,11 @@ class Edits:
     like: tuple[str, ...] = ()
     _: KW_ONLY
     unlike: tuple[str, ...] = ()
+    fade: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.fade <= 1:
+            raise UsageError(f"--fade {self.fade:g}: must be from 0 to 1")
         for flag, entries in (("--move", self.move), ("--dim", self.dims), ("--toward", self.toward)):
             for name, number in entries:
                 if not abs(number) <= LARGEST:
@@ -60,6 +64,7 @@ def parsed(
     toward: Sequence[str] = (),
     like: Sequence[str | Path] = (),
     unlike: Sequence[str | Path] = (),
+    fade: float = 0.0,
 ) -> Edits:
     """Return the edits that words of options describe. Raises UsageError for words of another form."""
     moves = [_named(word, "--move", "NAME=+2, in standard deviations") for word in move]
@@ -73,6 +78,7 @@ def parsed(
         toward=tuple(map(_target, toward)),
         like=tuple(map(str, like)),
         unlike=tuple(map(str, unlike)),
+        fade=fade,
     )
 
 
@@ -83,6 +89,7 @@ def edits_of(
     toward: Mapping[Any, float] | str | int | Path | None = None,
     like: Any = (),
     unlike: Any = (),
+    fade: float = 0.0,
 ) -> Edits:
     """Return the edits that Python users write: {name: strength}, {dimension: strength}, {class or file: share}, or one of the latter.
 
@@ -95,6 +102,7 @@ def edits_of(
         toward=tuple((str(target), float(share)) for target, share in towards),
         like=_several(like),
         unlike=_several(unlike),
+        fade=float(fade),
     )
 
 
@@ -108,8 +116,16 @@ def words_of(edits: Edits) -> list[str]:
         for flag, paths in (("--like", edits.like), ("--unlike", edits.unlike)):
             for path in paths:
                 yield from (flag, path)
+        if edits.fade:
+            yield from ("--fade", _number(edits.fade, ""))
 
     return list(words())
+
+
+def require_fading(fade: float, strength: float) -> None:
+    """Raise UsageError if 1 − fade · strength, the share of the inactive dimensions that stays, is not from 0 to 1."""
+    if not 0 <= fade * strength <= 1:
+        raise UsageError(f"--fade {fade:g}: with --strength {strength:g}, choose at most {max(0.0, 1 / strength):.3g}")
 
 
 def _number(number: float, sign: str) -> str:
@@ -148,6 +164,7 @@ def _float(word: str) -> float | None:
 @dataclass(frozen=True, kw_only=True)
 class EditSettings(Settings):
     """strength: of all edits together; 0 gives the photo back. rest: share that is kept of what lies outside of the prior's support.
+    fade: share of it that goes in proportion to the strength.
 
     steps: 0 writes the edited photos, else rows from none to all of the edits.
     changed: a pixel counts as changed if it differs by more than this many of 255 levels. exact_bits: 0 is the network's own.
@@ -175,6 +192,10 @@ class EditSettings(Settings):
     rest: float = setting(
         1.0, "Share of the photo's other dimensions that stays: 1 keeps all, 0 is --latent restricted.", panel=METHOD, at_least=0, at_most=1
     )
+    fade: float = setting(
+        0.0, "Share of them that goes with the edit, and so does not stand in its way; strength 0 still gives the photo back.",
+        panel=METHOD, at_least=0, at_most=1,
+    )  # fmt: skip
     steps: int = setting(
         0, "Write a picture with a row per photo, in this many steps from none to all of the edits.", panel=METHOD, at_least=0,
         shown="the edited photos only",
@@ -201,9 +222,10 @@ class EditSettings(Settings):
             raise UsageError("--steps 1: a row goes from none to all of the edits; give at least 2")
         if self.latent == RESTRICTED and self.rest not in (0, 1):
             raise UsageError(f"--rest {self.rest:g}: needs --latent full; --latent restricted keeps nothing of the rest")
+        require_fading(self.fade, self.strength)
         if not self.edits() and self.rest == 1:
             raise UsageError("no edit is given; pass --move, --dim, --toward, --like with --unlike, or --rest")
 
     def edits(self) -> Edits:
         """Return the edits that the options describe. Raises UsageError for words of another form."""
-        return parsed(move=self.move, dims=self.dims, toward=self.toward, like=self.like, unlike=self.unlike)
+        return parsed(move=self.move, dims=self.dims, toward=self.toward, like=self.like, unlike=self.unlike, fade=self.fade)

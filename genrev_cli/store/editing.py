@@ -62,7 +62,8 @@ class Editor:
         if edits.like:
             like, unlike = (torch.cat([self.code_of(path) for path in paths]) for paths in (edits.like, edits.unlike))
             changes.append(mathematics.arithmetic(like, unlike))
-        return mathematics.total(changes, own)
+        change = mathematics.total(changes, own)
+        return change + self._fading(edits.fade, change) if edits.fade else change
 
     def class_of(self, word: str) -> tuple[int | None, str] | None:
         """Return number and name of the class that a word means, None if it means none. The number is None where only directions know it.
@@ -112,6 +113,15 @@ class Editor:
             raise UsageError(f"--dim {number}: {self.model.path} has active dimensions 0 to {prior.dim - 1}")
         place = self.in_latent(torch.eye(prior.dim)[number]).argmax().item()
         return mathematics.dimension(int(place), prior.moments()[1][number].item(), strength, self._blank())
+
+    def _fading(self, fade: float, change: Change) -> Change:
+        """Return the change of inactive dimensions toward 0, where no other edit goes toward something."""
+        if not self.full:
+            raise UsageError(f"--fade {fade:g}: --latent restricted has dropped the other dimensions already; leave one of the two out")
+        where = (1 - self._active()) * (change.pull == 0)
+        if not where.any():
+            raise UsageError(f"--fade {fade:g}: no dimension is left that could fade; leave it out")
+        return mathematics.toward(self._blank(), fade, where)
 
     def _toward(self, word: str, share: float) -> Change:
         found, is_file = self.class_of(word), Path(word).exists()

@@ -15,7 +15,7 @@ from genrev_cli.latents.flow import Flow
 from genrev_cli.models import Autoencoder
 from genrev_cli.plugins import load_asked
 from genrev_cli.seeds import derive
-from genrev_cli.settings.edits import edits_of
+from genrev_cli.settings.edits import edits_of, require_fading
 from genrev_cli.settings.sample import SPREAD
 from genrev_cli.settings.sampling import Draw, SamplerFile
 from genrev_cli.shapes import Images, Latents
@@ -177,6 +177,7 @@ class Model:
         directions: str | Path | None = None,
         full: bool = True,
         rest: float = 1.0,
+        fade: float = 0.0,
         strength: float = 1.0,
         batch: int = BATCH,
     ) -> Any:
@@ -184,10 +185,12 @@ class Model:
 
         move: {name of a direction: strength}, with `directions`, a file of fit-directions. dim: {active dimension: strength}. Strengths
         are in standard deviations. toward: {class or picture file: share of the way}, or one of them, all the way. like, unlike: picture
-        files whose difference of codes is added. full: keep the photo's inactive dimensions, and so its details, or the share `rest`.
+        files whose difference of codes is added. full: keep the photo's inactive dimensions, and so its details, or the share `rest`. fade:
+        the share of them that goes in proportion to the strength.
         Raises UsageError for a direction, dimension or target that there is not, FileError for unusable files.
         """
-        edits = edits_of(move=move, dim=dim, toward=toward, like=like, unlike=unlike)
+        edits = edits_of(move=move, dim=dim, toward=toward, like=like, unlike=unlike, fade=fade)
+        require_fading(fade, strength)
         given = images_given(self._checkpoint, x, self.device)
         found = directions_of(self._checkpoint, Path(directions) if directions else None, Warnings())
 

@@ -211,6 +211,49 @@ def test_a_share_of_the_rest_stays(studio, edit):
     assert np.abs(genrev_images("some.h5").astype(int) - made).max() <= 1
 
 
+def test_the_rest_fades_with_the_strength(studio, edit):
+    """z' = z + s·(Δ − f·z on inactive dimensions): strength 0 gives the photo back, fade 1 and strength 1 leave only active dimensions."""
+    import torch
+
+    model = genrev.load(studio / "recon.safetensors", device="cpu")
+    images = folder(studio / "photos")[:5, None].astype(np.uint8)
+    z = torch.from_numpy(model.encode(images, full=True))
+    rest = torch.ones(z.shape[1])
+    rest[model.prior.active] = 0
+    moved = torch.zeros(z.shape[1])
+    moved[model.prior.active[2]] = -1.5 * model.prior.moments()[1][2]
+    for fade, strength in ((0.5, 1), (1, 0.5), (1, 1), (0.25, 2)):
+        made = model.edit(images, dim={2: -1.5}, fade=fade, strength=strength)
+        expected = model.decode((z + strength * (moved - fade * rest * z)).numpy())
+        assert np.abs(made.astype(int) - expected.astype(int)).max() <= 1
+    assert (model.edit(images, dim={2: -1.5}, fade=1, strength=0) == images).all()
+    words = [studio / f"photos/{number:02}.png" for number in range(5)] + ["--dim", "2=-1.5", "--fade", 0.25, "--strength", 2]
+    assert edit(*words, "--out", "some.h5")[0] == 0
+    assert np.abs(genrev_images("some.h5").astype(int) - made).max() <= 1
+    assert read_any_header(Path("some.h5")).config["edits"] == ["--dim", "2=-1.5", "--fade", "0.25"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--dim", "0=1", "--fade", "1", "--strength", "2"), "--fade 1: with --strength 2, choose at most 0.5"),
+        (("--dim", "0=1", "--fade", "1", "--strength=-1"), "--fade 1: with --strength -1, choose at most 0"),
+        (("--dim", "0=1", "--fade", "2"), "--fade"),
+        (
+            ("--dim", "0=1", "--fade", "1", "--latent", "restricted"),
+            "--fade 1: --latent restricted has dropped the other dimensions already",
+        ),
+        (("--toward", "photos/03.png", "--fade", "1"), "--fade 1: no dimension is left that could fade; leave it out"),
+        (("--fade", "1"), "no edit is given"),
+    ],
+)
+def test_a_fade_without_sense(studio, edit, tmp_path, words, problem):
+    shutil.copytree(studio / "photos", tmp_path / "photos")
+    code, _, err = edit("photos/00.png", *words, "--out", "one.png")
+    assert code == 2
+    assert problem in err
+
+
 def test_row_numbers_choose_images_of_the_data(studio, edit, run, tmp_path):
     """The photos of the studio are the first images of the test split."""
     code, out, err = edit(3, 5, "--data", studio / "digits.h5", *MANY, "--out", "rows")
