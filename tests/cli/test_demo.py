@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_chain_is_that_of_the_pipeline(tmp_path):
     given = [
         "SOURCE=mnist-small", "DATA=demo/mnist-small.h5", "FEATURES=pixel", "N=1250", "DEVICE=cpu", "OUT=demo", "GENREV=genrev",
-        "PRETRAIN=--init mnist --steps 60", "ADVERSARIAL=--steps 60", "EDIT=--toward 3",
+        "PRETRAIN=--init mnist --steps 60", "ADVERSARIAL=--steps 60", "EDIT=--toward 3 --fade 1",
     ]  # fmt: skip
     alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}  # of 'make test'
     words = ["make", "-n", "-f", ROOT / "pipelines/grn.mk", *given]
