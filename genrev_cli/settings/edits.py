@@ -193,7 +193,7 @@ class EditSettings(Settings):
         1.0, "Share of the photo's other dimensions that stays: 1 keeps all, 0 is --latent restricted.", panel=METHOD, at_least=0, at_most=1
     )
     fade: float = setting(
-        0.0, "Share of them that goes with the edit, and so does not stand in its way; strength 0 still gives the photo back.",
+        0.0, "Share of the photo's other dimensions that goes with the edit, so that no remains spoil it; strength 0 is still the photo.",
         panel=METHOD, at_least=0, at_most=1,
     )  # fmt: skip
     steps: int = setting(
