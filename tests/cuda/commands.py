@@ -91,11 +91,17 @@ OTHERS = {
 
 
 def words_on(device, case, inputs, outputs):
-    """Return the words of a case on a device; training looks at nothing but after its last step."""
+    """Return the words of a case on a device; training looks at nothing but after its last step.
+
+    Training keeps one memory order: a CPU would choose another one for invertible networks, which gives other bits.
+    """
     words = case.words(inputs, outputs, STEPS)
     if "--device" in words:
         words[words.index("--device") + 1] = device
-    return words + (LOOK_NEVER.split() if case.trains and "--steps" in words else [])
+    if not (case.trains and "--steps" in words):
+        return words
+    order = [] if "--channels-last" in words or words[0] == "fit-flow" else ["--channels-last", "off"]
+    return words + LOOK_NEVER.split() + order
 
 
 def _recipes():
