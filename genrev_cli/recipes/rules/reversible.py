@@ -88,6 +88,8 @@ def _grn(facts: Facts) -> Tables:
         "max_grad_norm": Reasoned(5.0, "Only_Clamp.ipynb"),
         "batch": Reasoned(batch, "the authors have 250; n/8 at most, and fewer large images"),
     }
+    if facts.shape[0] == 1:
+        shared["one_sided"] = Reasoned(True, "ours, for gray: many have a black or white background (docs/results.md)")
     recon = {**shared, "lr": Reasoned(lr, why), "steps": _steps(facts, model, batch, RECON, minutes=3.5)}
     return {
         "model": model,
