@@ -45,6 +45,16 @@ class Tab:
             time.sleep(0.05)
         return value
 
+    def logged(self, word, seconds=30):
+        """Wait for a log entry with a word, in lower case, and return all entries' texts. Entries may come later than what they tell of."""
+        limit = time.monotonic() + seconds
+        while True:
+            self.run("0")  # receives what came meanwhile
+            entries = [event["params"]["entry"]["text"].lower() for event in self.events if event.get("method") == "Log.entryAdded"]
+            if any(word in entry for entry in entries) or time.monotonic() > limit:
+                return entries
+            time.sleep(0.05)
+
     def go(self, address):
         """Open an address."""
         self.call("Page.enable")
