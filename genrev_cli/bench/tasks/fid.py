@@ -57,7 +57,7 @@ def fid(options: BenchOptions, device: torch.device, progress: Progress) -> list
 
 @dataclass(frozen=True)
 class Files:
-    """Where the task's files are: folders, reference and caches in `home`, and the weights of Inception for genrev."""
+    """The files of the task: folders, reference and caches in `home`, and the weights of Inception for genrev."""
 
     home: Path
     weights: Path
