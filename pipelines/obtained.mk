@@ -4,6 +4,7 @@
 #   prepare-data → pace → train → (pace → train) → (encode → fit-ot) → fid, once for each kind of features → page
 #
 # make -j 2 -f pipelines/obtained.mk MINUTES=60 SEEDS="0 1 2" SOURCES="mnist cifar10"
+# make -f pipelines/obtained.mk SIZE=small MINUTES=5 SOURCES=celeba64        # networks for a CPU instead of the papers'
 # make -f pipelines/obtained.mk ROWS=lpga-mnist MINUTES=0 DEVICE=cuda FEATURES=inception N=10000    # the recipe's own length, on a GPU
 #
 # 'pace' measures the CPU seconds of a step (on a GPU the seconds of the clock) and plans as many steps as fit into MINUTES, which the
@@ -11,6 +12,7 @@
 # 'make page' writes the page from what there is. Run the same command again to go on after an interruption.
 
 MINUTES  ?= 15
+SIZE     ?=
 SEEDS    ?= 0
 ifdef ROWS
 SOURCES  ?= $(sort $(foreach row,$(ROWS),$(DATA_$(row))))
@@ -22,8 +24,8 @@ FEATURES ?=
 N        ?= 5000
 DEVICE   ?= cpu
 DATA     ?= data
-OUT      ?= runs/obtained/$(if $(filter-out 0,$(MINUTES)),$(MINUTES)-minutes,recipes)
-PAGE     ?= $(if $(filter-out 0,$(MINUTES)),docs,$(OUT))/obtained.md
+OUT      ?= runs/obtained/$(if $(filter-out 0,$(MINUTES)),$(MINUTES)-minutes,recipes)$(SIZE:%=-%)
+PAGE     ?= $(if $(filter-out 0,$(MINUTES)),docs,$(OUT))/obtained$(SIZE:%=-%).md
 OT       ?=
 GENREV   ?= genrev
 PYTHON   ?= python3
@@ -31,15 +33,15 @@ SELF     := $(lastword $(MAKEFILE_LIST))
 
 include $(dir $(lastword $(MAKEFILE_LIST)))quote.mk
 $(call CARRIED,OUT DATA PAGE)
-$(call ONE_LINE,SEEDS SOURCES FEATURES MINUTES)
+$(call ONE_LINE,SEEDS SOURCES FEATURES MINUTES SIZE)
 
 OBTAINED := $(PYTHON) -m genrev_cli.obtained
 ON       := --device $(call Q,$(DEVICE))
 export OMP_NUM_THREADS ?= 1
 
 # PREPARE_mnist := mnist, TRAIN_grn-mnist_1 := pretrain-recon --recipe grn, …
-VARIABLES := $(shell $(OBTAINED) variables)
-$(if $(VARIABLES),,$(error '$(OBTAINED) variables' failed: give a Python that has genrev, as in PYTHON=.venv/bin/python))
+VARIABLES := $(shell $(OBTAINED) variables --size $(call Q,$(SIZE)))
+$(if $(VARIABLES),,$(error '$(OBTAINED) variables' failed: see the message above, or give a Python that has genrev, as in PYTHON=.venv/bin/python))
 $(eval $(subst ;,$(NEWLINE),$(VARIABLES)))
 UNKNOWN  := $(strip $(foreach row,$(ROWS),$(if $(DATA_$(row)),,$(row))))
 $(if $(UNKNOWN),$(error no row '$(UNKNOWN)'; rows.toml has METHOD-DATA, as in lpga-mnist))
@@ -52,7 +54,7 @@ all:
 
 page:
 	@$(OBTAINED) page --runs $(call Q,$(OUT)) --seeds $(call Q,$(SEEDS)) --sources $(call Q,$(SOURCES)) --features $(call Q,$(FEATURES)) \
-		--minutes $(call Q,$(MINUTES)) --out $(call Q,$(PAGE))
+		--minutes $(call Q,$(MINUTES)) --size $(call Q,$(SIZE)) --out $(call Q,$(PAGE))
 
 # PATH_mnist=raw/mnist names the folder of the downloaded files.
 $(DATA)/%.h5:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from genrev_cli.errors import GenrevError
 from genrev_cli.obtained.table import contents, makefile_variables
+from genrev_cli.settings.sizes import SIZES
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m genrev_cli.obtained")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("variables", help="Print the rows as assignments of make, separated by semicolons.")
+    variables = commands.add_parser("variables", help="Print the rows as assignments of make, separated by semicolons.")
     pace = commands.add_parser("pace", help="Measure a training command and plan its steps.")
     pace.add_argument("--minutes", type=float, required=True)
     pace.add_argument("--device", required=True)
@@ -27,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--features", type=str.split, default=[])
     page.add_argument("--minutes", type=float, required=True)
     page.add_argument("--out", type=Path, required=True)
+    for sized in (variables, page):
+        sized.add_argument("--size", choices=("", *SIZES), default="", help="Size of the networks; default: those of the recipes.")
     return parser
 
 
@@ -34,12 +37,14 @@ def main(words: list[str]) -> None:
     """Carry out one command. Raises GenrevError."""
     given = _parser().parse_args(words)
     if given.command == "variables":
-        print(";".join(makefile_variables(contents())))
+        print(";".join(makefile_variables(contents().of_size(given.size))))
         return
     if given.command == "page":
+        from genrev_cli.obtained.conditions import Scale
         from genrev_cli.obtained.page import write_page
 
-        write_page(given.out, given.runs, seeds=given.seeds, sources=given.sources, features=given.features, minutes=given.minutes)
+        scale = Scale(minutes=given.minutes, size=given.size)
+        write_page(given.out, given.runs, seeds=given.seeds, sources=given.sources, features=given.features, scale=scale)
         print(given.out)
         return
     from genrev_cli.obtained.pace import measure, read_pace, write_pace

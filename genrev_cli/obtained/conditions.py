@@ -1,6 +1,7 @@
 """Say where the rows were run, on which images, and with which commands, from the headers of what they made."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,19 @@ from genrev_cli.obtained.readings import Row
 from genrev_cli.report import words
 
 _VERSIONS = ("python", "torch", "genrev-cli")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much every row is trained. minutes: CPU minutes, 0 for the recipe's own steps. size: of the networks, '' for the recipe's own."""
+
+    minutes: float
+    size: str = ""
+
+    @property
+    def variables(self) -> str:
+        """Return the scale as variables of make."""
+        return f"MINUTES={self.minutes:g}" + (f" SIZE={self.size}" if self.size else "")
 
 
 def machine(rows: Sequence[Row]) -> Iterator[str]:
@@ -59,12 +73,12 @@ def _conditions(rows: Sequence[Row]) -> str:
     return "; ".join(found[metric] for metric in sorted(found))
 
 
-def ran(rows: Sequence[Row], runs: Path, *, seeds: Sequence[str], minutes: float, data: str) -> Iterator[str]:
+def ran(rows: Sequence[Row], runs: Path, *, seeds: Sequence[str], scale: Scale, data: str) -> Iterator[str]:
     """Yield the commands of the first complete run of each row, as their headers have them.
 
     Paths in the folder `runs` begin in it, those of images with data/.
     """
-    whole = f'make obtained MINUTES={minutes:g} SOURCES={data} SEEDS="{" ".join(seeds)}"'
+    whole = f'make obtained {scale.variables} SOURCES={data} SEEDS="{" ".join(seeds)}"'
     yield from ["### Commands", "", f"All of them: `{whole}`. Each row's first seed:", ""]
     headers = [header for row in rows if row.complete for header in row.complete[0].checkpoints]
     if headers:

@@ -2,10 +2,12 @@
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import combinations
 from typing import Any
+
+from genrev_cli.config import recipe_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,15 @@ class Method:
     encodes: bool = True
     bits: bool = False
     warm_up: str = ""
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether --size-of-model applies: not to a built-in recipe, whose network has one size."""
+        return not set(self.train[0].split()) & set(recipe_names())
+
+    def of_size(self, size: str) -> "Method":
+        """Return the same row with networks of a size; later commands go on with the first one's."""
+        return replace(self, train=(f"{self.train[0]} --size-of-model {size}", *self.train[1:]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +96,12 @@ class Contents:
     tables: tuple[Published, ...]
     claims: tuple[Claim, ...]
     cut: tuple[Cut, ...]
+
+    def of_size(self, size: str) -> "Contents":
+        """Return the rows with networks of a size ('': those of the recipes). Then none is cut."""
+        if not size:
+            return self
+        return replace(self, methods={key: method.of_size(size) for key, method in self.methods.items() if method.has_sizes}, cut=())
 
     def rows_of(self, data: str) -> list[Method]:
         """Return the methods that have a row on a data set."""

@@ -10,6 +10,7 @@ from genrev_cli.files.checkpoint import tensors_digest, write_checkpoint
 from genrev_cli.files.header import Header
 from genrev_cli.files.pictures import json_digest, write_json
 from genrev_cli.obtained.__main__ import main
+from genrev_cli.obtained.conditions import Scale
 from genrev_cli.obtained.pace import Pace, write_pace
 from genrev_cli.obtained.page import write_page
 from genrev_cli.settings.commands import all_commands
@@ -55,9 +56,9 @@ def made(tmp_path):
     return write
 
 
-def page_of(tmp_path, *, seeds=("0",), sources=("digits",), features=(), minutes=0.5):
+def page_of(tmp_path, *, seeds=("0",), sources=("digits",), features=(), minutes=0.5, size=""):
     path = tmp_path / "docs/obtained.md"
-    write_page(path, tmp_path, seeds=seeds, sources=sources, features=features, minutes=minutes)
+    write_page(path, tmp_path, seeds=seeds, sources=sources, features=features, scale=Scale(minutes=minutes, size=size))
     return path.read_text(encoding="utf-8")
 
 
@@ -185,6 +186,16 @@ def test_commands_on_the_page_are_real(tmp_path, made):
     names = re.findall(r"^genrev ([a-z][\w-]*)", page_of(tmp_path), re.M)
     assert names == ["train-vae"]
     assert set(names) <= set(all_commands())
+
+
+def test_a_size_of_networks_is_named_in_text_and_commands(tmp_path):
+    page = page_of(tmp_path, sources=("celeba64",), size="small")
+    assert "`--size-of-model small`" in page
+    assert "make obtained MINUTES=0.5 SIZE=small SOURCES=celeba64" in page
+    assert cells(page, "RevNet + adversary")["pixel"] == "not run", "no small network is too long for a CPU"
+    assert "WGAN-QC, its own networks" not in page, "its recipe has one size"
+    assert "ROWS=grn-celeba64 MINUTES=0 DEVICE=cuda" in page, "the papers' networks"
+    assert "--size-of-model" not in page_of(tmp_path, sources=("celeba64",))
 
 
 def test_an_unknown_data_set_is_refused(tmp_path):

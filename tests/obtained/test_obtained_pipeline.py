@@ -99,6 +99,15 @@ def test_the_recipes_own_length_needs_no_pace(pipeline):
     assert output.count("--device 'cuda'") == 10  # two trainings, encode, fit-ot, features, three scores, two of real images
 
 
+def test_a_size_of_networks_is_given_to_the_first_command_of_every_row(pipeline):
+    output = pipeline("-n", "all", "SOURCES=celeba64", "SIZE=small", "MINUTES=5")
+    commands = trained(output)
+    assert "runs/obtained/5-minutes-small/grn-celeba64/0/1.safetensors" in commands, "no small network is cut"
+    for target, words in commands.items():
+        assert ("--size-of-model" in words) == target.endswith("/1.safetensors"), target
+    assert "--size 'small' --out 'docs/obtained-small.md'" in output
+
+
 def test_a_map_is_made_from_the_first_checkpoint_and_used_in_every_sample(pipeline):
     output = pipeline("-n", "rows", "ROWS=aeotgan-mnist aeot-mnist", "OUT=o")
     gan = trained(output)["o/aeotgan-mnist/0/2.safetensors"]
@@ -173,7 +182,13 @@ def test_an_interrupted_make_deletes_nothing(pipeline):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(["ROWS=vae-mnits"], "no row 'vae-mnits'"), (["PYTHON=false"], "failed"), (["OUT=a b"], "make cannot carry")]
+    ("words", "says"),
+    [
+        (["ROWS=vae-mnits"], "no row 'vae-mnits'"),
+        (["PYTHON=false"], "failed"),
+        (["OUT=a b"], "make cannot carry"),
+        (["SIZE=smal"], "invalid choice: 'smal'"),
+    ],
 )
 def test_mistakes_are_named(pipeline, words, says):
     assert says in pipeline("-n", "rows", *words, code=2)

@@ -32,6 +32,18 @@ def test_the_first_command_of_a_row_can_train_its_images(key, data, tmp_path, wr
     assert main([*words, "--out", str(tmp_path / "x.safetensors")]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("key", "data"), [(key, data) for key, data in ROWS if key in TABLE.of_size("small").methods])
+def test_the_network_of_a_row_can_be_small(key, data, tmp_path, write_images, capsys):
+    source, shape = SHAPES[data]
+    images = write_images(tmp_path / "data.h5", shape, (700, 5, 3), source=source)
+    words = [*TABLE.of_size("small").methods[key].train[0].split(), "--data", str(images), "--dry-run", "--json", "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "x.safetensors")]) == 0, capsys.readouterr().err
+
+
+def test_a_recipe_of_one_size_has_no_small_row():
+    assert TABLE.methods.keys() - TABLE.of_size("small").methods.keys() == {"vae-small", "flow-revnet", "flow-gan", "wgan-qc-resnet"}
+
+
 @pytest.mark.parametrize("method", TABLE.methods.values(), ids=list(TABLE.methods))
 def test_every_command_and_option_of_a_row_is_real(method):
     for command in [*method.train, *([f"{method.train[0].split()[0]} {method.warm_up}"] if method.warm_up else [])]:
