@@ -3,7 +3,8 @@
 # make test-cuda   run the tests on an emulated CUDA device (placement, waits, TF32, two devices); needs gcc and the CUDA build of torch
 # make bench-guard   compare operators and allocations per step with tests/bench/budgets.json; UPDATE=1 records them again
 # make pretrained   train the model that comes with genrev, on MNIST in data/raw/mnist; an hour on two cores
-# make obtained   train the methods of the papers for equal times and write docs/obtained.md; a quarter of an hour of one core for each
+# make obtained   train the methods of the papers for equal times and write docs/obtained.md; a quarter of an hour of one core for each;
+#                 SIZE=small takes networks for a CPU, and writes docs/obtained-small.md
 # make torture   kill every stage twenty times and compare with an uninterrupted run; an hour on two cores
 # make soak   run every training stage for 5,000 steps and measure its memory; about half an hour on two cores
 PYTHON ?= python3
