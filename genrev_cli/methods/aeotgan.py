@@ -5,7 +5,7 @@ x_i an image and y_i = E(x_i) its code;   ỹ ~ p(y) a generated code, where p i
 Without E this is a GAN from noise: all codes are generated, and there are no pairs (x_i, y_i).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import final
 
@@ -24,6 +24,9 @@ from genrev_cli.training.method import AutoencoderMethod, Passes
 from genrev_cli.training.optim import Optimizer, descend
 
 Autocast = Callable[[], AbstractContextManager]
+
+WINS = 0.9
+"""Difference of D's mean probabilities of real and generated images from which a user is told."""
 
 
 @final
@@ -56,6 +59,14 @@ class AEOTGAN(AutoencoderMethod):
         self.modules["D"] = self.D
         adam = Optimizer([self.D], lr=c.lr_discriminator, betas=c.betas_discriminator, max_grad_norm=c.max_grad_norm_discriminator)
         self.optimizers = {"G": Optimizer(G, lr=c.lr, betas=c.betas, max_grad_norm=c.max_grad_norm), "D": adam}
+
+    def warnings(self, numbers: Mapping[str, float]) -> dict[str, str]:
+        """Tell when a discriminator with probabilities as scores is right nearly always: then samples of the generator get worse."""
+        real, fake = (numbers.get(name, 0.5) for name in ("D_real", "D_fake"))
+        if self.loss.shown is not torch.sigmoid or real - fake <= WINS:
+            return {}
+        says = f"the discriminator tells generated images from real ones (D is {fake:.2f} and {real:.2f}), so samples may get worse"
+        return {"discriminator": f"{says}; try a lower --lr-discriminator, more --generator-updates or a higher --weight-content"}
 
     def start(self, passes: Passes) -> None:
         """Without E, choose the active dimensions by the untrained network."""

@@ -128,13 +128,14 @@ class Callbacks:
         return self._monitor.numbers(self._state.method, self._state.trained)
 
     def _warn(self, step: int, numbers: dict[str, float]) -> None:
-        """Show each kind of warning about the inverse once."""
+        """Show each kind of warning about the method or the inverse once."""
         model, precision = getattr(self._state.method, "autoencoder", None), self._state.job.schedule.precision
+        found = self._state.method.warnings(numbers)
         if isinstance(model, Bijection):
-            for kind, sentence in warnings_of(numbers, model, precision).items():
-                if kind not in self._warned:
-                    self._warned.add(kind)
-                    self._progress.note(f"step {step}: {sentence}")
+            found |= warnings_of(numbers, model, precision)
+        for kind in found.keys() - self._warned:
+            self._warned.add(kind)
+            self._progress.note(f"step {step}: {found[kind]}")
 
     @uncompiled
     def preview(self, step: int) -> None:

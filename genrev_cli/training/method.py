@@ -61,6 +61,10 @@ class Method(ABC):
         """Return numbers on how exact the last step was, see `guard`. The log gets their largest value, not their mean."""
         return {}
 
+    def warnings(self, numbers: Mapping[str, float]) -> dict[str, str]:
+        """Return what the user should know of the numbers of a log line: kind → a sentence. Each kind is shown once."""
+        return {}
+
 
 class AutoencoderMethod(Method):
     """A way to train an autoencoder; a prior defines where codes lie in its latent."""

@@ -341,3 +341,12 @@ def test_the_norm_of_the_discriminator(name, loss, norm, layer):
     """It is the norm of the loss (gradient penalties prescribe one), else the one in the config, else that of D's paper."""
     norms = {type(module) for module in make(SMALL[name], loss=loss, norm=norm).D.modules()} & {torch.nn.BatchNorm2d, torch.nn.GroupNorm}
     assert norms == {layer}
+
+
+@pytest.mark.parametrize(
+    ("loss", "real", "fake", "told"), [("vanilla", 0.97, 0.02, True), ("vanilla", 0.86, 0.14, False), ("hinge-sn", 1.5, -1.5, False)]
+)
+def test_a_discriminator_that_wins_is_named(loss, real, fake, told):
+    found = make(loss=loss).warnings({"D_real": real, "D_fake": fake})
+    assert ("D is 0.02 and 0.97" in found.get("discriminator", "")) == told
+    assert make().warnings({"L1": 0.1}) == {}, "a line of the monitor"
