@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fid_files import Notes
 
 from genrev_cli.errors import FileError, UsageError
 from genrev_cli.files.checkpoint import read_checkpoint, read_checkpoint_header
+from genrev_cli.methods import aeotgan
 from genrev_cli.methods.gan_losses import LOSSES
 from genrev_cli.runs.resume import run_folder
 from genrev_cli.runs.train import train
@@ -99,6 +101,14 @@ def test_five_steps_and_five_more_equal_ten(gan, tmp_path, settings):
     for mine, theirs in ((weights(whole), weights(broken)), map(weights, states)):
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_a_discriminator_that_wins_is_named_once(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(aeotgan, "WINS", -1.0)
+    (ckpt, ot), notes = start, Notes()
+    train_gan(tmp_path / "gan.safetensors", ckpt=ckpt, sampler=ot, overrides={"train-gan": {"steps": 4}}, run=RUN, progress=notes)
+    assert sum("the discriminator tells generated images from real ones (D is 0." in note for note in notes.said) == 1
+    assert "more --generator-updates" in notes
 
 
 def test_the_generator_starts_as_the_autoencoder(start, gan, tmp_path):
