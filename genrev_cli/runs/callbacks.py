@@ -133,9 +133,10 @@ class Callbacks:
         found = self._state.method.warnings(numbers)
         if isinstance(model, Bijection):
             found |= warnings_of(numbers, model, precision)
-        for kind in found.keys() - self._warned:
-            self._warned.add(kind)
-            self._progress.note(f"step {step}: {found[kind]}")
+        for kind, sentence in found.items():
+            if kind not in self._warned:
+                self._warned.add(kind)
+                self._progress.note(f"step {step}: {sentence}")
 
     @uncompiled
     def preview(self, step: int) -> None:

@@ -190,6 +190,7 @@ def test_commands_on_the_page_are_real(tmp_path, made):
 
 def test_a_size_of_networks_is_named_in_text_and_commands(tmp_path):
     page = page_of(tmp_path, sources=("celeba64",), size="small")
+    assert page.startswith("# Published and obtained, small networks\n")
     assert "`--size-of-model small`" in page
     assert "make obtained MINUTES=0.5 SIZE=small SOURCES=celeba64" in page
     assert cells(page, "RevNet + adversary")["pixel"] == "not run", "no small network is too long for a CPU"
