@@ -10,8 +10,8 @@ from genrev_cli.report import words
 from genrev_cli.training.guard import LARGEST, ROUNDTRIP
 
 METHODS = Path(genrev_cli.__file__).parent / "methods"
-NOT_LOGGED = {"flow", "v", "R", "D", "G", "C", "f", "g", "classifier", "dims_of_class", "name", "variant", "weight_mmd"}
-"""Keys of dicts in methods that name optimizers, modules, results and settings instead."""
+NOT_LOGGED = {"flow", "v", "R", "D", "G", "C", "f", "g", "classifier", "dims_of_class", "name", "variant", "weight_mmd", "discriminator"}
+"""Keys of dicts in methods that name optimizers, modules, results, settings and warnings instead."""
 
 
 def keys_of(function: ast.FunctionDef) -> set[str]:
