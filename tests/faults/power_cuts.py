@@ -47,12 +47,8 @@ class Run:
     """What callbacks know of a run. weights: () float64, changed by each step."""
 
     def __init__(self, folder: Path) -> None:
-        self.out, self.folder, self.device, self.method = (
-            folder / NAME,
-            run_folder(folder / NAME),
-            CPU,
-            SimpleNamespace(warnings=lambda numbers: {}),
-        )
+        self.out, self.folder, self.device = folder / NAME, run_folder(folder / NAME), CPU
+        self.method = SimpleNamespace(warnings=lambda numbers: {})
         self.job = SimpleNamespace(monitor=Monitor, images=None, schedule=SimpleNamespace(seed=0, precision="fp32"), identity={})
         self.weights = torch.zeros((), dtype=torch.float64)
 
