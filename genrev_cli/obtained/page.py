@@ -39,10 +39,10 @@ _FULL = "Here every row is trained as long as its recipe says."
 _READING = """\
 **Distances** are Fréchet distances of generated images to the test images; lower is better. *classifier*: features of a classifier that
 `fit-features` trained; *pixel*: raw pixels; others have the name of their file of features (*squeezenet128*: docs/results.md). Neither of
-the first two is an FID, and distances compare only within a column. The distance of real training images shows what a perfect model would get;
-the classifier has learnt from these images, which makes theirs larger. *L1*: mean |x − x̂| of reconstructions from the restricted latent,
-clipped to [0, 1]. *Round trip*: mean |x − x̂| through the full latent; for invertible networks that is rounding. Several seeds: mean ±
-standard deviation.
+the first two is an FID, and distances compare only within a column. The distance of real training images shows what a perfect model would
+get; the classifier has learnt from these images, which makes theirs larger. *L1*: mean |x − x̂| of reconstructions from the restricted
+latent, clipped to [0, 1]. *Round trip*: mean |x − x̂| through the full latent; for invertible networks that is rounding. Several seeds:
+mean ± standard deviation.
 """
 
 
