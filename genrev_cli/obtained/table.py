@@ -26,7 +26,7 @@ class Method:
 
     @property
     def has_sizes(self) -> bool:
-        """Whether --size-of-model applies: not to a built-in recipe, whose network has one size."""
+        """Return True if --size-of-model applies; a built-in recipe has a network of one size."""
         return not set(self.train[0].split()) & set(recipe_names())
 
     def of_size(self, size: str) -> "Method":
